@@ -1,0 +1,41 @@
+# 94 characters, upper and lower case told apart, punctuation included.
+_base_ = ["lpv-tiny_stage1_10e_st_mj.py"]
+
+characters = (
+    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    + "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+)
+model = dict(
+    decoder=dict(dictionary=dict(characters=characters), module_loss=dict(letter_case="unchanged")),
+)
+
+label_filter = dict(charset=characters, case_sensitive=True)
+train_dataloader = dict(
+    dataset=dict(
+        datasets=[
+            dict(
+                type="LPVLMDBDataset",
+                data_root=_base_.data_root,
+                ann_file="training/MJ",
+                hold_out=_base_.num_held_out,
+                label_filter=label_filter,
+            ),
+            dict(
+                type="LPVLMDBDataset",
+                data_root=_base_.data_root,
+                ann_file="training/ST",
+                label_filter=label_filter,
+            ),
+        ]
+    )
+)
+
+# The published protocol, and the same words with case and punctuation.
+val_evaluator = dict(
+    metrics=[
+        dict(type="BenchmarkMetric"),
+        dict(type="BenchmarkMetric", case_sensitive=True, prefix="case"),
+    ]
+)
+test_evaluator = val_evaluator
+default_hooks = dict(checkpoint=dict(save_best="case/accuracy"))

@@ -1,0 +1,24 @@
+"""LPV scene text recognition as a plugin for MMOCR.
+
+Importing this package mends what keeps MMOCR 1.0.1 from running on today's Python, NumPy and
+PyTorch (see :mod:`lpv_mmocr.compat`) and registers every LPV component in MMOCR's registries.
+"""
+
+from . import compat
+from .version import __version__
+
+compat.apply()
+
+# Importing registers, and needs the mends first.
+from . import datasets, engine, evaluation, inference, models, rendering  # noqa: E402
+
+__all__ = [
+    "__version__",
+    "compat",
+    "datasets",
+    "engine",
+    "evaluation",
+    "inference",
+    "models",
+    "rendering",
+]

@@ -1,0 +1,221 @@
+"""What the command-line tools have in common: options, configs, and errors that people can read."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+
+from mmengine.config import Config, DictAction
+from mmengine.config.utils import ConfigParsingError
+from mmengine.hooks import Hook
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from .datasets import LMDBDataError
+from .engine import distributed
+from .engine.checkpoint_io import CheckpointError
+
+EXIT_BAD_INPUT = 2
+"""Exit status where the options, config, checkpoint or data are at fault."""
+
+EXIT_INTERRUPTED = 130
+
+_INPUT_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,  # an unknown type in a config
+    ImportError,  # custom_imports of a config
+    CheckpointError,
+    ConfigParsingError,
+    LMDBDataError,
+)
+
+
+class InputError(ValueError):
+    """Something the user gave is missing or wrong; the message says what to do."""
+
+
+class ReportInputErrors(Hook):
+    """Context that turns an error of the set-up into one line and exit status 2.
+
+    As a hook of the runner it learns when the set-up is over. From then on an error is a fault of
+    the program, or of the machine, and keeps its traceback.
+
+    Args:
+        traceback: Show the traceback of every error.
+
+    Example:
+        >>> with ReportInputErrors() as report:
+        ...     runner = build_runner(load_config("config.py"))
+        ...     runner.register_hook(report)
+        ...     runner.train()
+    """
+
+    def __init__(self, *, traceback: bool = False) -> None:
+        self.traceback = traceback
+
+    def before_train(self, runner: Runner) -> None:
+        """The set-up of a training is over."""
+        self.traceback = True
+
+    def before_test(self, runner: Runner) -> None:
+        """The set-up of a test is over."""
+        self.traceback = True
+
+    def __enter__(self) -> ReportInputErrors:
+        """Begin the set-up."""
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Report an error, if there is one."""
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+            raise SystemExit(EXIT_INTERRUPTED)
+        if isinstance(error, _INPUT_ERRORS) and not self.traceback:
+            if os.environ.get("RANK", "0") == "0":
+                print(f"error: {_message(error)}", file=sys.stderr, flush=True)
+            raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _message(error: BaseException) -> str:
+    """Text of an error; a KeyError's is otherwise the repr of its text."""
+    if isinstance(error, KeyError) and error.args:
+        return str(error.args[0])
+    return str(error) or type(error).__name__
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add the config and what changes it.
+
+    Args:
+        parser: Parser to add to.
+    """
+    parser.add_argument("config", help="config file, or lpv_mmocr::textrecog/lpv/NAME.py")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="change entries of the config, e.g. train_cfg.max_iters=1000 "
+        'model.encoder.depths="(1,2,1)"',
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error in the set-up"
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing share.
+
+    Args:
+        parser: Parser to add to.
+    """
+    add_config_options(parser)
+    parser.add_argument(
+        "--work-dir", help="folder for logs and results (default: work_dirs/NAME_OF_CONFIG)"
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=distributed.LAUNCHERS,
+        default="none",
+        help="what started the processes (default: none, a single process)",
+    )
+
+
+def load_config(path: str, options: dict | None = None) -> Config:
+    """Read a config.
+
+    Args:
+        path: File, or scope path such as ``lpv_mmocr::textrecog/lpv/NAME.py``.
+        options: Entries to change, with dotted keys.
+
+    Returns:
+        The config.
+
+    Raises:
+        InputError: If there is no such file, or it cannot be read, or an option does not fit.
+    """
+    if "::" not in path and not Path(path).is_file():
+        raise InputError(f"there is no config file {path}")
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is a program: it can fail in any way
+        raise InputError(
+            f"the config {path} cannot be read ({type(error).__name__}: {_message(error)})"
+        ) from error
+    try:
+        cfg.merge_from_dict(options or {})
+    except (KeyError, TypeError, IndexError) as error:
+        raise InputError(f"--cfg-options does not fit {path}: {_message(error)}") from error
+    return cfg
+
+
+def load_run_config(args: argparse.Namespace) -> Config:
+    """Read the config of a training or a test, with work folder and launcher set.
+
+    Args:
+        args: Options of :func:`add_run_options`.
+
+    Returns:
+        The config.
+
+    Raises:
+        InputError: If the config cannot be read.
+        ValueError: If the launcher did not start this process.
+    """
+    cfg = load_config(args.config, args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs", Path(args.config.rpartition("::")[2]).stem))
+    distributed.set_launcher(cfg, args.launcher)
+    return cfg
+
+
+def require(cfg: Config, *keys: str) -> None:
+    """Check that a config has the parts that a command needs.
+
+    Args:
+        cfg: The config.
+        keys: Names of the parts.
+
+    Raises:
+        InputError: If one is missing or None.
+    """
+    missing = [key for key in keys if cfg.get(key) is None]
+    if missing:
+        raise InputError(f"the config {cfg.filename} has no {', '.join(missing)}")
+
+
+def require_file(path: str, what: str) -> None:
+    """Check that a file is there; an address such as https://… is left to the loader.
+
+    Args:
+        path: The file.
+        what: What to call it in the error.
+
+    Raises:
+        InputError: If it does not exist.
+    """
+    if "://" not in path and not Path(path).expanduser().is_file():
+        raise InputError(f"there is no {what} {path}")
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner that a config asks for.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        The runner, of the config's ``runner_type`` or MMEngine's own.
+    """
+    return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)

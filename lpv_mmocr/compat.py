@@ -1,0 +1,349 @@
+"""Mends that let MMOCR 1.0.1 run on today's Python, NumPy and PyTorch.
+
+MMOCR 1.0.1, MMDetection 3.1.0, MMCV 2.0.1 and MMEngine 0.10.7 are final releases; what breaks them
+on newer versions of their dependencies will not be fixed upstream. Every function below mends one
+such break. Each looks first whether its break is present and leaves a healthy installation alone,
+so a full MMCV, a working torchvision, an old NumPy or an old setuptools stay exactly as they are.
+
+``import lpv_mmocr`` calls :func:`apply`; nothing else has to be done. A script that imports MMOCR
+itself imports ``lpv_mmocr`` before ``mmocr.models``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+PACKAGE = "lpv_mmocr"
+DISTRIBUTION = "lpv-mmocr"
+
+
+@functools.cache
+def apply() -> None:
+    """Mend everything that is broken; calling it again changes nothing.
+
+    Raises:
+        ModuleNotFoundError: If MMEngine, MMCV, MMDetection or MMOCR is not installed.
+    """
+    require_openmmlab()
+    mend_numpy_names()
+    mend_torchvision_operators()
+    mend_mmcv_extension()
+    mend_package_lookup()
+    mend_environment_report()
+    register_scope()
+
+
+def require_openmmlab() -> None:
+    """Check that the four OpenMMLab packages can be found.
+
+    The wheel cannot depend on "MMCV, or else mmcv-lite": the metadata has no such word. So a plain
+    installation may lack all of them, and the error has to say which command brings them.
+
+    Raises:
+        ModuleNotFoundError: If one is missing; the message names it and the command.
+    """
+    for name in ("mmengine", "mmcv", "mmdet", "mmocr"):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(
+                f"lpv_mmocr needs {name}, which is not installed. "
+                f"`pip install '{DISTRIBUTION}[lite]'` brings a stack that needs no compiler.",
+                name=name,
+            )
+
+
+# --- NumPy ------------------------------------------------------------------------------------
+
+
+def mend_numpy_names() -> None:
+    """Restore ``np.sctypes``, ``np.int0`` and ``np.bool`` where NumPy lacks them.
+
+    NumPy 2.0 removed the first two; NumPy 1.24 to 1.26 lack the third, which 2.0 brought back with
+    the meaning given here. imgaug 0.4.0 reads ``np.sctypes`` on import, and ``np.bool`` in its
+    ``SomeOf`` and its polygons; two files of MMOCR's text detection call ``np.int0``.
+    """
+    import numpy as np
+
+    def by_kind(*names: str) -> list[type]:
+        return [getattr(np, name) for name in names]
+
+    substitutes = {
+        "int0": np.intp,
+        "bool": np.bool_,
+        "sctypes": {
+            "int": by_kind("int8", "int16", "int32", "int64"),
+            "uint": by_kind("uint8", "uint16", "uint32", "uint64"),
+            "float": by_kind("float16", "float32", "float64", "longdouble"),
+            "complex": by_kind("complex64", "complex128", "clongdouble"),
+            "others": [bool, object, bytes, str, np.void],
+        },
+    }
+    for name, substitute in substitutes.items():
+        with warnings.catch_warnings():
+            # NumPy announces its expired names on mere access.
+            warnings.simplefilter("ignore")
+            missing = not hasattr(np, name)
+        if missing:
+            setattr(np, name, substitute)
+
+
+# --- torchvision ------------------------------------------------------------------------------
+
+_OPERATOR_SCHEMAS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+# A Library takes its definitions back when it is collected.
+_OPERATOR_LIBRARIES: list[Any] = []
+
+
+def mend_torchvision_operators() -> None:
+    """Make torchvision importable when its compiled operators do not fit the installed torch.
+
+    Seen with a CPU build of torch 2.13.0 beside a CUDA build of torchvision 0.28.0 (what a package
+    index gives when only torch is pinned to a CPU build). torchvision survives without its compiled
+    library, but attaches shape functions to the operators ``nms`` and ``qnms`` all the same and
+    stops with "operator torchvision::nms does not exist". Declaring the schemas of the two lets the
+    import pass. Calling them still fails with torchvision's own message; recognition never does.
+
+    The schemas are declared only after an import has failed in just this way, because declaring
+    them next to a working library would be an error itself.
+    """
+    missing = "operator torchvision::nms does not exist"
+    try:
+        import torchvision
+    except ModuleNotFoundError:
+        return  # absent, not broken: MMDetection names it in its own error
+    except RuntimeError as error:
+        if missing not in str(error):
+            raise
+    else:
+        del torchvision
+        return
+
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in _OPERATOR_SCHEMAS:
+        library.define(schema)
+    _OPERATOR_LIBRARIES.append(library)
+    importlib.import_module("torchvision")
+
+
+# --- MMCV -------------------------------------------------------------------------------------
+
+
+class StandInExtension(types.ModuleType):
+    """A module in place of MMCV's compiled operators, each of which raises when it is called.
+
+    Every attribute without a leading underscore exists, as ``mmcv.ops`` asks for its operators by
+    name when it is imported.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, doc="Stand-in for the compiled operators that mmcv-lite leaves out.")
+        # A spec without a loader tells mmengine's `mmcv_full_available` the truth: it is not there.
+        self.__spec__ = ModuleSpec(name, loader=None)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Answer with an operator that raises when it is called."""
+        if name.startswith("_"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+        def operator(*args: Any, **kwargs: Any) -> Any:
+            raise NotImplementedError(
+                f"The operator {name!r} is compiled code of the full MMCV, and this environment "
+                "has mmcv-lite. Text recognition does not need it. For models that do (detectors, "
+                "mostly), replace mmcv-lite by a full mmcv>=2.0.0rc4,<2.1.0: "
+                "https://mmcv.readthedocs.io/en/2.x/get_started/installation.html"
+            )
+
+        operator.__name__ = operator.__qualname__ = name
+        return operator
+
+    @staticmethod
+    def get_compiler_version() -> str:
+        """Answer MMCV's environment report."""
+        return "n/a (mmcv-lite)"
+
+    @staticmethod
+    def get_compiling_cuda_version() -> str:
+        """Answer MMCV's environment report."""
+        return "n/a (mmcv-lite)"
+
+
+def mend_mmcv_extension() -> None:
+    """Put a :class:`StandInExtension` in the place of ``mmcv._ext`` under mmcv-lite.
+
+    ``mmcv.ops`` imports its compiled operators at once, and MMDetection and ``mmocr.models`` import
+    ``mmcv.ops``. The full MMCV 2.0.x does not compile with torch 2.1 or newer, while mmcv-lite
+    lacks nothing but these operators. A full MMCV is left alone, even one whose library fails to
+    load: its own error is the one to read.
+    """
+    name = "mmcv._ext"
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
+        sys.modules[name] = StandInExtension(name)
+
+
+# --- MMEngine ---------------------------------------------------------------------------------
+
+
+def mend_package_lookup() -> None:
+    """Let MMEngine find installed packages without ``pkg_resources``.
+
+    ``mmengine.utils.is_installed`` and ``get_installed_path`` (behind ``mmdet::…`` paths,
+    ``mmengine.hub`` and the registries) import ``pkg_resources``. setuptools no longer ships it
+    (seen with 84), and environments of Python 3.12 and newer start without setuptools.
+    :mod:`importlib.metadata` and the import system answer the same questions. The second also knows
+    where an editable installation or a checkout lies, which ``pkg_resources`` does not; so the
+    functions are replaced as well when this package is one of these.
+
+    The functions are replaced rather than a ``pkg_resources`` invented, since other libraries
+    choose what they do by whether they can import that.
+    """
+    if importlib.util.find_spec("pkg_resources") is not None and _lies_beside_its_metadata():
+        return
+    from mmengine.utils import package_utils
+
+    for substitute in (is_installed, get_installed_path):
+        replace_everywhere(getattr(package_utils, substitute.__name__), substitute)
+
+
+def _lies_beside_its_metadata() -> bool:
+    """Tell whether this package is where ``pkg_resources`` would look for it."""
+    try:
+        distribution = importlib.metadata.distribution(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return os.path.isdir(os.fspath(distribution.locate_file(PACKAGE)))
+
+
+def is_installed(package: str) -> bool:
+    """Tell whether a distribution or an importable module has this name.
+
+    Args:
+        package: Name of a distribution (``mmcv-lite``) or of a module (``mmcv``).
+
+    Returns:
+        True if there is one.
+    """
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return any(_package_directory(module) for module in _module_names(package))
+    return True
+
+
+def get_installed_path(package: str) -> str:
+    """Find the directory of a package, installed, editable or merely importable.
+
+    Args:
+        package: Name of a distribution (``mmcv-lite``) or of a module (``mmcv``).
+
+    Returns:
+        The directory that holds the package's ``__init__.py``.
+
+    Raises:
+        ModuleNotFoundError: If nothing importable has that name.
+    """
+    for module in _module_names(package):
+        directory = _package_directory(module)
+        if directory is not None:
+            return directory
+    raise ModuleNotFoundError(f"no importable package is called {package!r}", name=package)
+
+
+def _module_names(package: str) -> list[str]:
+    """Names under which a distribution or module of this name may be imported."""
+    names = [package]
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        top_level = importlib.metadata.distribution(package).read_text("top_level.txt") or ""
+        names += top_level.split()
+    names.append(package.replace("-", "_"))
+    return names
+
+
+def _package_directory(module: str) -> str | None:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:  # a namespace package has no origin
+        return None
+    return os.path.dirname(spec.origin)
+
+
+def mend_environment_report() -> None:
+    """Let ``mmengine.utils.dl_utils.collect_env`` run where ``distutils`` is gone.
+
+    Python 3.12 removed ``distutils``; only setuptools, which new environments no longer bring,
+    still offers one. MMEngine's report, printed at the start of every training, imports
+    ``distutils.errors`` for the name of one exception. The name is there while the report runs, and
+    only then: other libraries choose what they do by whether they can import ``distutils``.
+    """
+    if importlib.util.find_spec("distutils") is not None:
+        return
+    from mmengine.utils.dl_utils import collect_env
+
+    @functools.wraps(collect_env)
+    def collect_env_without_distutils() -> dict:
+        with _distutils_errors():
+            return collect_env()
+
+    replace_everywhere(collect_env, collect_env_without_distutils)
+
+
+@contextlib.contextmanager
+def _distutils_errors() -> Iterator[None]:
+    package = types.ModuleType("distutils")
+    package.__path__ = []
+    package.errors = types.ModuleType("distutils.errors")
+    package.errors.DistutilsPlatformError = type("DistutilsPlatformError", (Exception,), {})
+    names = {"distutils": package, "distutils.errors": package.errors}
+    sys.modules.update(names)
+    try:
+        yield
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+def register_scope() -> None:
+    """Teach MMEngine the scope ``lpv_mmocr``, as in ``lpv_mmocr::textrecog/lpv/….py``.
+
+    MMEngine (all versions) resolves such paths only for the packages of its own table, and only
+    where a config names its ``_base_``. Here the table gains this package, and ``Config.fromfile``
+    (so every tool that takes the path of a config) accepts such a path of any package. The configs
+    lie under ``lpv_mmocr/.mim``.
+    """
+    from mmengine.config import Config
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    if PACKAGE in MODULE2PACKAGE:
+        return
+    MODULE2PACKAGE[PACKAGE] = DISTRIBUTION
+    from_path = Config.fromfile
+
+    @functools.wraps(from_path)
+    def from_path_or_scope(filename: Any, *args: Any, **kwargs: Any) -> Config:
+        if isinstance(filename, str) and "::" in filename:
+            filename, _ = Config._get_cfg_path(filename, "")
+        return from_path(filename, *args, **kwargs)
+
+    Config.fromfile = staticmethod(from_path_or_scope)
+
+
+def replace_everywhere(original: Callable, substitute: Callable) -> None:
+    """Rebind a function in every loaded OpenMMLab module that has imported it by name."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] in ("mmengine", "mmcv", "mmdet", "mmocr"):
+            for attribute, value in list(vars(module).items()):
+                if value is original:
+                    setattr(module, attribute, substitute)

@@ -1,0 +1,375 @@
+"""Words of one LMDB, or of a tree of them, as an MMOCR data set."""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import os
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from mmengine.dataset import BaseDataset, force_full_init
+from mmocr.registry import DATASETS
+
+from .bad_samples import BadSampleError, BadSampleLog
+from .label_filter import LabelFilter
+from .lmdb_environment import count_samples, environment, find_lmdbs, image_key, label_key
+from .lmdb_index import SampleIndex, load_index
+from .transforms.loading import decode_image
+
+PLACEHOLDER_SHAPE = (32, 100, 3)
+"""Height, width and channels of the grey picture that stands for one that cannot be read."""
+
+
+class _Part(NamedTuple):
+    """The samples of one LMDB that a data set uses."""
+
+    path: str
+    name: str
+    numbers: SampleIndex | range
+
+
+@DATASETS.register_module()
+class LPVLMDBDataset(BaseDataset):
+    """Word pictures and labels in the key format that LPV, PARSeq and CLOVA share.
+
+    An LMDB holds ``num-samples``, and ``image-%09d`` and ``label-%09d`` counted from 1. Nothing is
+    held in memory: samples that pass the label filter are found through a memory-mapped index, and
+    environments are opened at the first read of each process. With ``test_mode=True`` nothing is
+    filtered and labels stay as they are.
+
+    Each sample goes into the pipeline as a dict with
+
+    - ``img``: the decoded picture, BGR, uint8, shape (height, width, 3), and its ``img_shape`` and
+      ``ori_shape``; ``LoadImageFromNDArray`` takes it from there,
+    - ``instances``: ``[dict(text=...)]``, for ``LoadOCRAnnotations``,
+    - ``sample_key``: its name, such as ``MJ/MJ_train:image-000000012``, for logs and predictions,
+    - ``img_path``: the folder of its LMDB and its key,
+    - ``sample_idx``: its position in the data set,
+    - ``bad_sample``: whether it could not be read (see below).
+
+    A bad sample (a missing key, an empty or undecodable picture, a label that is not UTF-8) is
+    counted, and the log names it once. In training, another sample takes its place, always the
+    same one. In evaluation it stays, as a grey picture with ``bad_sample=True``: a metric must
+    count it as wrong whatever the model reads. For that, ``PackTextRecogInputs`` needs
+    ``sample_key`` and ``bad_sample`` among its ``meta_keys``.
+
+    Args:
+        ann_file: An LMDB folder, a folder with a tree of them, or a list of such folders, relative
+            to ``data_root`` unless absolute.
+        data_root: Folder that ``ann_file`` is relative to.
+        label_filter: A :class:`LabelFilter`, or those of its options that differ from the released
+            filter. Without effect in test mode.
+        indices: Use only part of the samples: the first n, the last n (as ``-n``), or the given
+            ones. Unlike in MMEngine these count all samples, before any filter, so that
+            ``indices=9000`` for training and ``indices=-1000`` for evaluation share no word of
+            10,000.
+        hold_out: Leave out the last n samples, counted before any filter as well: those that
+            another data set takes with ``indices=-n``. ``indices`` of this one then counts only
+            what is left.
+        pipeline: Transforms, as MMEngine builds them.
+        test_mode: Whether the data set is for evaluation.
+        metainfo: Added to the data set's meta information.
+        lazy_init: Whether to wait with finding the samples until they are asked for.
+        max_refetch: How many samples in a row may be bad, or refused by the pipeline, in training.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist or holds no LMDB.
+        LMDBDataError: If an LMDB is damaged or not a word data set.
+        ValueError: If no sample is left, or fewer than are to be held out.
+    """
+
+    METAINFO = dict(dataset_type="LPVLMDBDataset", task_name="textrecog")
+
+    def __init__(
+        self,
+        *,
+        ann_file: str | Sequence[str] = "",
+        data_root: str = "",
+        label_filter: LabelFilter | Mapping | None = None,
+        indices: int | Sequence[int] | None = None,
+        hold_out: int = 0,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        metainfo: Mapping | None = None,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+    ) -> None:
+        if hold_out < 0:
+            raise ValueError(f"hold_out must not be negative, but is {hold_out}")
+        self.label_filter = LabelFilter.from_config(label_filter)
+        self.hold_out = hold_out
+        self.bad_samples = BadSampleLog()
+        self._parts: list[_Part] = []
+        self._ends: list[int] = []
+        self._selection: np.ndarray | None = None
+        self._length = 0
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix={},
+            indices=indices,
+            serialize_data=False,
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+        )
+
+    def _join_prefix(self) -> None:
+        folders = [self.ann_file] if isinstance(self.ann_file, str) else list(self.ann_file)
+        if not folders or (not self.data_root and "" in folders):
+            raise ValueError("ann_file names no LMDB folder")
+        self._folders = [
+            os.path.normpath(os.path.join(self.data_root or "", folder)) for folder in folders
+        ]
+
+    # Finding the samples.
+
+    def full_init(self) -> None:
+        """Find the LMDBs and the samples to use, building the index where it is missing."""
+        if self._fully_initialized:
+            return
+        named = self._named_lmdbs()
+        counts = [count_samples(path) for path, _ in named]
+        total = sum(counts) - self.hold_out
+        if total <= 0:
+            raise ValueError(
+                f"hold_out={self.hold_out} leaves nothing of the {sum(counts)} samples of "
+                f"{', '.join(self._folders)}"
+            )
+        first, last = self._interval(total)
+        ends = list(accumulate(counts))
+        self._parts = []
+        for (path, name), count, end in zip(named, counts, ends, strict=True):
+            # Numbers of this LMDB inside the interval, which counts through all of them.
+            low = min(max(first - (end - count), 0), count) + 1
+            high = min(max(last - (end - count), 0), count) + 1
+            if low == high:
+                continue
+            if self.test_mode or not self.label_filter.rejects_samples:
+                numbers = range(low, high)
+            else:
+                numbers = load_index(path, self.label_filter).between(low, high)
+            self._parts.append(_Part(os.path.abspath(path), name, numbers))
+        self._ends = list(accumulate(len(part.numbers) for part in self._parts))
+        self._length = self._ends[-1] if self._ends else 0
+        if self._indices is not None and not isinstance(self._indices, int):
+            self._selection = self._positions_of(self._indices, counts, total)
+            self._length = len(self._selection)
+        self._fully_initialized = True
+        if self._length == 0:
+            raise ValueError(
+                f"No sample of {', '.join(self._folders)} is left: {total} before the label filter "
+                f"({self.label_filter}) and indices={self._indices!r}"
+            )
+
+    def _named_lmdbs(self) -> list[tuple[str, str]]:
+        """Path and name of every LMDB; names begin with the folder that ``ann_file`` names."""
+        named = [
+            (path, os.path.relpath(path, os.path.dirname(os.path.abspath(folder))))
+            for folder in self._folders
+            for path in _find_lmdbs(folder)
+        ]
+        if len({name for _, name in named}) < len(named):
+            # Folders of the same name in different places, or one of them listed twice.
+            named = [(path, path) for path, _ in named]
+        return named
+
+    def _interval(self, total: int) -> tuple[int, int]:
+        """The samples that ``indices`` spans, counted from 0 before any filter."""
+        if not isinstance(self._indices, int):
+            return 0, total
+        if abs(self._indices) > total:
+            raise ValueError(f"indices={self._indices}, but there are only {total} samples")
+        return (0, self._indices) if self._indices >= 0 else (total + self._indices, total)
+
+    def _positions_of(
+        self, indices: Sequence[int], counts: Sequence[int], total: int
+    ) -> np.ndarray:
+        """Positions of the wanted samples that pass the filter, in the order given, int64."""
+        wanted = np.asarray(indices, dtype=np.int64)
+        if len(wanted) and not -total <= wanted.min() <= wanted.max() < total:
+            raise ValueError(
+                f"indices reach from {wanted.min()} to {wanted.max()}, but there are only {total} "
+                "samples"
+            )
+        starts = accumulate(counts[:-1], initial=0)
+        passing = np.concatenate(
+            [
+                np.asarray(part.numbers, dtype=np.int64) - 1 + start
+                # The last LMDBs may be held out as a whole.
+                for part, start in zip(self._parts, starts, strict=False)
+            ]
+        )
+        wanted = wanted % total
+        positions = np.searchsorted(passing, wanted)
+        found = positions < len(passing)
+        found[found] = passing[positions[found]] == wanted[found]
+        return positions[found]
+
+    def __len__(self) -> int:
+        """Samples that pass the filter and ``indices``."""
+        self.full_init()
+        return self._length
+
+    @force_full_init
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Reduce the data set to some of its positions.
+
+        Args:
+            indices: The first n, the last n (as ``-n``), or the given positions.
+        """
+        selection = np.arange(len(self)) if self._selection is None else self._selection
+        if isinstance(indices, int):
+            self._selection = selection[:indices] if indices >= 0 else selection[indices:]
+        else:
+            self._selection = selection[np.asarray(indices, dtype=np.int64)]
+        self._length = len(self._selection)
+
+    @force_full_init
+    def get_subset(self, indices: int | Sequence[int]) -> LPVLMDBDataset:
+        """A copy of the data set with some of its positions; see :meth:`get_subset_`."""
+        subset = copy.copy(self)
+        subset.pipeline = copy.deepcopy(self.pipeline)
+        subset.bad_samples = BadSampleLog()
+        subset.get_subset_(indices)
+        return subset
+
+    # Reading a sample.
+
+    def get_data_info(self, idx: int) -> dict:
+        """Read a sample as it is stored, without decoding its picture.
+
+        Args:
+            idx: Position in the data set.
+
+        Returns:
+            ``img_bytes`` (the encoded picture), ``instances``, ``sample_key``, ``img_path``,
+            ``sample_idx`` and ``bad_sample``, as the class describes them.
+
+        Raises:
+            BadSampleError: If a key is missing or the label is not UTF-8.
+            IndexError: If there is no such position.
+        """
+        position = self._position(idx)
+        part, number = self._locate(position)
+        with environment(part.path).begin() as transaction:
+            image = transaction.get(image_key(number))
+            label = transaction.get(label_key(number))
+        name = image_key(number).decode()
+        sample_key = f"{part.name}:{name}"
+        if label is None:
+            raise BadSampleError(sample_key, f"its label, key label-{number:09d}, is missing")
+        try:
+            text = label.decode("utf-8")
+        except UnicodeDecodeError as error:
+            readable = label.decode("utf-8", errors="replace")
+            raise BadSampleError(sample_key, "its label is not UTF-8", readable) from error
+        if image is None:
+            raise BadSampleError(sample_key, f"its image, key {name}, is missing", text)
+        if not self.test_mode:
+            text = self.label_filter(text)
+        return dict(
+            img_bytes=image,
+            img_path=f"{part.path}/{name}",
+            sample_key=sample_key,
+            sample_idx=position,
+            bad_sample=False,
+            instances=[dict(text=text)],
+        )
+
+    def _position(self, idx: int) -> int:
+        """A position from 0, given one that may count from the end."""
+        length = len(self)
+        if not -length <= idx < length:
+            raise IndexError(f"there is no sample {idx} in a data set of {length}")
+        return idx % length
+
+    def _locate(self, position: int) -> tuple[_Part, int]:
+        """The LMDB that holds a position, and the sample's number there."""
+        if self._selection is not None:
+            position = int(self._selection[position])
+        index = bisect.bisect_right(self._ends, position)
+        part = self._parts[index]
+        return part, part.numbers[position - self._ends[index] + len(part.numbers)]
+
+    def prepare_data(self, idx: int) -> dict | None:
+        """Read and decode a sample and send it through the pipeline.
+
+        Args:
+            idx: Position in the data set.
+
+        Returns:
+            What the pipeline makes of it; ``None`` for a bad sample in training.
+        """
+        idx = self._position(idx)
+        try:
+            results = self.get_data_info(idx)
+            try:
+                image = decode_image(results.pop("img_bytes"))
+            except ValueError as error:
+                text = results["instances"][0]["text"]
+                raise BadSampleError(results["sample_key"], str(error), text) from error
+        except BadSampleError as error:
+            if not self.test_mode:
+                self.bad_samples.report(idx, error, "is replaced by another")
+                return None
+            self.bad_samples.report(idx, error, "counts as wrong")
+            results = self._placeholder(idx, error)
+            image = results.pop("img")
+        results.update(img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
+        return self.pipeline(results)
+
+    def _placeholder(self, idx: int, error: BadSampleError) -> dict:
+        part, number = self._locate(idx)
+        return dict(
+            img=np.full(PLACEHOLDER_SHAPE, 127, dtype=np.uint8),
+            img_path=f"{part.path}/{image_key(number).decode()}",
+            sample_key=error.sample_key,
+            sample_idx=idx,
+            bad_sample=True,
+            instances=[dict(text=error.text)],
+        )
+
+    def __getitem__(self, idx: int) -> dict:
+        """A sample as the pipeline packs it.
+
+        Args:
+            idx: Position in the data set.
+
+        Raises:
+            RuntimeError: If the pipeline refuses a sample in evaluation, or too many samples in a
+                row are bad or refused in training.
+        """
+        self.full_init()
+        data = self.prepare_data(idx)
+        if data is not None:
+            return data
+        if self.test_mode:
+            raise RuntimeError(f"The test pipeline returned nothing for sample {idx}")
+        # What replaces a sample depends on that sample alone, so that runs agree whatever the
+        # number of workers and wherever they were resumed.
+        substitutes = np.random.default_rng(self._position(idx))
+        for _ in range(self.max_refetch):
+            data = self.prepare_data(int(substitutes.integers(len(self))))
+            if data is not None:
+                return data
+        raise RuntimeError(
+            f"{self.max_refetch + 1} samples of {', '.join(self._folders)} in a row were bad or "
+            "refused by the pipeline; see the log for what is wrong with them"
+        )
+
+
+def _find_lmdbs(folder: str) -> list[str]:
+    """The LMDBs below a folder; where there are none, an error that says who named the folder."""
+    try:
+        return find_lmdbs(folder)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}. It is named by data_root and ann_file in the config, which in the configs "
+            "of this package come from LPV_DATA_ROOT, or LPV_TRAIN_DATA and LPV_VAL_DATA"
+        ) from None

@@ -1,0 +1,169 @@
+"""One read-only LMDB environment per path and process, and the key format of word data sets.
+
+LMDB forbids opening a file twice in one process, and an environment must not be used across a
+fork. Data sets therefore hold paths only and ask here for the environment whenever they read.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import lmdb
+
+NUM_SAMPLES_KEY = b"num-samples"
+DATA_FILE = "data.mdb"
+
+
+class LMDBDataError(RuntimeError):
+    """An LMDB that cannot be read, or that is not a word data set."""
+
+
+def image_key(number: int) -> bytes:
+    """The key of picture ``number``, counted from 1."""
+    return b"image-%09d" % number
+
+
+def label_key(number: int) -> bytes:
+    """The key of label ``number``, counted from 1."""
+    return b"label-%09d" % number
+
+
+class _EnvironmentPool:
+    """Environments of this process by path; those inherited through a fork are replaced."""
+
+    def __init__(self) -> None:
+        self._start_empty()
+
+    def _start_empty(self) -> None:
+        self._environments: dict[str, lmdb.Environment] = {}
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def get(self, path: str) -> lmdb.Environment:
+        if self._pid != os.getpid():
+            self._drop_inherited()
+        environment = self._environments.get(path)
+        if environment is None:
+            with self._lock:
+                real = os.path.realpath(path)
+                environment = self._environments.get(real) or _open(real)
+                # Kept under the name asked for as well: resolving links for every sample would
+                # cost more than the read itself.
+                self._environments[real] = self._environments[path] = environment
+        return environment
+
+    def close(self) -> None:
+        with self._lock:
+            for environment in self._environments.values():
+                environment.close()
+            self._environments.clear()
+
+    def _drop_inherited(self) -> None:
+        # py-lmdb counts an inherited environment as open. Closing it here only unmaps the child's
+        # copy: without a lock file, parent and child share no state.
+        inherited = set(self._environments.values())
+        self._start_empty()
+        for environment in inherited:
+            environment.close()
+
+
+_pool = _EnvironmentPool()
+
+
+def environment(path: str) -> lmdb.Environment:
+    """The read-only environment of an LMDB folder, opened at first use in this process.
+
+    Args:
+        path: Folder that holds ``data.mdb``.
+
+    Raises:
+        FileNotFoundError: If there is no ``data.mdb``.
+        LMDBDataError: If the file is not an LMDB, was cut short, or cannot be opened.
+    """
+    return _pool.get(path)
+
+
+def close_environments() -> None:
+    """Close every environment of this process; data sets reopen theirs at the next read."""
+    _pool.close()
+
+
+def _open(path: str) -> lmdb.Environment:
+    data_file = Path(path, DATA_FILE)
+    if not data_file.is_file():
+        raise FileNotFoundError(f"{path} is no LMDB: it holds no file {DATA_FILE}")
+    size = data_file.stat().st_size
+    # LMDB maps the file into memory, and touching a page behind its end kills the process. So a
+    # short file must be found before anything is read: first the two header pages, then the rest.
+    if size < 2 * 4096:
+        raise LMDBDataError(f"{data_file} is cut short: {size} bytes do not even hold its header")
+    try:
+        opened = lmdb.open(path, readonly=True, lock=False, readahead=False, meminit=False)
+    except lmdb.InvalidError as error:
+        raise LMDBDataError(f"{data_file} is not an LMDB file") from error
+    except lmdb.Error as error:
+        hint = ""
+        if "already open" in str(error):
+            hint = "; other code of this process has it open, close that first"
+        raise LMDBDataError(f"{data_file} cannot be opened: {error}{hint}") from error
+    expected = (opened.info()["last_pgno"] + 1) * opened.stat()["psize"]
+    if size < expected:
+        opened.close()
+        raise LMDBDataError(
+            f"{data_file} is cut short: {size} of {expected} bytes are there; copy or download "
+            "it again"
+        )
+    return opened
+
+
+def count_samples(path: str) -> int:
+    """The number of samples that an LMDB says it holds.
+
+    Args:
+        path: Folder that holds ``data.mdb``.
+
+    Raises:
+        LMDBDataError: If ``num-samples`` is missing or not a positive number.
+    """
+    with environment(path).begin() as transaction:
+        value = transaction.get(NUM_SAMPLES_KEY)
+    if value is None:
+        raise LMDBDataError(
+            f"{path} has no key 'num-samples': it is not a word data set with the keys "
+            "num-samples, image-000000001, label-000000001 and so on"
+        )
+    if not value.isdigit() or int(value) == 0:
+        raise LMDBDataError(f"num-samples of {path} must be a positive number, but is {value!r}")
+    return int(value)
+
+
+def find_lmdbs(path: str) -> list[str]:
+    """The LMDBs at or below a folder, in the order of their names.
+
+    Args:
+        path: An LMDB folder, or a folder that holds a tree of them.
+
+    Raises:
+        FileNotFoundError: If the folder does not exist or holds no LMDB.
+    """
+    if not os.path.isdir(path):
+        raise FileNotFoundError(f"LMDB folder {path} does not exist")
+    found = list(_walk(path, ()))
+    if not found:
+        raise FileNotFoundError(f"{path} is no LMDB and holds none: no {DATA_FILE} at any depth")
+    return found
+
+
+def _walk(folder: str, parents: Sequence[str]) -> Iterator[str]:
+    if os.path.isfile(os.path.join(folder, DATA_FILE)):
+        yield folder
+        return
+    real = os.path.realpath(folder)
+    if real in parents:  # a link that leads back up
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _walk(entry.path, (*parents, real))

@@ -1,0 +1,256 @@
+"""The numbers of the samples that pass a label filter, computed once and memory-mapped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import lmdb
+import numpy as np
+from mmengine.logging import print_log
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
+
+from .label_filter import LabelFilter
+from .lmdb_environment import DATA_FILE, count_samples, environment, image_key, label_key
+
+_FORMAT = 1  # part of the name of a cached index; raised when what an index means changes
+_PROGRESS_STEP = 10_000
+
+
+class SampleIndex(Sequence):
+    """Sample numbers of one LMDB, in ascending order, read from a file when needed.
+
+    Pickles as the path of its file, so that handing a data set to a worker process costs nothing;
+    without a file (no folder was writable), the numbers themselves travel.
+
+    Args:
+        source: The ``.npy`` file, or the numbers as an int32 array.
+        start: First position to use.
+        stop: Position to stop before; ``None`` for the end.
+    """
+
+    def __init__(self, source: str | np.ndarray, start: int = 0, stop: int | None = None) -> None:
+        self._source = source
+        self._start = start
+        self._stop = len(self._all) if stop is None else stop
+
+    @cached_property
+    def _all(self) -> np.ndarray:
+        if isinstance(self._source, np.ndarray):
+            return self._source
+        # A plain view of the mapped file: indexing NumPy's memmap class costs several times more.
+        return np.asarray(np.load(self._source, mmap_mode="r"))
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return self._stop - self._start
+
+    def __getitem__(self, position: int) -> int:
+        """The number of the sample at a position."""
+        place = self._start + position
+        if not self._start <= place < self._stop:
+            raise IndexError(f"position {position} is outside an index of {len(self)} samples")
+        return int(self._all[place])
+
+    def __getstate__(self) -> dict:
+        """Everything but the mapped file, which is mapped again where it is needed."""
+        return {name: value for name, value in self.__dict__.items() if name != "_all"}
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """All numbers, copied into memory."""
+        numbers = np.array(self._all[self._start : self._stop])
+        return numbers if dtype is None else numbers.astype(dtype)
+
+    def between(self, first: int, last: int) -> SampleIndex:
+        """The part with sample numbers from ``first`` up to, but not including, ``last``."""
+        numbers = self._all[self._start : self._stop]
+        start, stop = np.searchsorted(numbers, [first, last])
+        return SampleIndex(self._source, self._start + int(start), self._start + int(stop))
+
+
+def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
+    """The samples of an LMDB that pass a filter, from the cache where it is up to date.
+
+    The index lies beside the data, or below ``$XDG_CACHE_HOME/lpv_mmocr`` (``~/.cache/lpv_mmocr``)
+    where that folder is read-only. Its name depends on the filter and on size, time and sample
+    count of the data, so a change of either leads to a new one. Of several processes that ask at
+    once, one builds and the others wait for it.
+
+    Args:
+        path: Folder that holds ``data.mdb``.
+        label_filter: What passes.
+
+    Raises:
+        LMDBDataError: If the LMDB cannot be read.
+    """
+    num_samples = count_samples(path)
+    stem, version = _name_parts(path, label_filter, num_samples)
+    files = [folder / f"{stem}-{version}.npy" for folder in (Path(path), _cache_folder(path))]
+    for file in files:
+        if _is_sound(file):
+            return SampleIndex(str(file))
+    numbers = None
+    for file in files:
+        try:
+            with _exclusive(file):
+                if _is_sound(file):  # another process built it while this one waited
+                    return SampleIndex(str(file))
+                if numbers is None:
+                    numbers = build_index(path, label_filter)
+                _write(file, numbers)
+                _remove_outdated(file, stem)
+        except OSError as error:
+            failure = error
+            continue
+        return SampleIndex(str(file))
+    print_log(
+        f"The index of {path} cannot be cached ({failure}): it is built again at every start. Set "
+        "XDG_CACHE_HOME to a writable folder to avoid this.",
+        logger="current",
+        level=30,
+    )
+    return SampleIndex(build_index(path, label_filter) if numbers is None else numbers)
+
+
+def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
+    """Read every label once and list the samples that pass.
+
+    Samples that cannot be judged (a missing key, a label that is not UTF-8, a picture without a
+    readable size) are listed: they are counted and named when they are read.
+
+    Args:
+        path: Folder that holds ``data.mdb``.
+        label_filter: What passes.
+
+    Returns:
+        Sample numbers in ascending order, int32, shape (number of samples that pass,).
+    """
+    num_samples = count_samples(path)
+    numbers = np.empty(num_samples, dtype=np.int32)
+    kept = 0
+    began = time.monotonic()
+    progress = Progress(console=Console(stderr=True))
+    with progress, environment(path).begin() as transaction:
+        task = progress.add_task(f"Indexing {Path(path).name}", total=num_samples)
+        for number, label in _labels(transaction, num_samples):
+            if number % _PROGRESS_STEP == 0:
+                progress.update(task, completed=number)
+            if label is not None and not label_filter.accepts_label(label):
+                continue
+            if label_filter.min_image_side:
+                size = _image_size(transaction.get(image_key(number)))
+                if size is not None and not label_filter.accepts_size(*size):
+                    continue
+            numbers[kept] = number
+            kept += 1
+        progress.update(task, completed=num_samples)
+    print_log(
+        f"Index of {path}: {kept} of {num_samples} samples pass the label filter "
+        f"({time.monotonic() - began:.1f} s)",
+        logger="current",
+    )
+    return numbers[:kept].copy()
+
+
+def _labels(transaction: lmdb.Transaction, num_samples: int) -> Iterator[tuple[int, bytes | None]]:
+    """Number and stored label of every sample in order; ``None`` for a missing label.
+
+    A cursor walks the labels in the order in which the file holds them, several times faster than
+    looking each of them up.
+    """
+    stored = iter(())
+    cursor = transaction.cursor()
+    if cursor.set_range(label_key(0)):
+        stored = cursor.iternext()
+    end = (b"", b"")
+    key, label = next(stored, end)
+    for number in range(1, num_samples + 1):
+        wanted = label_key(number)
+        while b"label-" < key < wanted:  # keys of another form in between
+            key, label = next(stored, end)
+        yield number, label if key == wanted else None
+
+
+def _image_size(image: bytes | None) -> tuple[int, int] | None:
+    """Width and height from a picture's header; ``None`` where that cannot be read."""
+    try:
+        return Image.open(io.BytesIO(image or b"")).size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _name_parts(path: str, label_filter: LabelFilter, num_samples: int) -> tuple[str, str]:
+    """The two parts of an index's file name: one for the filter, one for the state of the data."""
+    status = os.stat(os.path.join(path, DATA_FILE))
+    data = [_FORMAT, status.st_size, status.st_mtime_ns, num_samples]
+    return f"lpv-index-{_digest(label_filter.options)}", _digest(data)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _cache_folder(path: str) -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lpv_mmocr")
+    real = os.path.realpath(path)
+    return root / f"{os.path.basename(real)}-{_digest(real)}"
+
+
+def _is_sound(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    try:
+        numbers = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return numbers.ndim == 1 and numbers.dtype == np.int32
+
+
+@contextlib.contextmanager
+def _exclusive(file: Path) -> Iterator[None]:
+    """Let one process at a time build ``file``. Raises OSError where its folder is read-only."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.parent.stat().st_mode & 0o222:
+        # The superuser could write here all the same, but the owner did not mean it.
+        raise PermissionError(f"{file.parent} is read-only")
+    lock = file.with_suffix(".lock")
+    with open(lock, "w") as handle:
+        # Where locks do not exist (Windows, some network drives) every process builds for itself;
+        # the file is replaced in one step, so that is only slower.
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()
+
+
+def _write(file: Path, numbers: np.ndarray) -> None:
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as handle:
+            np.save(handle, numbers)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_outdated(file: Path, stem: str) -> None:
+    for other in file.parent.glob(f"{stem}-*.npy"):
+        if other != file:
+            with contextlib.suppress(OSError):
+                other.unlink()

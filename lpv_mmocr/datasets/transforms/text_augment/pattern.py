@@ -1,0 +1,110 @@
+"""Black lines over the picture: what a fence, a mesh or a screen leaves visible.
+
+Lines are one pixel wide and 3, 2 or 1 pixels apart; in a grid, which covers twice as much, a pixel
+more. Where the first line falls is drawn at random,
+so that a model does not learn to read fixed columns only. Masks are drawn once per picture size.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import cv2
+import numpy as np
+
+from .cache import cached_array
+from .operations import NUM_MAGNITUDES, operation
+
+
+def _period(magnitude: int) -> int:
+    return NUM_MAGNITUDES - magnitude + 1
+
+
+def _as_picture(visible: np.ndarray) -> np.ndarray:
+    """Turn a visibility map (H, W) into a bit mask, uint8 (H, W, 3)."""
+    return cv2.cvtColor(np.where(visible, 255, 0).astype(np.uint8), cv2.COLOR_GRAY2BGR)
+
+
+@cached_array
+def line_mask(
+    height: int, width: int, period: int, column: int | None, row: int | None
+) -> np.ndarray:
+    """Return a mask of straight lines, uint8 (H, W, 3): 0 on lines, 255 between them.
+
+    Args:
+        height: Picture height.
+        width: Picture width.
+        period: Distance from one line to the next in pixels.
+        column: Position of the first vertical line; None for no vertical lines.
+        row: Position of the first horizontal line; None for no horizontal lines.
+    """
+    visible = np.ones((height, width), bool)
+    if column is not None:
+        visible[:, column::period] = False
+    if row is not None:
+        visible[row::period] = False
+    return _as_picture(visible)
+
+
+@cached_array
+def ring_mask(height: int, width: int, period: int, first: int, elliptic: bool) -> np.ndarray:
+    """Return a mask of nested rectangles or ellipses, uint8 (H, W, 3): 0 on lines.
+
+    Args:
+        height: Picture height.
+        width: Picture width.
+        period: Distance from one ring to the next in pixels, along the shorter way (vertical).
+        first: Half the height of the innermost ring.
+        elliptic: Draw ellipses, not rectangles.
+    """
+    canvas = np.full((height, width), 255, np.uint8)
+    centre_x, centre_y = width // 2, height // 2
+    # Ellipses must reach the corners, which lie √2 further out than the edges.
+    reach = round(height * 0.75) if elliptic else height // 2
+    for radius in range(first, reach + 1, period):
+        across = round(radius * width / height)
+        if elliptic:
+            cv2.ellipse(canvas, (centre_x, centre_y), (across, radius), 0, 0, 360, 0, 1)
+        else:
+            corner = (centre_x - across, centre_y - radius)
+            opposite = (centre_x + across, centre_y + radius)
+            cv2.rectangle(canvas, corner, opposite, 0, 1)
+    return _as_picture(canvas > 0)
+
+
+@operation("pattern")
+def vertical_lines(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
+    """Cover every fourth, third or second column."""
+    period = _period(magnitude)
+    mask = line_mask(*img.shape[:2], period, rng.randrange(period), None)
+    return cv2.bitwise_and(img, mask)
+
+
+@operation("pattern")
+def horizontal_lines(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
+    """Cover every fourth, third or second row."""
+    period = _period(magnitude)
+    mask = line_mask(*img.shape[:2], period, None, rng.randrange(period))
+    return cv2.bitwise_and(img, mask)
+
+
+@operation("pattern")
+def grid(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
+    """Cover every fifth, fourth or third column and row."""
+    period = _period(magnitude) + 1
+    mask = line_mask(*img.shape[:2], period, rng.randrange(period), rng.randrange(period))
+    return cv2.bitwise_and(img, mask)
+
+
+@operation("pattern")
+def rectangle_grid(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
+    """Cover the picture with nested rectangles of its own proportions."""
+    period = _period(magnitude)
+    return cv2.bitwise_and(img, ring_mask(*img.shape[:2], period, 1 + rng.randrange(period), False))
+
+
+@operation("pattern")
+def ellipse_grid(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
+    """Cover the picture with nested ellipses of its own proportions."""
+    period = _period(magnitude)
+    return cv2.bitwise_and(img, ring_mask(*img.shape[:2], period, 1 + rng.randrange(period), True))

@@ -1,0 +1,41 @@
+"""Training machinery: what makes a run safe to interrupt, and checkpoints safe to load."""
+
+from . import checkpoint_io, checkpoint_search
+from .amp import AutocastOptimWrapper
+from .atomic_file_backend import AtomicLocalBackend
+from .checkpoint_hook import AtomicCheckpointHook
+from .checkpoint_io import CheckpointError, UnsafeCheckpointError, load_checkpoint, save_checkpoint
+from .checkpoint_search import find_last_complete_checkpoint
+from .loops import ResumableIterBasedTrainLoop
+from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
+from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from .training_hooks import (
+    InitialWeightsError,
+    InitialWeightsHook,
+    StopOnSignalHook,
+    ThroughputTimerHook,
+)
+
+checkpoint_io.install()
+checkpoint_search.install()
+
+__all__ = [
+    "AtomicCheckpointHook",
+    "AtomicLocalBackend",
+    "AutocastOptimWrapper",
+    "CheckpointError",
+    "InitialWeightsError",
+    "InitialWeightsHook",
+    "NonFiniteGuardHook",
+    "NonFiniteLossError",
+    "PredictionWriterHook",
+    "RecogVisualizationHook",
+    "ResumableIterBasedTrainLoop",
+    "StopOnSignalHook",
+    "ThroughputTimerHook",
+    "UnsafeCheckpointError",
+    "checkpoint_io",
+    "find_last_complete_checkpoint",
+    "load_checkpoint",
+    "save_checkpoint",
+]

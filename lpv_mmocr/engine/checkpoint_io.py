@@ -1,0 +1,347 @@
+"""Reading and writing of checkpoints without ever running code that a file brings along.
+
+A checkpoint is a pickle, and a pickle is a program. PyTorch's ``weights_only=True`` runs only the
+few instructions that rebuild tensors and plain containers. MMEngine's checkpoints need more than
+that, since its log buffers store NumPy arrays and their own methods. Therefore:
+
+- **Writing.** :func:`save_checkpoint` first turns everything but tensors into plain Python data.
+  Each file that a Runner writes after ``import lpv_mmocr`` loads with ``torch.load(path,
+  weights_only=True)``.
+- **Reading.** :func:`load_checkpoint` asks ``weights_only=True`` first. A file that this refuses
+  goes to :mod:`lpv_mmocr.engine.restricted_unpickler`, which knows what MMEngine wrote and refuses
+  everything else. The standard pickle module is never let near a file.
+
+In memory a checkpoint is what MMEngine expects (its log scalars are ``HistoryBuffer`` objects), so
+the two functions undo each other. :func:`install` puts them in the place of MMEngine's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import pickle
+import tarfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, get_rank
+from mmengine.fileio import get_file_backend
+from mmengine.logging import HistoryBuffer, print_log
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from ..compat import replace_everywhere
+from .config_text import code_in_config
+from .restricted_unpickler import RefusedPickleError, restricted_pickle
+
+_write_checkpoint = mmengine_checkpoint.save_checkpoint
+_HISTORY_KEYS = {"log_history", "count_history", "max_length"}
+
+
+class CheckpointError(RuntimeError):
+    """A file is no checkpoint, or a damaged one."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A file asks for code that no checkpoint needs; nothing of it was run."""
+
+
+# --- Reading ----------------------------------------------------------------------------------
+
+
+def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict:
+    """Read a checkpoint from a local file, running nothing that the file names.
+
+    Args:
+        path: File written by :func:`save_checkpoint`, MMEngine or ``torch.save``.
+        map_location: Where the tensors go, as in :func:`torch.load`.
+
+    Returns:
+        The dictionary in the file. MMEngine's log scalars are ``HistoryBuffer`` objects.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        UnsafeCheckpointError: If the file asks for any code but that which rebuilds tensors, NumPy
+            numbers and MMEngine's log buffers.
+        CheckpointError: If the file is damaged, or no checkpoint.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint file {path}")
+    with path.open("rb") as file:
+        return _read(file, str(path), map_location)
+
+
+def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
+    try:
+        _refuse_other_formats(file, name)
+        try:
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            file.seek(0)
+            checkpoint = torch.load(
+                file,
+                map_location=map_location,
+                # PyTorch accepts a pickle module of one's own only with this word.
+                weights_only=False,
+                pickle_module=restricted_pickle,
+            )
+    except RefusedPickleError as error:
+        raise UnsafeCheckpointError(
+            f"{name} was refused, and nothing in it was run: it asks for {error.what}, which no "
+            "checkpoint of weights needs. If you trust its origin, open it with the program that "
+            "wrote it and save its state_dict alone."
+        ) from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way at all
+        raise CheckpointError(
+            f"{name} cannot be read; it is damaged, incomplete or not a PyTorch checkpoint "
+            f"({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f"{name} holds a {type(checkpoint).__name__}; a checkpoint is a dictionary of weights"
+        )
+    _restore_history(checkpoint)
+    _drop_programs(checkpoint, name)
+    return checkpoint
+
+
+def _refuse_other_formats(file: BinaryIO, name: str) -> None:
+    """Turn away the two formats for which PyTorch leaves the unpickler aside.
+
+    ``torch.load`` hands a TorchScript archive to ``torch.jit.load``, which runs the archive's own
+    set-up code, and unpacks a tar file of 2016 onto the disk. Some versions do so even with
+    ``weights_only=True``.
+    """
+    is_zip = file.read(4) == b"PK\x03\x04"
+    file.seek(0)
+    if is_zip:
+        # PyTorch's own reader, so that both see the same entries in a forged archive.
+        if "constants.pkl" in torch._C.PyTorchFileReader(file).get_all_records():
+            raise CheckpointError(f"{name} is a TorchScript program, not a checkpoint of weights")
+    elif _is_tar(file):
+        raise CheckpointError(f"{name} is a tar archive, not a checkpoint of PyTorch 0.4 or newer")
+    file.seek(0)
+
+
+def _is_tar(file: BinaryIO) -> bool:
+    # `tarfile.is_tarfile` also says yes to a file of zeros, which a crash may leave behind.
+    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=file, mode="r:") as archive:
+        return archive.next() is not None
+    return False
+
+
+def _restore_history(checkpoint: dict) -> None:
+    """Make ``HistoryBuffer`` objects of what :func:`save_checkpoint` wrote in their place."""
+    message_hub = checkpoint.get("message_hub")
+    scalars = message_hub.get("log_scalars") if isinstance(message_hub, dict) else None
+    for name, value in (scalars or {}).items():
+        if isinstance(value, dict) and set(value) == _HISTORY_KEYS:
+            scalars[name] = HistoryBuffer(
+                log_history=value["log_history"].cpu().numpy(),
+                count_history=value["count_history"].cpu().numpy(),
+                max_length=value["max_length"],
+            )
+
+
+def _drop_programs(checkpoint: dict, name: str) -> None:
+    """Take a config out that is more than data; an inferencer would run it as a program."""
+    message_hub = checkpoint.get("message_hub")
+    runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
+    for holder in (checkpoint.get("meta"), runtime_info):
+        text = holder.get("cfg") if isinstance(holder, dict) else None
+        code = code_in_config(text) if isinstance(text, str) else None
+        if code is not None:
+            del holder["cfg"]
+            print_log(
+                f"The config inside {name} is more than data ({code}). It is left out, and nothing "
+                "in it was run; give a config of your own.",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+
+# --- Writing ----------------------------------------------------------------------------------
+
+
+class _NotPlainError(TypeError):
+    """A value has no counterpart in plain data."""
+
+
+def save_checkpoint(
+    checkpoint: dict,
+    filename: str,
+    file_client_args: dict | None = None,
+    backend_args: dict | None = None,
+) -> None:
+    """Write a checkpoint that ``torch.load(path, weights_only=True)`` reads.
+
+    Has the signature of MMEngine's function, which does the writing.
+
+    Args:
+        checkpoint: Weights, and whatever goes with them. It is not modified.
+        filename: Path or address to write to.
+        file_client_args: MMEngine's older name for ``backend_args``.
+        backend_args: Storage backend, as in :func:`mmengine.fileio.get_file_backend`.
+    """
+    plain = plain_data(checkpoint, where="checkpoint")
+    _write_checkpoint(plain, filename, file_client_args, backend_args)
+
+
+def plain_data(value: Any, where: str = "value") -> Any:
+    """Copy a nested value with everything but tensors turned into plain Python data.
+
+    Tensors are shared, not copied. NumPy scalars become Python numbers, arrays become nested lists,
+    log buffers become tensors and paths become strings; a subclass of a container becomes that
+    container. The nearest dictionary entry around anything else (a function that a scheduler keeps,
+    say) is left out with a warning: on resuming, the object that the config builds anew has its
+    own.
+
+    Args:
+        value: What to copy.
+        where: What the value is called in warnings.
+
+    Returns:
+        The copy.
+
+    Raises:
+        TypeError: If the value itself, or an element of a sequence outside any dictionary, is not
+            plain.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    elif isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif isinstance(value, HistoryBuffer):
+        log_history, count_history = value.data
+        return {
+            "log_history": torch.as_tensor(log_history),
+            "count_history": torch.as_tensor(count_history),
+            "max_length": value.max_length,
+        }
+
+    if value is None or isinstance(value, (torch.Tensor, torch.dtype, torch.device, torch.Size)):
+        return value
+    for scalar_type in (bool, int, float, complex, str, bytes):
+        if isinstance(value, scalar_type):
+            return scalar_type(value)
+    if isinstance(value, dict):
+        return _plain_dict(value, where)
+    if isinstance(value, list):
+        return [plain_data(item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, tuple):
+        return tuple(plain_data(item, f"{where}[{i}]") for i, item in enumerate(value))
+    if isinstance(value, (set, frozenset)):
+        return {plain_data(item, where) for item in value}
+    raise _NotPlainError(f"{where} is a {type(value).__name__}")
+
+
+def _plain_dict(value: dict, where: str) -> dict:
+    result: dict = OrderedDict() if isinstance(value, OrderedDict) else {}
+    for key, item in value.items():
+        try:
+            result[plain_data(key, where)] = plain_data(item, f"{where}[{key!r}]")
+        except _NotPlainError as error:
+            print_log(
+                f"Left out of the checkpoint, since only plain data can be loaded safely: {error}",
+                logger="current",
+                level=logging.WARNING,
+            )
+    # PyTorch keeps the versions of modules on the state dict itself.
+    if isinstance(value, OrderedDict) and hasattr(value, "_metadata"):
+        result._metadata = plain_data(value._metadata, f"{where}._metadata")
+    return result
+
+
+# --- In the place of MMEngine's functions -----------------------------------------------------
+# The names matter: MMEngine's log says "Loads checkpoint by <what follows load_from_> backend".
+
+
+def load_from_local(filename: str, map_location: Any = None) -> dict:
+    """Load a checkpoint from the file system."""
+    return load_checkpoint(filename, map_location)
+
+
+def load_from_http(
+    filename: str,
+    map_location: Any = None,
+    model_dir: str | None = None,
+    progress: bool = os.isatty(0),
+) -> dict:
+    """Load a checkpoint from the web, through PyTorch's cache directory.
+
+    Args:
+        filename: The address.
+        map_location: Where the tensors go.
+        model_dir: Cache directory; PyTorch's own by default.
+        progress: Whether to show the progress of a download.
+
+    Returns:
+        The checkpoint.
+    """
+    directory = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
+    path = directory / Path(urlparse(filename).path).name
+    if get_rank() == 0:
+        _download(filename, path, progress)
+    barrier()
+    _download(filename, path, progress)  # another machine has a cache of its own
+    return load_checkpoint(path, map_location)
+
+
+def _download(address: str, path: Path, progress: bool) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(address, str(path), progress=progress)
+
+
+def load_from_ceph(filename: str, map_location: Any = None, backend: str = "petrel") -> dict:
+    """Load a checkpoint from object storage (``s3://``, ``petrel://``)."""
+    storage = get_file_backend(filename, backend_args={"backend": backend})
+    return _read(io.BytesIO(storage.get(filename)), filename, map_location)
+
+
+def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
+    """Load one of OpenMMLab's checkpoints by name (``open-mmlab://resnet50``)."""
+    name = filename.partition("://")[2]
+    name = mmengine_checkpoint.get_deprecated_model_names().get(name, name)
+    models = mmengine_checkpoint.get_external_models()
+    if name not in models:
+        raise CheckpointError(f"OpenMMLab's list of checkpoints has no {name!r}")
+    if urlparse(models[name]).scheme in ("http", "https"):
+        return load_from_http(models[name], map_location)
+    # An entry of the user's own list may be a path beside that list.
+    home = mmengine_checkpoint._get_mmengine_home()
+    return load_checkpoint(Path(home, models[name]), map_location)
+
+
+def load_from_pavi(filename: str, map_location: Any = None) -> dict:
+    """Refuse an address of SenseTime's internal service, which only its own client can read."""
+    raise CheckpointError(
+        f"{filename}: pavi:// addresses are not supported; download the file and give its path"
+    )
+
+
+def install() -> None:
+    """Let MMEngine read and write every checkpoint through this module.
+
+    The loaders go through MMEngine's own registry of address schemes; ``torchvision://`` and
+    ``mmcls://`` end in the HTTP loader. Saving has no such door, so the function is replaced where
+    it was imported.
+    """
+    replace_everywhere(mmengine_checkpoint.save_checkpoint, save_checkpoint)
+    replace_everywhere(mmengine_checkpoint.load_from_http, load_from_http)
+    register = mmengine_checkpoint.CheckpointLoader.register_scheme
+    register("", load_from_local, force=True)
+    register(("http://", "https://"), load_from_http, force=True)
+    register((r"(\S+\:)?s3://", r"(\S+\:)?petrel://"), load_from_ceph, force=True)
+    register(("open-mmlab://", "openmmlab://"), load_from_openmmlab, force=True)
+    register("pavi://", load_from_pavi, force=True)

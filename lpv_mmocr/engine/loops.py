@@ -1,0 +1,175 @@
+"""The training loop that continues where it was interrupted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner.base_loop import BaseLoop
+from mmengine.runner.utils import calc_dynamic_intervals
+from mmocr.registry import LOOPS
+from torch.utils.data import DataLoader
+
+from ..datasets import set_start_iteration
+from .random_state import random_state, set_random_state, unchanged_random_state
+from .reproducible_batches import reproducible
+
+RANDOM_STATES = "random_states"
+"""Key in the message hub, while a checkpoint is written: the random state of every process."""
+
+_BATCH_LAYOUT = "batch_layout"
+_VALIDATED_ITERATION = "last_validation"
+
+
+@LOOPS.register_module()
+class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
+    """Trains by iterations; a resumed run goes on as if nothing had happened.
+
+    MMEngine's ``IterBasedTrainLoop`` resumes by loading and throwing away every batch of the past,
+    draws other random numbers than before, and leaves out a validation that was due. This loop
+
+    - begins at the batch of its iteration at once,
+    - loads in each iteration what it would have loaded without the interruption, augmentation
+      included, whatever the number of workers (:mod:`lpv_mmocr.engine.reproducible_batches`),
+    - continues the random numbers of the model (dropout, stochastic depth) in every process,
+      where :class:`lpv_mmocr.engine.AtomicCheckpointHook` wrote the checkpoint,
+    - makes up for a validation that the interruption prevented,
+    - keeps validation from changing the random numbers of training.
+
+    The batch size and the number of processes must be those of the interrupted run; a warning says
+    so where they are not, and the run then goes on with an order of its own.
+
+    Args:
+        runner: The runner.
+        dataloader: Data loader or its config, with ``ResumableInfiniteSampler``, alone or with
+            ``SourceShareBatchSampler``.
+        max_iters: Iterations to train.
+        val_begin: First iteration that may be followed by a validation.
+        val_interval: Iterations between two validations; one always follows the last iteration.
+        dynamic_intervals: Pairs of an iteration and the ``val_interval`` from there on.
+
+    Raises:
+        TypeError: If the sampler cannot begin in the middle.
+        ValueError: If ``max_iters`` is no whole number.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        if int(max_iters) != max_iters:
+            raise ValueError(f"max_iters must be a whole number, got {max_iters!r}")
+        # The constructor of IterBasedTrainLoop is left out: it starts the workers, which fetch the
+        # first batches before a checkpoint can say which ones are wanted.
+        BaseLoop.__init__(self, runner, dataloader)
+        self._make_reproducible(dataloader)
+        self._max_iters = int(max_iters)
+        self._max_epochs = 1  # all of the training, as in IterBasedTrainLoop
+        self._epoch = 0
+        self._iter = 0
+        self.val_begin = val_begin
+        self.val_interval = val_interval
+        self.stop_training = False
+        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(
+            val_interval, dynamic_intervals
+        )
+        self._training_random_state: dict[str, Any] | None = None
+        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
+
+    def run(self) -> Any:
+        """Train from the current iteration to the last.
+
+        Returns:
+            The model.
+        """
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        self._start_data()
+        if self._iter > 0:
+            self._validate_if_due()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            if not self.stop_training:
+                self._validate_if_due()
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def random_state(self) -> dict[str, Any]:
+        """What a checkpoint of this moment should keep as the random state of this process."""
+        return self._training_random_state or random_state()
+
+    def _make_reproducible(self, dataloader: DataLoader | dict) -> None:
+        self._given_dataloader = dataloader
+        self._seed = self.runner.seed
+        self.dataloader = reproducible(self.dataloader, seed=self._seed)
+
+    def _start_data(self) -> None:
+        if self.runner.seed != self._seed:
+            # The config gave no seed, so the order of samples is that of the seed which the
+            # interrupted run drew; it is known only now.
+            BaseLoop.__init__(self, self.runner, self._given_dataloader)
+            self._make_reproducible(self._given_dataloader)
+        same_layout = self._compare_batch_layout()
+        set_start_iteration(self.dataloader, self._iter)
+        self.dataloader_iterator = iter(self.dataloader)
+        # Last, since a data loader draws a number for its workers.
+        states = self.runner.message_hub.pop_info(RANDOM_STATES)
+        if self._iter > 0 and same_layout:
+            self._restore(states)
+
+    def _compare_batch_layout(self) -> bool:
+        """Whether batch size and number of processes are those of the checkpoint."""
+        hub = self.runner.message_hub
+        now = [self.dataloader.batch_sampler.batch_size, get_world_size()]
+        before = hub.get_info(_BATCH_LAYOUT, now)
+        hub.update_info(_BATCH_LAYOUT, now)
+        if list(before) == now:
+            return True
+        print_log(
+            f"The checkpoint is of a run with batches of {before[0]} in {before[1]} process(es); "
+            f"this one has batches of {now[0]} in {now[1]}. It goes on at iteration {self._iter}, "
+            "but with another order of samples and other random numbers, and the schedule still "
+            "counts iterations.",
+            logger="current",
+            level=logging.WARNING,
+        )
+        return False
+
+    def _restore(self, states: list[dict[str, Any]] | None) -> None:
+        if states is not None:
+            set_random_state(states[get_rank()])
+            return
+        print_log(
+            "The checkpoint holds no random state, so dropout begins with fresh random numbers; "
+            "AtomicCheckpointHook writes checkpoints that hold it.",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+    def _validate_if_due(self) -> None:
+        hub = self.runner.message_hub
+        due = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        if (
+            self.runner.val_loop is None
+            or self._iter < self.val_begin
+            or not due
+            or hub.get_info(_VALIDATED_ITERATION) == self._iter
+        ):
+            return
+        # Before it runs, for the checkpoint that is written once the best one is known.
+        hub.update_info(_VALIDATED_ITERATION, self._iter)
+        with unchanged_random_state() as self._training_random_state:
+            self.runner.val_loop.run()
+        self._training_random_state = None

@@ -1,0 +1,221 @@
+"""What happens when a loss is no number any more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+from torch import nn
+
+from .prediction_hooks import sample_name
+
+_ACTIONS = ("stop", "skip")
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss or a gradient was infinite or not a number."""
+
+
+class _Forward(NamedTuple):
+    """What is known of a forward pass; ``flags`` may still be on their way from the GPU."""
+
+    iteration: int
+    samples: Sequence[Any]
+    losses: dict[str, torch.Tensor]
+    flags: torch.Tensor
+    arrived: torch.cuda.Event | None
+
+    def read(self) -> tuple[bool, bool]:
+        """Whether the loss of this process, and that of any process, is not finite."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        here, anywhere = self.flags.tolist()
+        return bool(here), bool(anywhere)
+
+
+@HOOKS.register_module()
+class NonFiniteGuardHook(Hook):
+    """Keeps the weights from a step that a non-finite loss or gradient would spoil.
+
+    Either the run stops with an error that names the iteration and the samples of the batch, or
+    the step is left out and counted. All processes do the same, whichever of them has the bad
+    batch. In the moment of the error the weights are those before the step.
+
+    The check is right and all but free on a GPU. Its result is copied to the host directly behind
+    the forward pass and read just before the optimizer's step, when the backward pass is already
+    queued: the host waits for the first while the GPU works on the second, and no gap opens. The
+    gradient is judged by the norm that clipping has computed (``clip_grad`` of the config); without
+    clipping only the loss is checked.
+
+    A skipped step leaves nothing behind: neither weights nor the optimizer's state change, and
+    running statistics (of batch normalisation) are put back. Its loss is left out of the log's
+    averages; ``skipped_steps`` counts. With accumulated gradients all batches of the step go.
+
+    Args:
+        action: "stop" or "skip".
+        max_in_row: Steps in a row that may be skipped before the run stops after all.
+
+    Raises:
+        NonFiniteLossError: While training, as described above.
+        ValueError: For an unknown ``action``, or ``max_in_row`` below 1.
+    """
+
+    # Its after_train_iter has to come before the losses are noted for the log.
+    priority = "HIGHEST"
+
+    def __init__(self, *, action: str = "stop", max_in_row: int = 10) -> None:
+        if action not in _ACTIONS:
+            raise ValueError(f"action must be {' or '.join(_ACTIONS)}, got {action!r}")
+        if max_in_row < 1:
+            raise ValueError(f"max_in_row must be at least 1, got {max_in_row}")
+        self.action = action
+        self.max_in_row = max_in_row
+        self._runner: Runner | None = None
+        self._handles: list = []
+        self._pending: list[_Forward] = []
+        self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._skipped = 0
+        self._in_row = 0
+        self._skipped_now = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Attach to the model's forward pass and the optimizer's step."""
+        self._runner = runner
+        self._skipped = runner.message_hub.get_info("skipped_steps", 0)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._handles = [
+            model.register_forward_hook(self._after_forward, with_kwargs=True),
+            runner.optim_wrapper.optimizer.register_step_pre_hook(self._before_step),
+        ]
+        if self.action == "skip":
+            self._handles.append(
+                model.register_forward_pre_hook(self._before_forward, with_kwargs=True)
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        """Detach."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Count, and keep the loss of a skipped step out of the log's averages."""
+        if self._pending and runner.optim_wrapper.should_update():
+            # The step was due and did not come: a loss scaler has left it out, as it does until
+            # its scale fits float16. Only the loss tells whether there is more to it.
+            self._judge(runner.optim_wrapper.optimizer, gradient=0.0)
+        if self.action != "skip":
+            return
+        if self._skipped_now and outputs is not None:
+            outputs.clear()
+        self._skipped_now = False
+        runner.message_hub.update_info("skipped_steps", self._skipped)
+        runner.message_hub.update_scalar("train/skipped_steps", self._skipped)
+
+    def _before_forward(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
+        """Keep the running statistics as they are before the step."""
+        if kwargs.get("mode") == "loss" and not self._pending:
+            self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+
+    def _after_forward(
+        self, model: nn.Module, args: tuple, kwargs: dict, outputs: dict[str, torch.Tensor]
+    ) -> None:
+        """Begin to find out whether the losses are finite."""
+        if kwargs.get("mode") != "loss":
+            return
+        losses = {
+            name: value.detach()
+            for name, value in outputs.items()
+            if "loss" in name and isinstance(value, torch.Tensor)
+        }
+        finite = torch.stack([value.isfinite().all() for value in losses.values()]).all()
+        here = (~finite).float()
+        anywhere = here.clone()
+        all_reduce(anywhere, "max")
+        flags, arrived = torch.stack([here, anywhere]), None
+        if flags.is_cuda:
+            on_host = torch.empty(2, pin_memory=True)
+            on_host.copy_(flags, non_blocking=True)
+            arrived = torch.cuda.Event()
+            arrived.record()
+            flags = on_host
+        samples = kwargs.get("data_samples") or ()
+        self._pending.append(_Forward(self._runner.iter, samples, losses, flags, arrived))
+
+    def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
+        """Judge the step that the optimizer is about to take."""
+        self._judge(optimizer, gradient=self._gradient_norm())
+
+    @torch.no_grad()
+    def _judge(self, optimizer: torch.optim.Optimizer, *, gradient: float) -> None:
+        """Let the step happen, keep it from happening, or stop the run."""
+        pending, self._pending = self._pending, []
+        bad = [forward for forward in pending if forward.read()[1]]
+        if not bad and math.isfinite(gradient):
+            self._in_row = 0
+            return
+        message = _describe(bad, pending[-1] if pending else None, gradient)
+        self._in_row += 1
+        if self.action == "stop":
+            raise NonFiniteLossError(
+                f"{message} The weights are those before this step, and no checkpoint has been "
+                "written since. A smaller learning rate, a stronger clip_grad or float32 may help; "
+                "NonFiniteGuardHook(action='skip') leaves such steps out."
+            )
+        if self._in_row > self.max_in_row:
+            raise NonFiniteLossError(
+                f"{message} {self.max_in_row} steps in a row have been skipped before this one: "
+                "the training does not recover."
+            )
+        self._skipped += 1
+        self._skipped_now = True
+        # An optimizer leaves parameters without a gradient alone, and their state too.
+        optimizer.zero_grad(set_to_none=True)
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+        self._runner.logger.warning(f"{message} Its step is skipped; {self._skipped} so far.")
+
+    def _gradient_norm(self) -> float:
+        """The norm that clipping has just computed; 0 where there is no clipping."""
+        scalars = self._runner.message_hub.log_scalars
+        wrapper = self._runner.optim_wrapper
+        name = f"train/{getattr(wrapper, 'grad_name', None)}"
+        return scalars[name].current() if name in scalars else 0.0
+
+
+def _describe(bad: list[_Forward], last: _Forward | None, gradient: float) -> str:
+    """Say what is wrong, and name the samples of every process that has it.
+
+    All processes come here together, so they can exchange what they know.
+    """
+    if bad:
+        suspects, what = [forward for forward in bad if forward.read()[0]], "The loss"
+    else:
+        suspects, what = [last] if last else [], f"The gradient norm ({gradient})"
+    mine = [
+        (
+            ", ".join(f"{name}={float(value.mean()):g}" for name, value in forward.losses.items()),
+            [sample_name(sample) or "(unnamed)" for sample in forward.samples],
+        )
+        for forward in suspects
+    ]
+    iteration = (bad[0] if bad else last).iteration + 1 if (bad or last) else "?"
+    parts = [
+        f"process {rank}: {losses}; samples: {', '.join(names)}"
+        for rank, found in enumerate(all_gather_object(mine))
+        for losses, names in found
+    ]
+    return f"{what} of iteration {iteration} is not finite. " + " | ".join(parts) + "."

@@ -1,0 +1,129 @@
+"""What a test leaves behind for people to look at: predictions as text, and pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import collect_results, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+from mmocr.structures import TextRecogDataSample
+
+
+def sample_name(sample: TextRecogDataSample) -> str:
+    """Name of a sample: its ``sample_key``, else the path of its picture, else nothing.
+
+    Args:
+        sample: A sample as it leaves the model.
+    """
+    return str(sample.get("sample_key") or sample.get("img_path") or "")
+
+
+@HOOKS.register_module()
+class PredictionWriterHook(Hook):
+    """Writes what a model read in a test as JSON lines, one word per line.
+
+    Each line is an object with ``key`` (see :func:`sample_name`), ``label``, ``text``, ``scores``
+    (one probability per character) and, where the model gives it, ``word_score``. Lines are in the
+    order of the data set, whatever the number of processes.
+
+    Args:
+        out_file: File to write. Folders above it are made as needed.
+    """
+
+    def __init__(self, *, out_file: str) -> None:
+        self.out_file = Path(out_file)
+        self._rows: list[dict[str, Any]] = []
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Forget what an earlier test left."""
+        self._rows.clear()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[TextRecogDataSample] | None = None,
+    ) -> None:
+        """Note the words of a batch."""
+        for sample in outputs or ():
+            prediction = sample.pred_text
+            row = {
+                "key": sample_name(sample),
+                "label": sample.gt_text.item if "gt_text" in sample else None,
+                "text": prediction.item,
+                "scores": _numbers(prediction.get("score", [])),
+            }
+            if "word_score" in prediction:
+                row["word_score"] = float(prediction.word_score)
+            self._rows.append(row)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the file, on the main process."""
+        rows = collect_results(self._rows, len(runner.test_dataloader.dataset), device="cpu")
+        if not is_main_process():
+            return
+        self.out_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.out_file.open("w", encoding="utf-8") as file:
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        runner.logger.info(f"{len(rows)} predictions are in {self.out_file}")
+
+
+@HOOKS.register_module()
+class RecogVisualizationHook(Hook):
+    """Draws what a model read in a test, on the pictures as the model saw them.
+
+    MMOCR's ``VisualizationHook`` opens ``img_path`` as a file; words of an LMDB have none.
+
+    Args:
+        out_dir: Folder for the pictures, one PNG per word, named after the sample.
+        interval: Draw every n-th word.
+
+    Raises:
+        ValueError: If ``interval`` is below 1.
+    """
+
+    def __init__(self, *, out_dir: str, interval: int = 1) -> None:
+        if interval < 1:
+            raise ValueError(f"interval must be at least 1, got {interval}")
+        self.out_dir = Path(out_dir)
+        self.interval = interval
+        self._seen = 0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Make the folder and count from the first word."""
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        self._seen = 0
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[TextRecogDataSample] | None = None,
+    ) -> None:
+        """Draw the words of a batch."""
+        for picture, sample in zip(data_batch["inputs"], outputs, strict=True):
+            self._seen += 1
+            if (self._seen - 1) % self.interval:
+                continue
+            name = re.sub(r"[^\w.-]+", "_", sample_name(sample)).strip("_")
+            runner.visualizer.add_datasample(
+                name,
+                # (3, H, W), BGR as loaded, to the RGB that visualizers draw on.
+                picture.flip(0).permute(1, 2, 0).numpy(),
+                data_sample=sample,
+                out_file=str(self.out_dir / f"{name or self._seen}.png"),
+            )
+
+
+def _numbers(scores: torch.Tensor | Sequence[float]) -> list[float]:
+    return scores.tolist() if isinstance(scores, torch.Tensor) else [float(x) for x in scores]

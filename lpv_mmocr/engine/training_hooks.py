@@ -1,0 +1,247 @@
+"""Hooks around a training: its initial weights, its speed, and its end by a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import FrameType
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.hooks import Hook, IterTimerHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+
+
+class InitialWeightsError(ValueError):
+    """A training lacks the weights that it is to begin with."""
+
+
+@HOOKS.register_module()
+class InitialWeightsHook(Hook):
+    """Stops a training that begins without given weights, or with weights of another model.
+
+    For configs such as LPV's second stage, which has no meaning without the first: MMEngine would
+    train from scratch without a word, and it only logs what does not fit.
+
+    Args:
+        source: What to give as ``load_from``, for the error; a path or a description.
+
+    Raises:
+        InitialWeightsError: When the training is about to begin.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, *, source: str) -> None:
+        self.source = source
+        self._loaded = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check that the weights are those of this model, all of them."""
+        self._loaded = True
+        given = checkpoint.get("state_dict", checkpoint)
+        given = {name.removeprefix("module."): value for name, value in given.items()}
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        problems = _misfits(model.state_dict(), given)
+        if problems:
+            raise InitialWeightsError(
+                f"The checkpoint is not of this model: {len(problems)} weights do not fit, among "
+                f"them {'; '.join(problems[:3])}. {self._advice()}"
+            )
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse to begin without weights."""
+        if not self._loaded:
+            raise InitialWeightsError(
+                f"This config continues from trained weights, and none are given. {self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        return f"Give them with: --cfg-options load_from={self.source}"
+
+
+def _misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
+    """The weights that are missing or of another shape."""
+    problems = []
+    for name, value in wanted.items():
+        if name not in given:
+            problems.append(f"{name} is missing")
+        elif given[name].shape != value.shape:
+            shapes = f"{tuple(given[name].shape)} instead of {tuple(value.shape)}"
+            problems.append(f"{name} has the shape {shapes}")
+    return problems
+
+
+@HOOKS.register_module()
+class ThroughputTimerHook(IterTimerHook):
+    """MMEngine's ``IterTimerHook``, which also measures images per second.
+
+    In a config it takes that hook's place: ``default_hooks = dict(timer=dict(
+    type="ThroughputTimerHook"))``. The log gets ``images_per_second``, of all processes together,
+    beside ``time`` and ``eta``. TensorBoard, which MMEngine does not tell the latter, gets
+    ``eta_hours``.
+
+    Args:
+        interval: Iterations that are averaged over, and between two values of ``eta_hours``.
+
+    Raises:
+        ValueError: If ``interval`` is below 1.
+    """
+
+    def __init__(self, *, interval: int = 100) -> None:
+        if interval < 1:
+            raise ValueError(f"interval must be at least 1, got {interval}")
+        super().__init__()
+        self.interval = interval
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Measure an iteration."""
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        hub = runner.message_hub
+        measured = min(self.interval, runner.iter + 1 - self.start_iter)
+        images = len(data_batch["inputs"]) * get_world_size()
+        speed = images / hub.get_scalar("train/time").mean(measured)
+        hub.update_scalar("train/images_per_second", speed)
+        if self.every_n_train_iters(runner, self.interval):
+            runner.visualizer.add_scalar(
+                "eta_hours", hub.get_info("eta") / 3600, step=runner.iter + 1
+            )
+
+
+class _DeafToOthers:
+    """Start of a worker process that obeys signals of the main process only.
+
+    A scheduler and a terminal signal all processes at once; without its workers the main process
+    could not finish its iteration. Its own signals have to be obeyed: with SIGTERM it ends the
+    workers when it ends itself.
+
+    Args:
+        signals: The signals.
+        then: The data loader's own ``worker_init_fn``.
+    """
+
+    def __init__(
+        self, signals: Sequence[signal.Signals], then: Callable[[int], None] | None
+    ) -> None:
+        self.signals = signals
+        self.then = then
+
+    def __call__(self, worker_id: int) -> None:
+        # Only a thread that waits for blocked signals learns who sent them.
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.signals)
+        threading.Thread(target=self._listen, daemon=True).start()
+        if self.then is not None:
+            self.then(worker_id)
+
+    def _listen(self) -> None:
+        while signal.sigwaitinfo(self.signals).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+
+@HOOKS.register_module()
+class StopOnSignalHook(Hook):
+    """Ends a training in good order when a scheduler or the user asks for it.
+
+    At the signal the iteration is finished, and a validation that is running; then
+    :class:`lpv_mmocr.engine.AtomicCheckpointHook` saves, logs are closed, and the process exits
+    with 128 plus the number of the signal, as shells have it. Another signal ends it at once, if it
+    comes more than ``same_signal_seconds`` later: ``torchrun`` passes on to its processes what a
+    terminal or a scheduler has already sent them.
+
+    Where several processes train together, they agree on the end every few iterations, so that
+    all of them stop at the same one, whichever has got the signal.
+
+    Args:
+        signals: Names of the signals. Slurm sends SIGTERM, Ctrl-C is SIGINT.
+        agree_interval: Iterations between two agreements of several processes.
+
+    Raises:
+        ValueError: For an unknown signal, or an ``agree_interval`` below 1.
+    """
+
+    # After the log of the iteration, before its checkpoint; and behind the closing of the logs.
+    priority = "LOW"
+    same_signal_seconds = 3.0
+
+    def __init__(
+        self, *, signals: Sequence[str] = ("SIGTERM", "SIGINT"), agree_interval: int = 10
+    ) -> None:
+        unknown = [name for name in signals if name not in signal.Signals.__members__]
+        if unknown:
+            raise ValueError(f"there is no signal {', '.join(unknown)}; SIGTERM is one")
+        if agree_interval < 1:
+            raise ValueError(f"agree_interval must be at least 1, got {agree_interval}")
+        self.signals = [signal.Signals[name] for name in signals]
+        self.agree_interval = agree_interval
+        self._received = 0
+        self._received_at = 0.0
+        self._previous: dict[signal.Signals, Callable | int | None] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Begin to listen, and let worker processes listen to this one only."""
+        self._received = 0
+        if threading.current_thread() is not threading.main_thread():
+            runner.logger.warning("Not in the main thread: signals will not be listened to")
+            return
+        self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
+        if not hasattr(signal, "sigwaitinfo"):  # macOS, which has no scheduler to stop for
+            return
+        for loop in (runner.train_loop, runner.val_loop):
+            if loop is not None:
+                loader = loop.dataloader
+                loader.worker_init_fn = _DeafToOthers(self.signals, loader.worker_init_fn)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """End the training if a signal has come, in any process."""
+        if get_world_size() > 1:
+            if not self.every_n_train_iters(runner, self.agree_interval):
+                return
+            received = torch.tensor(self._received)
+            all_reduce(received, "max")
+            self._received = int(received)
+        if self._received:
+            name = signal.Signals(self._received).name
+            runner.logger.warning(f"Training ends at iteration {runner.iter + 1}, by {name}")
+            runner.train_loop.stop_training = True
+
+    def after_train(self, runner: Runner) -> None:
+        """Stop listening."""
+        self._stop_listening()
+
+    def after_run(self, runner: Runner) -> None:
+        """Exit with the status that tells of the signal."""
+        if self._received:
+            raise SystemExit(128 + self._received)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if not self._received:
+            self._received, self._received_at = number, now
+            # Logging is not safe at any moment, and this may be any.
+            os.write(2, b"Signal received: saving after this iteration. Repeat it to quit now.\n")
+        elif now - self._received_at >= self.same_signal_seconds:
+            self._stop_listening()
+            signal.raise_signal(number)
+
+    def _stop_listening(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

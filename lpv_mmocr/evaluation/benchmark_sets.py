@@ -1,0 +1,21 @@
+"""The benchmark sets that published results are about."""
+
+from __future__ import annotations
+
+EXPECTED_COUNTS = {
+    "IIIT5k": 3000,
+    "SVT": 647,
+    "IC13_857": 857,
+    "IC15_1811": 1811,
+    "SVTP": 645,
+    "CUTE80": 288,
+    "IC13_1015": 1015,
+    "IC15_2077": 2077,
+}
+"""Number of words of each set, by its name in this package."""
+
+SET_GROUPS = {
+    "six": ("IIIT5k", "SVT", "IC13_857", "IC15_1811", "SVTP", "CUTE80"),
+    "eight": tuple(EXPECTED_COUNTS),
+}
+"""Sets whose mean is published: most papers take six; the eight add the larger IC13 and IC15."""

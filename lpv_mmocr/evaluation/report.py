@@ -1,0 +1,159 @@
+"""The report of an evaluation: its means, its table, and what has to be said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .benchmark_sets import SET_GROUPS
+from .scores import MeanScore, SetScore, mean_score
+from .text_protocol import TextProtocol
+
+_HEADER = ("set", "words", "correct", "accuracy %", "1-NED %", "remarks")
+_NAMED_BAD_SAMPLES = 20  # of each set in the table; JSON has them all
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkReport:
+    """Scores of all sets that were evaluated, and which ones were not.
+
+    A mean over the six or the eight exists only where all of its sets do. Where sets are missing
+    or others were added, there is a mean over the present sets too, under that name.
+
+    Attributes:
+        protocol: What counts of a text.
+        scores: Scores of the sets, by name.
+        absent: Why a set that was asked for is missing, by its name.
+    """
+
+    protocol: TextProtocol
+    scores: Mapping[str, SetScore]
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> dict[str, tuple[str, ...]]:
+        """Sets without a score in the groups of which no mean can be given."""
+        gaps = {
+            group: tuple(name for name in names if name not in self.scores)
+            for group, names in SET_GROUPS.items()
+        }
+        return {group: names for group, names in gaps.items() if names}
+
+    @property
+    def means(self) -> dict[str, MeanScore]:
+        """Means that can be given: ``six``, ``eight`` or ``present``."""
+        groups = {g: names for g, names in SET_GROUPS.items() if g not in self.missing}
+        if all(set(names) != set(self.scores) for names in groups.values()):
+            groups["present"] = tuple(self.scores)
+        return {group: mean_score(self.scores, names) for group, names in groups.items()}
+
+    def to_metrics(self) -> dict[str, float]:
+        """All that could be computed, as plain numbers by name: fractions, not rounded."""
+        metrics = {}
+        for name, score in self.scores.items():
+            metrics[f"{name}/accuracy"] = score.accuracy
+            metrics[f"{name}/one_minus_ned"] = score.one_minus_ned
+        for group, mean in self.means.items():
+            metrics[f"{group}/accuracy"] = mean.accuracy
+            metrics[f"{group}/weighted_accuracy"] = mean.weighted_accuracy
+            metrics[f"{group}/one_minus_ned"] = mean.one_minus_ned
+            metrics[f"{group}/weighted_one_minus_ned"] = mean.weighted_one_minus_ned
+        return metrics
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole report as JSON can hold it; means that cannot be given are null."""
+        return {
+            "protocol": self.protocol.name,
+            "sets": {
+                name: {
+                    "count": score.count,
+                    "expected_count": score.expected_count,
+                    "correct": score.correct,
+                    "accuracy": score.accuracy,
+                    "one_minus_ned": score.one_minus_ned,
+                    "empty_labels": score.empty_labels,
+                    "bad_samples": list(score.bad_samples),
+                }
+                for name, score in self.scores.items()
+            },
+            "absent": dict(self.absent),
+            "means": {
+                **dict.fromkeys(SET_GROUPS),
+                **{group: asdict(mean) for group, mean in self.means.items()},
+            },
+        }
+
+    def to_markdown(self) -> str:
+        """The report as a table and remarks, aligned so that a terminal can show it as well."""
+        rows = [self._set_row(name, score) for name, score in self.scores.items()]
+        rows += [(name, "", "", "", "", f"ABSENT: {why}") for name, why in self.absent.items()]
+        for group, mean in self.means.items():
+            rows += self._mean_rows(group, mean)
+        for group, names in self.missing.items():
+            rows.append((f"mean of {group}", "", "", "", "", f"not computed: no {_list(names)}"))
+        lines = [f"Protocol: {self.protocol.name}", "", *_table(rows)]
+        for name, score in self.scores.items():
+            if score.bad_samples:
+                shown = ", ".join(score.bad_samples[:_NAMED_BAD_SAMPLES])
+                more = len(score.bad_samples) - _NAMED_BAD_SAMPLES
+                lines += ["", f"Bad samples of {name}: {shown}" + f" and {more} more" * (more > 0)]
+        return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def _set_row(name: str, score: SetScore) -> tuple[str, ...]:
+        remarks = []
+        if not score.has_expected_count:
+            remarks.append(f"COUNT: should be {score.expected_count}")
+        if score.bad_samples:
+            remarks.append(f"{len(score.bad_samples)} bad, counted as wrong")
+        if score.empty_labels:
+            remarks.append(f"{score.empty_labels} with an empty label")
+        return (
+            name,
+            str(score.count),
+            str(score.correct),
+            _percent(score.accuracy),
+            _percent(score.one_minus_ned),
+            "; ".join(remarks),
+        )
+
+    def _mean_rows(self, group: str, mean: MeanScore) -> list[tuple[str, ...]]:
+        if group == "present":
+            label, remark = f"the {len(mean.sets)} present", _list(mean.sets)
+        else:
+            wrong = [name for name in mean.sets if not self.scores[name].has_expected_count]
+            label, remark = group, f"COUNT: see {_list(wrong)}" if wrong else ""
+        plain = (_percent(mean.accuracy), _percent(mean.one_minus_ned))
+        weighted = (_percent(mean.weighted_accuracy), _percent(mean.weighted_one_minus_ned))
+        return [
+            (f"mean of {label}", str(mean.count), "", *plain, remark),
+            (f"weighted mean of {label}", str(mean.count), "", *weighted, remark),
+        ]
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Markdown table whose columns are padded to one width; numbers are set to the right."""
+    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+    numeric = [name not in ("set", "remarks") for name in _HEADER]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width - 1) + (":" if right else "-")
+        for width, right in zip(widths, numeric, strict=True)
+    ]
+    return [line(_HEADER), line(rule), *map(line, rows)]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

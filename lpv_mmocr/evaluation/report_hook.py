@@ -1,0 +1,42 @@
+"""Shows and saves the reports of a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+
+from .benchmark_metric import BenchmarkMetric
+
+
+@HOOKS.register_module()
+class BenchmarkReportHook(Hook):
+    """Prints the table of a benchmark test and saves it in the work folder.
+
+    The files are ``CHECKPOINT_benchmark_PROTOCOL.md``, the table, and the same with ``.json``,
+    which adds the config, the checkpoint and all that the table leaves out. Without a
+    :class:`BenchmarkMetric` over a :class:`BenchmarkDataset` nothing happens.
+    """
+
+    @master_only
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Print and save the report of every benchmark metric."""
+        checkpoint = runner.cfg.get("load_from")
+        for metric in runner.test_evaluator.metrics:
+            report = getattr(metric, "report", None)
+            if not isinstance(metric, BenchmarkMetric) or report is None:
+                continue
+            table = report.to_markdown()
+            name = f"{Path(checkpoint or 'random').stem}_benchmark_{report.protocol.name}"
+            stem = Path(runner.work_dir, name)
+            details = {"config": runner.cfg.filename, "checkpoint": checkpoint, **report.to_dict()}
+            # Not with_suffix: the name of a checkpoint may have dots.
+            Path(f"{stem}.md").write_text(table, encoding="utf-8")
+            Path(f"{stem}.json").write_text(
+                json.dumps(details, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+            runner.logger.info(f"Benchmark, saved as {stem}.md and .json\n\n{table}")

@@ -1,0 +1,135 @@
+"""Scores of single words, of a set, and of several sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .benchmark_sets import EXPECTED_COUNTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordScore:
+    """How one word was read.
+
+    Attributes:
+        set_name: Benchmark set that the word belongs to.
+        key: Name of the sample, unique within its set.
+        correct: Whether the reading is right.
+        similarity: One minus the normalised edit distance.
+        bad_sample: Whether the picture could not be read; the word then counts as wrong.
+        empty_label: Whether nothing of the label counts, so that reading nothing is right.
+    """
+
+    set_name: str
+    key: str
+    correct: bool
+    similarity: float
+    bad_sample: bool
+    empty_label: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetScore:
+    """Scores of one set.
+
+    Attributes:
+        count: Number of words, at least 1.
+        correct: How many of them were read right.
+        similarity: Sum of one minus the normalised edit distance over the words.
+        expected_count: How many words the set is known to have; None where that is not known.
+        bad_samples: Keys of the words whose pictures could not be read.
+        empty_labels: Number of words with a label of which nothing counts.
+    """
+
+    count: int
+    correct: int
+    similarity: float
+    expected_count: int | None = None
+    bad_samples: tuple[str, ...] = ()
+    empty_labels: int = 0
+
+    @property
+    def accuracy(self) -> float:
+        """Part of the words that were read right, 0 to 1."""
+        return self.correct / self.count
+
+    @property
+    def one_minus_ned(self) -> float:
+        """Mean over the words of one minus the normalised edit distance, 0 to 1."""
+        return self.similarity / self.count
+
+    @property
+    def has_expected_count(self) -> bool:
+        """Whether there are as many words as there should be, as far as that is known."""
+        return self.expected_count in (None, self.count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanScore:
+    """Means over several sets.
+
+    Attributes:
+        sets: Names of the sets.
+        count: Number of words in all of them.
+        accuracy: Mean of the sets' accuracies.
+        weighted_accuracy: The same with each set weighted by its number of words.
+        one_minus_ned: Mean of the sets' one minus normalised edit distance.
+        weighted_one_minus_ned: The same, weighted.
+    """
+
+    sets: tuple[str, ...]
+    count: int
+    accuracy: float
+    weighted_accuracy: float
+    one_minus_ned: float
+    weighted_one_minus_ned: float
+
+
+def score_sets(words: Sequence[WordScore]) -> dict[str, SetScore]:
+    """Sum up words set by set.
+
+    Args:
+        words: Every word once.
+
+    Returns:
+        Scores by the name of the set, in the order in which the sets first appear.
+    """
+    by_set: dict[str, list[WordScore]] = {}
+    for word in words:
+        by_set.setdefault(word.set_name, []).append(word)
+    return {
+        name: SetScore(
+            count=len(members),
+            correct=sum(word.correct for word in members),
+            # fsum: the order of words, which depends on the number of processes, must not show.
+            similarity=math.fsum(word.similarity for word in members),
+            expected_count=EXPECTED_COUNTS.get(name),
+            bad_samples=tuple(word.key for word in members if word.bad_sample),
+            empty_labels=sum(word.empty_label for word in members),
+        )
+        for name, members in by_set.items()
+    }
+
+
+def mean_score(scores: Mapping[str, SetScore], names: Sequence[str]) -> MeanScore:
+    """Means over some of the sets.
+
+    Args:
+        scores: Scores by the name of the set.
+        names: Sets to take the mean of, at least one.
+
+    Raises:
+        KeyError: If one of them has no score.
+    """
+    members = [scores[name] for name in names]
+    count = sum(score.count for score in members)
+    return MeanScore(
+        sets=tuple(names),
+        count=count,
+        accuracy=sum(score.accuracy for score in members) / len(members),
+        weighted_accuracy=sum(score.correct for score in members) / count,
+        one_minus_ned=sum(score.one_minus_ned for score in members) / len(members),
+        weighted_one_minus_ned=sum(score.similarity for score in members) / count,
+    )

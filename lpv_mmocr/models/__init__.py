@@ -1,0 +1,22 @@
+"""LPV's modules, one concept per file; importing registers them in MMOCR's registries."""
+
+from .character_dictionary import CharacterDictionary
+from .cpa_decoder import CPADecoder
+from .cpa_module_loss import CPAModuleLoss
+from .cpa_postprocessor import CPAPostprocessor
+from .glrm import GLRM, linguistic_mask
+from .lpv import LPV
+from .position_attention import PositionAttention
+from .svtr_encoder import LPVSVTREncoder
+
+__all__ = [
+    "GLRM",
+    "LPV",
+    "CPADecoder",
+    "CPAModuleLoss",
+    "CPAPostprocessor",
+    "CharacterDictionary",
+    "LPVSVTREncoder",
+    "PositionAttention",
+    "linguistic_mask",
+]

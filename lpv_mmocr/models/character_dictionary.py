@@ -1,0 +1,46 @@
+"""Dictionary whose characters stand in the config itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from mmocr.models.common import Dictionary
+from mmocr.registry import TASK_UTILS
+
+
+@TASK_UTILS.register_module()
+class CharacterDictionary(Dictionary):
+    """MMOCR's dictionary, given as a string of characters instead of a file.
+
+    A ``dict_file`` ends up as an absolute path in the config inside every checkpoint, which then
+    cannot be used on another machine. A string travels with it.
+
+    Classes are the characters in the given order, then start, then end, then whatever other
+    special token is asked for.
+
+    Args:
+        characters: The characters to recognise, each once.
+        with_start: Whether there is a start class, [GO] in the released code.
+        with_end: Whether there is an end class, [s] in the released code.
+        **kwargs: Further arguments of ``mmocr.models.common.Dictionary``, except ``dict_file``.
+
+    Raises:
+        ValueError: If there are no characters, or one occurs twice, or one is a line break.
+    """
+
+    def __init__(
+        self, characters: str, *, with_start: bool = True, with_end: bool = True, **kwargs
+    ) -> None:
+        repeated = sorted(char for char, count in Counter(characters).items() if count > 1)
+        if not characters or repeated or set(characters) & {"\n", "\r"}:
+            raise ValueError(
+                "characters must be a string of different characters without line breaks, got "
+                f"{characters!r}" + (f" with {repeated} repeated" if repeated else "")
+            )
+        self.characters = characters
+        with tempfile.TemporaryDirectory() as folder:
+            dict_file = Path(folder, "characters.txt")
+            dict_file.write_text("\n".join(characters), encoding="utf-8")
+            super().__init__(str(dict_file), with_start=with_start, with_end=with_end, **kwargs)

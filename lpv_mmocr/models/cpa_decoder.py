@@ -1,0 +1,208 @@
+"""Cascade position attention (CPA) decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+from mmocr.models.common import Dictionary
+from mmocr.models.textrecog.decoders import BaseDecoder
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+from torch import nn
+
+from .glrm import linguistic_mask
+
+
+@MODELS.register_module()
+class CPADecoder(BaseDecoder):
+    """Cascade of position attentions with a GLRM between successive ones (paper section 3.3).
+
+    It takes any feature map (N, D, h, w), be it of an encoder or, where there is none, of a
+    backbone. All position attentions start from equal values, and so do all GLRMs and all
+    classifiers, as released.
+
+    Args:
+        in_channels: Width D of the features.
+        dictionary: Dictionary or its config; needs a start and an end class.
+        module_loss: Config of the loss, usually ``CPAModuleLoss``.
+        postprocessor: Config of the postprocessor, usually ``CPAPostprocessor``.
+        max_seq_len: Number of characters of the longest word; there are T = max_seq_len + 2
+            positions.
+        num_stages: Number S of position attentions.
+        attention: Config of the position attentions; width and T are filled in.
+        glrm: Config of the GLRMs; the width is filled in. None, or one stage, means no GLRM.
+        with_mask: Whether the GLRMs hide the tokens of one character from one another. Off in
+            training stage 1, on in stage 2 and whenever a model trained so is used.
+        mask_threshold: Attention weight above which a token belongs to a character.
+        init_cfg: MMEngine initialisation config.
+
+    Raises:
+        ValueError: If ``num_stages`` is below 1, or the mask is on without a GLRM to use it.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        dictionary: dict | Dictionary,
+        module_loss: dict | None = None,
+        postprocessor: dict | None = None,
+        max_seq_len: int = 25,
+        num_stages: int = 3,
+        attention: dict | None = None,
+        glrm: dict | None = None,
+        with_mask: bool = False,
+        mask_threshold: float = 0.05,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(
+            # Copies, because the base class writes the dictionary into them.
+            dictionary=dictionary,
+            module_loss=deepcopy(module_loss),
+            postprocessor=deepcopy(postprocessor),
+            max_seq_len=max_seq_len,
+            init_cfg=init_cfg,
+        )
+        if num_stages < 1:
+            raise ValueError(f"num_stages must be at least 1, got {num_stages}")
+        num_glrms = num_stages - 1 if glrm is not None else 0
+        if with_mask and num_glrms == 0:
+            raise ValueError(
+                "with_mask=True masks the attention of the GLRMs, but there are none: give glrm "
+                "and num_stages of at least 2, or set with_mask=False"
+            )
+        self.num_positions = max_seq_len + 2
+        self.with_mask = with_mask
+        self.mask_threshold = mask_threshold
+
+        attention = dict(
+            {"type": "PositionAttention", **(attention or {})},
+            dim=in_channels,
+            num_positions=self.num_positions,
+        )
+        classifier = nn.Linear(in_channels, self.dictionary.num_classes)
+        self.attentions = _equal_copies(MODELS.build(attention), num_stages)
+        self.classifiers = _equal_copies(classifier, num_stages)
+        self.glrms = nn.ModuleList()
+        if num_glrms:
+            glrm_module = MODELS.build({"type": "GLRM", **glrm, "dim": in_channels})
+            self.glrms = _equal_copies(glrm_module, num_glrms)
+
+    def forward_train(
+        self,
+        feat: torch.Tensor | None = None,
+        out_enc: torch.Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Run the cascade; the same in training and in evaluation mode.
+
+        Args:
+            feat: Feature map of the backbone, shape (N, D, h, w), used where there is no encoder.
+            out_enc: Feature map of the encoder, shape (N, D, h, w).
+            data_samples: Not used; MMOCR passes it to every decoder.
+
+        Returns:
+            ``logits`` of shape (S, N, T, C) and ``attn_maps`` of shape (S, N, T, h, w).
+
+        Raises:
+            ValueError: If the features are not a map of ``in_channels`` channels.
+        """
+        features = feat if out_enc is None else out_enc
+        width = self.classifiers[0].in_features
+        if features is None or features.dim() != 4 or features.shape[1] != width:
+            shape = None if features is None else tuple(features.shape)
+            raise ValueError(
+                f"CPADecoder needs a feature map of shape (N, {width}, h, w), got {shape}: set "
+                "in_channels to the channels of the backbone or encoder, which must keep the map"
+            )
+        characters = features.new_zeros(1, self.num_positions, width)
+        logits, attn_maps = [], []
+        for stage, (attention, classifier) in enumerate(
+            zip(self.attentions, self.classifiers, strict=True)
+        ):
+            if stage > 0 and self.glrms:
+                forbidden = None
+                if self.with_mask:
+                    forbidden = linguistic_mask(attn_maps[-1], self.mask_threshold)
+                features = self.glrms[stage - 1](features, forbidden)
+            characters, maps = attention(features, characters)
+            logits.append(classifier(characters))
+            attn_maps.append(maps)
+        return dict(logits=torch.stack(logits), attn_maps=torch.stack(attn_maps))
+
+    def forward_test(
+        self,
+        feat: torch.Tensor | None = None,
+        out_enc: torch.Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> torch.Tensor:
+        """Class probabilities of the last stage.
+
+        Args:
+            feat: See :meth:`forward_train`.
+            out_enc: See :meth:`forward_train`.
+            data_samples: Not used.
+
+        Returns:
+            Probabilities of shape (N, T, C), float32 at least.
+        """
+        logits = self.forward_train(feat, out_enc, data_samples)["logits"][-1]
+        return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+
+    def loss(
+        self,
+        feat: torch.Tensor | None = None,
+        out_enc: torch.Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Losses of a batch, in training and in evaluation mode.
+
+        Args:
+            feat: See :meth:`forward_train`.
+            out_enc: See :meth:`forward_train`.
+            data_samples: N samples with ``gt_text.item``.
+
+        Returns:
+            The losses of ``module_loss``.
+
+        Raises:
+            ValueError: If the decoder was built without ``module_loss``.
+        """
+        if self.module_loss is None:
+            raise ValueError("CPADecoder was built without module_loss, so it has no loss")
+        data_samples = self.module_loss.get_targets(data_samples)
+        return self.module_loss(self.forward_train(feat, out_enc), data_samples)
+
+    def forward(
+        self,
+        feat: torch.Tensor | None = None,
+        out_enc: torch.Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> dict[str, torch.Tensor] | torch.Tensor:
+        """Run :meth:`forward_train` in training mode and :meth:`forward_test` in evaluation."""
+        run = self.forward_train if self.training else self.forward_test
+        return run(feat, out_enc, data_samples)
+
+    def predict(
+        self,
+        feat: torch.Tensor | None = None,
+        out_enc: torch.Tensor | None = None,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+    ) -> Sequence[TextRecogDataSample]:
+        """Read the words.
+
+        Args:
+            feat: See :meth:`forward_train`.
+            out_enc: See :meth:`forward_train`.
+            data_samples: N samples to write ``pred_text`` to.
+
+        Returns:
+            The same samples; see ``CPAPostprocessor`` for what is written.
+        """
+        return self.postprocessor(self.forward_test(feat, out_enc), data_samples)
+
+
+def _equal_copies(module: nn.Module, number: int) -> nn.ModuleList:
+    return nn.ModuleList([module, *(deepcopy(module) for _ in range(number - 1))])

@@ -1,0 +1,121 @@
+"""Loss of the cascade position attention decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import MMLogger
+from mmocr.models.common import Dictionary
+from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+
+
+@MODELS.register_module()
+class CPAModuleLoss(BaseTextRecogModuleLoss):
+    """Cross-entropy over all stages at once, with equal weights (paper section 3.5).
+
+    The target of a word is [start], its characters, [end], then [start] up to T = max_seq_len + 2
+    positions. The start class is ignored, so neither position 0 nor anything after [end] counts.
+
+    Labels are treated as the released code does: a word whose raw text is longer than
+    ``max_seq_len`` does not count at all, then the case is changed, then characters outside the
+    dictionary are dropped (or become the unknown class where the dictionary has one).
+
+    Args:
+        dictionary: Dictionary or its config; needs a start and an end class.
+        max_seq_len: Number of characters of the longest word.
+        letter_case: "lower", "upper" or "unchanged".
+
+    Raises:
+        ValueError: If the dictionary lacks a start or an end class.
+    """
+
+    def __init__(
+        self,
+        dictionary: dict | Dictionary,
+        max_seq_len: int = 25,
+        letter_case: str = "lower",
+    ) -> None:
+        super().__init__(
+            dictionary, max_seq_len=max_seq_len, letter_case=letter_case, pad_with="none"
+        )
+        if self.dictionary.start_idx is None or self.dictionary.end_idx is None:
+            raise ValueError("CPAModuleLoss needs a dictionary with_start=True and with_end=True")
+        # MMOCR's own choices of a padding class leave the start class out.
+        self.pad_idx = self.dictionary.start_idx
+        self._warned_long = False
+
+    def get_targets(
+        self, data_samples: Sequence[TextRecogDataSample]
+    ) -> Sequence[TextRecogDataSample]:
+        """Add the target indexes to the samples.
+
+        Args:
+            data_samples: Samples with ``gt_text.item``.
+
+        Returns:
+            The same samples, with ``gt_text.indexes`` (characters only) and
+            ``gt_text.padded_indexes`` (T,), both int64 on the CPU.
+        """
+        for data_sample in data_samples:
+            if data_sample.get("have_target", False):
+                continue
+            indexes = self._encode(data_sample.gt_text.item, data_sample)
+            padded = torch.full((self.max_seq_len + 2,), self.pad_idx, dtype=torch.int64)
+            if indexes is not None:
+                padded[1 : len(indexes) + 2] = torch.tensor([*indexes, self.dictionary.end_idx])
+            data_sample.gt_text.indexes = torch.tensor(indexes or [], dtype=torch.int64)
+            data_sample.gt_text.padded_indexes = padded
+            data_sample.set_metainfo(dict(have_target=True))
+        return data_samples
+
+    def _encode(self, text: str, data_sample: TextRecogDataSample) -> list[int] | None:
+        """Character indexes of a label, or None for a word that is too long to be learnt."""
+        if len(text) > self.max_seq_len:
+            if not self._warned_long:
+                MMLogger.get_current_instance().warning(
+                    f"{data_sample.get('sample_key', data_sample.get('img_path', 'a sample'))}: "
+                    f"the label {text!r} has more than max_seq_len={self.max_seq_len} characters. "
+                    "Such words do not count in the loss; this is said once."
+                )
+                self._warned_long = True
+            return None
+        if self.letter_case != "unchanged":
+            text = getattr(text, self.letter_case)()
+        indexes = (self.dictionary.char2idx(char, strict=False) for char in text)
+        # Changing the case can lengthen a text: "İ".lower() has two characters.
+        return [index for index in indexes if index is not None][: self.max_seq_len]
+
+    def forward(
+        self, outputs: dict[str, torch.Tensor], data_samples: Sequence[TextRecogDataSample]
+    ) -> dict[str, torch.Tensor]:
+        """Compute the loss.
+
+        Args:
+            outputs: Output of ``CPADecoder.forward_train``; ``logits`` of shape (S, N, T, C).
+            data_samples: N samples that went through :meth:`get_targets`.
+
+        Returns:
+            ``loss_cpa``, the mean over every counted position of every stage, and for the log
+            ``ce_stage1`` ... ``ce_stageS``, the same mean stage by stage, detached.
+        """
+        logits = outputs["logits"]
+        targets = torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
+        targets = targets.to(logits.device, non_blocking=True)
+        num_stages, num_classes = logits.shape[0], logits.shape[-1]
+        cross_entropy = F.cross_entropy(
+            logits.to(torch.promote_types(logits.dtype, torch.float32)).reshape(-1, num_classes),
+            targets.expand(num_stages, *targets.shape).reshape(-1),
+            ignore_index=self.pad_idx,
+            reduction="none",
+        )
+        # A batch without a single counted position gives 0 instead of NaN.
+        counted = (targets != self.pad_idx).sum().clamp(min=1)
+        per_stage = cross_entropy.view(num_stages, -1).sum(1) / counted
+        losses = dict(loss_cpa=per_stage.mean())
+        for stage, value in enumerate(per_stage.detach(), start=1):
+            losses[f"ce_stage{stage}"] = value
+        return losses

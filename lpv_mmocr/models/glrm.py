@@ -1,0 +1,140 @@
+"""Global linguistic reconstruction module (GLRM) and its mask."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmocr.registry import MODELS
+from torch import nn
+
+from .sinusoid import SinusoidalPosition
+
+
+def linguistic_mask(attn_maps: torch.Tensor, threshold: float = 0.05) -> torch.Tensor:
+    """Hide from one another the tokens that make up one character (paper section 3.4).
+
+    Token i may not attend to token j when some position t has both ``A[t, i] > threshold`` and
+    ``A[t, j] > threshold``. A token that no position looks at sees, and is seen by, every token.
+
+    Args:
+        attn_maps: Attention maps A of the stage before, shape (N, T, h, w).
+        threshold: Attention weight above which a token belongs to a character.
+
+    Returns:
+        Boolean tensor of shape (N, h*w, h*w), true where attention is forbidden. It carries no
+        gradient.
+    """
+    # Counts of common positions: at most T, and exact in every float type up to T = 256.
+    belongs = (attn_maps.flatten(2) > threshold).to(attn_maps.dtype)
+    return torch.matmul(belongs.transpose(1, 2), belongs) > 0
+
+
+class MaskedEncoderLayer(nn.TransformerEncoderLayer):
+    """Post-norm transformer layer in which a token may be forbidden every key.
+
+    Parameters, their initialisation and dropouts are those of ``nn.TransformerEncoderLayer``. The
+    attention is our own because PyTorch's gives NaN, or an arbitrary mean, depending on version
+    and kernel, for a token with every key masked. Here the attention output of such a token is
+    zero before the output projection, in any precision, forward and backward.
+    """
+
+    def forward(self, src: torch.Tensor, forbidden: torch.Tensor | None = None) -> torch.Tensor:
+        """Apply the layer.
+
+        Args:
+            src: Tokens of shape (N, L, D).
+            forbidden: Boolean tensor (N, L, L), true where a query (second dimension) must not
+                see a key (third dimension); None lets every token see every token.
+
+        Returns:
+            Tokens of shape (N, L, D).
+        """
+        x = self.norm1(src + self.dropout1(self._attend(src, forbidden)))
+        hidden = self.dropout(self.activation(self.linear1(x)))
+        return self.norm2(x + self.dropout2(self.linear2(hidden)))
+
+    def _attend(self, x: torch.Tensor, forbidden: torch.Tensor | None) -> torch.Tensor:
+        n, length, dim = x.shape
+        attention = self.self_attn
+        heads = attention.num_heads
+        qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        query, key, value = qkv.view(n, length, 3, heads, dim // heads).permute(2, 0, 3, 1, 4)
+        visible = blind = None
+        if forbidden is not None:
+            # A blind token is let see everything, which keeps its softmax finite, and what it saw
+            # is replaced by zero, which also stops the gradient.
+            blind = forbidden.all(-1, keepdim=True)
+            visible = (~forbidden | blind)[:, None]
+        mixed = F.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=visible,
+            dropout_p=attention.dropout if self.training else 0.0,
+        )
+        if blind is not None:
+            mixed = mixed.masked_fill(blind[:, None], 0.0)
+        return attention.out_proj(mixed.transpose(1, 2).reshape(n, length, dim))
+
+
+@MODELS.register_module()
+class GLRM(BaseModule):
+    """Global linguistic reconstruction module (paper section 3.4).
+
+    A stack of post-norm transformer layers over the tokens of the feature map. With the mask, the
+    tokens of one character see only those of the others, and so have to be rebuilt from them:
+    that is how a vision model learns linguistics.
+
+    Args:
+        dim: Width D of the features.
+        num_layers: Number L of transformer layers. They start from equal values, as released.
+        num_heads: Number of attention heads.
+        ffn_dim: Hidden width of the feed-forward layers.
+        dropout: Dropout probability after the position table, on attention weights, inside the
+            feed-forward layers and on both residuals.
+        init_cfg: MMEngine initialisation config.
+
+    Raises:
+        ValueError: If ``num_heads`` does not divide ``dim``.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        num_layers: int = 3,
+        num_heads: int = 8,
+        ffn_dim: int = 1024,
+        dropout: float = 0.1,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if dim % num_heads:
+            raise ValueError(f"num_heads={num_heads} does not divide the feature width {dim}")
+        layer = MaskedEncoderLayer(
+            dim, num_heads, ffn_dim, dropout=dropout, activation="gelu", batch_first=True
+        )
+        self.layers = nn.ModuleList(deepcopy(layer) for _ in range(num_layers))
+        self.position = SinusoidalPosition(dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, features: torch.Tensor, forbidden: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Rebuild the features from one another.
+
+        Args:
+            features: Feature map of shape (N, D, h, w).
+            forbidden: Mask of shape (N, h*w, h*w) from :func:`linguistic_mask`, or None.
+
+        Returns:
+            Feature map of shape (N, D, h, w).
+        """
+        x = features.flatten(2).transpose(1, 2)
+        x = self.dropout(self.position(x))
+        for layer in self.layers:
+            x = layer(x, forbidden)
+        return x.transpose(1, 2).unflatten(2, features.shape[-2:])

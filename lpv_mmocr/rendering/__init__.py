@@ -1,0 +1,21 @@
+"""Rendering words: pictures and labels for training, made from fonts and word lists."""
+
+from .config import PRESETS, RenderConfig, preset
+from .fonts import FontLibrary
+from .renderer import RenderedWord, WordRenderer
+from .word_list import WordList, default_words, read_words
+from .words import TextSampler, resolve_charset
+
+__all__ = [
+    "PRESETS",
+    "FontLibrary",
+    "RenderConfig",
+    "RenderedWord",
+    "TextSampler",
+    "WordList",
+    "WordRenderer",
+    "default_words",
+    "preset",
+    "read_words",
+    "resolve_charset",
+]

@@ -1,0 +1,75 @@
+"""Many word pictures in one, to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .font_discovery import matplotlib_font_folder
+from .renderer import WordRenderer
+
+CELL = (152, 62)
+PICTURE = (148, 46)
+COLUMNS = 10
+
+
+def write_contact_sheet(
+    renderer: WordRenderer, path: str | Path, *, count: int = 200, seed: int = 0, first: int = 0
+) -> None:
+    """Writes a sheet of rendered words with their labels.
+
+    Args:
+        renderer: Where pictures come from.
+        path: PNG file.
+        count: Number of words.
+        seed: Seed of the set.
+        first: Number of the first word.
+
+    Raises:
+        ValueError: If ``count`` is not positive.
+    """
+    if count < 1:
+        raise ValueError(f"a contact sheet needs at least one picture, got {count}")
+    words = (renderer(seed, number) for number in range(first, first + count))
+    entries = (
+        (word.image, f"{number}: {word.label}", None if word.label.isascii() else word.font)
+        for number, word in enumerate(words, first)
+    )
+    save_sheet(entries, count, path)
+
+
+def save_sheet(
+    entries: Iterable[tuple[np.ndarray, str, str | None]], count: int, path: str | Path
+) -> None:
+    """Writes pictures with captions as one picture.
+
+    Args:
+        entries: For each a picture, RGB uint8 of shape (H, W, 3), its caption, and a font file that
+            has the caption's characters; None for Latin ones.
+        count: Number of entries.
+        path: PNG file. Folders above it are made as needed.
+    """
+    rows = -(-count // COLUMNS)
+    sheet = Image.new("RGB", (COLUMNS * CELL[0], rows * CELL[1]), "white")
+    pen = ImageDraw.Draw(sheet)
+    latin = ImageFont.truetype(str(matplotlib_font_folder() / "DejaVuSans.ttf"), 11)
+    for place, (picture, caption, font) in enumerate(entries):
+        x, y = place % COLUMNS * CELL[0], place // COLUMNS * CELL[1]
+        sheet.paste(Image.fromarray(_fitted(picture)), (x, y))
+        letters = latin if font is None else ImageFont.truetype(font, 11)
+        pen.text((x, y + PICTURE[1]), caption, font=letters, fill="black")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def _fitted(picture: np.ndarray) -> np.ndarray:
+    """Scales a picture into its cell, keeping its aspect."""
+    height, width = picture.shape[:2]
+    scale = min(PICTURE[0] / width, PICTURE[1] / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return cv2.resize(picture, size, interpolation=method)

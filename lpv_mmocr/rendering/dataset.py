@@ -1,0 +1,138 @@
+"""A data set that renders its words while training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from mmengine.dataset import Compose
+from mmocr.registry import DATASETS
+from torch.utils.data import Dataset
+
+from .config import RenderConfig, preset
+from .degradation import decode_jpeg
+from .fonts import FontLibrary
+from .renderer import WordRenderer
+from .word_list import default_words, read_words
+from .words import TextSampler, resolve_charset
+
+
+@DATASETS.register_module()
+class RenderedWordDataset(Dataset):
+    """Words rendered on demand, with a pool of pictures to use again.
+
+    A sample depends on its index: every ``reuse``-th index asks for the picture of that number and
+    puts it into the pool of its process; the others take one from the pool. So a shuffling sampler
+    that is fast-forwarded on resume goes on to pictures not seen before, and rendering costs
+    ``1 / reuse`` of what it would cost without a pool. Give it a length beyond what a training
+    run draws.
+
+    Samples are dicts as MMOCR's recognition pipelines expect them: ``img`` (uint8 (h, w, 3), BGR),
+    ``img_shape``, ``ori_shape``, ``instances`` (``[dict(text=...)]``), ``img_path``.
+
+    Args:
+        length: Number of samples.
+        pipeline: Transforms, as configs or callables; start behind the loading of the image.
+        seed: Seed of the pictures.
+        difficulty: Name of a preset.
+        render: Fields of :class:`RenderConfig` that differ from the preset.
+        charset: A name of :data:`~lpv_mmocr.rendering.words.CHARSETS`, or characters.
+        min_length: Fewest characters of a word.
+        max_length: Most characters of a word.
+        words: File of words, or None for the default list.
+        fonts: Folders of fonts, or font files.
+        system_fonts: Also use the fonts of the system and those that come with matplotlib.
+        reuse: How often a picture is used on average; 1 renders every sample.
+        pool_size: Most pictures that a process keeps for further use.
+        metainfo: Further meta information.
+        test_mode: Kept for MMEngine's interface.
+
+    Raises:
+        ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int = 10_000_000,
+        pipeline: Sequence[dict | Callable] = (),
+        seed: int = 0,
+        difficulty: str = "full",
+        render: dict | None = None,
+        charset: str = "printable",
+        min_length: int = 1,
+        max_length: int = 25,
+        words: str | None = None,
+        fonts: Sequence[str] = (),
+        system_fonts: bool = True,
+        reuse: int = 1,
+        pool_size: int = 20_000,
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+    ) -> None:
+        for name, value in (("length", length), ("reuse", reuse), ("pool_size", pool_size)):
+            if value < 1:
+                raise ValueError(f"{name} must be positive, got {value}")
+        self.length = length
+        self.seed = seed
+        self.reuse = reuse
+        self.pool_size = pool_size
+        self.test_mode = test_mode
+        self.metainfo = dict(metainfo or {}, dataset_type="rendered_words", task_name="textrecog")
+        self.pipeline = Compose(list(pipeline))
+        config: RenderConfig = preset(difficulty).replace(**(render or {}))
+        texts = TextSampler(
+            config,
+            read_words(words) if words else default_words(),
+            charset=resolve_charset(charset),
+            min_length=min_length,
+            max_length=max_length,
+        )
+        library = FontLibrary.from_folders(fonts, system=system_fonts)
+        self.renderer = WordRenderer(library, texts, config)
+        self._pool: list[tuple[int, bytes, str]] = []
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return self.length
+
+    def __getitem__(self, index: int) -> dict:
+        """Returns the sample of an index, after the pipeline.
+
+        Raises:
+            IndexError: If the index is not in ``range(len(self))``.
+        """
+        if not 0 <= index < self.length:
+            raise IndexError(f"sample {index} of {self.length}")
+        return self.pipeline(self.get_data_info(index))
+
+    def full_init(self) -> None:
+        """Does nothing: everything is ready after construction (MMEngine's interface)."""
+
+    def get_data_info(self, index: int) -> dict:
+        """Returns the sample of an index before the pipeline."""
+        number, jpeg, text = self._picture(index)
+        image = cv2.cvtColor(decode_jpeg(jpeg), cv2.COLOR_RGB2BGR)
+        return dict(
+            img=image,
+            img_shape=image.shape[:2],
+            ori_shape=image.shape[:2],
+            img_path=f"rendered/{self.seed}/{number}",
+            sample_idx=index,
+            instances=[dict(text=text)],
+        )
+
+    def _picture(self, index: int) -> tuple[int, bytes, str]:
+        pool = self._pool
+        if index % self.reuse and pool:
+            rng = np.random.default_rng((self.seed, index, 1))
+            return pool[rng.integers(len(pool))]
+        word = self.renderer(self.seed, index)
+        entry = index, word.jpeg, word.label
+        if self.reuse > 1:
+            if len(pool) < self.pool_size:
+                pool.append(entry)
+            else:  # Any old picture makes room, so that the pool keeps no order of its own.
+                pool[index // self.reuse % self.pool_size] = entry
+        return entry

@@ -1,0 +1,61 @@
+"""Finding font files: given folders, the system's fonts, and matplotlib's own as the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+
+
+def matplotlib_font_folder() -> Path:
+    """Returns the folder of the fonts that come with matplotlib (DejaVu, STIX, Computer Modern)."""
+    import matplotlib
+
+    return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+
+
+def find_font_files(folders: Sequence[str | Path] = (), *, system: bool = True) -> list[Path]:
+    """Lists font files.
+
+    Args:
+        folders: Folders (searched recursively) or single font files.
+        system: Also list the fonts of the system, through matplotlib's font manager, and those
+            that matplotlib brings.
+
+    Returns:
+        Absolute paths without repetition, sorted.
+
+    Raises:
+        FileNotFoundError: If a folder does not exist.
+        ValueError: If a given file is no font file or a given folder holds none.
+    """
+    found: set[Path] = set()
+    for entry in map(Path, folders):
+        if not entry.exists():
+            raise FileNotFoundError(f"font folder {entry} does not exist")
+        if entry.is_file():
+            if entry.suffix.lower() not in FONT_SUFFIXES:
+                raise ValueError(
+                    f"{entry} is no font file; expected one of {', '.join(FONT_SUFFIXES)}"
+                )
+            found.add(entry.resolve())
+            continue
+        inside = _font_files_in(entry)
+        if not inside:
+            raise ValueError(f"font folder {entry} holds no {'/'.join(FONT_SUFFIXES)} file")
+        found |= inside
+    if system:
+        from matplotlib import font_manager
+
+        found |= _font_files_in(matplotlib_font_folder())
+        found |= {
+            Path(name).resolve()
+            for name in font_manager.findSystemFonts()
+            if name.lower().endswith(FONT_SUFFIXES)
+        }
+    return sorted(found)
+
+
+def _font_files_in(folder: Path) -> set[Path]:
+    return {path.resolve() for path in folder.rglob("*") if path.suffix.lower() in FONT_SUFFIXES}

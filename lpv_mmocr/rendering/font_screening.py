@@ -1,0 +1,306 @@
+"""Deciding once per font file whether people can read it, and which characters it really shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from fontTools.ttLib import TTCollection, TTFont
+from PIL import ImageFont
+
+from .legibility import (
+    ALPHANUMERIC,
+    GLYPH_SIZE,
+    PRINTABLE,
+    draw_glyph,
+    is_caseless,
+    legibility,
+    likeness,
+    template,
+)
+from .progress import progress_bar
+
+SCREENING_VERSION = 4
+"""Part of the cache's name: raise it when a verdict may change."""
+
+MIN_LEGIBILITY = 0.56
+"""Below lie dingbats, ciphers, Greek on Latin keys and letters lost in ornament."""
+
+MIN_LETTER_LIKENESS, MIN_SYMBOL_LIKENESS = 0.35, 0.6
+MIN_OTHER_LETTERS = 100
+PACK_FILE = "screened.json"
+"""Beside fonts that were screened elsewhere: their verdicts."""
+
+
+@dataclass(frozen=True)
+class FontVerdict:
+    """The outcome of screening one face.
+
+    Attributes:
+        path: Font file.
+        index: Face in the file.
+        family: Family name.
+        usable: Whether words may be rendered with it.
+        reason: Why not, when it is not usable.
+        characters: Printable ASCII characters with a glyph of their own that looks like them.
+        legibility: Share of letters and digits that look like what they stand for; 1 for fonts of
+            other scripts.
+        caseless: Whether lower-case letters are drawn as capitals, so that only capitals may be
+            asked for.
+        fingerprint: Equal for faces with equal Latin glyphs.
+    """
+
+    path: str
+    index: int
+    family: str
+    usable: bool
+    reason: str = ""
+    characters: str = ""
+    legibility: float = 0.0
+    caseless: bool = False
+    fingerprint: str = ""
+
+
+def cache_folder() -> Path:
+    """Returns the folder for verdicts: ``$LPV_CACHE``, or the user's cache folder."""
+    if "LPV_CACHE" in os.environ:
+        return Path(os.environ["LPV_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lpv_mmocr"
+
+
+def screen_fonts(
+    files: Sequence[str | Path], *, workers: int = 1, show_progress: bool = False
+) -> list[FontVerdict]:
+    """Screens font files, reading earlier verdicts from the cache.
+
+    A verdict belongs to a path, a size and a time of change; it is made again when one of them
+    differs. Of faces with equal glyphs, the first in order of path is kept.
+
+    Args:
+        files: Font files.
+        workers: Processes to use for files that are not in the cache.
+        show_progress: Show a bar.
+
+    Returns:
+        One verdict per face, in the order of the files.
+    """
+    store = cache_folder() / f"fonts-v{SCREENING_VERSION}.json"
+    known: dict[str, list[dict]] = {}
+    if store.is_file():
+        try:
+            known = json.loads(store.read_text(encoding="utf-8"))
+        except ValueError:  # A damaged cache costs time, never correctness.
+            known = {}
+    keys = {}
+    for file in map(str, files):
+        stat = os.stat(file)
+        keys[file] = f"{file}|{stat.st_size}|{stat.st_mtime_ns}"
+    packed = {file: found for file in keys if (found := _packed_verdicts(Path(file)))}
+    missing = [file for file, key in keys.items() if key not in known and file not in packed]
+    if missing:
+        with progress_bar(len(missing), "screening fonts", enabled=show_progress) as advance:
+            for file, verdicts in _screen_many(missing, workers):
+                known[keys[file]] = [asdict(item) for item in verdicts]
+                advance(1)
+        _write_atomically(store, json.dumps(known))
+    found = [
+        FontVerdict(**item)
+        for file, key in keys.items()
+        for item in (packed[file] if file in packed else known[key])
+    ]
+    return _without_duplicates(found)
+
+
+def _packed_verdicts(file: Path) -> list[dict] | None:
+    """Returns the verdicts that came with a font pack, or None."""
+    files = _read_pack(str(file.parent))
+    if file.name not in files:
+        return None
+    return [{**item, "path": str(file)} for item in files[file.name]]
+
+
+@lru_cache(maxsize=64)
+def _read_pack(folder: str) -> dict[str, list[dict]]:
+    pack = Path(folder) / PACK_FILE
+    if not pack.is_file():
+        return {}
+    content = json.loads(pack.read_text(encoding="utf-8"))
+    return content["files"] if content.get("version") == SCREENING_VERSION else {}
+
+
+def _screen_many(files: Sequence[str], workers: int) -> Iterable[tuple[str, list[FontVerdict]]]:
+    if workers <= 1 or len(files) < 2 * workers:
+        for file in files:
+            yield file, screen_font(file)
+        return
+    with ProcessPoolExecutor(workers) as executor:
+        yield from zip(files, executor.map(screen_font, files, chunksize=4), strict=True)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:  # A read-only home: screening is merely repeated next time.
+        return
+
+
+def _without_duplicates(verdicts: Sequence[FontVerdict]) -> list[FontVerdict]:
+    seen: dict[str, str] = {}
+    kept = []
+    for verdict in verdicts:
+        first = seen.setdefault(verdict.fingerprint, verdict.path) if verdict.usable else None
+        if verdict.usable and verdict.fingerprint and first != verdict.path:
+            verdict = FontVerdict(
+                path=verdict.path,
+                index=verdict.index,
+                family=verdict.family,
+                usable=False,
+                reason=f"same glyphs as {first}",
+            )
+        kept.append(verdict)
+    return kept
+
+
+def screen_font(path: str | Path) -> list[FontVerdict]:
+    """Screens every face of one font file.
+
+    Args:
+        path: Font file.
+
+    Returns:
+        One verdict per face; a single rejecting one when the file cannot be read.
+    """
+    path = str(path)
+    try:
+        faces = len(TTCollection(path, lazy=True)) if path.lower().endswith("c") else 1
+    except Exception as error:  # Font files in the wild fail in every way there is.
+        return [_reject(path, 0, f"not readable ({type(error).__name__})")]
+    return [_screen_face(path, index) for index in range(faces)]
+
+
+def _reject(path: str, index: int, reason: str, family: str = "") -> FontVerdict:
+    return FontVerdict(
+        path=path, index=index, family=family or Path(path).stem, usable=False, reason=reason
+    )
+
+
+def _screen_face(path: str, index: int) -> FontVerdict:
+    try:
+        font = ImageFont.truetype(
+            path, GLYPH_SIZE, index=index, layout_engine=ImageFont.Layout.BASIC
+        )
+        family = font.getname()[0] or Path(path).stem
+        characters = "".join(sorted(glyph_coverage(path, index, PRINTABLE)))
+    except Exception as error:
+        return _reject(path, index, f"not readable ({type(error).__name__})")
+    letters = [char for char in ALPHANUMERIC if char in characters]
+    if len(letters) < 26:
+        others = _other_letters(path, index)
+        if others < MIN_OTHER_LETTERS:
+            return _reject(path, index, f"only {len(letters)} Latin letters and digits", family)
+        return FontVerdict(
+            path=path,
+            index=index,
+            family=family,
+            usable=True,
+            characters="",
+            legibility=1.0,
+            fingerprint=f"{Path(path).name}|{index}",
+        )
+    glyphs = {char: draw_glyph(font, char) for char in characters}
+    templates = {char: template(glyph) for char, glyph in glyphs.items()}
+    scores = dict(zip(templates, likeness(list(templates.values())), strict=True))
+    score = legibility({char: scores[char] for char in letters})
+    if score < MIN_LEGIBILITY:
+        return _reject(path, index, f"legibility {score:.2f}", family)
+    data = b"".join(glyphs[char].tobytes() for char in letters)
+    return FontVerdict(
+        path=path,
+        index=index,
+        family=family,
+        usable=True,
+        characters="".join(char for char in characters if _resembles(char, scores[char])),
+        legibility=round(score, 3),
+        caseless=is_caseless(templates),
+        fingerprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+    )
+
+
+def _resembles(char: str, scores: np.ndarray) -> bool:
+    """Whether a single glyph is near enough to its character in some known face.
+
+    Mathematical faces draw arrows where brackets should be; a letter may differ more.
+    """
+    floor = MIN_LETTER_LIKENESS if char.isalnum() else MIN_SYMBOL_LIKENESS
+    own = scores[PRINTABLE.index(char)]
+    if char.isalpha():
+        own = max(own, scores[PRINTABLE.index(char.swapcase())])
+    return bool(own >= floor)
+
+
+def glyph_coverage(path: str, index: int, characters: Iterable[str]) -> set[str]:
+    """Returns the characters that a face really shows.
+
+    A character counts when the character map holds it, its glyph leaves ink, differs from the
+    glyph for missing characters, and is not shared by three or more characters (fonts that fill
+    gaps with a box).
+
+    Args:
+        path: Font file.
+        index: Face in the file.
+        characters: Characters to check.
+
+    Returns:
+        The covered ones.
+    """
+    characters = list(dict.fromkeys(characters))
+    mapped = _character_map(path, index)
+    if not any(ord(char) in mapped for char in characters):
+        return set()
+    font = ImageFont.truetype(path, GLYPH_SIZE, index=index, layout_engine=ImageFont.Layout.BASIC)
+    missing_glyph = _bitmap(font, _unmapped(mapped))
+    bitmaps = {}
+    for char in characters:
+        if ord(char) not in mapped:
+            continue
+        bitmap = _bitmap(font, char)
+        if bitmap and bitmap != missing_glyph:
+            bitmaps[char] = bitmap
+    shared = Counter(bitmaps.values())
+    return {char for char, bitmap in bitmaps.items() if shared[bitmap] < 3}
+
+
+@lru_cache(maxsize=256)
+def _character_map(path: str, index: int) -> frozenset[int]:
+    number = index if path.lower().endswith("c") else -1
+    with TTFont(path, lazy=True, fontNumber=number) as font:
+        return frozenset(font.getBestCmap() or ())
+
+
+def _unmapped(mapped: frozenset[int]) -> str:
+    return next(chr(code) for code in range(0xF8F0, 0xF900) if code not in mapped)
+
+
+def _other_letters(path: str, index: int) -> int:
+    return sum(
+        unicodedata.category(chr(code)).startswith("L") and code > 0x24F
+        for code in _character_map(path, index)
+    )
+
+
+def _bitmap(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, ...], bytes] | None:
+    glyph = draw_glyph(font, char)
+    return (glyph.shape, glyph.tobytes()) if glyph.size and glyph.max() > 96 else None

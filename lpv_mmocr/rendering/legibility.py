@@ -1,0 +1,152 @@
+"""Telling whether glyphs look like the characters that they stand for."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .font_discovery import matplotlib_font_folder
+
+PRINTABLE = string.printable[:94]
+ALPHANUMERIC = string.digits + string.ascii_letters
+GLYPH_SIZE = 40
+SIDE, INNER = 20, 16
+NEAREST = 3
+REFERENCE_FONTS = (
+    "DejaVuSans.ttf",
+    "DejaVuSans-Bold.ttf",
+    "DejaVuSans-Oblique.ttf",
+    "DejaVuSansMono.ttf",
+    "DejaVuSerif.ttf",
+    "DejaVuSerif-Bold.ttf",
+    "DejaVuSerif-Italic.ttf",
+    "STIXGeneral.ttf",
+    "STIXGeneralItalic.ttf",
+    "cmr10.ttf",
+    "cmss10.ttf",
+    "cmti10.ttf",
+)
+# Fattened copies stand for the heavy and condensed faces that the references lack.
+THICKENERS = (None, np.ones((3, 3), np.uint8), np.ones((3, 7), np.uint8))
+LOOK_ALIKES = ("0o", "1il", "5s", "2z", "uv", "9g")
+CASE_PAIRS_THAT_DIFFER = "abdeghnqrt"
+
+
+def draw_glyph(font: ImageFont.FreeTypeFont, char: str) -> np.ndarray:
+    """Draws one character.
+
+    Args:
+        font: Typeface at a pixel size.
+        char: The character.
+
+    Returns:
+        uint8 (h, w), empty when the glyph has no extent.
+    """
+    left, top, right, bottom = font.getbbox(char)
+    if right <= left or bottom <= top:
+        return np.zeros((0, 0), np.uint8)
+    canvas = Image.new("L", (int(right - left), int(bottom - top)))
+    ImageDraw.Draw(canvas).text((-left, -top), char, font=font, fill=255)
+    return np.asarray(canvas)
+
+
+def template(glyph: np.ndarray) -> np.ndarray:
+    """Brings a glyph to a fixed size, zero mean and unit norm.
+
+    The aspect is given up unless it is extreme, so that condensed and wide faces match while a
+    dash stays a dash.
+
+    Args:
+        glyph: uint8 (h, w).
+
+    Returns:
+        float32 (SIDE * SIDE,); zeros for an empty glyph.
+    """
+    rows, cols = np.nonzero(glyph > 64)
+    canvas = np.zeros((SIDE, SIDE), np.float32)
+    if rows.size == 0:
+        return canvas.ravel()
+    glyph = glyph[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1]
+    height, width = glyph.shape
+    aspect = width / height
+    wide = INNER if aspect >= 0.35 else max(3, round(1.2 * INNER * aspect**0.5))
+    tall = INNER if aspect <= 1 / 0.35 else max(3, round(1.2 * INNER * aspect**-0.5))
+    top, left = (SIDE - tall) // 2, (SIDE - wide) // 2
+    small = cv2.resize(glyph, (wide, tall), interpolation=cv2.INTER_AREA)
+    canvas[top : top + tall, left : left + wide] = small
+    canvas = cv2.GaussianBlur(canvas, (0, 0), 1.3)
+    canvas -= canvas.mean()
+    return (canvas / (np.linalg.norm(canvas) + 1e-6)).ravel()
+
+
+@lru_cache(maxsize=1)
+def _references() -> np.ndarray:
+    """Templates of known faces, float32 (94, faces * thickeners, SIDE²)."""
+    folder = matplotlib_font_folder()
+    faces = [ImageFont.truetype(str(folder / name), GLYPH_SIZE) for name in REFERENCE_FONTS]
+
+    def versions(char: str) -> Iterator[np.ndarray]:
+        for face in faces:
+            glyph = np.pad(draw_glyph(face, char), 6)
+            for kernel in THICKENERS:
+                yield template(glyph if kernel is None else cv2.dilate(glyph, kernel))
+
+    return np.stack([np.stack(list(versions(char))) for char in PRINTABLE])
+
+
+def likeness(templates: Sequence[np.ndarray]) -> np.ndarray:
+    """Compares templates with all printable ASCII characters.
+
+    Args:
+        templates: Each float32 (SIDE * SIDE,).
+
+    Returns:
+        float32 (n, 94): the correlation with the best matching known face, per character in the
+        order of ``string.printable``.
+    """
+    references = _references()
+    scores = np.stack(templates) @ references.reshape(-1, SIDE * SIDE).T
+    return scores.reshape(len(templates), *references.shape[:2]).max(axis=2)
+
+
+def legibility(scores: Mapping[str, np.ndarray]) -> float:
+    """Share of letters and digits that people would probably recognise.
+
+    A glyph counts when its own character is among the three that it resembles most, case and the
+    usual look-alikes set aside.
+
+    Args:
+        scores: Per letter or digit, its row of :func:`likeness`.
+
+    Returns:
+        0 to 1.
+    """
+    correct = 0
+    for char, row in scores.items():
+        nearest = np.argsort(-row[: len(ALPHANUMERIC)])
+        names = list(dict.fromkeys(PRINTABLE[index].lower() for index in nearest))[:NEAREST]
+        own = {char.lower()}.union(*(group for group in LOOK_ALIKES if char.lower() in group))
+        correct += not own.isdisjoint(names)
+    return correct / len(scores)
+
+
+def is_caseless(templates: Mapping[str, np.ndarray]) -> bool:
+    """Whether lower-case letters are drawn like capitals.
+
+    Args:
+        templates: Templates of the letters at hand.
+
+    Returns:
+        True when most letters whose two cases usually differ are alike.
+    """
+    alike = [
+        float(templates[low] @ templates[low.upper()])
+        for low in CASE_PAIRS_THAT_DIFFER
+        if low in templates and low.upper() in templates
+    ]
+    return bool(alike) and float(np.median(alike)) > 0.9

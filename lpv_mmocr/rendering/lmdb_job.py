@@ -1,0 +1,148 @@
+"""Rendering a whole LMDB with many processes, so that it can be interrupted and continued."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import lmdb
+
+from .renderer import WordRenderer
+
+CHUNK = 250
+FIRST_MAP_SIZE = 1 << 28
+RECIPE_FILE = "render.json"
+
+_worker_renderer: WordRenderer | None = None
+
+
+def render_lmdb(
+    out: str | Path,
+    *,
+    count: int,
+    seed: int,
+    make_renderer: Callable[[], WordRenderer],
+    recipe: dict,
+    workers: int = 1,
+    on_start: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda steps: None,
+) -> bool:
+    """Renders pictures into an LMDB: ``num-samples``, ``image-%09d``, ``label-%09d`` from 1.
+
+    Pictures go into ``OUT.partial``, in order and one transaction per chunk; the finished folder
+    is renamed. A run that was interrupted is continued behind its last full chunk, so its result
+    equals that of an uninterrupted one, whatever the number of workers.
+
+    Args:
+        out: Folder of the LMDB.
+        count: Number of pictures.
+        seed: Seed of the set.
+        make_renderer: Makes the renderer; called once in every worker process.
+        recipe: Everything that the pictures depend on, as JSON data. It is kept beside the data,
+            and an interrupted run is only continued with an equal one.
+        workers: Number of processes.
+        on_start: Called once with the number of pictures that an earlier run left.
+        on_progress: Called with the number of pictures just finished.
+
+    Returns:
+        False when the finished LMDB was there already.
+
+    Raises:
+        FileExistsError: If ``out`` or its partial folder holds something else.
+        ValueError: If ``count`` or ``workers`` is not positive.
+    """
+    if count < 1 or workers < 1:
+        raise ValueError(f"count and workers must be positive, got {count} and {workers}")
+    out = Path(out)
+    recipe = json.loads(json.dumps({**recipe, "count": count, "seed": seed}))
+    if out.exists():
+        _check_recipe(out, recipe, "choose another --out or delete it")
+        return False
+    partial = out.with_name(out.name + ".partial")
+    if partial.exists():
+        _check_recipe(partial, recipe, "delete it to start again")
+    else:
+        partial.mkdir(parents=True)
+        # The recipe goes first: a folder without one is never mistaken for ours.
+        (partial / RECIPE_FILE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
+    env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, lock=False, meminit=False)
+    try:
+        with env.begin() as txn:
+            done = int(txn.get(b"num-samples", b"0"))
+        on_start(done)
+        chunks = [(seed, first, min(first + CHUNK, count)) for first in range(done, count, CHUNK)]
+        for first, words in _rendered(chunks, make_renderer, workers):
+            _store(env, first, words)
+            on_progress(len(words))
+    finally:
+        env.close()
+    (partial / "lock.mdb").unlink(missing_ok=True)
+    partial.rename(out)
+    return True
+
+
+def remove_partial(out: str | Path) -> None:
+    """Deletes what an interrupted run left for ``out``."""
+    shutil.rmtree(Path(out).with_name(Path(out).name + ".partial"), ignore_errors=True)
+
+
+def _check_recipe(folder: Path, recipe: dict, advice: str) -> None:
+    file = folder / RECIPE_FILE
+    if not file.is_file():
+        raise FileExistsError(f"{folder} exists and was not made by this tool; {advice}")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = {}
+    differing = sorted(key for key in {*found, *recipe} if found.get(key) != recipe.get(key))
+    if differing:
+        raise FileExistsError(
+            f"{folder} was made with other settings ({', '.join(differing)}); {advice}"
+        )
+
+
+def _rendered(
+    chunks: list[tuple[int, int, int]], make_renderer: Callable[[], WordRenderer], workers: int
+) -> Iterator[tuple[int, list[tuple[bytes, str]]]]:
+    """Yields chunks in order, rendered by one or more processes."""
+    if not chunks:
+        return
+    if workers == 1:
+        _start_worker(make_renderer)
+        yield from map(_render_chunk, chunks)
+        return
+    # Forked workers share the fonts and textures that are loaded already.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    with context.Pool(workers, initializer=_start_worker, initargs=(make_renderer,)) as pool:
+        yield from pool.imap(_render_chunk, chunks)
+
+
+def _start_worker(make_renderer: Callable[[], WordRenderer]) -> None:
+    global _worker_renderer
+    # One process per core: threads of OpenCV would only fight over them.
+    cv2.setNumThreads(1)
+    _worker_renderer = make_renderer()
+
+
+def _render_chunk(chunk: tuple[int, int, int]) -> tuple[int, list[tuple[bytes, str]]]:
+    seed, first, last = chunk
+    words = (_worker_renderer(seed, index) for index in range(first, last))
+    return first, [(word.jpeg, word.label) for word in words]
+
+
+def _store(env: lmdb.Environment, first: int, words: list[tuple[bytes, str]]) -> None:
+    while True:
+        try:
+            with env.begin(write=True) as txn:
+                for number, (jpeg, label) in enumerate(words, start=first + 1):
+                    txn.put(b"image-%09d" % number, jpeg)
+                    txn.put(b"label-%09d" % number, label.encode("utf-8"))
+                txn.put(b"num-samples", b"%d" % (first + len(words)))
+            return
+        except lmdb.MapFullError:
+            env.set_mapsize(2 * env.info()["map_size"])

@@ -1,0 +1,179 @@
+"""The word renderer: one seeded call makes one picture and its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .backgrounds import make_background, texture_bank
+from .colours import draw_palette
+from .config import RenderConfig
+from .degradation import add_light, decode_jpeg, degrade, encode_jpeg
+from .effects import hollow_out, paint_plate, paint_text
+from .fonts import Face, FontLibrary
+from .geometry import corners_of, log_uniform, place_text
+from .text_layer import FONT_SIZES, lay_out
+from .visibility import is_visible
+from .words import TextSampler
+
+MAX_ATTEMPTS = 12
+SHOTS = 3
+LEAST_WORKING_HEIGHT = 26.0
+
+
+@dataclass(frozen=True)
+class RenderedWord:
+    """A picture of a word.
+
+    Attributes:
+        jpeg: The picture as a JPEG file.
+        label: What it says.
+        mask: Where the word's ink is, uint8 (h, w), aligned with the picture.
+        font: Path of the font file.
+    """
+
+    jpeg: bytes
+    label: str
+    mask: np.ndarray
+    font: str
+
+    @property
+    def image(self) -> np.ndarray:
+        """The picture, uint8 (h, w, 3), RGB, with its compression artefacts."""
+        return decode_jpeg(self.jpeg)
+
+
+class WordRenderer:
+    """Renders words.
+
+    Args:
+        fonts: Typefaces to draw from.
+        texts: Texts to draw from.
+        config: What pictures look like.
+
+    Raises:
+        ValueError: If no font shows some character of the character set.
+    """
+
+    def __init__(
+        self, fonts: FontLibrary, texts: TextSampler, config: RenderConfig | None = None
+    ) -> None:
+        self.fonts = fonts
+        self.texts = texts
+        self.config = config or RenderConfig()
+        self._dense_config = self.config.for_dense_text()
+        uncovered = fonts.uncovered(texts.charset)
+        if uncovered:
+            shown = "".join(uncovered[:30])
+            raise ValueError(
+                f"no font shows {len(uncovered)} of the {len(texts.charset)} characters of the "
+                f"charset: {shown!r}; add a font that has them or take them out"
+            )
+        self._bank = texture_bank()
+
+    def __call__(self, seed: int, index: int) -> RenderedWord:
+        """Renders one word.
+
+        The picture depends on the configuration, the fonts, the words, ``seed`` and ``index``
+        alone: not on the order of calls, nor on the process.
+
+        Args:
+            seed: Seed of the whole set.
+            index: Number of the picture in the set.
+
+        Returns:
+            The picture and its label.
+
+        Raises:
+            RuntimeError: If no attempt gave a picture in which the text can be seen.
+        """
+        rng = np.random.default_rng((seed, index))
+        for _ in range(MAX_ATTEMPTS):
+            word = self._attempt(rng)
+            if word is not None:
+                return word
+        raise RuntimeError(
+            f"no readable picture in {MAX_ATTEMPTS} attempts (seed {seed}, picture {index}); "
+            "min_contrast is too high for the other settings"
+        )
+
+    def _attempt(self, rng: np.random.Generator) -> RenderedWord | None:
+        text = self.texts(rng)
+        config = self.config if text.isascii() else self._dense_config
+        face = self.fonts.pick(rng, text)
+        if face.verdict.caseless:
+            text = text.upper()
+            if not (self.texts.accepts(text) and face.shows(text)):
+                return None
+        final_height = log_uniform(rng, config.text_height)
+        working_height = max(final_height, LEAST_WORKING_HEIGHT)
+        font = face.at(FONT_SIZES[0] if working_height <= 32 else FONT_SIZES[1])
+        layer = lay_out(rng, font, text, config, self._neighbours(rng, face))
+        if layer is None:
+            return None
+        # Words like "..." are low: their height says nothing about the size of the text.
+        ink_height = max(layer.height, 0.45 * font.size)
+        working_height *= layer.height / ink_height
+        scale = final_height / max(final_height, LEAST_WORKING_HEIGHT)
+        warp = place_text(rng, layer, working_height, len(text), config)
+        width = warp.size[1] * scale / len(text)
+        if width < config.min_char_width:
+            scale = min(1.0, scale * config.min_char_width / width)
+        mask = warp.apply(layer.mask)
+        ink = mask if layer.around is None else cv2.max(mask, warp.apply(layer.around))
+        if rng.random() < config.hollow_prob:
+            mask, ink = (hollow_out(item, working_height) for item in (mask, ink))
+        plate = None
+        if rng.random() < config.plate_prob and warp.radius == 0:
+            plate = cv2.perspectiveTransform(corners_of(layer.box)[None], warp.matrix)[0]
+        text_height = max(working_height, 8.0)
+        # Setting and bending text takes longest: other colours and another shot come first.
+        for _ in range(SHOTS):
+            scene = self._paint(rng, ink, plate, text_height, config)
+            image = degrade(rng, scene, text_height, text_height * scale, config, self._bank)
+            small = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_AREA)
+            if is_visible(image, small, len(text), config.min_contrast):
+                return self._finished(rng, image, small, text, face)
+        return None
+
+    def _paint(
+        self,
+        rng: np.random.Generator,
+        ink: np.ndarray,
+        plate: np.ndarray | None,
+        text_height: float,
+        config: RenderConfig,
+    ) -> np.ndarray:
+        """Colours a scene, float32 (3, h, w), from its mask of letters."""
+        palette = draw_palette(rng, config)
+        scene = make_background(rng, ink.shape, palette, config, self._bank)
+        if plate is not None:
+            scene = paint_plate(rng, scene, plate, text_height, palette)
+        scene = paint_text(rng, scene, ink, text_height, palette, config, self._bank)
+        return add_light(rng, scene, config, self._bank)
+
+    def _finished(
+        self,
+        rng: np.random.Generator,
+        image: np.ndarray,
+        mask: np.ndarray,
+        text: str,
+        face: Face,
+    ) -> RenderedWord:
+        """Turns a picture by a quarter now and then, and encodes it."""
+        config = self.config
+        if rng.random() < config.quarter_turn_prob:
+            turn = cv2.ROTATE_90_CLOCKWISE if rng.random() < 0.5 else cv2.ROTATE_90_COUNTERCLOCKWISE
+            image, mask = cv2.rotate(image, turn), cv2.rotate(mask, turn)
+        low, high = config.jpeg_quality
+        quality = int(rng.integers(int(low), int(high) + 1))
+        return RenderedWord(encode_jpeg(image, quality), text, mask, face.verdict.path)
+
+    def _neighbours(self, rng: np.random.Generator, face: Face) -> list[str | None]:
+        if rng.random() >= self.config.neighbour_prob:
+            return [None] * 4
+        wanted = rng.random(4) < 0.5
+        texts = [self.texts(rng) if want else None for want in wanted]
+        return [text if text and face.shows(text) else None for text in texts]

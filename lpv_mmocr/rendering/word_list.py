@@ -1,0 +1,145 @@
+"""Words with weights: from a file, from the wordfreq package, or the list that comes along."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+WORDFREQ_WORDS = 150_000
+BUILT_IN = "signage_words.txt"
+
+
+@dataclass(frozen=True)
+class WordList:
+    """Words and their relative frequencies.
+
+    Attributes:
+        words: The words.
+        weights: One positive weight per word.
+        source: Where they come from, for messages and data cards.
+    """
+
+    words: tuple[str, ...]
+    weights: tuple[float, ...]
+    source: str = "words"
+
+    def __len__(self) -> int:
+        """Number of words."""
+        return len(self.words)
+
+    def __getitem__(self, index: int) -> str:
+        """Returns the word of an index."""
+        return self.words[index]
+
+    def filtered(self, keep: Callable[[str], bool]) -> WordList:
+        """Returns the words for which ``keep`` is true."""
+        kept = [index for index, word in enumerate(self.words) if keep(word)]
+        return WordList(
+            tuple(self.words[index] for index in kept),
+            tuple(self.weights[index] for index in kept),
+            self.source,
+        )
+
+    def digest(self) -> str:
+        """Returns a short hash of words and weights."""
+        return hashlib.sha1(self.to_text().encode(), usedforsecurity=False).hexdigest()
+
+    def to_text(self) -> str:
+        """Returns the list as :func:`read_words` reads it."""
+        rows = zip(self.words, self.weights, strict=True)
+        return "".join(f"{word}\t{weight!r}\n" for word, weight in rows)
+
+    def cumulative(self, power: float) -> np.ndarray:
+        """Returns the running sum of ``weight ** power``, for drawing."""
+        return np.cumsum(np.asarray(self.weights, np.float64) ** power)
+
+
+def read_words(path: str | Path) -> WordList:
+    """Reads a list of words: one per line, optionally followed by a tab and a weight.
+
+    Lines that are empty or start with ``# `` are comments.
+
+    Args:
+        path: UTF-8 text file.
+
+    Returns:
+        The words; weight 1 where none is given, and the weights of repeated words added up.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not UTF-8, a weight is no positive number, a word holds white
+            space, or there is no word at all.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"word list {path} does not exist")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"word list {path} is not UTF-8 ({error})") from error
+    return _parse(lines, str(path))
+
+
+def _parse(lines: Iterable[str], source: str) -> WordList:
+    weights: dict[str, float] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("# "):
+            continue
+        word, _, weight = line.partition("\t")
+        word = word.strip()
+        try:
+            value = float(weight) if weight.strip() else 1.0
+        except ValueError:
+            value = 0.0
+        if not value > 0:
+            raise ValueError(f"{source}, line {number}: weight {weight!r} is no positive number")
+        if not word or any(char.isspace() for char in word):
+            raise ValueError(
+                f"{source}, line {number}: {word!r} holds white space; give one word per line"
+            )
+        weights[word] = weights.get(word, 0.0) + value
+    if not weights:
+        raise ValueError(f"word list {source} holds no word")
+    return WordList(tuple(weights), tuple(weights.values()), source)
+
+
+@lru_cache(maxsize=1)
+def built_in_words() -> WordList:
+    """Returns the list that comes with the package: words of signs, shops, streets and products.
+
+    Earlier lines hold commoner words; the weight falls with the rank of the line, as in running
+    text (Zipf's law).
+    """
+    text = resources.files(__package__).joinpath(BUILT_IN).read_text(encoding="utf-8")
+    words = list(dict.fromkeys(word for line in text.splitlines() for word in line.split()))
+    return WordList(
+        tuple(words), tuple(1.0 / (rank + 10) for rank in range(len(words))), "built-in list"
+    )
+
+
+@lru_cache(maxsize=1)
+def wordfreq_words(count: int = WORDFREQ_WORDS) -> WordList:
+    """Returns the commonest English words according to the wordfreq package.
+
+    Raises:
+        ImportError: If wordfreq is not installed.
+    """
+    import wordfreq
+
+    words = [word for word in wordfreq.top_n_list("en", count) if not any(map(str.isspace, word))]
+    weights = tuple(max(wordfreq.word_frequency(word, "en"), 1e-9) for word in words)
+    return WordList(tuple(words), weights, f"wordfreq, {count} commonest English words")
+
+
+def default_words() -> WordList:
+    """Returns wordfreq's words where that package is installed, the built-in list elsewhere."""
+    try:
+        return wordfreq_words()
+    except ImportError:
+        return built_in_words()

@@ -1,0 +1,105 @@
+"""The command ``lpv-mmocr``: one name for all tools.
+
+A module of its own, outside the package: importing ``lpv_mmocr`` brings PyTorch and MMOCR along,
+and ``lpv-mmocr --help`` should not have to wait for them.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+
+TOOLS = {
+    "train": ("train.py", "train a model"),
+    "eval": ("test.py", "evaluate a checkpoint, save predictions"),
+    "config": ("print_config.py", "print a config with everything it inherits"),
+    "convert": ("model_converters/official_to_mmocr.py", "convert the authors' weights"),
+    "render": ("dataset_converters/render_words.py", "render words for training"),
+}
+"""Name of each command: its script below ``tools``, and what it does."""
+
+EXAMPLES = """\
+examples:
+  lpv-mmocr train lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py --work-dir runs/tiny
+  lpv-mmocr eval CONFIG CHECKPOINT --save-preds
+  lpv-mmocr config CONFIG --cfg-options train_dataloader.batch_size=32
+  lpv-mmocr render --out data/words --num 100000 --workers 8
+"""
+
+
+def usage() -> str:
+    """Text of ``lpv-mmocr --help``."""
+    width = max(map(len, TOOLS))
+    commands = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in TOOLS.items())
+    return (
+        "usage: lpv-mmocr [-h] [--version] COMMAND ...\n\n"
+        "Scene text recognition with LPV in MMOCR.\n\n"
+        f"commands (each with its own --help):\n{commands}\n\n{EXAMPLES}"
+    )
+
+
+def tools_folder() -> Path:
+    """Find the tools beside the package: in a checkout, or inside the installed package.
+
+    Raises:
+        FileNotFoundError: If they are in neither place.
+    """
+    spec = importlib.util.find_spec("lpv_mmocr")  # finds the package without running it
+    package = Path(spec.origin).parent if spec and spec.origin else Path(__file__).parent
+    for folder in (package / ".mim" / "tools", package.parent / "tools"):
+        if (folder / "train.py").is_file():
+            return folder
+    raise FileNotFoundError(f"no tools beside {package}; reinstall lpv-mmocr")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 2 where the command is not known. Tools exit with their own.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(usage(), end="")
+        return 0
+    if arguments[:1] == ["--version"]:
+        print(f"lpv-mmocr {importlib.metadata.version('lpv-mmocr')}")
+        return 0
+    if not arguments or arguments[0] not in TOOLS:
+        named = f"unknown command {arguments[0]!r}" if arguments else "no command given"
+        print(f"{usage()}\nerror: {named}; choose from {', '.join(TOOLS)}", file=sys.stderr)
+        return 2
+    name, *rest = arguments
+    try:
+        script = tools_folder() / TOOLS[name][0]
+    except FileNotFoundError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    sys.argv = [f"lpv-mmocr {name}", *rest]
+    run_script(script)
+    return 0
+
+
+def run_script(script: Path) -> None:
+    """Run a script as Python does, but leave ``sys.argv[0]`` alone, which names it in its help.
+
+    Args:
+        script: The file.
+    """
+    module = types.ModuleType("__main__")
+    # Processes that the script starts find the script's functions by this name.
+    module.__file__ = str(script)
+    sys.modules["__main__"] = module
+    sys.path.insert(0, str(script.parent))
+    exec(compile(script.read_bytes(), script, "exec"), vars(module))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

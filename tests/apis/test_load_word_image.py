@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from lpv_mmocr.datasets.transforms import LoadWordImage
+
+import cv2
+import numpy as np
+import pytest
+from inference_cases import noise
+from mmocr.registry import TRANSFORMS
+
+
+@pytest.fixture
+def load():
+    return TRANSFORMS.build(dict(type="LoadWordImage"))
+
+
+@pytest.mark.parametrize("path_type", [str, Path])
+def test_file(load, tmp_path, path_type):
+    cv2.imwrite(str(tmp_path / "word.png"), noise())
+    results = load(path_type(tmp_path / "word.png"))
+    assert results["img_path"] == str(tmp_path / "word.png")
+    assert results["bad_sample"] is False
+    np.testing.assert_array_equal(results["img"], noise())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"noise", "damaged format"), (b"", "the file is empty")]
+)
+def test_unreadable_file_is_named_and_marked(load, tmp_path, monkeypatch, content, reason):
+    lines = []
+    monkeypatch.setattr(
+        "lpv_mmocr.datasets.transforms.word_image.print_log",
+        lambda message, logger, level: lines.append((message, level)),
+    )
+    (tmp_path / "word.png").write_bytes(content)
+    results = load(str(tmp_path / "word.png"))
+    assert results["bad_sample"] is True
+    assert results["img"].shape == (32, 100, 3)
+    ((message, level),) = lines
+    assert message.startswith(f"{tmp_path}/word.png cannot be read")
+    assert reason in message
+    assert level == logging.WARNING
+
+
+def test_missing_file(load, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"word\.png"):
+        load(str(tmp_path / "word.png"))
+
+
+def test_samples_of_data_sets_pass_unchanged(load):
+    sample = dict(img=noise(), sample_key="SVT:1", bad_sample=True)
+    assert load(sample) is sample
+
+
+def test_colour_array_is_not_copied(load):
+    picture = noise()
+    assert load(picture)["img"] is picture or np.shares_memory(load(picture)["img"], picture)
+
+
+def test_16_bits_keep_their_upper_half():
+    deep = np.array([[[0, 255, 256], [65535, 32767, 511]]], np.uint16)
+    expected = np.array([[[0, 0, 1], [255, 127, 1]]], np.uint8)
+    np.testing.assert_array_equal(LoadWordImage()(deep)["img"], expected)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is no picture"),
+        (np.zeros(5, np.uint8), r"shape \(5,\) is no picture"),
+        (np.zeros((5, 5, 2), np.uint8), r"shape \(5, 5, 2\) is no picture"),
+        (np.zeros((1, 5, 5, 3), np.uint8), r"shape \(1, 5, 5, 3\) is no picture"),
+        (np.zeros((5, 5, 3), np.float32), "type float32 could mean several ranges"),
+        (np.zeros((5, 5), bool), "type bool could mean several ranges"),
+    ],
+)
+def test_arrays_that_are_no_pictures(load, array, message):
+    with pytest.raises(ValueError, match=message):
+        load(array)

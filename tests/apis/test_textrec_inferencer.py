@@ -1,0 +1,201 @@
+"""MMOCR's own inferencer, as its documentation uses it, with an LPV model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from inference_cases import ROOT, noise
+from mmocr.apis import MMOCRInferencer, TextRecInferencer
+from PIL import Image
+
+QUIET = dict(progress_bar=False)
+
+
+def predictions(reader, inputs, **options) -> list[dict]:
+    return reader(inputs, **QUIET, **options)["predictions"]
+
+
+def same(first: list[dict], second: list[dict]) -> bool:
+    return [p["text"] for p in first] == [p["text"] for p in second] and np.allclose(
+        [p["scores"] for p in first], [p["scores"] for p in second], atol=1e-5
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three readable pictures; the toy must not read them all alike."""
+    for number in range(3):
+        picture = np.full((20, 60, 3), 40, np.uint8)
+        picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+    return tmp_path
+
+
+def paths(folder: Path) -> list[str]:
+    return [str(folder / f"{number}.png") for number in range(3)]
+
+
+def test_checkpoint_alone_with_its_config(toy, reader, folder):
+    config, checkpoint = map(str, toy)
+    by_both = TextRecInferencer(config, checkpoint, device="cpu")
+    answers = predictions(reader, paths(folder))
+    assert same(answers, predictions(by_both, paths(folder)))
+    assert len({round(answer["scores"], 6) for answer in answers}) == 3
+    assert all(0 < answer["scores"] <= 1 for answer in answers)
+
+
+def test_config_alone_warns_of_random_weights(toy):
+    with pytest.warns(UserWarning, match="randomly initialized"):
+        TextRecInferencer(str(toy[0]), device="cpu")
+
+
+def test_scope_name():
+    if not (ROOT / "lpv_mmocr" / ".mim").exists():
+        pytest.skip("the package is not installed: pip install -e .")
+    name = "lpv_mmocr::textrecog/lpv/lpv-toy_digits.py"
+    reader = TextRecInferencer(name, device="cpu")
+    assert type(reader.model).__name__ == "LPV"
+    assert len(predictions(reader, noise())) == 1
+    with pytest.raises(FileNotFoundError, match="no-such"):
+        TextRecInferencer("lpv_mmocr::textrecog/lpv/no-such.py", device="cpu")
+
+
+def test_names_of_mmocrs_zoo_still_work(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(
+        TextRecInferencer, "_init_model", lambda *a, **k: loaded.append(a[2]) or torch.nn.Identity()
+    )
+    TextRecInferencer("svtr-small", device="cpu")
+    assert loaded[0].endswith("svtr-small_20e_st_mj-35d800d6.pth")
+    with pytest.raises(ValueError, match="Cannot find model: lpv-huge"):
+        TextRecInferencer("lpv-huge", device="cpu")
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_path_list_folder_array_and_batches(reader, folder, batch_size):
+    by_path = [predictions(reader, path)[0] for path in paths(folder)]
+    arrays = [cv2.imread(path) for path in paths(folder)]
+    options = dict(batch_size=batch_size)
+    assert same(by_path, predictions(reader, paths(folder), **options))
+    assert same(by_path, predictions(reader, arrays, **options))
+    mixed = [paths(folder)[0], arrays[1], paths(folder)[2]]
+    assert same(by_path, predictions(reader, mixed, **options))
+    found = predictions(reader, str(folder), **options)
+    assert sorted(p["scores"] for p in found) == pytest.approx(
+        sorted(p["scores"] for p in by_path), abs=1e-5
+    )
+
+
+def test_files_that_it_writes(reader, folder, tmp_path):
+    out = tmp_path / "out"
+    options = dict(out_dir=str(out), save_vis=True, save_pred=True, return_vis=True)
+    results = reader([*paths(folder), noise()], **options, **QUIET)
+    first = reader.num_unnamed_imgs - 1  # MMOCR counts arrays over all calls
+    for name, answer in zip(["0", "1", "2", f"{first}"], results["predictions"], strict=True):
+        assert json.loads((out / "preds" / f"{name}.json").read_text()) == answer
+        # The word, and below it what was read.
+        assert cv2.imread(str(out / "vis" / f"{name}.jpg")).shape == (128, 192, 3)
+    assert [picture.shape for picture in results["visualization"]] == [(128, 192, 3)] * 4
+
+
+def test_data_samples(reader, folder):
+    (sample,) = reader(paths(folder)[0], return_datasamples=True, **QUIET)["predictions"]
+    assert len(sample.pred_text.score) == max(len(sample.pred_text.item), 1)
+    assert 0 < sample.pred_text.word_score <= 1
+    assert sample.img_path == paths(folder)[0]
+
+
+def test_empty_text_has_a_score(reader, monkeypatch):
+    """MMOCR takes a mean over the characters' scores, of which there are none."""
+    decoder = reader.model.decoder
+    probabilities = torch.full((1, 26, decoder.dictionary.num_classes), 0.01)
+    probabilities[..., decoder.dictionary.end_idx] = 0.8
+    monkeypatch.setattr(decoder, "forward_test", lambda *args: probabilities)
+    assert predictions(reader, noise()) == [dict(text="", scores=pytest.approx(0.8))]
+
+
+# Inputs that bite.
+
+GREY = noise(channels=0)
+ODD_ARRAYS = {
+    "grey": (GREY, cv2.merge([GREY] * 3)),
+    "grey with an axis": (GREY[..., None], cv2.merge([GREY] * 3)),
+    "alpha": (noise(channels=4), noise(channels=4)[..., :3]),
+    "16 bits": (noise().astype(np.uint16) * 257, noise()),
+    "not contiguous": (noise()[::-1, ::-1], noise()[::-1, ::-1].copy()),
+    "read-only": (np.broadcast_to(np.uint8(7), (9, 30, 3)), np.full((9, 30, 3), 7, np.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", ODD_ARRAYS)
+def test_odd_arrays(reader, name):
+    odd, plain = ODD_ARRAYS[name]
+    assert same(predictions(reader, odd), predictions(reader, plain))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 5000), (5000, 20), (1, 300), (300, 1)])
+def test_odd_sizes(reader, size, tmp_path):
+    picture = noise(*size)
+    cv2.imwrite(str(tmp_path / "odd.png"), picture)
+    answers = predictions(reader, [str(tmp_path / "odd.png"), picture])
+    assert same(answers[:1], answers[1:])
+
+
+@pytest.mark.parametrize(
+    ("picture", "plain"),
+    [
+        (GREY, cv2.merge([GREY] * 3)),
+        (noise(channels=4), noise(channels=4)[..., :3]),
+        (noise().astype(np.uint16) * 257, noise()),
+        (GREY.astype(np.uint16) * 257, cv2.merge([GREY] * 3)),
+    ],
+    ids=["grey", "alpha", "16 bits", "16 bits grey"],
+)
+def test_odd_files(reader, picture, plain, tmp_path):
+    cv2.imwrite(str(tmp_path / "odd.png"), picture)
+    answers = predictions(reader, [str(tmp_path / "odd.png"), plain])
+    assert same(answers[:1], answers[1:])
+
+
+def test_rotated_by_exif(reader, tmp_path):
+    upright = noise(20, 60)
+    picture = Image.fromarray(np.rot90(upright)[..., ::-1])
+    tags = picture.getexif()
+    tags[0x0112] = 6  # stored turned; a viewer turns it clockwise
+    picture.save(tmp_path / "turned.tiff")
+    picture.save(tmp_path / "turned.png", exif=tags)
+    turned, as_stored = predictions(
+        reader, [str(tmp_path / f"turned.{e}") for e in ("png", "tiff")]
+    )
+    assert same([turned], predictions(reader, upright))
+    assert not same([as_stored], predictions(reader, upright))
+
+
+def test_unreadable_files_do_not_stop_the_others(reader, folder):
+    (folder / "noise.png").write_bytes(b"not a picture")
+    (folder / "nothing.png").write_bytes(b"")
+    first, second, third = paths(folder)
+    inputs = [first, str(folder / "noise.png"), second, str(folder / "nothing.png"), third]
+    answers = predictions(reader, inputs, batch_size=2)
+    assert len(answers) == 5
+    assert same(answers[::2], predictions(reader, paths(folder)))
+    assert answers[1] == answers[3] == dict(text="", scores=0.0)
+
+
+def test_missing_file_is_named(reader, folder):
+    with pytest.raises(FileNotFoundError, match="no-such-file"):
+        reader([*paths(folder), str(folder / "no-such-file.png")], **QUIET)
+
+
+def test_recognition_through_mmocrinferencer(toy, reader, folder):
+    config, checkpoint = map(str, toy)
+    ocr = MMOCRInferencer(rec=config, rec_weights=checkpoint, device="cpu")
+    answers = ocr(paths(folder), batch_size=3)["predictions"]
+    assert [a["rec_texts"] for a in answers] == [
+        [p["text"]] for p in predictions(reader, paths(folder))
+    ]

@@ -1,0 +1,37 @@
+"""What every test of the data side starts from."""
+
+from __future__ import annotations
+
+import lpv_mmocr  # noqa: F401  (before mmocr: mends what it needs)
+from lpv_mmocr.datasets import close_environments
+
+import pytest
+from mmengine.registry import init_default_scope
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _mmocr_scope():
+    """Types without a prefix are MMOCR's, as in its configs."""
+    init_default_scope("mmocr")
+
+
+@pytest.fixture(autouse=True)
+def _private_environments(tmp_path, monkeypatch):
+    """Every test starts without open files and with a cache folder of its own."""
+    close_environments()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield
+    close_environments()
+
+
+@pytest.fixture
+def log_lines(monkeypatch):
+    """What the data code writes to MMEngine's log."""
+    lines: list[str] = []
+
+    def record(message, logger=None, level=20):
+        lines.append(message)
+
+    for module in ("bad_samples", "lmdb_index"):
+        monkeypatch.setattr(f"lpv_mmocr.datasets.{module}.print_log", record)
+    return lines

@@ -1,0 +1,118 @@
+"""Decoding against Pillow, and the released resize against Pillow."""
+
+from __future__ import annotations
+
+import io
+
+from lpv_mmocr.datasets import decode_image
+
+import cv2
+import numpy as np
+import pytest
+from mmocr.registry import TRANSFORMS
+from PIL import Image
+
+
+@pytest.fixture
+def colours():
+    picture = np.random.default_rng(0).integers(0, 256, (7, 12, 3), np.uint8)
+    return cv2.resize(picture, (60, 35), interpolation=cv2.INTER_LINEAR)  # BGR
+
+
+def encode(picture: Image.Image, image_format: str = "PNG", **options) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, image_format, **options)
+    return buffer.getvalue()
+
+
+def rgb(picture: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
+
+
+def test_colour(colours):
+    decoded = decode_image(encode(rgb(colours)))
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, colours)
+
+
+def test_jpeg_as_pillow_decodes_it(colours):
+    encoded = encode(rgb(colours), "JPEG", quality=95, subsampling=0)
+    expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))[..., ::-1]
+    # Both use libjpeg; builds of it may round the colour conversion differently by a step.
+    difference = decode_image(encoded).astype(int) - expected
+    assert abs(difference).max() <= 2
+
+
+def test_grey(colours):
+    grey = Image.fromarray(colours[..., 0])
+    np.testing.assert_array_equal(decode_image(encode(grey)), colours[..., [0, 0, 0]])
+
+
+def test_alpha_is_dropped(colours):
+    picture = rgb(colours)
+    picture.putalpha(Image.fromarray(colours[..., 1]))
+    np.testing.assert_array_equal(decode_image(encode(picture)), colours)
+
+
+def test_palette(colours):
+    picture = rgb(colours).quantize(16)
+    expected = np.asarray(picture.convert("RGB"))[..., ::-1]
+    np.testing.assert_array_equal(decode_image(encode(picture)), expected)
+
+
+def test_sixteen_bit(colours):
+    encoded = cv2.imencode(".png", colours.astype(np.uint16) * 256 + 17)[1].tobytes()
+    decoded = decode_image(encoded)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, colours)
+
+
+def test_orientation_tag_is_ignored(colours):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    plain = encode(rgb(colours), "JPEG")
+    tagged = encode(rgb(colours), "JPEG", exif=exif)
+    assert tagged != plain
+    np.testing.assert_array_equal(decode_image(tagged), decode_image(plain))
+
+
+@pytest.mark.parametrize("encoded", [b"", b"no picture at all"])
+def test_undecodable(encoded):
+    with pytest.raises(ValueError, match="its image"):
+        decode_image(encoded)
+
+
+def test_cut_jpeg(colours):
+    encoded = encode(rgb(colours), "JPEG")
+    with pytest.raises(ValueError, match="JPEG that was cut short"):
+        decode_image(encoded[: len(encoded) // 2])
+
+
+@pytest.mark.parametrize("shape", [(32, 100), (48, 160), (31, 99), (8, 8), (300, 700), (1, 1)])
+@pytest.mark.parametrize("target", [(100, 32), (160, 48)])
+@pytest.mark.parametrize("grey", [False, True])
+def test_resize_of_the_configs_is_pillows_bicubic(shape, target, grey):
+    """The released preprocessing, byte for byte, without code of our own."""
+    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    picture = picture[..., 0] if grey else picture
+    resize = TRANSFORMS.build(
+        dict(
+            type="mmcv.Resize",
+            scale=target,
+            keep_ratio=False,
+            backend="pillow",
+            interpolation="bicubic",
+        )
+    )
+    resized = resize(dict(img=picture))["img"]
+    # The released code resizes RGB; each channel is resized for itself, so BGR gives the same.
+    expected = Image.fromarray(picture if grey else picture[..., ::-1].copy())
+    expected = np.asarray(expected.resize(target, Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(resized, expected if grey else expected[..., ::-1])
+
+
+def test_resize_by_opencv_would_be_another_one():
+    picture = np.random.default_rng(1).integers(0, 256, (64, 200, 3), np.uint8)
+    pillow = Image.fromarray(picture).resize((100, 32), Image.Resampling.BICUBIC)
+    opencv = cv2.resize(picture, (100, 32), interpolation=cv2.INTER_CUBIC)
+    assert abs(np.asarray(pillow).astype(int) - opencv).max() > 10

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import os
+import shutil
+
+from lpv_mmocr.datasets.lmdb_environment import (
+    LMDBDataError,
+    close_environments,
+    count_samples,
+    environment,
+    find_lmdbs,
+)
+
+import lmdb
+import pytest
+from lmdb_cases import edit, write_words
+
+
+def label(path, number: int = 1) -> bytes:
+    with environment(str(path)).begin() as transaction:
+        return transaction.get(b"label-%09d" % number)
+
+
+def test_one_environment_for_every_name_of_a_file(tmp_path):
+    path = write_words(tmp_path / "words", ["one"])
+    (tmp_path / "link").symlink_to(path)
+    first = environment(str(path))
+    assert environment(str(path)) is first
+    assert environment(str(tmp_path / "link")) is first
+    assert environment(f"{tmp_path}/cache/../words") is first
+
+
+def test_nothing_is_written_beside_the_data(tmp_path):
+    path = write_words(tmp_path / "words", ["one"])
+    assert label(path) == b"one"
+    assert os.listdir(path) == ["data.mdb"]
+
+
+def test_reopens_after_close(tmp_path):
+    path = write_words(tmp_path / "words", ["one"])
+    first = environment(str(path))
+    close_environments()
+    assert label(path) == b"one"
+    assert environment(str(path)) is not first
+
+
+def test_own_environment_after_fork(tmp_path):
+    path = write_words(tmp_path / "words", ["one"])
+    parents = environment(str(path))
+    child = os.fork()
+    if child == 0:  # the exit status tells which step failed
+        status = 1
+        try:
+            status = 2 if environment(str(path)) is parents else 3
+            status = 0 if status == 3 and label(path) == b"one" else status
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert environment(str(path)) is parents
+    assert label(path) == b"one"
+
+
+def test_folder_without_data(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"holds no file data\.mdb"):
+        environment(str(tmp_path))
+
+
+def test_file_that_is_no_lmdb(tmp_path):
+    (tmp_path / "data.mdb").write_bytes(b"no database" * 2000)
+    with pytest.raises(LMDBDataError, match=r"data\.mdb is not an LMDB file"):
+        environment(str(tmp_path))
+
+
+@pytest.mark.parametrize("kept", [0, 100, 4096, 5000, 8192, 40_000, -4096, -1])
+def test_truncated_file(tmp_path, kept):
+    path = write_words(tmp_path / "words", ["word"] * 1000)
+    data = (path / "data.mdb").read_bytes()
+    (path / "data.mdb").write_bytes(data[:kept])
+    with pytest.raises(LMDBDataError, match="cut short"):
+        environment(str(path))
+
+
+def test_already_open_elsewhere(tmp_path):
+    path = write_words(tmp_path / "words", ["one"])
+    other = lmdb.open(str(path), readonly=True, lock=False)
+    try:
+        lmdb.open(str(path), readonly=True, lock=False).close()
+    except lmdb.Error:
+        pass
+    else:
+        pytest.skip("this version of py-lmdb lets a file be opened twice")
+    with pytest.raises(LMDBDataError, match="other code of this process has it open"):
+        environment(str(path))
+    other.close()
+    assert label(path) == b"one"
+
+
+def test_count(tmp_path):
+    assert count_samples(str(write_words(tmp_path / "words", ["a", "b"]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "has no key 'num-samples'"),
+        (b"many", "must be a positive number, but is b'many'"),
+        (b"-3", "must be a positive number"),
+        (b"0", "must be a positive number"),
+    ],
+)
+def test_bad_count(tmp_path, value, message):
+    path = edit(write_words(tmp_path / "words", ["a"]), {b"num-samples": value})
+    with pytest.raises(LMDBDataError, match=message):
+        count_samples(str(path))
+
+
+def test_find_in_a_tree(tmp_path):
+    for name in ("MJ/MJ_train", "MJ/MJ_test", "ST"):
+        write_words(tmp_path / "root" / name, ["a"])
+    (tmp_path / "root" / "empty").mkdir()
+    (tmp_path / "root" / "MJ" / "loop").symlink_to(tmp_path / "root")
+    found = find_lmdbs(str(tmp_path / "root"))
+    names = [os.path.relpath(path, tmp_path / "root") for path in found]
+    assert names == ["MJ/MJ_test", "MJ/MJ_train", "ST"]
+    assert find_lmdbs(str(tmp_path / "root" / "ST")) == [str(tmp_path / "root" / "ST")]
+
+
+def test_find_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no data\.mdb at any depth"):
+        find_lmdbs(str(tmp_path))
+    shutil.rmtree(tmp_path)
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        find_lmdbs(str(tmp_path))

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import time
+
+from lpv_mmocr.datasets import lmdb_index
+from lpv_mmocr.datasets.label_filter import LabelFilter
+from lpv_mmocr.datasets.lmdb_index import SampleIndex, build_index, load_index
+
+import numpy as np
+import pytest
+from lmdb_cases import edit, make_picture, write_words
+
+LABELS = ["short", "x" * 30, "", "Also short", "y" * 26, "z" * 25]
+PASSING = [1, 3, 4, 6]
+
+
+@pytest.fixture
+def words(tmp_path):
+    return write_words(tmp_path / "words", LABELS)
+
+
+@pytest.fixture
+def builds(monkeypatch):
+    """The paths for which an index was really built."""
+    built = []
+
+    def record(path, label_filter):
+        built.append(path)
+        return build_index(path, label_filter)
+
+    monkeypatch.setattr(lmdb_index, "build_index", record)
+    return built
+
+
+def index_files(folder):
+    return sorted(file.name for file in folder.glob("*") if file.name != "data.mdb")
+
+
+def test_numbers_of_what_passes(words):
+    index = load_index(str(words), LabelFilter())
+    assert list(index) == PASSING
+    assert np.asarray(index).tolist() == PASSING
+
+
+def test_agrees_with_filtering_label_by_label(tmp_path):
+    generator = np.random.default_rng(0)
+    labels = ["".join(generator.choice(list("aB9-é "), n)) for n in generator.integers(0, 12, 500)]
+    path = write_words(tmp_path / "random", labels)
+    label_filter = LabelFilter(max_length=8, reject_unknown=True, remove_whitespace=True)
+    expected = [n for n, label in enumerate(labels, 1) if label_filter(label) is not None]
+    assert 0 < len(expected) < len(labels)
+    assert list(load_index(str(path), label_filter)) == expected
+
+
+def test_minimum_image_side(tmp_path):
+    pictures = [make_picture(height=9), make_picture(height=7), b"no picture"]
+    path = write_words(tmp_path / "words", ["a", "b", "c"], pictures)
+    # The last one cannot be judged here; it is named and replaced when it is read.
+    assert list(load_index(str(path), LabelFilter(min_image_side=8))) == [1, 3]
+
+
+def test_samples_that_cannot_be_judged_stay(words):
+    edit(words, {b"label-000000002": None, b"label-000000006": None, b"label-000000005": b"\xff"})
+    edit(words, {b"label-7": b"a key of another form"})
+    assert list(load_index(str(words), LabelFilter())) == [1, 2, 3, 4, 5, 6]
+
+
+def test_no_labels_at_all(words):
+    edit(words, {b"label-%09d" % number: None for number in range(1, 7)})
+    assert list(load_index(str(words), LabelFilter())) == [1, 2, 3, 4, 5, 6]
+
+
+def test_built_once_and_cached_beside_the_data(words, builds):
+    load_index(str(words), LabelFilter())
+    (name,) = index_files(words)
+    assert name.startswith("lpv-index-") and name.endswith(".npy")
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert len(builds) == 1
+
+
+def test_filters_have_indexes_of_their_own(words, builds):
+    load_index(str(words), LabelFilter())
+    assert list(load_index(str(words), LabelFilter(max_length=5))) == [1, 3]
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert len(builds) == len(index_files(words)) == 2
+
+
+def test_rebuilt_when_data_change(words, builds):
+    load_index(str(words), LabelFilter())
+    edit(words, {b"label-000000001": b"w" * 26})
+    assert list(load_index(str(words), LabelFilter())) == PASSING[1:]
+    assert len(builds) == 2
+    assert len(index_files(words)) == 1, "the outdated index should be gone"
+
+
+def test_rebuilt_when_damaged(words, builds):
+    load_index(str(words), LabelFilter())
+    (file,) = words.glob("*.npy")
+    file.write_bytes(file.read_bytes()[:20])
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert len(builds) == 2
+
+
+def test_nothing_passes(words):
+    index = load_index(str(words), LabelFilter(charset="q", reject_unknown=True, max_length=4))
+    assert list(index) == [3]
+    edit(words, {b"label-000000003": b"p"})
+    label_filter = LabelFilter(charset="q", reject_unknown=True, max_length=4)
+    assert len(load_index(str(words), label_filter)) == 0
+    assert len(load_index(str(words), label_filter)) == 0
+
+
+def refuse_locks_in(monkeypatch, *folders):
+    exclusive = lmdb_index._exclusive
+
+    def refuse(file):
+        if file.parent in folders or not folders:
+            raise PermissionError(f"{file.parent} is read-only")
+        return exclusive(file)
+
+    monkeypatch.setattr(lmdb_index, "_exclusive", refuse)
+
+
+def test_read_only_folder(words, tmp_path, monkeypatch, builds):
+    refuse_locks_in(monkeypatch, words)
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert index_files(words) == []
+    assert len(list((tmp_path / "cache" / "lpv_mmocr").glob("words-*/*.npy"))) == 1
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert len(builds) == 1
+
+
+def test_really_read_only_folder(words, tmp_path):
+    words.chmod(0o555)  # respected for the superuser too
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 1
+
+
+def test_no_folder_is_writable(words, monkeypatch, log_lines):
+    refuse_locks_in(monkeypatch)
+    index = load_index(str(words), LabelFilter())
+    assert list(index) == PASSING
+    assert list(pickle.loads(pickle.dumps(index))) == PASSING
+    assert any("cannot be cached" in line and "XDG_CACHE_HOME" in line for line in log_lines)
+
+
+def test_interrupted_write_leaves_nothing(words, monkeypatch):
+    def interrupt(descriptor):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        load_index(str(words), LabelFilter())
+    assert index_files(words) == []
+
+
+def _load_and_record(path, started):
+    def slow_build(path, label_filter):
+        with open(f"{path}-builds", "a") as handle:
+            handle.write("x")
+        time.sleep(0.3)  # long enough for the other process to arrive
+        return build_index(path, label_filter)
+
+    lmdb_index.build_index = slow_build
+    started.wait()
+    os._exit(0 if list(load_index(path, LabelFilter())) == PASSING else 1)
+
+
+def test_processes_that_ask_at_once_build_once(words):
+    context = multiprocessing.get_context("fork")
+    started = context.Barrier(3)
+    processes = [
+        context.Process(target=_load_and_record, args=(str(words), started)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert (words.parent / "words-builds").read_text() == "x"
+    assert len(index_files(words)) == 1, "no lock file should stay"
+
+
+def test_index_is_mapped_and_pickles_as_its_path(words):
+    index = load_index(str(words), LabelFilter())
+    assert index[0] == 1
+    assert isinstance(index._all.base, np.memmap)
+    assert len(pickle.dumps(index)) < 1000
+    assert list(pickle.loads(pickle.dumps(index))) == PASSING
+
+
+def test_part_of_an_index():
+    index = SampleIndex(np.array([2, 3, 5, 8, 13], np.int32))
+    part = index.between(3, 13)
+    assert list(part) == [3, 5, 8]
+    assert list(part.between(4, 6)) == [5]
+    assert list(index.between(14, 20)) == []
+    with pytest.raises(IndexError, match="position 3 is outside an index of 3"):
+        part[3]

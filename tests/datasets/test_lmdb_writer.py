@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+
+from lpv_mmocr.datasets import LMDBWriter, LPVLMDBDataset, lmdb_writer
+
+import lmdb
+import numpy as np
+import pytest
+from lmdb_cases import make_picture
+
+
+def keys(path) -> list[bytes]:
+    environment = lmdb.open(str(path), readonly=True, lock=False)
+    with environment.begin() as transaction:
+        found = list(transaction.cursor().iternext(values=False))
+    environment.close()
+    return found
+
+
+def test_round_trip(tmp_path):
+    path = tmp_path / "made" / "words"
+    with LMDBWriter(path, batch_size=2) as writer:
+        assert [writer.write(make_picture(10 * i), f"Wörd {i}") for i in range(5)] == [
+            1, 2, 3, 4, 5,
+        ]  # fmt: skip
+    dataset = LPVLMDBDataset(ann_file=str(path), test_mode=True)
+    assert [dataset[i]["instances"][0]["text"] for i in range(5)] == [f"Wörd {i}" for i in range(5)]
+    assert [dataset[i]["img"][0, -1, 0] for i in range(5)] == [0, 10, 20, 30, 40]
+
+
+def test_keys_are_the_shared_format(tmp_path):
+    with LMDBWriter(tmp_path / "words") as writer:
+        writer.write(b"x", "x")
+    assert keys(tmp_path / "words") == [b"image-000000001", b"label-000000001", b"num-samples"]
+
+
+def test_folder_is_plain(tmp_path):
+    with LMDBWriter(tmp_path / "words") as writer:
+        writer.write(b"x", "x")
+    assert os.listdir(tmp_path / "words") == ["data.mdb"]
+    assert os.listdir(tmp_path) == ["words"]
+    (tmp_path / "other").mkdir()
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("words", "other")]
+    assert modes[0] == modes[1]
+
+
+def test_map_grows(tmp_path, monkeypatch):
+    monkeypatch.setattr(lmdb_writer, "_FIRST_MAP_SIZE", 2**16)
+    generator = np.random.default_rng(0)
+    images = [generator.bytes(size) for size in generator.integers(1, 20_000, 300)]
+    with LMDBWriter(tmp_path / "words", batch_size=64) as writer:
+        for number, image in enumerate(images):
+            writer.write(image, str(number))
+    dataset = LPVLMDBDataset(ann_file=str(tmp_path / "words"), test_mode=True)
+    assert [dataset.get_data_info(i)["img_bytes"] for i in range(300)] == images
+
+
+def test_refuses_to_overwrite(tmp_path):
+    (tmp_path / "words").mkdir()
+    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+        LMDBWriter(tmp_path / "words")
+
+
+def test_refuses_what_appeared_meanwhile(tmp_path):
+    writer = LMDBWriter(tmp_path / "words")
+    with pytest.raises(FileExistsError, match="pass overwrite=True"), writer:
+        (tmp_path / "words").mkdir()
+    assert os.listdir(tmp_path) == ["words"]
+
+
+def test_overwrites_at_the_end(tmp_path):
+    for label in ("old", "new"):
+        with LMDBWriter(tmp_path / "words", overwrite=True) as writer:
+            writer.write(b"x", label)
+            if label == "new":
+                assert keys(tmp_path / "words"), "the old one stays until the new one is ready"
+    dataset = LPVLMDBDataset(ann_file=str(tmp_path / "words"), test_mode=True)
+    assert dataset.get_data_info(0)["instances"] == [dict(text="new")]
+    assert os.listdir(tmp_path) == ["words"]
+
+
+def test_error_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), LMDBWriter(tmp_path / "words") as writer:
+        writer.write(b"x", "x")
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+
+def test_killed_writer_leaves_no_final_name(tmp_path):
+    child = os.fork()
+    if child == 0:
+        with LMDBWriter(tmp_path / "words", batch_size=1) as writer:
+            writer.write(b"x", "x")
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".words.writing-")
+
+
+def test_bad_arguments(tmp_path):
+    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+        LMDBWriter(tmp_path / "words", batch_size=0)
+    with pytest.raises(RuntimeError, match="inside its 'with' block"):
+        LMDBWriter(tmp_path / "words").write(b"x", "x")
+    with (
+        pytest.raises(ValueError, match=r"image 1 of .*words \(label 'x'\) is empty"),
+        LMDBWriter(tmp_path / "words") as writer,
+    ):
+        writer.write(b"", "x")

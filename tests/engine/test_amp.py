@@ -1,0 +1,87 @@
+"""Mixed precision without a GPU."""
+
+from __future__ import annotations
+
+import lpv_mmocr  # noqa: F401  (registers the wrapper)
+from lpv_mmocr.engine.amp import AutocastOptimWrapper, enable_amp
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+
+def wrapper_of(model: nn.Module, **options) -> AutocastOptimWrapper:
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    return AutocastOptimWrapper(optimizer=optimizer, **options)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)]
+)
+def test_forward_runs_in_the_chosen_precision(dtype, expected):
+    model = nn.Linear(3, 2)
+    wrapper = wrapper_of(model, dtype=dtype)
+    with wrapper.optim_context(model):
+        assert model(torch.rand(1, 3)).dtype == expected
+    assert model(torch.rand(1, 3)).dtype == torch.float32
+    assert model.weight.dtype == torch.float32
+
+
+def test_a_step_changes_float32_weights_and_clips():
+    torch.manual_seed(0)
+    model = nn.Linear(3, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    wrapper = AutocastOptimWrapper(optimizer=optimizer, clip_grad=dict(max_norm=1e-3))
+    before = torch.cat([p.detach().flatten().clone() for p in model.parameters()])
+    with wrapper.optim_context(model):
+        loss = model(torch.ones(4, 3)).float().pow(2).sum()
+    wrapper.update_params(loss)
+    after = torch.cat([p.detach().flatten() for p in model.parameters()])
+    assert after.dtype == torch.float32
+    assert (after - before).norm().item() == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_takes_over_a_checkpoint_with_a_loss_scaler():
+    model = nn.Linear(3, 2)
+    source = OptimWrapper(torch.optim.Adam(model.parameters(), lr=0.5))
+    source.update_params(model(torch.ones(1, 3)).sum())
+    state = {**source.state_dict(), "loss_scaler": {"scale": 65536.0}}
+    target = wrapper_of(model)
+    target.load_state_dict(state)
+    assert target.param_groups[0]["lr"] == 0.5
+    assert "loss_scaler" not in target.state_dict()
+    assert int(target.optimizer.state[model.weight]["step"]) == 1
+
+
+def test_float16_is_refused():
+    with pytest.raises(ValueError, match="float16 needs the loss scaling of AmpOptimWrapper"):
+        wrapper_of(nn.Linear(1, 1), dtype="float16")
+
+
+class TestEnableAmp:
+    def test_on_the_cpu(self, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        optim_wrapper = dict(type="OptimWrapper", clip_grad=None)
+        enable_amp(optim_wrapper)
+        assert optim_wrapper == dict(type="AutocastOptimWrapper", clip_grad=None)
+
+    @pytest.mark.parametrize(
+        ("has_bf16", "kind"), [(True, "AutocastOptimWrapper"), (False, "AmpOptimWrapper")]
+    )
+    def test_on_a_gpu(self, monkeypatch, has_bf16, kind):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+        optim_wrapper = dict(type="OptimWrapper")
+        enable_amp(optim_wrapper)
+        assert optim_wrapper["type"] == kind
+
+    @pytest.mark.parametrize("kind", ["AmpOptimWrapper", "AutocastOptimWrapper"])
+    def test_leaves_a_choice_of_the_config(self, kind):
+        optim_wrapper = dict(type=kind, dtype="bfloat16")
+        enable_amp(optim_wrapper)
+        assert optim_wrapper == dict(type=kind, dtype="bfloat16")
+
+    def test_refuses_what_it_does_not_know(self):
+        with pytest.raises(ValueError, match="not ApexOptimWrapper; choose the precision"):
+            enable_amp(dict(type="ApexOptimWrapper"))

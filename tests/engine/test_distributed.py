@@ -1,0 +1,102 @@
+"""Launchers on a machine without a GPU. Real processes: tests/tools/test_dist_scripts.py."""
+
+from __future__ import annotations
+
+import os
+
+from lpv_mmocr.engine import distributed
+
+import pytest
+from mmengine.config import Config
+
+RANKS = [name for names in distributed._RANK_VARIABLES.values() for name in names]
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch):
+    for name in [*RANKS, "MASTER_ADDR", "MASTER_PORT", "SLURM_NODELIST"]:
+        monkeypatch.setenv(name, "")  # so that it is restored, whatever the code under test sets
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """Process groups that were asked for, none of which is made."""
+    calls = []
+    monkeypatch.setattr(distributed, "get_device", lambda: "cpu")
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: False)
+    monkeypatch.setattr(distributed.dist, "init_process_group", lambda **kw: calls.append(kw))
+    return calls
+
+
+def start_as(launcher: str, rank: int, world: int) -> None:
+    values = (str(rank), str(world), str(rank))
+    os.environ.update(zip(distributed._RANK_VARIABLES[launcher], values, strict=True))
+
+
+@pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi"])
+def test_joins_with_gloo(joined, launcher):
+    start_as(launcher, 1, 2)
+    os.environ["MASTER_ADDR"] = "node0"
+    cfg = Config(dict(find_unused_parameters=True, env_cfg=dict(dist_cfg=dict(timeout=60))))
+    distributed.set_launcher(cfg, launcher)
+    assert [call["backend"] for call in joined] == ["gloo"]
+    assert joined[0]["timeout"].total_seconds() == 60
+    assert (os.environ["RANK"], os.environ["WORLD_SIZE"]) == ("1", "2")
+    assert cfg.launcher == launcher
+    assert cfg.model_wrapper_cfg["device_ids"] is None
+    assert cfg.model_wrapper_cfg.find_unused_parameters
+
+
+def test_the_config_chooses_the_wrapper(joined):
+    start_as("pytorch", 0, 1)
+    os.environ["MASTER_ADDR"] = "node0"
+    cfg = Config(dict(model_wrapper_cfg=dict(type="Own", broadcast_buffers=True)))
+    distributed.set_launcher(cfg, "pytorch")
+    assert cfg.model_wrapper_cfg.type == "Own"
+    assert cfg.model_wrapper_cfg.broadcast_buffers
+
+
+def test_slurm_finds_the_first_node(joined, tmp_path, monkeypatch):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text('#!/bin/sh\n[ "$*" = "show hostnames n[3-4]" ] && printf "n3\\nn4\\n"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    start_as("slurm", 0, 2)
+    os.environ["SLURM_NODELIST"] = "n[3-4]"
+    distributed.set_launcher(Config({}), "slurm")
+    assert os.environ["MASTER_ADDR"] == "n3"
+
+
+def test_leaves_a_gpu_to_mmengine(joined, monkeypatch):
+    monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
+    start_as("pytorch", 0, 2)
+    cfg = Config({})
+    distributed.set_launcher(cfg, "pytorch")
+    assert not joined
+    assert cfg.to_dict() == dict(launcher="pytorch")
+
+
+def test_a_single_process_needs_nothing(joined):
+    cfg = Config({})
+    distributed.set_launcher(cfg, "none")
+    assert not joined
+    assert cfg.to_dict() == dict(launcher="none")
+
+
+@pytest.mark.parametrize(
+    ("launcher", "message"),
+    [
+        ("slurm", "SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID is not set here"),
+        ("carrier-pigeon", "launcher must be one of none, pytorch, slurm, mpi"),
+    ],
+)
+def test_wrong_launcher(launcher, message):
+    with pytest.raises(ValueError, match=message):
+        distributed.set_launcher(Config({}), launcher)
+
+
+def test_no_address_of_the_first_process(joined):
+    start_as("mpi", 0, 1)
+    with pytest.raises(ValueError, match="MASTER_ADDR is not set"):
+        distributed.set_launcher(Config({}), "mpi")

@@ -1,0 +1,182 @@
+"""A resumed training sees and computes what an uninterrupted one would have."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lpv_mmocr.engine import load_checkpoint
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from training_cases import At, recorded, train, training_config
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def weights(runner: Runner) -> dict[str, torch.Tensor]:
+    return runner.model.state_dict()
+
+
+def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+class Interruption(Exception):
+    pass
+
+
+def interrupt(runner: Runner) -> None:
+    raise Interruption
+
+
+def train_until(config: ConfigDict, iteration: int) -> Runner:
+    runner = Runner.from_cfg(config)
+    runner.register_hook(At(iteration, interrupt))
+    with pytest.raises(Interruption):
+        runner.train()
+    return runner
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(numbers, tmp_path_factory):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield train(training_config(numbers, tmp_path_factory.mktemp("whole")))
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_resumed_run_equals_the_uninterrupted_one(numbers, uninterrupted, tmp_path, workers):
+    whole, seen = uninterrupted
+    # Dropout, stochastic depth and augmentation are all on.
+    loading = dict(train_dataloader__num_workers=workers)
+    train_until(training_config(numbers, tmp_path, **loading), 7)
+    runner, seen_after = train(training_config(numbers, tmp_path, resume=True, **loading))
+    assert seen_after == seen[4:]
+    assert_equal(weights(runner), weights(whole))
+    assert runner.optim_wrapper.get_lr() == whole.optim_wrapper.get_lr()
+
+
+def test_batches_are_loaded_in_order_and_differ(uninterrupted):
+    seen = uninterrupted[1]
+    assert [int(line.split()[0]) for line in seen] == list(range(12))
+    keys = [word.split("=")[0] for line in seen for word in line.split()[1:]]
+    assert len(set(keys[:50])) == 50  # an epoch
+    pixels = {}
+    for line in seen:
+        for word in line.split()[1:]:
+            key, value = word.split("=")
+            pixels.setdefault(key, set()).add(value)
+    assert any(len(values) > 1 for values in pixels.values())  # augmentation goes on drawing
+
+
+def test_nothing_is_replayed(numbers, tmp_path, monkeypatch):
+    from lpv_mmocr.datasets import LPVLMDBDataset
+
+    train_until(training_config(numbers, tmp_path), 9)
+    read = []
+    original = LPVLMDBDataset.prepare_data
+
+    def counted(self, index):
+        read.append(self.test_mode)
+        return original(self, index)
+
+    monkeypatch.setattr(LPVLMDBDataset, "prepare_data", counted)
+    train(training_config(numbers, tmp_path, resume=True))
+    assert read.count(False) == 4 * 6  # iterations 8 to 11, nothing for the eight before
+
+
+def test_seed_of_a_config_without_one_is_the_checkpoints(numbers, tmp_path):
+    unseeded = dict(randomness=dict(seed=None, _delete_=True))
+    first = train_until(training_config(numbers, tmp_path, **unseeded), 6)
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    _, once = train(training_config(numbers, tmp_path, resume=True, **unseeded))
+    _, again = train(training_config(numbers, tmp_path / "copy", resume=True, **unseeded))
+    assert once == again
+    assert once[:2] == recorded(first)[4:6]
+
+
+def logged(work_dir: Path) -> str:
+    return "\n".join(log.read_text() for log in work_dir.rglob("*.log"))
+
+
+class ValidationCounter(Hook):
+    def __init__(self, failing: bool = False) -> None:
+        self.failing = failing
+        self.iterations: list[int] = []
+
+    def before_val(self, runner) -> None:
+        if self.failing:
+            raise Interruption
+        self.iterations.append(runner.iter)
+
+
+def test_a_validation_that_did_not_happen_is_made_up_for(numbers, tmp_path):
+    every_four = dict(train_cfg__val_interval=4)
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, **every_four))
+    runner.register_hook(ValidationCounter(failing=True))
+    with pytest.raises(Interruption):  # behind checkpoint 4, before validation 4
+        runner.train()
+    counter = ValidationCounter()
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, resume=True, **every_four))
+    runner.register_hook(counter)
+    runner.train()
+    assert counter.iterations == [4, 8, 12]
+
+
+def test_validation_leaves_no_trace_in_training(numbers, uninterrupted, tmp_path):
+    @HOOKS.register_module(force=True)
+    class Drawing(Hook):
+        def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            torch.rand(3)
+
+    config = training_config(
+        numbers,
+        tmp_path,
+        train_cfg__val_interval=3,
+        custom_hooks=[dict(type="BatchRecorderHook"), dict(type="Drawing")],
+    )
+    runner, _ = train(config)
+    assert_equal(weights(runner), weights(uninterrupted[0]))
+
+
+def test_another_batch_size_is_said_and_goes_on(numbers, tmp_path):
+    train_until(training_config(numbers, tmp_path), 5)
+    config = training_config(numbers, tmp_path, resume=True, train_dataloader__batch_size=3)
+    _, seen = train(config)
+    assert "batches of 6 in 1 process(es); this one has batches of 3 in 1" in logged(tmp_path)
+    assert [line.split()[0] for line in seen] == [str(i) for i in range(4, 12)]
+
+
+def test_checkpoint_without_random_state_is_said(numbers, tmp_path):
+    plain = dict(default_hooks__checkpoint=dict(type="CheckpointHook", interval=4, by_epoch=False))
+    train_until(training_config(numbers, tmp_path, **plain), 5)
+    train(training_config(numbers, tmp_path, resume=True, **plain))
+    assert "holds no random state" in logged(tmp_path)
+
+
+def test_checkpoints_load_safely_with_the_state(numbers, tmp_path):
+    train_until(training_config(numbers, tmp_path), 5)
+    path = tmp_path / "iter_4.pth"
+    assert torch.load(path, weights_only=True)["message_hub"]["runtime_info"]["random_states"]
+    assert load_checkpoint(path)["meta"]["iter"] == 4
+
+
+def test_samplers_that_cannot_resume_are_refused(numbers, tmp_path):
+    config = training_config(
+        numbers, tmp_path, train_dataloader__sampler=dict(type="DefaultSampler", shuffle=True)
+    )
+    with pytest.raises(TypeError, match="DefaultSampler cannot begin in the middle"):
+        train(config)
+
+
+def test_max_iters_must_be_whole(numbers, tmp_path):
+    with pytest.raises(ValueError, match=r"whole number, got 2\.5"):
+        train(training_config(numbers, tmp_path, train_cfg__max_iters=2.5))

@@ -1,0 +1,170 @@
+"""A loss or gradient that is no number never reaches the weights."""
+
+from __future__ import annotations
+
+import copy
+
+from lpv_mmocr.engine import NonFiniteGuardHook, NonFiniteLossError
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from training_cases import recorded, training_config
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Spoil(Hook):
+    """Makes the model fail in some iterations, counted from 0, and watches the training state.
+
+    Args:
+        iterations: When.
+        what: "loss", or "gradient" for a finite loss whose gradient is not.
+    """
+
+    def __init__(self, *iterations: int, what: str = "loss") -> None:
+        self.iterations = iterations
+        self.what = what
+        self.now = False
+        self.states: dict[int, dict] = {}
+
+    def before_train(self, runner) -> None:
+        runner.model.decoder.module_loss.register_forward_hook(self._spoil)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.now = runner.iter in self.iterations
+        self.states[runner.iter] = copy.deepcopy(
+            dict(
+                model=runner.model.state_dict(),
+                optimizer=runner.optim_wrapper.optimizer.state_dict(),
+            )
+        )
+        if self.now and self.what == "loss":
+            # Reaches the running statistics of batch normalisation too.
+            data_batch["inputs"][0] = data_batch["inputs"][0].float() * float("nan")
+
+    def _spoil(self, module, args, losses):
+        if self.now and self.what == "gradient":
+            loss = losses["loss_cpa"]
+            # The derivative of a square root at 0 is infinite.
+            losses["loss_cpa"] = loss + (loss - loss.detach()).sqrt() * 0.5
+        return losses
+
+
+def run(numbers, tmp_path, spoil: Spoil, **options) -> tuple[Runner, Exception | None]:
+    guard = dict(dict(type="NonFiniteGuardHook"), **options.pop("guard", {}))
+    config = training_config(
+        numbers,
+        tmp_path,
+        train_cfg=dict(type="ResumableIterBasedTrainLoop", max_iters=8, val_interval=100),
+        custom_hooks=[dict(type="BatchRecorderHook"), guard],
+        default_hooks__checkpoint=dict(type="AtomicCheckpointHook", interval=1),
+        **options,
+    )
+    runner = Runner.from_cfg(config)
+    runner.register_hook(spoil)
+    try:
+        runner.train()
+    except NonFiniteLossError as error:
+        return runner, error
+    return runner, None
+
+
+def same(first, second) -> bool:
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[k], second[k]) for k in first)
+    if isinstance(first, (list, tuple)):
+        return all(same(a, b) for a, b in zip(first, second, strict=True))
+    return first == second
+
+
+def keys_of(line: str) -> list[str]:
+    return [word.split("=")[0] for word in line.split()[1:]]
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_stop_names_iteration_and_samples_and_keeps_the_weights(numbers, tmp_path, what):
+    spoil = Spoil(3, what=what)
+    runner, error = run(numbers, tmp_path, spoil)
+    message = str(error)
+    assert ("The loss" if what == "loss" else "The gradient norm") in message
+    assert "of iteration 4 is not finite" in message
+    assert "loss_cpa=" in message
+    assert all(key in message for key in keys_of(recorded(runner)[3]))
+    assert not any(key in message for key in set(keys_of(recorded(runner)[2])))
+    weights = dict(runner.model.named_parameters())
+    assert all(torch.equal(weights[k], spoil.states[3]["model"][k]) for k in weights)
+    assert sorted(p.name for p in tmp_path.glob("*.pth")) == [f"iter_{i}.pth" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_skipped_step_leaves_no_trace(numbers, tmp_path, what):
+    spoil = Spoil(3, 5, what=what)
+    runner, error = run(numbers, tmp_path, spoil, guard=dict(action="skip"))
+    assert error is None
+    for iteration in (3, 5):
+        assert same(spoil.states[iteration], spoil.states[iteration + 1])
+    assert not same(spoil.states[4]["model"], spoil.states[5]["model"])
+    assert all(value.isfinite().all() for value in runner.model.state_dict().values())
+    hub = runner.message_hub
+    assert hub.get_scalar("train/skipped_steps").data[0].tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
+    losses = hub.get_scalar("train/loss").data[0]
+    assert len(losses) == 6
+    assert torch.as_tensor(losses).isfinite().all()
+
+
+def test_skipping_gives_up_after_many_in_a_row(numbers, tmp_path):
+    spoil = Spoil(1, 3, 4, 5)
+    runner, error = run(numbers, tmp_path, spoil, guard=dict(action="skip", max_in_row=2))
+    assert runner.iter == 5
+    assert "2 steps in a row have been skipped before this one" in str(error)
+
+
+def test_count_survives_a_resumed_run(numbers, tmp_path):
+    run(numbers, tmp_path, Spoil(2), guard=dict(action="skip"))
+    (tmp_path / "iter_8.pth").unlink()
+    runner, _ = run(numbers, tmp_path, Spoil(7), guard=dict(action="skip"), resume=True)
+    assert runner.message_hub.get_scalar("train/skipped_steps").current() == 2
+
+
+def test_accumulated_gradients_are_skipped_together(numbers, tmp_path):
+    spoil = Spoil(4)  # the first half of the step of iterations 4 and 5
+    runner, error = run(
+        numbers,
+        tmp_path,
+        spoil,
+        guard=dict(action="skip"),
+        optim_wrapper__accumulative_counts=2,
+    )
+    assert error is None
+    assert same(spoil.states[4]["optimizer"], spoil.states[6]["optimizer"])
+    assert same(spoil.states[4]["model"], spoil.states[6]["model"])
+    assert not same(spoil.states[2]["model"], spoil.states[4]["model"])
+    assert runner.message_hub.get_scalar("train/skipped_steps").current() == 1
+
+
+def test_guard_changes_nothing_otherwise(numbers, tmp_path):
+    guarded, _ = run(numbers, tmp_path / "a", Spoil(), guard=dict(action="skip"))
+    free, _ = run(numbers, tmp_path / "b", Spoil(), guard=dict(type="IterTimerHook"))
+    assert same(guarded.model.state_dict(), free.model.state_dict())
+
+
+def test_validation_is_not_judged(numbers, tmp_path):
+    hook = NonFiniteGuardHook()
+    hook._after_forward(None, (), dict(mode="predict"), [object()])
+    assert hook._pending == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(action="ignore"), "action must be stop or skip, got 'ignore'"),
+        (dict(max_in_row=0), "max_in_row must be at least 1"),
+    ],
+)
+def test_bad_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        NonFiniteGuardHook(**options)

@@ -1,0 +1,150 @@
+"""SIGKILL at random moments, again and again: the run ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lpv_mmocr.engine import load_checkpoint
+
+import pytest
+import torch
+from kill_cases import MAX_ITERS
+
+PROGRAM = Path(__file__).with_name("kill_cases.py")
+KILLS = 4
+
+
+def start(
+    numbers: Path, work_dir: Path, record: Path, workers: int, processes: int = 1
+) -> subprocess.Popen:
+    paths = [PROGRAM.parent, PROGRAM.parents[1], PROGRAM.parents[2], os.environ.get("PYTHONPATH")]
+    environment = dict(
+        os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(str(p) for p in paths if p)
+    )
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    with work_dir.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            [*launcher, str(PROGRAM), str(numbers), str(work_dir), str(record), str(workers)],
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def finish(process: subprocess.Popen, work_dir: Path) -> None:
+    assert process.wait(timeout=200) == 0, work_dir.with_suffix(".log").read_text()[-3000:]
+
+
+def lines(record: Path) -> list[str]:
+    return record.read_text().splitlines() if record.exists() else []
+
+
+def wait_for_progress(process: subprocess.Popen, record: Path, count: int) -> None:
+    """Wait until some more iterations are noted, or the run is over."""
+    wanted = len(lines(record)) + count
+    deadline = time.monotonic() + 200
+    while len(lines(record)) < wanted and process.poll() is None:
+        assert time.monotonic() < deadline, "no progress"
+        time.sleep(0.02)
+
+
+def assert_whole(work_dir: Path) -> None:
+    """Every file under a final name can be read to its end."""
+    for path in work_dir.glob("*.pth"):
+        assert load_checkpoint(path)["state_dict"], path
+    pointer = work_dir / "last_checkpoint"
+    if pointer.exists():
+        assert Path(pointer.read_text()).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(numbers, tmp_path, workers):
+    whole, whole_record = tmp_path / "whole", tmp_path / "whole.txt"
+    finish(start(numbers, whole, whole_record, workers), whole)
+    seen = lines(whole_record)
+    assert [int(line.split()[0]) for line in seen] == list(range(MAX_ITERS))
+
+    killed, record = tmp_path / "killed", tmp_path / "killed.txt"
+    moments = random.Random(workers)
+    kills = 0
+    while True:
+        process = start(numbers, killed, record, workers)
+        if kills == KILLS:
+            break
+        wait_for_progress(process, record, moments.randint(2, 8))
+        time.sleep(moments.uniform(0, 0.1))  # anywhere within an iteration or a checkpoint
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait(timeout=60)
+        assert_whole(killed)
+        if process.returncode == 0:
+            pytest.fail("the run ended before it could be killed")
+    finish(process, killed)
+    assert_whole(killed)
+
+    # Iterations behind the last checkpoint come again, exactly as before; nothing else is read.
+    again = lines(record)
+    assert set(again) == set(seen)
+    assert list(dict.fromkeys(again)) == seen
+    assert len(again) < len(seen) + KILLS * 6
+    assert not list(killed.glob("*.partial"))
+    assert {p.name for p in killed.glob("*.pth")} == {p.name for p in whole.glob("*.pth")}
+    first, second = (load_checkpoint(path / f"iter_{MAX_ITERS}.pth") for path in (whole, killed))
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name
+    for number, state in first["optimizer"]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, second["optimizer"]["state"][number][name])
+    steps = [c["param_schedulers"][0]["_global_step"] for c in (first, second)]
+    assert steps == [MAX_ITERS, MAX_ITERS]
+    best = [c["message_hub"]["runtime_info"]["best_score"] for c in (first, second)]
+    assert best[0] == best[1]
+
+
+@pytest.mark.slow
+def test_terminated_run_saves_and_resumes(numbers, tmp_path):
+    """As a scheduler does it: the signal goes to all processes of the job."""
+    work_dir, record = tmp_path / "run", tmp_path / "run.txt"
+    process = start(numbers, work_dir, record, 2)
+    wait_for_progress(process, record, 5)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    stopped_at = len(lines(record))
+    assert f"iter_{stopped_at}.pth" in (work_dir / "last_checkpoint").read_text()
+    finish(start(numbers, work_dir, record, 2), work_dir)
+    assert [int(line.split()[0]) for line in lines(record)] == list(range(MAX_ITERS))
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_and_resume(numbers, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    finish(start(numbers, whole, tmp_path / "whole.txt", 0, processes=2), whole)
+
+    record = tmp_path / "killed.txt"
+    process = start(numbers, killed, record, 0, processes=2)
+    wait_for_progress(process, tmp_path / "killed.txt0", 3)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(timeout=60)
+    stopped_at = len(lines(tmp_path / "killed.txt0"))
+    assert stopped_at == len(lines(tmp_path / "killed.txt1"))
+    assert stopped_at % 10 == 0  # where the processes agree
+    assert f"iter_{stopped_at}.pth" in (killed / "last_checkpoint").read_text()
+    finish(start(numbers, killed, record, 0, processes=2), killed)
+
+    for rank in "01":
+        assert lines(tmp_path / f"killed.txt{rank}") == lines(tmp_path / f"whole.txt{rank}")
+    assert lines(tmp_path / "whole.txt0") != lines(tmp_path / "whole.txt1")
+    first, second = (load_checkpoint(path / f"iter_{MAX_ITERS}.pth") for path in (whole, killed))
+    for name, value in first["state_dict"].items():
+        assert torch.equal(value, second["state_dict"][name]), name

@@ -1,0 +1,195 @@
+"""Initial weights are demanded, speed and losses are logged, signals end a training in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from lpv_mmocr.engine import (
+    InitialWeightsError,
+    InitialWeightsHook,
+    StopOnSignalHook,
+    ThroughputTimerHook,
+)
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_cases import At, recorded, train, training_config
+
+# --- Initial weights ---
+
+SOURCE = "work_dirs/stage1/best.pth"
+
+
+def second_stage(numbers, work_dir, **overrides):
+    hooks = [dict(type="BatchRecorderHook"), dict(type="InitialWeightsHook", source=SOURCE)]
+    overrides.setdefault("train_cfg__max_iters", 2)
+    return training_config(numbers, work_dir, custom_hooks=hooks, **overrides)
+
+
+@pytest.fixture
+def first_stage(numbers, tmp_path) -> Path:
+    train(training_config(numbers, tmp_path / "stage1", train_cfg__max_iters=1))
+    return tmp_path / "stage1" / "iter_1.pth"
+
+
+def test_training_without_initial_weights_is_refused(numbers, tmp_path):
+    with pytest.raises(InitialWeightsError, match=f"--cfg-options load_from={SOURCE}"):
+        train(second_stage(numbers, tmp_path))
+
+
+def test_resume_that_finds_nothing_needs_them_too(numbers, tmp_path):
+    with pytest.raises(InitialWeightsError, match="none are given"):
+        train(second_stage(numbers, tmp_path, resume=True))
+
+
+def test_training_with_initial_weights_starts_and_resumes(numbers, tmp_path, first_stage):
+    work_dir = tmp_path / "stage2"
+    _, seen = train(second_stage(numbers, work_dir, load_from=str(first_stage)))
+    assert len(seen) == 2
+    config = second_stage(numbers, work_dir, resume=True, train_cfg__max_iters=3)
+    assert len(train(config)[1]) == 1
+
+
+@pytest.mark.parametrize("change", ["missing", "shape"])
+def test_weights_of_another_model_are_refused(numbers, tmp_path, first_stage, change):
+    checkpoint = torch.load(first_stage, weights_only=True)
+    name = next(iter(checkpoint["state_dict"]))
+    if change == "missing":
+        del checkpoint["state_dict"][name]
+        said = f"{name} is missing"
+    else:
+        checkpoint["state_dict"][name] = torch.zeros(1, 2)
+        said = rf"{name} has the shape \(1, 2\) instead of"
+    torch.save(checkpoint, tmp_path / "other.pth")
+    config = second_stage(numbers, tmp_path, load_from=str(tmp_path / "other.pth"))
+    with pytest.raises(InitialWeightsError, match=f"1 weights do not fit, among them {said}"):
+        train(config)
+
+
+def test_bare_weights_and_those_of_a_distributed_run_are_welcome(numbers, tmp_path, first_stage):
+    weights = torch.load(first_stage, weights_only=True)["state_dict"]
+    torch.save({f"module.{name}": value for name, value in weights.items()}, tmp_path / "bare.pth")
+    train(second_stage(numbers, tmp_path, load_from=str(tmp_path / "bare.pth")))
+
+
+def test_it_runs_before_errors_get_their_traceback():
+    assert InitialWeightsHook(source="x").priority == "VERY_HIGH"
+
+
+# --- What is logged ---
+
+LOGGED = ("loss", "loss_cpa", "ce_stage1", "ce_stage2", "ce_stage3", "grad_norm")
+
+
+@pytest.fixture
+def logged_run(numbers, tmp_path) -> Path:
+    config = training_config(
+        numbers,
+        tmp_path,
+        log_level="INFO",
+        train_cfg__max_iters=6,
+        visualizer__vis_backends=[
+            dict(type="LocalVisBackend"),
+            dict(type="TensorboardVisBackend"),
+        ],
+    )
+    train(config)
+    return tmp_path
+
+
+def test_log_and_tensorboard_tell_of_the_training(logged_run):
+    (events,) = logged_run.rglob("events.out.tfevents*")
+    board = EventAccumulator(str(events)).Reload()
+    for name in (*LOGGED, "images_per_second", "eta_hours", "lr"):
+        values = board.Scalars(name)
+        assert [value.step for value in values] == [2, 4, 6], name
+        assert all(value.value >= 0 for value in values), name
+    assert board.Scalars("eta_hours")[0].value > board.Scalars("eta_hours")[-1].value == 0
+    log = next(logged_run.rglob("*.log")).read_text()
+    lines = [line for line in log.splitlines() if "Iter(train)" in line]
+    assert len(lines) == 3
+    for name in (*LOGGED, "images_per_second", "eta", "lr"):
+        assert all(f"{name}: " in line for line in lines), name
+    assert not any("eta_hours" in line for line in lines)
+
+
+def test_images_per_second_are_those_of_the_measured_times(logged_run):
+    (scalars,) = logged_run.rglob("scalars.json")
+    rows = [json.loads(line) for line in scalars.read_text().splitlines()]
+    rows = [row for row in rows if "images_per_second" in row]
+    assert len(rows) == 3
+    for row in rows:  # both are means over two iterations of six images
+        assert row["images_per_second"] == pytest.approx(6 / row["time"], rel=1e-6)
+
+
+def test_timer_needs_an_interval():
+    with pytest.raises(ValueError, match="interval must be at least 1, got 0"):
+        ThroughputTimerHook(interval=0)
+
+
+# --- Signals ---
+
+
+def stoppable(numbers, work_dir, **overrides):
+    hooks = [dict(type="BatchRecorderHook"), dict(type="StopOnSignalHook")]
+    return training_config(numbers, work_dir, custom_hooks=hooks, **overrides)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_signal_saves_and_exits(numbers, tmp_path, name):
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
+    runner = Runner.from_cfg(stoppable(numbers, tmp_path, train_dataloader__num_workers=1))
+
+    def everybody(runner):  # a scheduler signals the workers as well
+        workers = [str(worker.pid) for worker in runner.train_loop.dataloader_iterator._workers]
+        subprocess.run(["kill", f"-{number.value}", *workers, str(os.getpid())], check=True)
+
+    runner.register_hook(At(6, everybody))
+    with pytest.raises(SystemExit) as raised:
+        runner.train()
+    assert raised.value.code == 128 + number
+    assert len(recorded(runner)) == 6
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["iter_4.pth", "iter_6.pth"]
+    assert signal.getsignal(number) is before
+    # The validation that was due is made up for by the resumed run.
+    resumed, seen = train(stoppable(numbers, tmp_path, resume=True))
+    assert [int(line.split()[0]) for line in seen] == list(range(6, 12))
+    assert len(resumed.message_hub.get_scalar("val/recog/word_acc_ignore_case_symbol").data[0]) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+def test_second_signal_acts_at_once_unless_it_is_the_same_passed_on(
+    numbers, tmp_path, monkeypatch, seconds
+):
+    monkeypatch.setattr(StopOnSignalHook, "same_signal_seconds", seconds)
+    runner = Runner.from_cfg(stoppable(numbers, tmp_path))
+
+    def twice(runner):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    runner.register_hook(At(2, twice))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt if seconds == 0 else SystemExit):
+        runner.train()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert bool(list(tmp_path.glob("*.pth"))) is (seconds > 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(signals=["SIGTREM"]), "there is no signal SIGTREM"),
+        (dict(agree_interval=0), "agree_interval must be at least 1"),
+    ],
+)
+def test_bad_signal_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        StopOnSignalHook(**options)

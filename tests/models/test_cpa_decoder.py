@@ -1,0 +1,180 @@
+"""CPA decoder: shapes in both modes, generality, equal starts, mixed precision, bad arguments."""
+
+from __future__ import annotations
+
+from lpv_mmocr.models import CPADecoder
+
+import pytest
+import torch
+from lpv_cases import DICTIONARY, build_toy, decoder_config, word_sample
+from mmocr.registry import MODELS
+
+
+def _decoder(in_channels: int = 16, **overrides) -> CPADecoder:
+    return MODELS.build(decoder_config(in_channels, **overrides))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_forward_train_in_both_modes(training, with_mask):
+    decoder = _decoder(with_mask=with_mask).train(training)
+    out = decoder.forward_train(torch.rand(2, 16, 3, 9), None)
+    assert out.keys() == {"logits", "attn_maps"}
+    assert out["logits"].shape == (3, 2, 27, 38)
+    assert out["attn_maps"].shape == (3, 2, 27, 3, 9)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "grid", "stages", "classes", "positions"),
+    [
+        (dict(num_stages=1, glrm=None), (1, 26), 1, 38, 27),
+        (dict(num_stages=2, glrm=dict(num_layers=2, ffn_dim=8)), (4, 7), 2, 38, 27),
+        (dict(num_stages=5, max_seq_len=3), (2, 2), 5, 38, 5),
+        (
+            dict(dictionary=dict(type="CharacterDictionary", characters="天地人"), num_stages=2),
+            (3, 3),
+            2,
+            5,
+            27,
+        ),
+    ],
+)
+def test_any_stages_grid_dictionary_and_length(overrides, grid, stages, classes, positions):
+    decoder = _decoder(**overrides).eval()
+    out = decoder.forward_train(torch.rand(2, 16, *grid))
+    assert out["logits"].shape == (stages, 2, positions, classes)
+    assert out["attn_maps"].shape == (stages, 2, positions, *grid)
+
+
+def test_encoder_output_goes_before_backbone_features():
+    decoder = _decoder().eval()
+    features = torch.rand(2, 16, 3, 9)
+    direct = decoder.forward_train(features)["logits"]
+    through = decoder.forward_train(torch.rand(2, 4, 1, 1), features)["logits"]
+    assert torch.equal(direct, through)
+
+
+def test_modules_start_from_equal_values():
+    decoder = _decoder(num_stages=4)
+    decoder.init_weights()
+    for modules in (decoder.attentions, decoder.glrms, decoder.classifiers):
+        assert len(modules) >= 3
+        first = modules[0].state_dict()
+        for module in modules[1:]:
+            assert all(torch.equal(first[k], v) for k, v in module.state_dict().items())
+    # Equal values, not shared ones.
+    assert decoder.classifiers[0].weight is not decoder.classifiers[1].weight
+
+
+def test_decoder_keeps_pytorchs_initialisation():
+    decoder = _decoder(in_channels=64)
+    before = {name: value.clone() for name, value in decoder.state_dict().items()}
+    decoder.init_weights()
+    after = decoder.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    # PyTorch's Linear is uniform within 1/sqrt(fan in).
+    weight = decoder.attentions[0].query.weight
+    assert weight.abs().max().item() == pytest.approx(1 / 8, rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("with_mask", [True, False])
+def test_autocast_trains_and_predicts(dtype, with_mask):
+    torch.manual_seed(0)
+    model = build_toy(with_mask=with_mask)
+    model.init_weights()
+    images, samples = torch.rand(2, 3, 16, 40), [word_sample("a1"), word_sample("xyz")]
+    with torch.autocast("cpu", dtype):
+        loss = model(images, samples, mode="loss")["loss_cpa"]
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+    model.eval()
+    plain = model(images, mode="tensor")
+    with torch.autocast("cpu", dtype), torch.no_grad():
+        mixed = model(images, mode="tensor")
+    torch.testing.assert_close(mixed, plain, rtol=0, atol=0.02)
+
+
+def test_loss_is_the_same_function_in_evaluation_mode():
+    decoder = _decoder(glrm=dict(num_layers=1, ffn_dim=8, dropout=0.0)).eval()
+    features, samples = torch.rand(2, 16, 3, 9), [word_sample("ab"), word_sample("c")]
+    losses = decoder.loss(features, None, samples)
+    out = decoder.forward_train(features)
+    targets = torch.stack([sample.gt_text.padded_indexes for sample in samples])
+    counted = targets != 36
+    log_probs = out["logits"].log_softmax(-1)
+    picked = log_probs.gather(-1, targets.expand(3, -1, -1)[..., None])[..., 0]
+    torch.testing.assert_close(losses["loss_cpa"], -picked[:, counted].mean())
+    per_stage = [losses[f"ce_stage{stage}"] for stage in (1, 2, 3)]
+    torch.testing.assert_close(torch.stack(per_stage), -picked[:, counted].mean(1))
+
+
+def test_only_the_loss_is_summed_up():
+    model = build_toy()
+    losses = model(torch.rand(2, 3, 16, 40), [word_sample("a"), word_sample("b")], mode="loss")
+    total, _ = model.parse_losses(losses)
+    torch.testing.assert_close(total, losses["loss_cpa"])
+
+
+def test_probabilities_of_the_last_stage():
+    decoder = _decoder().eval()
+    features = torch.rand(2, 16, 3, 9)
+    probs = decoder.forward_test(features)
+    torch.testing.assert_close(probs, decoder.forward_train(features)["logits"][-1].softmax(-1))
+
+
+def test_predict_writes_text_and_scores():
+    samples = build_toy().eval()(
+        torch.rand(2, 3, 16, 40), [word_sample(), word_sample()], mode="predict"
+    )
+    for sample in samples:
+        assert isinstance(sample.pred_text.item, str)
+        assert len(sample.pred_text.score) == max(1, len(sample.pred_text.item))
+        assert 0 <= sample.pred_text.word_score <= min(sample.pred_text.score)
+
+
+def test_save_and_strict_load(tmp_path):
+    model, other = build_toy(with_mask=True).eval(), build_toy(with_mask=True).eval()
+    torch.save(model.state_dict(), tmp_path / "model.pth")
+    other.load_state_dict(torch.load(tmp_path / "model.pth", weights_only=True), strict=True)
+    images = torch.rand(2, 3, 16, 40)
+    assert torch.equal(model(images, mode="tensor"), other(images, mode="tensor"))
+
+
+def test_configs_are_left_as_they_are():
+    config = decoder_config(16)
+    before = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in config.items()
+    }
+    MODELS.build(config)
+    assert config == before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (dict(num_stages=0), "num_stages must be at least 1, got 0"),
+        (dict(num_stages=1, with_mask=True), "with_mask=True masks the attention of the GLRMs"),
+        (dict(glrm=None, with_mask=True), "with_mask=True masks the attention of the GLRMs"),
+        (
+            dict(dictionary=dict(DICTIONARY, with_start=False)),
+            "needs a dictionary with_start=True and with_end=True",
+        ),
+    ],
+)
+def test_bad_arguments(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        _decoder(**overrides)
+
+
+@pytest.mark.parametrize("shape", [(2, 15, 3, 9), (2, 26, 16)])
+def test_wrong_features_are_named(shape):
+    with pytest.raises(ValueError, match=r"needs a feature map of shape \(N, 16, h, w\), got"):
+        _decoder().forward_train(torch.rand(shape))
+
+
+def test_loss_without_module_loss():
+    with pytest.raises(ValueError, match="without module_loss"):
+        _decoder(module_loss=None).loss(torch.rand(1, 16, 3, 9), None, [word_sample("a")])

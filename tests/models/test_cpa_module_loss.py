@@ -1,0 +1,104 @@
+"""Targets and label treatment of the loss."""
+
+from __future__ import annotations
+
+from lpv_mmocr.models import CPAModuleLoss
+
+import pytest
+import torch
+from lpv_cases import DICTIONARY, word_sample
+from mmocr.registry import MODELS
+
+START, END = 36, 37
+
+
+def _loss(**overrides) -> CPAModuleLoss:
+    return MODELS.build({"type": "CPAModuleLoss", "dictionary": DICTIONARY, **overrides})
+
+
+def _targets(text: str, **overrides) -> list[int]:
+    (sample,) = _loss(**overrides).get_targets([word_sample(text)])
+    return sample.gt_text.padded_indexes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "characters"),
+    [
+        ("1a", [1, 10]),
+        ("1A", [1, 10]),  # lower-cased
+        ("it's", [18, 29, 28]),  # the apostrophe is dropped
+        ("É", []),  # an emptied label stays, as the empty word
+        ("", []),
+    ],
+)
+def test_targets(text, characters):
+    expected = [START, *characters, END]
+    assert _targets(text) == expected + [START] * (27 - len(expected))
+
+
+def test_longest_word_fills_every_position():
+    assert _targets("z" * 25) == [START] + [35] * 25 + [END]
+
+
+@pytest.mark.parametrize("text", ["z" * 26, "z" * 25 + "!"])
+def test_too_long_raw_labels_do_not_count(text):
+    """Length is that of the raw label, before characters are dropped."""
+    assert _targets(text) == [START] * 27
+
+
+def test_case_that_lengthens_a_text():
+    # The lower case of "İ" is two characters, of which the dictionary has one.
+    assert _targets("İ" * 25) == [START] + [18] * 25 + [END]
+
+
+def test_unknown_class_is_used_where_there_is_one():
+    dictionary = dict(DICTIONARY, with_unknown=True)
+    assert _targets("a!", dictionary=dictionary)[:4] == [START, 10, 38, END]
+
+
+def test_other_length_and_case():
+    dictionary = dict(type="CharacterDictionary", characters="aA")
+    targets = _targets("aAb", dictionary=dictionary, letter_case="unchanged", max_seq_len=4)
+    assert targets == [2, 0, 1, 3, 2, 2]
+
+
+def test_ignored_positions_have_no_gradient():
+    loss = _loss()
+    samples = loss.get_targets([word_sample("ab"), word_sample("x" * 30)])
+    logits = torch.rand(2, 2, 27, 38, requires_grad=True)
+    loss(dict(logits=logits), samples)["loss_cpa"].backward()
+    counted = logits.grad.abs().sum(-1) > 0
+    expected = torch.zeros(2, 2, 27, dtype=torch.bool)
+    expected[:, 0, 1:4] = True  # a, b, [s]
+    assert torch.equal(counted, expected)
+
+
+def test_batch_of_too_long_words_costs_nothing():
+    loss = _loss()
+    samples = loss.get_targets([word_sample("x" * 30)])
+    logits = torch.rand(1, 1, 27, 38, requires_grad=True)
+    value = loss(dict(logits=logits), samples)["loss_cpa"]
+    value.backward()
+    assert value == 0
+    assert not logits.grad.any()
+
+
+def test_mean_is_over_positions_not_over_words():
+    loss = _loss()
+    samples = loss.get_targets([word_sample("abc"), word_sample("")])
+    logits = torch.rand(3, 2, 27, 38)
+    log_probs = logits.log_softmax(-1)
+    terms = [
+        -log_probs[s, n, t, c]
+        for s in range(3)
+        for n, t, c in [(0, 1, 10), (0, 2, 11), (0, 3, 12), (0, 4, END), (1, 1, END)]
+    ]
+    torch.testing.assert_close(
+        loss(dict(logits=logits), samples)["loss_cpa"], torch.stack(terms).mean()
+    )
+
+
+@pytest.mark.parametrize("missing", ["with_start", "with_end"])
+def test_dictionary_needs_start_and_end(missing):
+    with pytest.raises(ValueError, match="with_start=True and with_end=True"):
+        _loss(dictionary={**DICTIONARY, missing: False})

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+import shutil
+import string
+
+from lpv_mmocr.rendering import FontLibrary
+from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
+from lpv_mmocr.rendering.font_pack import write_font_pack
+from lpv_mmocr.rendering.font_screening import glyph_coverage, screen_font, screen_fonts
+
+import numpy as np
+import pytest
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+SANS = matplotlib_font_folder() / "DejaVuSans.ttf"
+ALNUM = string.ascii_letters + string.digits
+
+
+def remap(target, change):
+    """Writes DejaVu Sans with another character map."""
+    font = TTFont(SANS)
+    glyphs = {code: name for code, name in font.getBestCmap().items() if code < 0x250}
+    for table in font["cmap"].tables:
+        if table.isUnicode():
+            table.cmap = {code: change(code, glyphs) for code in glyphs}
+    font.save(target)
+    return target
+
+
+def test_a_font_without_a_glyph_does_not_cover_it(tmp_path):
+    font = TTFont(SANS)
+    cutter = subset.Subsetter()
+    cutter.populate(text=ALNUM.replace("Q", ""))
+    cutter.subset(font)
+    file = tmp_path / "no-q.ttf"
+    font.save(file)
+    assert glyph_coverage(str(file), 0, "AQz") == {"A", "z"}
+    library = FontLibrary(screen_font(file))
+    assert library.faces[0].shows("PAZ")
+    assert not library.faces[0].shows("QUAY")
+    assert library.uncovered("AQ€") == ["Q", "€"]
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=r"'QUAY' \(no font has 'Q'\); add a font"):
+        library.pick(rng, "QUAY")
+
+
+def test_glyphs_drawn_as_the_missing_one_or_empty_do_not_count(tmp_path):
+    def change(code, glyphs):
+        return {ord("B"): ".notdef", ord("C"): "space"}.get(code, glyphs[code])
+
+    file = remap(tmp_path / "gaps.ttf", change)
+    assert glyph_coverage(str(file), 0, "ABCD") == {"A", "D"}
+
+
+def test_a_box_shared_by_many_characters_does_not_count(tmp_path):
+    def change(code, glyphs):
+        return glyphs[ord("#")] if chr(code) in "bcd" else glyphs[code]
+
+    file = remap(tmp_path / "boxes.ttf", change)
+    assert glyph_coverage(str(file), 0, "abcde") == {"a", "e"}
+
+
+def test_ciphers_and_symbol_fonts_are_dropped(tmp_path):
+    def shifted(code, glyphs):
+        letters = string.ascii_lowercase
+        char = chr(code).lower()
+        if char not in letters:
+            return glyphs[code]
+        moved = letters[(letters.index(char) + 7) % 26]
+        return glyphs[ord(moved.upper() if chr(code).isupper() else moved)]
+
+    (cipher,) = screen_font(remap(tmp_path / "cipher.ttf", shifted))
+    assert not cipher.usable
+    assert "legibility" in cipher.reason
+    (symbols,) = screen_font(matplotlib_font_folder() / "cmsy10.ttf")
+    assert not symbols.usable
+
+
+def test_wrong_symbols_are_taken_out_of_a_usable_font(tmp_path):
+    def change(code, glyphs):
+        return glyphs[ord("M")] if code == ord("(") else glyphs[code]
+
+    (verdict,) = screen_font(remap(tmp_path / "odd.ttf", change))
+    assert verdict.usable
+    assert "(" not in verdict.characters
+    assert set(ALNUM) <= set(verdict.characters)
+
+
+def test_capitals_in_place_of_small_letters_are_noticed(tmp_path):
+    file = remap(
+        tmp_path / "caps.ttf",
+        lambda code, glyphs: glyphs[ord(chr(code).upper()) if chr(code).isascii() else code],
+    )
+    (verdict,) = screen_font(file)
+    assert verdict.caseless
+    assert not screen_font(SANS)[0].caseless
+
+
+def test_files_that_are_no_fonts_are_rejected_with_a_reason(tmp_path, monkeypatch):
+    for name in ("broken.ttf", "broken.ttc"):
+        file = tmp_path / name
+        file.write_bytes(b"no font at all")
+        (verdict,) = screen_font(file)
+        assert not verdict.usable
+        assert "not readable" in verdict.reason
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="no usable font among 2 files"):
+        FontLibrary.from_folders([tmp_path], system=False)
+
+
+def test_verdicts_are_cached_and_renewed_when_a_file_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "font.ttf"
+    shutil.copy(SANS, file)
+    first = screen_fonts([file])
+    (store,) = (tmp_path / "cache").iterdir()
+    known = json.loads(store.read_text())
+    (key,) = known
+    known[key][0]["family"] = "From the cache"
+    store.write_text(json.dumps(known))
+    assert screen_fonts([file])[0].family == "From the cache"
+    shutil.copy(matplotlib_font_folder() / "DejaVuSerif.ttf", file)
+    assert screen_fonts([file])[0].family == "DejaVu Serif" != first[0].family
+    store.write_text("{ damaged")
+    assert screen_fonts([file])[0].family == "DejaVu Serif"
+
+
+def test_equal_fonts_count_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+    for name in ("a.ttf", "b.ttf"):
+        shutil.copy(SANS, tmp_path / name)
+    library = FontLibrary.from_folders([tmp_path], system=False)
+    assert len(library) == 1
+    assert "same glyphs as" in library.rejected[0].reason
+
+
+def test_families_are_drawn_evenly(fonts):
+    rng = np.random.default_rng(0)
+    names = [fonts.pick(rng, "Word").verdict.family for _ in range(2000)]
+    shares = {name: names.count(name) / 2000 for name in set(names)}
+    files = {faces[0].verdict.family: len(faces) / len(fonts) for faces in fonts.families}
+    biggest = max(files, key=files.get)
+    assert shares[biggest] < files[biggest]
+    assert len(shares) == len(fonts.families)
+
+
+def test_discovery(tmp_path):
+    assert SANS.resolve() in find_font_files()
+    assert find_font_files([SANS], system=False) == [SANS.resolve()]
+    with pytest.raises(FileNotFoundError, match=r"font folder .*nowhere does not exist"):
+        find_font_files([tmp_path / "nowhere"], system=False)
+    with pytest.raises(ValueError, match=r"holds no .ttf"):
+        find_font_files([tmp_path], system=False)
+    text = tmp_path / "readme.txt"
+    text.touch()
+    with pytest.raises(ValueError, match="is no font file"):
+        find_font_files([text], system=False)
+
+
+def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
+    files = write_font_pack(fonts, tmp_path / "pack", max_megabytes=2.0)
+    assert 0 < sum(file.stat().st_size for file in files) <= 2e6
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+    packed = FontLibrary.from_folders([tmp_path / "pack"], system=False)
+    assert not (tmp_path / "cache").exists()  # Nothing had to be screened again.
+    assert len(packed) == len(files)
+    prints = {face.verdict.fingerprint for face in fonts.faces}
+    assert {face.verdict.fingerprint for face in packed.faces} <= prints
+    with pytest.raises(FileExistsError, match="is not empty"):
+        write_font_pack(fonts, tmp_path / "pack")
+    with pytest.raises(ValueError, match="no font fits into"):
+        write_font_pack(fonts, tmp_path / "tiny", max_megabytes=1e-6)

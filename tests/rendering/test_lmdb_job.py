@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
+from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
+
+import cv2
+import lmdb
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools" / "dataset_converters" / "render_words.py"
+FONTS = str(matplotlib_font_folder())
+ARGUMENTS = ["--fonts", FONTS, "--no-system-fonts", "--difficulty", "easy", "--max-length", "5"]
+
+
+def content(folder):
+    with lmdb.open(str(folder), readonly=True, lock=False) as env, env.begin() as txn:
+        return dict(txn.cursor())
+
+
+def call(*arguments, **options):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(TOOL), *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=300, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def job(make_renderer):
+    def run(out, *, count=600, workers=1, seed=1, **options):
+        return render_lmdb(
+            out,
+            count=count,
+            seed=seed,
+            make_renderer=lambda: make_renderer("easy", high=5),
+            recipe={"what": "test"},
+            workers=workers,
+            **options,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(job, tmp_path_factory):
+    out = tmp_path_factory.mktemp("lmdb") / "one"
+    assert job(out) is True
+    return out
+
+
+def test_format(finished):
+    data = content(finished)
+    assert data[b"num-samples"] == b"600"
+    assert set(data) == {
+        b"num-samples",
+        *(b"image-%09d" % k for k in range(1, 601)),
+        *(b"label-%09d" % k for k in range(1, 601)),
+    }
+    for number in (1, 300, 600):
+        image = cv2.imdecode(np.frombuffer(data[b"image-%09d" % number], np.uint8), 1)
+        assert image.ndim == 3
+        assert 1 <= len(data[b"label-%09d" % number].decode("utf-8")) <= 5
+    assert not finished.with_name("one.partial").exists()
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_number_of_workers_changes_nothing(job, finished, tmp_path, workers):
+    job(tmp_path / "out", workers=workers)
+    assert content(tmp_path / "out") == content(finished)
+
+
+def test_an_interrupted_run_continues_to_the_same_end(job, finished, tmp_path):
+    out = tmp_path / "out"
+    seen = []
+
+    def stop(steps):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job(out, on_progress=stop)
+    assert not out.exists()
+    assert job(out, on_start=seen.append) is True
+    assert seen == [250]
+    assert content(out) == content(finished)
+    assert job(out) is False
+
+
+def test_other_settings_are_refused(job, finished, tmp_path):
+    with pytest.raises(FileExistsError, match=r"other settings \(seed\); choose another --out"):
+        job(finished, seed=2)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="was not made by this tool"):
+        job(tmp_path / "mine")
+    with pytest.raises(KeyboardInterrupt):
+        job(tmp_path / "half", on_progress=_interrupt)
+    with pytest.raises(FileExistsError, match=r"\(count\); .*to start again"):
+        job(tmp_path / "half", count=700)
+    remove_partial(tmp_path / "half")
+    assert job(tmp_path / "half", count=5) is True
+
+
+def _interrupt(steps):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("count", "workers"), [(0, 1), (5, 0)])
+def test_nothing_to_do_is_an_error(job, tmp_path, count, workers):
+    with pytest.raises(ValueError, match="must be positive"):
+        job(tmp_path / "out", count=count, workers=workers)
+
+
+@pytest.mark.slow
+def test_the_command_survives_being_killed(tmp_path):
+    """SIGKILL in the middle; the same command then ends where an undisturbed one does."""
+    arguments = ["--num", "1500", "--workers", "2", *ARGUMENTS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, str(TOOL), "--out", str(out), *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    partial = out.with_name("killed.partial") / "data.mdb"
+    deadline = time.monotonic() + 120
+    while not (partial.exists() and partial.stat().st_size > 300_000):
+        assert process.poll() is None, "finished before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    for folder in (out, tmp_path / "whole"):
+        result = call("--out", folder, *arguments)
+        assert result.returncode == 0, result.stderr
+    assert content(out) == content(tmp_path / "whole")
+
+
+def test_the_command_renders_digits_and_a_sheet(tmp_path):
+    result = call(
+        *("--out", tmp_path / "digits", "--sheet", tmp_path / "sheet.png", "--sheet-count", 12),
+        *("--num", 60, "--charset", "digits", *ARGUMENTS),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "wrote 60 words" in result.stdout
+    data = content(tmp_path / "digits")
+    labels = [data[b"label-%09d" % k].decode() for k in range(1, 61)]
+    assert all(label.isdigit() for label in labels)
+    assert cv2.imread(str(tmp_path / "sheet.png")) is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give --out FOLDER, --sheet FILE.png, or both"),
+        (["--out", "x", "--words", "none.txt"], "word list none.txt does not exist"),
+        (["--out", "x", "--set", "blur"], "--set wants NAME=NUMBER"),
+        (["--out", "x", "--set", "blurr=1"], "no field blurr"),
+    ],
+)
+def test_bad_arguments_of_the_command(capsys, arguments, message, monkeypatch):
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("render_words_tool", TOOL)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    try:
+        code = tool.main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    assert code != 0
+    assert message in capsys.readouterr().err

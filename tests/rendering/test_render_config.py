@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+
+from lpv_mmocr.rendering import PRESETS, RenderConfig, preset
+
+import pytest
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid_and_survive_json(name):
+    config = preset(name)
+    plain = json.loads(json.dumps(config.to_dict()))
+    assert (
+        RenderConfig(
+            **{key: tuple(item) if isinstance(item, list) else item for key, item in plain.items()}
+        )
+        == config
+    )
+
+
+def test_replace_changes_only_what_is_named():
+    config = preset("full").replace(blur_prob=0.0)
+    assert config.blur_prob == 0.0
+    assert config.replace(blur_prob=preset("full").blur_prob) == preset("full")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"blur_prob": 1.5}, "blur_prob must be in"),
+        ({"blur": (0.5, 0.1)}, "blur must be a range"),
+        ({"blurr": 1}, "no field blurr"),
+        ({"plain_prob": 0.8, "photo_prob": 0.3}, "must not exceed 1"),
+        ({"kinds": {"poem": 1.0}}, "kinds must give"),
+        ({"cases": {"upper": 0.0}}, "cases must give"),
+        ({"kinds": {"word": -1.0, "number": 2.0}}, "kinds must give"),
+        ({"jpeg_quality": (0, 96)}, "jpeg_quality"),
+        ({"text_height": (0.0, 30.0)}, "text_height"),
+    ],
+)
+def test_bad_fields_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        preset("full").replace(**changes)
+
+
+def test_unknown_preset_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"'hard'; choose from easy, full"):
+        preset("hard")
+
+
+def test_dense_text_is_larger_and_sharper():
+    full = preset("full")
+    dense = full.for_dense_text()
+    assert dense.text_height == (full.dense_text_height, full.text_height[1])
+    assert dense.blur[1] < full.blur[1]
+    assert dense.for_dense_text().text_height == dense.text_height

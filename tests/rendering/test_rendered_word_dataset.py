@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from lpv_mmocr.rendering.dataset import RenderedWordDataset
+from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
+
+import numpy as np
+import pytest
+from mmocr.registry import DATASETS
+from torch.utils.data import DataLoader
+
+OPTIONS = dict(
+    fonts=[str(matplotlib_font_folder())], system_fonts=False, difficulty="easy", max_length=6
+)
+
+
+def build(**changes):
+    return DATASETS.build(dict(type="RenderedWordDataset", **{**OPTIONS, **changes}))
+
+
+def test_registered_and_ready_for_recognition_pipelines():
+    pipeline = [
+        dict(type="mmocr.LoadOCRAnnotations", with_text=True),
+        dict(type="mmocr.PackTextRecogInputs", meta_keys=("img_path", "ori_shape", "img_shape")),
+    ]
+    dataset = build(length=10, pipeline=pipeline)
+    assert isinstance(dataset, RenderedWordDataset)
+    assert len(dataset) == 10
+    packed = dataset[3]
+    assert packed["inputs"].shape[0] == 3
+    assert 1 <= len(packed["data_samples"].gt_text.item) <= 6
+
+
+def test_images_are_bgr():
+    dataset = build(length=5)
+    word = dataset.renderer(0, 2)
+    np.testing.assert_array_equal(dataset[2]["img"], word.image[:, :, ::-1])
+    assert dataset[2]["instances"] == [dict(text=word.label)]
+
+
+def test_samples_depend_on_their_index_alone_without_reuse():
+    first, second = build(length=30), build(length=30)
+    for index in (5, 0, 29):
+        np.testing.assert_array_equal(first[index]["img"], second[index]["img"])
+
+
+def test_the_pool_gives_each_picture_several_times():
+    dataset = build(length=200, reuse=4, pool_size=10)
+    paths = [dataset[index]["img_path"] for index in range(200)]
+    assert len(set(paths)) <= 51
+    assert paths[::4] == [f"rendered/0/{index}" for index in range(0, 200, 4)]
+    assert len(dataset._pool) == 10
+    # Old pictures leave: only recent ones are in the pool.
+    assert min(number for number, _, _ in dataset._pool) >= 160
+
+
+def test_the_pool_pairs_pictures_with_their_labels():
+    dataset = build(length=40, reuse=3, pool_size=5)
+    for index in range(40):
+        sample = dataset[index]
+        number = int(sample["img_path"].rsplit("/", 1)[1])
+        assert sample["instances"][0]["text"] == dataset.renderer(0, number).label
+
+
+def test_worker_processes_do_not_repeat_one_another():
+    dataset = build(length=24)
+    loader = DataLoader(dataset, batch_size=4, num_workers=2, collate_fn=lambda batch: batch)
+    paths = [sample["img_path"] for batch in loader for sample in batch]
+    assert paths == [f"rendered/0/{index}" for index in range(24)]
+
+
+def test_render_settings_reach_the_renderer():
+    dataset = build(render=dict(text_height=(30.0, 30.0)))
+    assert dataset.renderer.config.text_height == (30.0, 30.0)
+
+
+@pytest.mark.parametrize("name", ["length", "reuse", "pool_size"])
+def test_counts_must_be_positive(name):
+    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+        build(**{name: 0})
+
+
+def test_bad_options_are_named():
+    with pytest.raises(ValueError, match="no field blurr"):
+        build(render=dict(blurr=1))
+    with pytest.raises(IndexError, match="sample 10 of 10"):
+        build(length=10)[10]

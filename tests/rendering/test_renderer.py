@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import string
+
+from lpv_mmocr.rendering import FontLibrary, RenderConfig, TextSampler, WordList, WordRenderer
+from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
+from lpv_mmocr.rendering.visibility import text_visibility
+
+import cv2
+import numpy as np
+import pytest
+
+COUNT = 120
+
+
+@pytest.fixture(scope="module")
+def words(make_renderer):
+    renderer = make_renderer()
+    return [renderer(3, index) for index in range(COUNT)]
+
+
+def test_pictures_are_rgb_and_aligned_with_their_masks(words):
+    for word in words:
+        image = word.image
+        assert image.dtype == np.uint8
+        assert image.shape == (*word.mask.shape, 3)
+        assert min(image.shape[:2]) >= 6
+        assert 1 <= len(word.label) <= 25
+
+
+def test_every_label_can_be_seen_in_the_finished_picture(words):
+    """Measured on the decoded JPEG; the renderer itself checks before compression."""
+    for word in words:
+        assert word.mask.max() > 60
+        contrast, likeness = text_visibility(word.image, word.mask, len(word.label))
+        assert np.median(contrast) > 0.7 * RenderConfig().min_contrast, word.label
+        assert np.median(likeness) > 0.25, word.label
+
+
+def test_pictures_differ_in_size_colour_and_sharpness(words):
+    heights = {word.mask.shape[0] for word in words}
+    means = np.array([word.image.mean() for word in words])
+    sharpness = [cv2.Laplacian(word.image, cv2.CV_32F).std() for word in words]
+    assert len(heights) > 20
+    assert means.std() > 25
+    assert max(sharpness) > 5 * min(sharpness)
+    darker_text = [
+        word.image[word.mask > 128].mean() < word.image[word.mask < 32].mean()
+        for word in words
+        if (word.mask > 128).any() and (word.mask < 32).any()
+    ]
+    assert 0.25 < np.mean(darker_text) < 0.75
+
+
+def test_a_picture_depends_on_seed_and_number_alone(make_renderer, words):
+    again = make_renderer()
+    for index in (40, 7, 111):  # Another object, another order.
+        word = again(3, index)
+        assert (word.jpeg, word.label) == (words[index].jpeg, words[index].label)
+    assert again(4, 7).jpeg != words[7].jpeg
+
+
+@pytest.mark.parametrize(
+    "effect",
+    [
+        *("spacing", "jitter", "curve", "steep", "perspective", "cut", "neighbour", "photo"),
+        *("plate", "faint", "gradient", "texture", "outline", "hollow", "shadow", "extrude"),
+        *("emboss", "glow", "blend", "lighting", "exposure", "reflection", "shade", "occlusion"),
+        *("blur", "motion", "lowres", "noise", "sharpen", "quarter_turn"),
+    ],
+)
+def test_every_effect_changes_pictures_and_leaves_labels(make_renderer, effect):
+    plain = make_renderer("easy", low=4, high=8, min_contrast=1.0, text_height=(24.0, 32.0))
+    changed = make_renderer(
+        "easy", low=4, high=8, min_contrast=1.0, text_height=(24.0, 32.0),
+        clean_prob=0.0, plain_prob=0.0, **({f"{effect}_prob": 1.0}),
+    )  # fmt: skip
+    assert any(plain(0, index).jpeg != changed(0, index).jpeg for index in range(4))
+    assert [plain(0, index).label for index in range(4)] == [
+        changed(0, index).label for index in range(4)
+    ]
+
+
+def test_charset_and_lengths_hold_for_labels(make_renderer):
+    renderer = make_renderer("easy", charset=string.digits, high=4)
+    labels = [renderer(0, index).label for index in range(60)]
+    assert all(label.isdigit() and len(label) <= 4 for label in labels)
+
+
+def test_only_fonts_that_show_the_text_are_used(make_renderer):
+    renderer = make_renderer()
+    coverage = {face.verdict.path: face for face in renderer.fonts.faces}
+    for index in range(40):
+        word = renderer(9, index)
+        assert coverage[word.font].shows(word.label)
+
+
+def test_characters_without_a_font_are_refused(fonts):
+    texts = TextSampler(RenderConfig(), WordList(("出口",), (1.0,)), charset="ABC出口")
+    with pytest.raises(ValueError, match="no font shows 2 of the 5 characters of the charset"):
+        WordRenderer(fonts, texts)
+
+
+def test_settings_that_hide_the_text_are_reported(make_renderer):
+    renderer = make_renderer(min_contrast=250.0)
+    with pytest.raises(RuntimeError, match=r"no readable picture .*seed 0, picture 0"):
+        renderer(0, 0)
+
+
+def test_caseless_fonts_get_capital_labels(tmp_path, monkeypatch):
+    from fontTools.ttLib import TTFont
+
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+    font = TTFont(matplotlib_font_folder() / "DejaVuSans.ttf")
+    glyphs = {code: name for code, name in font.getBestCmap().items() if code < 0x250}
+    for table in font["cmap"].tables:
+        if table.isUnicode():
+            table.cmap = {
+                code: glyphs[ord(chr(code).upper())] if chr(code).isascii() else glyph
+                for code, glyph in glyphs.items()
+            }
+    font.save(tmp_path / "caps.ttf")
+    library = FontLibrary.from_folders([tmp_path / "caps.ttf"], system=False)
+    texts = TextSampler(
+        RenderConfig(), WordList(("open", "Closed"), (1.0, 1.0)), charset=string.ascii_letters
+    )
+    renderer = WordRenderer(library, texts)
+    labels = [renderer(0, index).label for index in range(20)]
+    assert all(label.isupper() for label in labels)

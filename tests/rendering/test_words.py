@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+
+from lpv_mmocr.rendering import TextSampler, WordList, preset, read_words, resolve_charset
+from lpv_mmocr.rendering.config import TEXT_KINDS
+from lpv_mmocr.rendering.word_list import built_in_words
+
+import numpy as np
+import pytest
+
+FULL = preset("full")
+PRINTABLE = string.printable[:94]
+
+
+def draw(sampler, count, seed=0):
+    rng = np.random.default_rng(seed)
+    return [sampler(rng) for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("charset", "low", "high"),
+    [("digits", 1, 4), ("lower", 3, 6), ("alnum", 1, 25), ("printable", 8, 12), ("ABC-", 2, 3)],
+)
+def test_texts_keep_to_charset_and_lengths(charset, low, high):
+    characters = resolve_charset(charset)
+    sampler = TextSampler(
+        FULL, built_in_words(), charset=characters, min_length=low, max_length=high
+    )
+    texts = draw(sampler, 1000)
+    assert all(low <= len(text) <= high and set(text) <= set(characters) for text in texts)
+    lengths = {len(text) for text in texts}
+    assert min(lengths) == low
+    assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("kind", TEXT_KINDS)
+def test_every_kind_of_text_looks_like_itself(kind):
+    patterns = {
+        "word": r"\S+",
+        "number": r"[\d,]+",
+        "price": r"[$£€¥]?\d+(\.\d\d)?%?",
+        "date": r"[\d/.\-]+|\d+(st|nd|rd|th)|[A-Z]{3}(-[A-Z]{3})?",
+        "time": r"\d+([:.]\d\d)?([ap]m|[AP]M)?|\d+-\d+",
+        "code": r"#?[A-Z\d.\-]+",
+        "phone": r"[\d()+\-]+",
+        "web": r"(?i)(www\.)?\S+\.[a-z.]+",
+        "random": r"\S+",
+    }
+    charset = PRINTABLE + "£€¥"
+    sampler = TextSampler(FULL.replace(kinds={kind: 1.0}), built_in_words(), charset=charset)
+    texts = draw(sampler, 300)
+    assert len(set(texts)) > 10
+    assert [text for text in texts if not re.fullmatch(patterns[kind], text)] == []
+
+
+def test_ordinals_are_english():
+    sampler = TextSampler(FULL.replace(kinds={"date": 1.0}), built_in_words(), charset=PRINTABLE)
+    ordinals = {text for text in draw(sampler, 3000) if re.fullmatch(r"\d+[a-z]+", text)}
+    assert {"1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st"} <= ordinals
+    assert not {"11st", "12nd", "13rd", "1th"} & ordinals
+
+
+def test_word_frequencies_follow_the_flattened_weights():
+    words = WordList(("aa", "bb", "cc"), (16.0, 4.0, 1.0))
+    config = FULL.replace(
+        kinds={"word": 1.0},
+        cases={"lower": 1.0},
+        punctuation_prob=0.0,
+        compound_prob=0.0,
+        frequency_power=0.5,
+    )
+    counts = Counter(draw(TextSampler(config, words, charset="abc"), 7000))
+    shares = np.array([counts[word] for word in words.words]) / 7000
+    np.testing.assert_allclose(shares, np.array([4, 2, 1]) / 7, atol=0.025)
+
+
+def test_cases_follow_their_shares():
+    config = FULL.replace(kinds={"word": 1.0}, punctuation_prob=0.0, compound_prob=0.0)
+    texts = draw(TextSampler(config, built_in_words(), charset=PRINTABLE, min_length=4), 4000)
+    upper = sum(text.isupper() for text in texts) / len(texts)
+    lower = sum(text.islower() for text in texts) / len(texts)
+    assert upper == pytest.approx(config.cases["upper"], abs=0.04)
+    assert lower == pytest.approx(config.cases["lower"], abs=0.04)
+
+
+def test_other_scripts_pass_unchanged():
+    words = WordList(("出口", "停车场"), (1.0, 1.0))
+    config = FULL.replace(kinds={"word": 1.0}, punctuation_prob=0.0, compound_prob=0.0)
+    texts = draw(TextSampler(config, words, charset="出口停车场"), 50)
+    assert set(texts) == {"出口", "停车场"}
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="1 <= min_length <= max_length, got 5 and 3"):
+        TextSampler(FULL, built_in_words(), charset="abc", min_length=5, max_length=3)
+    with pytest.raises(ValueError, match="none of the words fits"):
+        TextSampler(FULL.replace(kinds={"word": 1.0}), built_in_words(), charset="123")
+    for charset in ("", "a b"):
+        with pytest.raises(ValueError, match="charset must be one of digits"):
+            resolve_charset(charset)
+
+
+def test_reading_words(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("# a comment\nexit\t3\n\nsortie\nexit\t2\n#1\n", encoding="utf-8")
+    words = read_words(file)
+    assert words.words == ("exit", "sortie", "#1")
+    assert words.weights == (5.0, 1.0, 1.0)
+    again = tmp_path / "again.txt"
+    again.write_text(words.to_text(), encoding="utf-8")
+    assert read_words(again).digest() == words.digest()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"exit\tmany\n", r"line 1: weight 'many'"),
+        (b"exit\t0\n", r"line 1: weight '0'"),
+        (b"way out\n", r"line 1: 'way out' holds white space"),
+        (b"\n# nothing\n", "holds no word"),
+        (b"\xff\xfe\xff", "is not UTF-8"),
+    ],
+)
+def test_bad_word_lists_are_named(tmp_path, content, message):
+    file = tmp_path / "words.txt"
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_words(file)
+    assert str(file) in str(caught.value)
+
+
+def test_missing_word_list(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"word list .*none\.txt does not exist"):
+        read_words(tmp_path / "none.txt")

@@ -1,0 +1,391 @@
+"""The mends: what is broken gets mended, what is healthy stays as it is."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import subprocess
+import sys
+import textwrap
+import types
+from pathlib import Path
+
+from lpv_mmocr import compat
+
+import numpy as np
+import pytest
+
+COMPAT_FILE = Path(compat.__file__)
+NUMPY_NAMES = ("sctypes", "int0", "bool")
+
+# The module by itself: importing the package would mend everything at once.
+LOAD_COMPAT = f"""
+import importlib.util
+spec = importlib.util.spec_from_file_location("compat", {str(COMPAT_FILE)!r})
+compat = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compat)
+"""
+
+
+def run_python(code: str, *search_path: Path) -> str:
+    """Run code in a fresh interpreter and give what it prints."""
+    prologue = f"import sys; sys.path[:0] = {[str(path) for path in search_path]!r}\n"
+    result = subprocess.run(
+        [sys.executable, "-c", prologue + textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        cwd=COMPAT_FILE.parents[1],
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A directory on the import path in which a test makes packages."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def make_package(directory: Path, source: str = "") -> Path:
+    directory.mkdir(parents=True)
+    (directory / "__init__.py").write_text(textwrap.dedent(source))
+    return directory
+
+
+def make_distribution(site: Path, name: str, top_level: str) -> None:
+    info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text(f"{top_level}\n")
+
+
+class TestNumpyNames:
+    def test_restores_what_is_missing(self, monkeypatch):
+        lacking = types.SimpleNamespace(
+            **{name: value for name, value in vars(np).items() if name not in NUMPY_NAMES}
+        )
+        monkeypatch.setitem(sys.modules, "numpy", lacking)
+        compat.mend_numpy_names()
+        assert lacking.int0 is np.intp
+        assert lacking.bool is np.bool_
+        assert set(lacking.sctypes) == {"int", "uint", "float", "complex", "others"}
+        assert np.float64 in lacking.sctypes["float"]
+        assert all(np.issubdtype(kind, np.unsignedinteger) for kind in lacking.sctypes["uint"])
+
+    def test_leaves_what_is_there(self, monkeypatch):
+        complete = types.SimpleNamespace(**vars(np))
+        for name in NUMPY_NAMES:
+            setattr(complete, name, f"NumPy's own {name}")
+        monkeypatch.setitem(sys.modules, "numpy", complete)
+        compat.mend_numpy_names()
+        assert [getattr(complete, name) for name in NUMPY_NAMES] == [
+            f"NumPy's own {name}" for name in NUMPY_NAMES
+        ]
+
+    def test_imgaug_works(self):
+        import imgaug.augmenters as iaa
+
+        image = np.zeros((32, 64, 3), np.uint8)
+        augmenter = iaa.SomeOf((1, 2), [iaa.Add(3), iaa.Affine(rotate=5), iaa.Multiply(2)])
+        assert augmenter(image=image).shape == image.shape
+
+
+class TestTorchvisionOperators:
+    """With stand-ins for torchvision, so that the result does not hang on the one installed."""
+
+    def mend(self, then: str, site: Path) -> str:
+        mend = "compat.mend_torchvision_operators()\n"
+        return run_python(LOAD_COMPAT + mend + textwrap.dedent(then), site)
+
+    def test_declares_missing_operators(self, tmp_path):
+        make_package(
+            tmp_path / "torchvision",
+            """
+            import torch
+            for name in ("nms", "qnms"):  # as torchvision does it without its library
+                torch._C._dispatch_has_kernel_for_dispatch_key(f"torchvision::{name}", "Meta")
+            """,
+        )
+        output = self.mend(
+            """
+            import torch, torchvision
+            print(torch.ops.torchvision.nms.default._schema)
+            print(torch.ops.torchvision.qnms.default._schema)
+            """,
+            tmp_path,
+        )
+        assert "torchvision::nms(Tensor dets, Tensor scores, float iou_threshold)" in output
+        assert "torchvision::qnms(Tensor dets, Tensor scores, float iou_threshold)" in output
+
+    def test_leaves_a_working_torchvision(self, tmp_path):
+        make_package(
+            tmp_path / "torchvision",
+            """
+            import torch
+            library = torch.library.Library("torchvision", "DEF")
+            library.define("nms(Tensor dets) -> Tensor")
+            """,
+        )
+        output = self.mend(
+            """
+            import torch
+            print(torch.ops.torchvision.nms.default._schema, compat._OPERATOR_LIBRARIES)
+            """,
+            tmp_path,
+        )
+        assert "nms(Tensor dets) -> Tensor []" in output
+
+    def test_lets_other_errors_through(self, tmp_path):
+        make_package(tmp_path / "torchvision", "raise RuntimeError('something else')")
+        output = run_python(
+            LOAD_COMPAT
+            + textwrap.dedent(
+                """
+                try:
+                    compat.mend_torchvision_operators()
+                except RuntimeError as error:
+                    print("raised", error)
+                """
+            ),
+            tmp_path,
+        )
+        assert output == "raised something else\n"
+
+
+class TestMmcvExtension:
+    @pytest.fixture
+    def absent(self, monkeypatch):
+        """MMCV without its compiled operators."""
+        monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
+        monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
+        yield
+        sys.modules.pop("mmcv._ext", None)
+
+    def test_stand_in_explains_itself_when_called(self, absent):
+        compat.mend_mmcv_extension()
+        operator = sys.modules["mmcv._ext"].deform_conv_forward
+        with pytest.raises(
+            NotImplementedError, match=r"'deform_conv_forward'.*mmcv-lite.*not need"
+        ):
+            operator(1, 2, key=3)
+
+    def test_stand_in_hides_nothing_private(self, absent):
+        compat.mend_mmcv_extension()
+        with pytest.raises(AttributeError, match="__file__"):
+            _ = sys.modules["mmcv._ext"].__file__
+
+    def test_environment_report_names_mmcv_lite(self, absent):
+        compat.mend_mmcv_extension()
+        assert "mmcv-lite" in sys.modules["mmcv._ext"].get_compiler_version()
+        assert "mmcv-lite" in sys.modules["mmcv._ext"].get_compiling_cuda_version()
+
+    def test_mending_twice_keeps_the_first(self, absent):
+        compat.mend_mmcv_extension()
+        first = sys.modules["mmcv._ext"]
+        compat.mend_mmcv_extension()
+        assert sys.modules["mmcv._ext"] is first
+
+    def test_leaves_a_loaded_extension(self, monkeypatch):
+        compiled = types.ModuleType("mmcv._ext")
+        monkeypatch.setitem(sys.modules, "mmcv._ext", compiled)
+        compat.mend_mmcv_extension()
+        assert sys.modules["mmcv._ext"] is compiled
+
+    def test_leaves_an_extension_that_could_be_loaded(self, monkeypatch):
+        monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
+        spec = importlib.machinery.ModuleSpec("mmcv._ext", loader=None)
+        monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
+        compat.mend_mmcv_extension()
+        assert "mmcv._ext" not in sys.modules
+
+    def test_mmengine_still_sees_that_mmcv_is_not_full(self, absent, monkeypatch):
+        from mmengine.utils.dl_utils import mmcv_full_available
+
+        compat.mend_mmcv_extension()
+        monkeypatch.undo()
+        assert not mmcv_full_available()
+
+
+class TestPackageLookup:
+    def test_finds_a_module_that_is_not_installed(self, site):
+        package = make_package(site / "merely_importable")
+        assert compat.is_installed("merely_importable")
+        assert compat.get_installed_path("merely_importable") == str(package)
+
+    def test_finds_a_package_by_its_distribution(self, site):
+        package = make_package(site / "demo_module")
+        make_distribution(site, "demo-distribution", "demo_module")
+        assert compat.is_installed("demo-distribution")
+        assert compat.get_installed_path("demo-distribution") == str(package)
+
+    def test_finds_an_editable_installation(self, tmp_path, monkeypatch):
+        make_distribution(tmp_path, "demo-editable", "demo_editable")
+        package = make_package(tmp_path / "checkout" / "demo_editable")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.syspath_prepend(tmp_path / "checkout")
+        assert compat.get_installed_path("demo-editable") == str(package)
+
+    def test_finds_a_checkout_by_the_name_of_its_distribution(self):
+        assert compat.is_installed("lpv-mmocr")
+        assert compat.get_installed_path("lpv-mmocr") == str(COMPAT_FILE.parent)
+
+    def test_unknown_package(self):
+        assert not compat.is_installed("no_such_package")
+        with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+            compat.get_installed_path("no_such_package")
+
+    def test_namespace_package_has_no_path(self, site):
+        (site / "only_a_directory").mkdir()
+        assert not compat.is_installed("only_a_directory")
+        with pytest.raises(ModuleNotFoundError, match="only_a_directory"):
+            compat.get_installed_path("only_a_directory")
+
+    @pytest.mark.parametrize(
+        ("has_pkg_resources", "beside_metadata", "mended"),
+        [(True, True, False), (False, True, True), (True, False, True), (False, False, True)],
+    )
+    def test_mends_only_where_needed(self, monkeypatch, has_pkg_resources, beside_metadata, mended):
+        spec = importlib.machinery.ModuleSpec("pkg_resources", loader=None)
+        monkeypatch.setattr(
+            compat.importlib.util, "find_spec", lambda name: spec if has_pkg_resources else None
+        )
+        monkeypatch.setattr(compat, "_lies_beside_its_metadata", lambda: beside_metadata)
+        replaced = []
+        monkeypatch.setattr(
+            compat, "replace_everywhere", lambda old, new: replaced.append(new.__name__)
+        )
+        compat.mend_package_lookup()
+        assert replaced == (["is_installed", "get_installed_path"] if mended else [])
+
+    def test_replaces_the_function_where_it_was_imported(self, monkeypatch):
+        def original():
+            pass
+
+        def substitute():
+            pass
+
+        importer = types.ModuleType("mmdet.importer")
+        importer.lookup, importer.other = original, len
+        stranger = types.ModuleType("stranger")
+        stranger.lookup = original
+        monkeypatch.setitem(sys.modules, "mmdet.importer", importer)
+        monkeypatch.setitem(sys.modules, "stranger", stranger)
+        compat.replace_everywhere(original, substitute)
+        assert importer.lookup is substitute
+        assert importer.other is len
+        assert stranger.lookup is original
+
+
+class TestEnvironmentReport:
+    def test_runs_without_distutils(self):
+        output = run_python(
+            LOAD_COMPAT
+            + textwrap.dedent(
+                """
+                sys.modules.update(distutils=None, torchvision=None, cv2=None)
+                from mmengine.utils.dl_utils import collect_env as broken
+                try:
+                    broken()
+                except ModuleNotFoundError as error:
+                    print("broken:", error.name)
+                compat.mend_environment_report()
+                from mmengine.utils.dl_utils import collect_env
+                print("mended:", sorted(collect_env())[:2])
+                print("distutils" in sys.modules)
+                """
+            )
+        )
+        assert "broken: distutils" in output
+        assert "mended: ['CUDA available', 'GCC']" in output
+        assert output.endswith("False\n")
+
+    def test_leaves_the_report_where_distutils_is(self, monkeypatch):
+        spec = importlib.machinery.ModuleSpec("distutils", loader=None)
+        monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
+        monkeypatch.setattr(compat, "replace_everywhere", lambda *_: pytest.fail("replaced"))
+        compat.mend_environment_report()
+
+
+class TestScope:
+    @pytest.fixture
+    def demo(self, site, monkeypatch):
+        """A package with a config under its ``.mim``, as OpenMMLab's wheels have them."""
+        from mmengine.config.utils import MODULE2PACKAGE
+
+        package = make_package(site / "demo_scope")
+        configs = package / ".mim" / "configs" / "textrecog"
+        configs.mkdir(parents=True)
+        (package / ".mim" / "model-index.yml").write_text("Import: []\n")
+        (configs / "base.py").write_text("answer = dict(value=42)\n")
+        monkeypatch.setitem(MODULE2PACKAGE, "demo_scope", "demo-scope")
+        return configs
+
+    def test_config_from_another_package(self, demo):
+        from mmengine.config import Config
+
+        config = Config.fromfile("demo_scope::textrecog/base.py")
+        assert config.answer.value == 42
+        assert Path(config.filename) == demo / "base.py"
+
+    def test_base_from_another_package(self, demo, tmp_path):
+        from mmengine.config import Config
+
+        leaf = tmp_path / "leaf.py"
+        leaf.write_text("_base_ = ['demo_scope::textrecog/base.py']\nown = 1\n")
+        config = Config.fromfile(leaf)
+        assert (config.answer.value, config.own) == (42, 1)
+
+    def test_ordinary_path_is_left_alone(self, tmp_path):
+        from mmengine.config import Config
+
+        (tmp_path / "plain.py").write_text("value = 3\n")
+        assert Config.fromfile(str(tmp_path / "plain.py")).value == 3
+
+    def test_unknown_scope(self):
+        from mmengine.config import Config
+
+        with pytest.raises(AssertionError, match="no_such_scope"):
+            Config.fromfile("no_such_scope::textrecog/base.py")
+
+    def test_scope_is_registered_once(self):
+        from mmengine.config import Config
+        from mmengine.config.utils import MODULE2PACKAGE
+
+        assert MODULE2PACKAGE["lpv_mmocr"] == "lpv-mmocr"
+        before = Config.fromfile
+        compat.register_scope()
+        assert Config.fromfile is before
+
+    def test_scope_finds_mmocrs_modules(self):
+        from mmengine.registry import TRANSFORMS
+
+        transform = TRANSFORMS.build(dict(type="LoadOCRAnnotations", _scope_="lpv_mmocr"))
+        assert type(transform).__module__.startswith("mmocr.")
+
+
+class TestImport:
+    def test_missing_package_is_named_with_the_command(self, monkeypatch):
+        monkeypatch.setattr(
+            compat.importlib.util, "find_spec", lambda name: None if name == "mmcv" else object()
+        )
+        with pytest.raises(ModuleNotFoundError, match=r"needs mmcv.*lpv-mmocr\[lite\]"):
+            compat.require_openmmlab()
+
+    @pytest.mark.slow
+    def test_everything_registers_even_after_mmocr_failed(self):
+        output = run_python(
+            """
+            import mmocr
+            try:
+                import mmocr.models  # fails under mmcv-lite
+            except ModuleNotFoundError as error:
+                assert error.name == "mmcv._ext"
+            import lpv_mmocr
+            import mmocr.apis, mmocr.datasets, mmocr.engine, mmocr.evaluation, mmocr.visualization
+            from mmocr.registry import MODELS
+            from mmocr.utils import register_all_modules
+            register_all_modules()
+            print([name in MODELS for name in ("LPV", "ABINet", "DBNet", "SDMGR")])
+            """
+        )
+        assert "[True, True, True, True]" in output

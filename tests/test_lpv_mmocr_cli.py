@@ -1,0 +1,66 @@
+"""The command ``lpv-mmocr``."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lpv_mmocr_cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "lpv_mmocr_cli", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_help_lists_every_command():
+    result = command("--help")
+    assert result.returncode == 0
+    for name in lpv_mmocr_cli.TOOLS:
+        assert f"\n  {name} " in result.stdout
+
+
+def test_help_does_not_wait_for_pytorch():
+    """Loading these is what takes long; the clock itself is no test."""
+    code = (
+        "import sys, lpv_mmocr_cli; lpv_mmocr_cli.main(['--help']); lpv_mmocr_cli.tools_folder();"
+        "slow = {'torch', 'mmengine', 'mmocr', 'numpy', 'cv2', 'lpv_mmocr'} & set(sys.modules);"
+        "assert not slow, slow"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("name", lpv_mmocr_cli.TOOLS)
+def test_every_command_has_its_script(name):
+    assert (lpv_mmocr_cli.tools_folder() / lpv_mmocr_cli.TOOLS[name][0]).is_file()
+
+
+def test_leads_to_the_tool_with_its_options():
+    config = "configs/textrecog/lpv/lpv-toy_digits.py"
+    result = command("config", config, "--cfg-options", "max_iters=123")
+    assert result.returncode == 0, result.stderr
+    assert "max_iters = 123" in result.stdout
+
+
+def test_exit_status_of_the_tool():
+    result = command("config", "nowhere.py")
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "error: there is no config file nowhere.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [([], "error: no command given"), (["tarin"], "error: unknown command 'tarin'; choose from")],
+)
+def test_wrong_command(arguments, error, capsys):
+    assert lpv_mmocr_cli.main(arguments) == 2
+    assert error in capsys.readouterr().err

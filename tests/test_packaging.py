@@ -1,0 +1,173 @@
+"""The built wheel, in an environment of its own outside the checkout."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from email.parser import Parser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py"
+
+
+def run(*command: object, cwd: Path, **variables: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**environment, "OMP_NUM_THREADS": "1", **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A copy of the sources, so that a build finds nothing old in them and leaves nothing there."""
+    copy = tmp_path_factory.mktemp("source")
+    # As git sees it, new files included.
+    listing = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
+    for name in listing.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+def files_under(source: Path, folder: str) -> set[str]:
+    return {
+        str(file.relative_to(source)) for file in (source / folder).rglob("*") if file.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def built(source, tmp_path_factory) -> Path:
+    """Folder with an sdist made from the sources, and a wheel made from the sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    copy = shutil.copytree(source, tmp_path_factory.mktemp("build") / "source")
+    run(sys.executable, "-m", "build", "--outdir", folder, copy, cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(built) -> zipfile.ZipFile:
+    (file,) = built.glob("*.whl")
+    return zipfile.ZipFile(file)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory) -> Path:
+    """The ``bin`` of an environment that has the wheel, and the checkout nowhere.
+
+    Third-party packages come from the environment of the tests, since a download of PyTorch for
+    one test would be out of proportion. A ``.pth`` file adds their folder. Its own ``.pth`` files,
+    such as that of an editable installation, have no effect there.
+    """
+    folder = tmp_path_factory.mktemp("elsewhere") / "environment"
+    venv.create(folder, with_pip=True)
+    packages = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    python = folder / "bin" / "python"
+    # --ignore-installed: an editable installation must not stand in for the wheel.
+    run(
+        *(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"),
+        *("--ignore-installed", wheel.filename),
+        cwd=folder,
+    )
+    Path(packages, "third_party.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return folder / "bin"
+
+
+@pytest.mark.slow
+class TestContents:
+    def test_the_whole_package(self, wheel, source):
+        assert files_under(source, "lpv_mmocr") <= set(wheel.namelist())
+
+    def test_configs_tools_and_model_index(self, wheel, source):
+        only_in_checkouts = {
+            "tools/_environment.sh",
+            "tools/quickstart.py",
+            "tools/quickstart.sh",
+            "tools/run_tests.sh",
+        }
+        expected = files_under(source, "configs") | files_under(source, "tools")
+        mim = "lpv_mmocr/.mim/"
+        found = {
+            name.removeprefix(mim)
+            for name in wheel.namelist()
+            if name.startswith(mim) and not name.endswith("/")
+        }
+        assert found == (expected | {"model-index.yml"}) - only_in_checkouts
+
+    def test_nothing_else(self, wheel):
+        tops = {name.split("/")[0] for name in wheel.namelist()}
+        assert {top for top in tops if not top.endswith(".dist-info")} == {
+            "lpv_mmocr",
+            "lpv_mmocr_cli.py",
+        }
+
+    def test_mmcv_is_left_to_the_user(self, wheel):
+        (name,) = (name for name in wheel.namelist() if name.endswith("METADATA"))
+        metadata = Parser().parsestr(wheel.read(name).decode())
+        requirements = metadata.get_all("Requires-Dist")
+        assert [line for line in requirements if line.startswith("mmcv")] == [
+            'mmcv-lite==2.0.1; extra == "lite"'
+        ]
+        assert metadata["Requires-Python"] == ">=3.10"
+
+    def test_sdist_has_what_a_build_needs(self, built, source):
+        (file,) = built.glob("*.tar.gz")
+        with tarfile.open(file) as archive:
+            names = {name.partition("/")[2] for name in archive.getnames()}
+        needed = {"setup.py", "pyproject.toml", "LICENSE", "requirements/runtime.txt"}
+        assert needed | files_under(source, "tools") | files_under(source, "configs") <= names
+
+
+@pytest.mark.slow
+class TestInstalled:
+    def test_comes_from_the_wheel(self, installed, tmp_path):
+        code = "import lpv_mmocr, sys; print(lpv_mmocr.__file__); print(sys.path)"
+        output = run(installed / "python", "-c", code, cwd=tmp_path)
+        assert output.startswith(str(installed.parent))
+        assert f"'{ROOT}'" not in output
+
+    def test_config_by_name_builds_a_model(self, installed, tmp_path):
+        code = f"""
+import lpv_mmocr
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
+
+cfg = Config.fromfile({TINY!r})
+init_default_scope(cfg.default_scope)
+model = MODELS.build(cfg.model)
+print(type(model).__name__, sum(p.numel() for p in model.parameters()))
+"""
+        output = run(installed / "python", "-c", code, cwd=tmp_path)
+        assert output.splitlines()[-1] == "LPV 8109842"
+
+    def test_config_elsewhere_inherits(self, installed, tmp_path):
+        (tmp_path / "own.py").write_text(
+            f"_base_ = [{TINY!r}]\nmodel = dict(decoder=dict(max_seq_len=40))\n"
+        )
+        output = run(installed / "lpv-mmocr", "config", "own.py", cwd=tmp_path)
+        assert "max_seq_len=40" in output
+        assert "LPVSVTREncoder" in output
+
+    def test_command(self, installed, tmp_path):
+        assert "Scene text recognition" in run(installed / "lpv-mmocr", "--help", cwd=tmp_path)
+        version = run(installed / "lpv-mmocr", "--version", cwd=tmp_path).split()[1]
+        assert f'"{version}"' in (ROOT / "lpv_mmocr" / "version.py").read_text()
+        output = run(installed / "lpv-mmocr", "train", "--help", cwd=tmp_path)
+        assert output.startswith("usage: lpv-mmocr train")
+        assert "--auto-scale-lr" in output

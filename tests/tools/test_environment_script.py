@@ -1,0 +1,126 @@
+"""``_environment.sh``, which quickstart.sh and run_tests.sh start with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "_environment.sh"
+
+
+def bash(code: str, script: Path = SCRIPT, **variables: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["bash", "-c", f"set -euo pipefail; source {script}; {code}"],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture
+def old_python(tmp_path) -> Path:
+    """What looks like Python 3.8 to the script."""
+    stub = tmp_path / "old" / "python3"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/sh\ncase "$2" in *version_info*) exit 1;; *) echo 3.8.1;; esac\n')
+    stub.chmod(0o755)
+    return stub
+
+
+class TestInterpreter:
+    def test_the_one_asked_for(self):
+        result = bash("find_python", LPV_PYTHON=sys.executable)
+        assert result.stdout.strip() == sys.executable
+
+    def test_asked_for_but_too_old(self, old_python):
+        result = bash("find_python", LPV_PYTHON=str(old_python))
+        assert result.returncode == 1
+        assert result.stderr == (
+            f"error: LPV_PYTHON={old_python} is Python 3.8.1; 3.10 or newer is needed\n"
+        )
+
+    def test_asked_for_but_none(self):
+        result = bash("find_python", LPV_PYTHON="/no/such/python")
+        assert result.returncode == 1
+        assert "LPV_PYTHON=/no/such/python is no Python interpreter" in result.stderr
+
+    def test_only_an_old_one_there(self, old_python):
+        result = bash(f"PATH={old_python.parent}; find_python", LPV_PYTHON="")
+        assert result.returncode == 1
+        assert "Python 3.10 or newer is needed; found 3.8.1" in result.stderr
+
+    def test_a_newer_one_behind_an_old_one(self, old_python):
+        (old_python.parent / "python3.12").symlink_to(sys.executable)
+        result = bash(f"PATH={old_python.parent}; find_python", LPV_PYTHON="")
+        assert result.stdout.strip() == "python3.12"
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    """A checkout of next to nothing, whose OpenCV is an empty module."""
+    root = tmp_path / "checkout"
+    (root / "tools").mkdir(parents=True)
+    shutil.copy(SCRIPT, root / "tools")
+    (root / "pyproject.toml").write_text('[build-system]\nrequires = ["setuptools>=64"]\n')
+    (root / "setup.py").write_text(
+        "from setuptools import setup\nsetup(name='nothing', version='1', py_modules=['cv2'])\n"
+    )
+    (root / "cv2.py").touch()
+    (root / "lock.txt").write_text("# nothing\n")
+    return root
+
+
+@pytest.mark.slow
+def test_environment_is_made_reused_and_mended(checkout):
+    def prepare() -> str:
+        result = bash(
+            'prepare_environment "$root/lock.txt"; "$python" -c "import cv2"',
+            checkout / "tools" / SCRIPT.name,
+            LPV_PYTHON=sys.executable,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    venv = checkout / ".venv"
+    assert "Making a virtual environment" in prepare()
+    assert prepare() == f"Environment: {venv} (as it is)\n"
+
+    (checkout / "lock.txt").write_text("# something else\n")
+    output = prepare()
+    assert "Installing" in output
+    assert "Making" not in output
+
+    # As if the first run had been interrupted while pip was being installed.
+    for folder in (venv / "lib").glob("*/site-packages/pip"):
+        shutil.rmtree(folder)
+    (venv / ".lpv-installed.1").unlink()
+    assert "Making a virtual environment" in prepare()
+
+
+@pytest.mark.slow
+def test_a_failing_installation_shows_why_and_is_done_again(checkout):
+    (checkout / "lock.txt").write_text("./no-such-package\n")
+    for _ in range(2):
+        result = bash(
+            'prepare_environment "$root/lock.txt"',
+            checkout / "tools" / SCRIPT.name,
+            LPV_PYTHON=sys.executable,
+        )
+        assert result.returncode == 1
+        assert "no-such-package" in result.stderr
+        assert "pip install" in result.stderr
+        assert not list(checkout.glob(".venv/.lpv-installed*"))
+
+
+@pytest.mark.parametrize("argument", ["--help", "surprise"])
+def test_quickstart_shows_its_usage(argument):
+    result = subprocess.run(
+        ["bash", SCRIPT.with_name("quickstart.sh"), argument], capture_output=True, text=True
+    )
+    assert result.returncode == (0 if argument == "--help" else 2)
+    assert "bash tools/quickstart.sh" in result.stdout

@@ -1,0 +1,31 @@
+"""``tools/analysis_tools/get_flops.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ZOO = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv"
+
+
+# Multiply-accumulates that were counted independently of this implementation.
+@pytest.mark.parametrize(
+    ("size", "work", "parameters"),
+    [("tiny", 1.75, "8,109,842"), ("small", 3.06, "13,993,586"), ("base", 9.34, "35,132,610")],
+)
+def test_work_of_the_published_sizes(load_tool, capsys, size, work, parameters):
+    tool = load_tool("analysis_tools/get_flops.py")
+    assert tool.main([str(ZOO / f"lpv-{size}_stage2_10e_st_mj.py")]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert float(lines["work"].split()[0]) == pytest.approx(work, abs=0.01)
+    assert lines["parameters"] == f"{parameters} trainable"
+
+
+def test_shape_is_asked_for(load_tool, capsys):
+    tool = load_tool("analysis_tools/get_flops.py")
+    config = str(ZOO / "resnet31-cpa_own_data.py")
+    assert tool.main([config, "--shape", "32", "64"]) == 0
+    with pytest.raises(SystemExit, match="2"):
+        tool.main([config])
+    assert "give --shape HEIGHT WIDTH" in capsys.readouterr().err

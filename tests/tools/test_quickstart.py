@@ -1,0 +1,108 @@
+"""The Python part of ``quickstart.sh``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import pytest
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "quickstart.py"
+
+
+@pytest.fixture
+def quickstart(load_tool):
+    return load_tool("quickstart.py")
+
+
+class TestToyTrainingHook:
+    @pytest.fixture
+    def clock(self, quickstart, monkeypatch):
+        clock = SimpleNamespace(now=0.0)
+        monkeypatch.setattr(quickstart, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        return clock
+
+    @pytest.fixture
+    def runner(self):
+        return SimpleNamespace(
+            iter=0,
+            optim_wrapper=SimpleNamespace(param_groups=[dict(lr=None)]),
+            train_loop=SimpleNamespace(stop_training=False),
+        )
+
+    @pytest.fixture
+    def hook(self, quickstart, clock, runner):
+        hook = quickstart.ToyTrainingHook(max_iters=100, time_limit=50.0, peak_lr=1.0)
+        hook.before_train(runner)
+        return hook
+
+    @pytest.mark.parametrize(
+        ("iteration", "seconds", "rate"),
+        [
+            (0, 0, 0.01),
+            (1, 0, 0.2),  # warming up
+            (50, 0, 1.0),
+            (90, 0, 0.1 / 0.35),  # cooling down, by iterations
+            (9, 45, 0.1 / 0.35),  # the same on a slow machine, by the clock
+            (99, 60, 0.01),
+        ],
+    )
+    def test_learning_rate(self, hook, clock, runner, iteration, seconds, rate):
+        runner.iter, clock.now = iteration, seconds
+        hook.before_train_iter(runner, 0)
+        assert runner.optim_wrapper.param_groups[0]["lr"] == pytest.approx(rate)
+
+    def test_stops_when_the_time_is_up(self, hook, clock, runner):
+        clock.now = 49.9
+        hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
+        assert not runner.train_loop.stop_training
+        clock.now = 50.0
+        hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
+        assert runner.train_loop.stop_training
+
+    @pytest.mark.parametrize(
+        ("iteration", "seconds", "left"),
+        [(50, 10, " 10 s left"), (50, 40, " 10 s left"), (20, 5, " 20 s left")],
+    )
+    def test_progress_line(self, quickstart, hook, clock, runner, capsys, iteration, seconds, left):
+        for loss in (1.0, 2.0):
+            hook.after_train_iter(runner, 0, outputs=dict(loss=loss))
+        runner.iter, clock.now = iteration, seconds
+        hook.after_val_epoch(runner, {quickstart.ACCURACY: 0.5})
+        line = capsys.readouterr().out
+        assert f"iteration {iteration:4d}/100   loss  1.50   accuracy  50%" in line
+        assert line.endswith(left + "\n")
+
+
+class TestStamp:
+    def test_only_for_the_same_config_and_a_whole_training(self, quickstart, tmp_path):
+        stamp, checkpoint = tmp_path / "training.json", tmp_path / "toy.pth"
+        assert quickstart.trained_already(stamp, checkpoint, "a") is None
+        stamp.write_text(json.dumps(dict(fingerprint="a", seconds=1)))
+        assert quickstart.trained_already(stamp, checkpoint, "a") is None
+        checkpoint.touch()
+        assert quickstart.trained_already(stamp, checkpoint, "a")["seconds"] == 1
+        assert quickstart.trained_already(stamp, checkpoint, "b") is None
+
+
+@pytest.mark.slow
+def test_a_toy_model_learns_to_read(run_tool, tmp_path):
+    out = tmp_path / "out"
+    first = run_tool(sys.executable, TOOL, "--out", out)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "of the words are read without a mistake" in first.stdout
+    assert first.stdout.count("confidence") == 8
+    assert "not show: how well LPV reads" in first.stdout
+    height, width, _ = cv2.imread(str(out / "result.png")).shape
+    assert width > height > 500
+    assert not list(out.rglob("*.partial*"))
+
+    trained = (out / "lpv-toy_digits.pth").stat().st_mtime_ns
+    second = run_tool(sys.executable, TOOL, "--out", out)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert "train: 6000 words (as they are)" in second.stdout
+    assert "Training: done before" in second.stdout
+    assert (out / "lpv-toy_digits.pth").stat().st_mtime_ns == trained

@@ -1,0 +1,77 @@
+"""``tools/test.py``."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import pytest
+
+WORDS = 7
+
+
+@pytest.fixture
+def test_tool(tool_in_process):
+    return tool_in_process("test.py")
+
+
+def test_predictions_and_pictures(test_tool, toy_config, toy_run, tmp_path):
+    checkpoint = toy_run / "iter_4.pth"
+    outputs = ["--save-preds", "--show-dir", tmp_path / "pictures", "--work-dir", tmp_path / "run"]
+    assert test_tool(toy_config, checkpoint, *outputs) == 0
+
+    lines = (tmp_path / "run/iter_4_predictions.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["key"] for row in rows] == [f"val:image-{n:09d}" for n in range(1, WORDS + 1)]
+    assert all(row["label"].isdigit() for row in rows)
+    assert all(len(row["scores"]) == max(len(row["text"]), 1) for row in rows)
+    assert all(0 <= row["word_score"] <= 1 for row in rows)
+
+    pictures = sorted((tmp_path / "pictures").iterdir())
+    assert [picture.name for picture in pictures] == [
+        f"val_image-{n:09d}.png" for n in range(1, WORDS + 1)
+    ]
+    # The word, its label and what was read, one under another.
+    assert cv2.imread(str(pictures[0])).shape == (3 * 64, 128, 3)
+    assert not list((tmp_path / "run").rglob("*.png"))
+
+
+def test_predictions_into_a_named_file(test_tool, toy_config, toy_run, tmp_path):
+    assert test_tool(toy_config, toy_run / "iter_4.pth", "--save-preds", "mine.jsonl") == 0
+    assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == WORDS
+
+
+def test_tta_uses_the_config(test_tool, toy_config, toy_run):
+    assert test_tool(toy_config, toy_run / "iter_4.pth", "--tta") == 0
+
+
+class TestBadInput:
+    @pytest.fixture
+    def error_of(self, test_tool, capfd):
+        def run(*arguments: object) -> str:
+            assert test_tool(*arguments) == 2
+            error = capfd.readouterr().err
+            assert "Traceback" not in error
+            return error.splitlines()[-1]
+
+        return run
+
+    def test_no_config(self, error_of):
+        assert error_of("nowhere.py", "x.pth") == "error: there is no config file nowhere.py"
+
+    def test_no_checkpoint(self, error_of, toy_config):
+        assert error_of(toy_config, "gone.pth") == "error: there is no checkpoint gone.pth"
+
+    def test_damaged_checkpoint(self, error_of, toy_config, tmp_path):
+        (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
+        assert "bad.pth" in error_of(toy_config, "bad.pth")
+
+    def test_no_data(self, error_of, toy_config, toy_run):
+        options = ["--cfg-options", "test_dataloader.dataset.ann_file=gone"]
+        assert "gone" in error_of(toy_config, toy_run / "iter_4.pth", *options)
+
+    def test_no_augmentation_in_the_config(self, error_of, toy_config, toy_run, tmp_path):
+        file = tmp_path / "plain.py"
+        file.write_text(f"_base_ = {str(toy_config)!r}\ntta_model = None\ntta_pipeline = None\n")
+        error = error_of(file, toy_run / "iter_4.pth", "--tta")
+        assert error.endswith("has no tta_model, tta_pipeline")

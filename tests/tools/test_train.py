@@ -1,0 +1,130 @@
+"""``tools/train.py``."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+
+
+@pytest.fixture
+def train(tool_in_process):
+    return tool_in_process("train.py")
+
+
+def iteration(checkpoint) -> int:
+    return torch.load(checkpoint, weights_only=True)["meta"]["iter"]
+
+
+class TestTraining:
+    def test_writes_checkpoints_that_load_safely(self, toy_run):
+        assert iteration(toy_run / "iter_4.pth") == 4
+        assert (toy_run / "last_checkpoint").read_text().endswith("iter_4.pth")
+
+    def test_amp_on_the_cpu_trains(self, train, toy_config, tmp_path, capfd):
+        assert train(toy_config, "--amp", "--work-dir", tmp_path / "run") == 0
+        assert "AutocastOptimWrapper" in capfd.readouterr().out
+        weights = torch.load(tmp_path / "run/iter_4.pth", weights_only=True)["state_dict"]
+        assert all(torch.isfinite(value).all() for value in weights.values())
+
+    def test_resume_continues_from_the_newest(self, train, toy_config, toy_run, tmp_path):
+        run = shutil.copytree(toy_run, tmp_path / "run")
+        (run / "last_checkpoint").write_text(str(run / "iter_2.pth"))
+        (run / "iter_4.pth").unlink()
+        more = ["--cfg-options", "train_cfg.max_iters=6"]
+        assert train(toy_config, "--resume", "--work-dir", run, *more) == 0
+        assert iteration(run / "iter_6.pth") == 6
+        log = max(run.glob("*/*.log")).read_text()
+        assert "resumed epoch: 0, iter: 2" in log
+
+    def test_resume_names_a_checkpoint(self, train, toy_config, toy_run, tmp_path):
+        arguments = ["--resume", toy_run / "iter_2.pth", "--work-dir", tmp_path / "other"]
+        assert train(toy_config, *arguments) == 0
+        assert not (tmp_path / "other/iter_2.pth").exists()
+        assert iteration(tmp_path / "other/iter_4.pth") == 4
+
+    def test_resume_without_a_checkpoint_starts_and_says_so(self, train, toy_config, capfd):
+        assert train(toy_config, "--resume", "--cfg-options", "train_cfg.max_iters=1") == 0
+        assert "work_dirs/tiny_steps has no checkpoint to continue from" in capfd.readouterr().out
+
+    def test_auto_scale_lr_follows_the_batch(self, train, toy_config, tmp_path):
+        options = ["auto_scale_lr.base_batch_size=8", "train_cfg.max_iters=1"]
+        run = ["--auto-scale-lr", "--work-dir", tmp_path / "run", "--cfg-options", *options]
+        assert train(toy_config, *run) == 0
+        state = torch.load(tmp_path / "run/iter_1.pth", weights_only=True)
+        assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(2e-3 * 4 / 8)
+
+
+class TestBadInput:
+    """Each ends with status 2 and one line that names the culprit."""
+
+    @pytest.fixture
+    def error_of(self, train, capfd):
+        def run(*arguments: object) -> str:
+            assert train(*arguments) == 2
+            error = capfd.readouterr().err
+            assert "Traceback" not in error
+            return error.splitlines()[-1]
+
+        return run
+
+    def test_no_config(self, error_of):
+        assert error_of("nowhere.py") == "error: there is no config file nowhere.py"
+
+    def test_no_config_of_that_scope(self, error_of):
+        assert "the config no_scope::a/b.py cannot be read" in error_of("no_scope::a/b.py")
+
+    def test_broken_config(self, error_of, tmp_path):
+        (tmp_path / "broken.py").write_text("model = dict(")
+        assert "the config broken.py cannot be read (SyntaxError" in error_of("broken.py")
+
+    def test_config_without_training(self, error_of, tmp_path):
+        (tmp_path / "empty.py").write_text("model = dict(type='LPV')")
+        error = error_of("empty.py")
+        assert error.endswith("empty.py has no train_dataloader, train_cfg, optim_wrapper")
+
+    def test_no_data(self, error_of, toy_config, tmp_path):
+        options = ["--cfg-options", "train_dataloader.dataset.data_root=gone"]
+        assert "gone/train" in error_of(toy_config, *options)
+
+    def test_option_that_does_not_fit(self, error_of, toy_config):
+        error = error_of(toy_config, "--cfg-options", "train_pipeline.99.type=Resize")
+        assert error.startswith("error: --cfg-options does not fit")
+
+    def test_no_checkpoint_to_resume(self, error_of, toy_config):
+        error = error_of(toy_config, "--resume", "gone.pth")
+        assert error == "error: there is no checkpoint gone.pth"
+
+    def test_no_weights_to_start_from(self, error_of, toy_config):
+        error = error_of(toy_config, "--cfg-options", "load_from=gone.pth")
+        assert error == "error: there is no checkpoint (load_from) gone.pth"
+
+    def test_damaged_checkpoint(self, error_of, toy_config, tmp_path):
+        (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
+        assert "bad.pth" in error_of(toy_config, "--cfg-options", "load_from=bad.pth")
+
+    def test_unknown_type(self, error_of, toy_config):
+        error = error_of(toy_config, "--cfg-options", "model.type=NoSuchModel")
+        assert "NoSuchModel is not in" in error
+
+    def test_no_base_batch_size(self, error_of, toy_config):
+        options = ["--cfg-options", "auto_scale_lr={}"]
+        assert "needs auto_scale_lr" in error_of(toy_config, "--auto-scale-lr", *options)
+
+    def test_amp_with_a_wrapper_of_unknown_precision(self, error_of, toy_config):
+        options = ["--cfg-options", "optim_wrapper.type=ApexOptimWrapper"]
+        assert "not ApexOptimWrapper" in error_of(toy_config, "--amp", *options)
+
+    def test_launcher_that_did_not_start_it(self, error_of, toy_config):
+        error = error_of(toy_config, "--launcher", "pytorch")
+        assert "RANK, WORLD_SIZE, LOCAL_RANK is not set" in error
+
+    def test_as_a_command(self, run_tool):
+        result = run_tool(sys.executable, TOOLS / "train.py", "nowhere.py")
+        assert result.returncode == 2
+        assert result.stderr.splitlines()[-1] == "error: there is no config file nowhere.py"

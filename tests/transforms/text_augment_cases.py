@@ -1,0 +1,30 @@
+"""Pictures and conversions for the tests of text augmentation."""
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+
+def make_word():
+    """A coloured word on a coloured gradient, (32, 100, 3), BGR."""
+    ramp = np.linspace(120, 215, 100)[None, :, None] * np.array([0.8, 0.95, 1.0])
+    picture = Image.fromarray(np.repeat(ramp, 32, axis=0).astype(np.uint8))
+    font = ImageFont.load_default(24)
+    ImageDraw.Draw(picture).text((8, 1), "Harbour", font=font, fill=(90, 20, 30))
+    return np.asarray(picture)
+
+
+def make_scatter():
+    """Independent random values, (40, 60, 3)."""
+    return np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+
+
+def flat(value, height=200, width=300):
+    return np.full((height, width, 3), value, np.uint8)
+
+
+def as_pil(img):
+    return Image.fromarray(np.ascontiguousarray(img[..., ::-1]))
+
+
+def as_bgr(picture):
+    return np.asarray(picture)[..., ::-1]

@@ -1,0 +1,96 @@
+# shellcheck shell=bash
+# The virtual environment that quickstart.sh and run_tests.sh share; to be sourced.
+#
+# prepare_environment REQUIREMENTS... makes or reuses .venv in the checkout, installs the files of
+# requirements and this package, and sets $python. A step that was interrupted is done again.
+#
+# LPV_PYTHON chooses the interpreter for a new environment.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv
+stamp=$venv/.lpv-installed
+
+say() { printf '%s\n' "$*"; }
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# True for an interpreter of Python 3.10 or newer.
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+version_of() { "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null; }
+
+# Prints the interpreter for a new environment.
+find_python() {
+    local candidate
+    if [[ -n ${LPV_PYTHON:-} ]]; then
+        version_of "$LPV_PYTHON" >/dev/null || fail "LPV_PYTHON=$LPV_PYTHON is no Python interpreter"
+        new_enough "$LPV_PYTHON" ||
+            fail "LPV_PYTHON=$LPV_PYTHON is Python $(version_of "$LPV_PYTHON"); 3.10 or newer is needed"
+        printf '%s\n' "$LPV_PYTHON"
+        return
+    fi
+    # Python 3.11 is what the lock was tested with.
+    for candidate in python3.11 python3 python3.12 python3.13 python3.10 python; do
+        if new_enough "$candidate"; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+    done
+    fail "Python 3.10 or newer is needed; found $(version_of python3 || say none). Install one, or" \
+        "name it: LPV_PYTHON=/path/to/python3.11 bash $0"
+}
+
+make_venv() {
+    if [[ -x $python ]] && "$python" -m pip --version >/dev/null 2>&1; then
+        new_enough "$python" ||
+            fail "$venv is of Python $(version_of "$python"), 3.10 or newer is needed; delete it"
+        return
+    fi
+    local base
+    base=$(find_python)
+    say "Making a virtual environment in $venv with Python $(version_of "$base")"
+    "$base" -m venv --clear "$venv" ||
+        fail "python -m venv failed; Debian and Ubuntu need: apt install python3-venv"
+}
+
+# Shows one dot per package instead of pip's pages; on failure, the end of the log.
+pip_install() {
+    local log=$venv/pip.log
+    if ! "$python" -m pip install --disable-pip-version-check "$@" 2>&1 | tee "$log" |
+        awk '/^ *(Collecting|Downloading|Using cached|Building|Installing)/ {printf "."; fflush()} END {print ""}'; then
+        tail -n 25 "$log" >&2
+        fail "pip install $* failed; the whole log is $log"
+    fi
+}
+
+# opencv-python needs libGL, which servers and containers often lack; its headless twin does not.
+mend_opencv() {
+    "$python" -c 'import cv2' 2>/dev/null && return
+    local version
+    version=$("$python" -c 'import importlib.metadata as m; print(m.version("opencv-python"))')
+    say "OpenCV cannot be loaded here (no libGL?): taking its headless build"
+    "$python" -m pip uninstall --quiet --yes opencv-python
+    # The two share their folder: what was there of the headless one is gone as well.
+    pip_install --no-deps --force-reinstall "opencv-python-headless==$version"
+    "$python" -c 'import cv2' || fail "OpenCV cannot be loaded (see above)"
+}
+
+prepare_environment() {
+    local file fingerprint
+    local options=()
+    python=$venv/bin/python
+    make_venv
+    for file in "$@"; do options+=(-r "$file"); done
+    # A change of the requirements, the build or the checkout's place calls for a new installation.
+    fingerprint=$(printf '%s\n' "$root" "$@" | cat - "$@" "$root/setup.py" "$root/pyproject.toml" | cksum)
+    if [[ -f $stamp.$# && $(<"$stamp.$#") == "$fingerprint" ]]; then
+        say "Environment: $venv (as it is)"
+        return
+    fi
+    say "Installing what is needed into $venv (takes some minutes the first time)"
+    pip_install "${options[@]}"
+    pip_install --no-deps --editable "$root"
+    mend_opencv
+    printf '%s\n' "$fingerprint" >"$stamp.$#"
+}

@@ -1,0 +1,56 @@
+"""Collect screened fonts (and words) to take to a machine that has none.
+
+Example:
+    python tools/dataset_converters/pack_fonts.py --out fontpack --max-mb 40 --words-out words.tsv
+    python tools/dataset_converters/render_words.py --out data/synth/words --num 1000000 \
+        --fonts fontpack --no-system-fonts --words words.tsv
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lpv_mmocr.rendering import FontLibrary, default_words
+from lpv_mmocr.rendering.font_pack import write_font_pack
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--out", required=True, help="folder for the font files")
+    add("--max-mb", type=float, default=40.0, help="most megabytes of fonts (default: 40)")
+    add("--fonts", nargs="+", default=[], metavar="DIR", help="folders of fonts, or font files")
+    add("--no-system-fonts", action="store_true", help="use the fonts of --fonts alone")
+    add("--workers", type=int, default=1, help="processes for screening (default: 1)")
+    add("--words-out", metavar="FILE", help="also write the default word list with its weights")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        library = FontLibrary.from_folders(
+            args.fonts,
+            system=not args.no_system_fonts,
+            workers=args.workers,
+            show_progress=True,
+        )
+        files = write_font_pack(library, args.out, max_megabytes=args.max_mb)
+        size = sum(file.stat().st_size for file in files) / 1e6
+        print(f"wrote {len(files)} of {len(library)} fonts, {size:.1f} MB, to {args.out}")
+        if args.words_out:
+            words = default_words()
+            Path(args.words_out).write_text(words.to_text(), encoding="utf-8")
+            print(f"wrote {len(words)} words ({words.source}) to {args.words_out}")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""Render words into an LMDB for training.
+
+Example:
+    python tools/dataset_converters/render_words.py --out data/synth/words --num 100000 --workers 8
+    python tools/dataset_converters/render_words.py --out data/synth/digits --num 5000 \
+        --charset digits --max-length 4 --difficulty easy
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from lpv_mmocr.rendering import (
+    PRESETS,
+    FontLibrary,
+    RenderConfig,
+    TextSampler,
+    WordList,
+    WordRenderer,
+    default_words,
+    preset,
+    read_words,
+    resolve_charset,
+)
+from lpv_mmocr.rendering.contact_sheet import write_contact_sheet
+from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
+from lpv_mmocr.rendering.progress import progress_bar
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--out", help="folder of the LMDB to write")
+    add("--num", type=int, default=100_000, help="number of pictures (default: 100000)")
+    add("--workers", type=int, default=1, help="number of processes (default: 1)")
+    add("--seed", type=int, default=0, help="seed of the set; same seed, same pictures")
+    add("--words", metavar="FILE", help="words, one per line, each with an optional TAB weight")
+    add("--words-only", action="store_true", help="no numbers, prices, dates, codes and the like")
+    add("--fonts", nargs="+", default=[], metavar="DIR", help="folders of fonts, or font files")
+    add(
+        "--no-system-fonts",
+        action="store_true",
+        help="use the fonts of --fonts alone",
+    )
+    add(
+        "--charset",
+        help="digits, lower, upper, letters, alnum, printable, or the characters themselves "
+        "(default: printable, and the characters of --words)",
+    )
+    add("--min-length", type=int, default=1, help="fewest characters (default: 1)")
+    add("--max-length", type=int, default=25, help="most characters (default: 25)")
+    add("--difficulty", choices=sorted(PRESETS), default="full", help="preset (default: full)")
+    add(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change fields of the preset, e.g. blur_prob=0.2 blur=0.01,0.05",
+    )
+    add("--sheet", metavar="FILE.png", help="also write a picture of the first samples")
+    add("--sheet-count", type=int, default=200, help="samples on the sheet (default: 200)")
+    add("--restart", action="store_true", help="drop what an interrupted run left")
+    args = parser.parse_args(argv)
+    if not args.out and not args.sheet:
+        parser.error("give --out FOLDER, --sheet FILE.png, or both")
+    return args
+
+
+def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:
+    """Applies ``name=value`` settings to a configuration."""
+    changes = {}
+    for setting in settings:
+        name, mark, value = setting.partition("=")
+        try:
+            numbers = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if not mark or len(numbers) not in (1, 2):
+            raise ValueError(f"--set wants NAME=NUMBER or NAME=LOW,HIGH, got {setting!r}")
+        changes[name] = numbers[0] if len(numbers) == 1 else numbers
+    return config.replace(**changes)
+
+
+def make_renderer(
+    fonts: FontLibrary, words: WordList, config: RenderConfig, charset: str, lengths: tuple
+) -> WordRenderer:
+    texts = TextSampler(
+        config, words, charset=charset, min_length=lengths[0], max_length=lengths[1]
+    )
+    return WordRenderer(fonts, texts, config)
+
+
+def run(args: argparse.Namespace) -> None:
+    config = changed(preset(args.difficulty), args.set)
+    if args.words_only:
+        config = config.replace(kinds={"word": 1.0})
+    words = read_words(args.words) if args.words else default_words()
+    if args.charset:
+        charset = resolve_charset(args.charset)
+    else:
+        extra = "".join(sorted(set("".join(words.words)))) if args.words else ""
+        charset = resolve_charset(resolve_charset("printable") + extra)
+    fonts = FontLibrary.from_folders(
+        args.fonts,
+        system=not args.no_system_fonts,
+        workers=args.workers,
+        show_progress=True,
+    )
+    print(
+        f"{len(fonts)} fonts of {len(fonts.families)} families, {len(words)} words ({words.source})"
+    )
+    build = partial(
+        make_renderer, fonts, words, config, charset, (args.min_length, args.max_length)
+    )
+    renderer = build()  # Bad settings show here, before any process starts.
+    if args.sheet:
+        write_contact_sheet(renderer, args.sheet, count=args.sheet_count, seed=args.seed)
+        print(f"wrote {args.sheet}")
+    if not args.out:
+        return
+    if args.restart:
+        remove_partial(args.out)
+    recipe = {
+        "config": config.to_dict(),
+        "charset": charset,
+        "lengths": [args.min_length, args.max_length],
+        "words": words.digest(),
+        "fonts": fonts.digest(),
+    }
+    written = write(args, build, recipe)
+    print(f"wrote {args.num} words to {args.out}" if written else f"{args.out} is complete already")
+
+
+def write(args: argparse.Namespace, build, recipe: dict) -> bool:
+    with progress_bar(args.num, "rendering") as advance:
+        return render_lmdb(
+            Path(args.out),
+            count=args.num,
+            seed=args.seed,
+            make_renderer=build,
+            recipe=recipe,
+            workers=args.workers,
+            on_start=advance,
+            on_progress=advance,
+        )
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    try:
+        run(args)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Print a config with everything it inherits.
+
+Example:
+    python tools/print_config.py configs/textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py
+    python tools/print_config.py CONFIG --cfg-options train_cfg.max_iters=1000 --save whole.py
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from lpv_mmocr import cli
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cli.add_config_options(parser)
+    parser.add_argument("--save", metavar="FILE.py", help="write the config to a file as well")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        cfg = cli.load_config(args.config, args.cfg_options)
+        print(cfg.pretty_text)
+        if args.save:
+            cfg.dump(args.save)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

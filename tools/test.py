@@ -1,0 +1,85 @@
+"""Evaluate a checkpoint.
+
+Example:
+    python tools/test.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py lpv-tiny.pth
+    python tools/test.py CONFIG CHECKPOINT --save-preds --show-dir pictures
+    bash tools/dist_test.sh CONFIG CHECKPOINT 4
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.engine import distributed
+from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+
+from mmengine.config import Config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cli.add_run_options(parser)
+    parser.add_argument("checkpoint", help="checkpoint to evaluate")
+    parser.add_argument(
+        "--save-preds",
+        nargs="?",
+        const="auto",
+        metavar="FILE.jsonl",
+        help="write what was read, one word per line with key, label, text and scores "
+        "(default: WORK_DIR/CHECKPOINT_predictions.jsonl)",
+    )
+    parser.add_argument("--show-dir", metavar="DIR", help="draw every word with what was read")
+    parser.add_argument(
+        "--tta", action="store_true", help="test-time augmentation, by tta_model of the config"
+    )
+    return parser.parse_args(argv)
+
+
+def enable_tta(cfg: Config) -> None:
+    """Put the config's augmented pipeline and model in the place of the plain ones."""
+    cli.require(cfg, "tta_model", "tta_pipeline")
+    dataset = cfg.test_dataloader.dataset
+    # A ConcatDataset may hold the pipeline for all its parts, or each its own.
+    for part in [dataset, *dataset.get("datasets", [])]:
+        if "pipeline" in part:
+            part.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.tta_model, "module": cfg.model}
+
+
+def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
+    """Add what writes predictions and pictures."""
+    hooks = list(cfg.get("custom_hooks") or [])
+    if args.save_preds:
+        name = f"{Path(args.checkpoint).stem}_predictions.jsonl"
+        out_file = Path(cfg.work_dir, name) if args.save_preds == "auto" else args.save_preds
+        hooks.append({"type": PredictionWriterHook.__name__, "out_file": str(out_file)})
+    if args.show_dir:
+        hooks.append({"type": RecogVisualizationHook.__name__, "out_dir": args.show_dir})
+        # The pictures go into one folder, not into the log of the run as well.
+        cfg.visualizer.vis_backends = []
+    cfg.custom_hooks = hooks
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback) as report:
+        cfg = cli.load_run_config(args)
+        cli.require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
+        cli.require_file(args.checkpoint, "checkpoint")
+        cfg.load_from, cfg.resume = args.checkpoint, False
+        if args.tta:
+            enable_tta(cfg)
+        add_hooks(cfg, args)
+        runner = cli.build_runner(cfg)
+        runner.register_hook(report)
+        runner.test()
+    distributed.leave()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""Train a model.
+
+Example:
+    python tools/train.py configs/textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py --amp
+    python tools/train.py CONFIG --work-dir runs/tiny --resume
+    bash tools/dist_train.sh CONFIG 4
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from lpv_mmocr import cli
+from lpv_mmocr.engine import distributed
+from lpv_mmocr.engine.amp import enable_amp
+from lpv_mmocr.engine.checkpoint_search import find_last_complete_checkpoint
+
+from mmengine.config import Config
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cli.add_run_options(parser)
+    parser.add_argument("--amp", action="store_true", help="mixed precision, on GPU or CPU")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from this checkpoint, or without a name from the newest in the work folder "
+        "(from the start where there is none)",
+    )
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate with the whole batch, by auto_scale_lr of the config",
+    )
+    return parser.parse_args(argv)
+
+
+def set_resume(cfg: Config, resume: str) -> None:
+    """Choose where to continue; MMEngine would mistake ``load_from`` for the run to continue."""
+    if resume != "auto":
+        cli.require_file(resume, "checkpoint")
+        cfg.resume, cfg.load_from = True, resume
+        return
+    newest = find_last_complete_checkpoint(cfg.work_dir)
+    if newest is None:
+        print(f"{cfg.work_dir} has no checkpoint to continue from: starting at iteration 0")
+        cfg.resume = False
+        return
+    cfg.resume, cfg.load_from = True, newest
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback) as report:
+        cfg = cli.load_run_config(args)
+        cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
+        if args.amp:
+            enable_amp(cfg.optim_wrapper)
+        if args.auto_scale_lr:
+            if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+                raise cli.InputError(
+                    f"--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=...) in "
+                    f"{args.config}"
+                )
+            cfg.auto_scale_lr.enable = True
+        if args.resume:
+            set_resume(cfg, args.resume)
+        elif cfg.get("load_from"):
+            cli.require_file(cfg.load_from, "checkpoint (load_from)")
+        runner = cli.build_runner(cfg)
+        runner.register_hook(report)
+        runner.train()
+    distributed.leave()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

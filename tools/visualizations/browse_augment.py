@@ -1,0 +1,134 @@
+#!/usr/bin/env python
+"""Draw a contact sheet of every augmentation operation at every magnitude.
+
+One row per operation, one column per word picture and magnitude; the first row shows the pictures
+as they are. Without pictures, words are rendered with the fonts that matplotlib brings along.
+
+Examples::
+
+    python tools/visualizations/browse_augment.py --out augment.png
+    python tools/visualizations/browse_augment.py word1.png word2.jpg --groups blur weather
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from lpv_mmocr.datasets.transforms.text_augment import (
+    GROUPS,
+    NUM_MAGNITUDES,
+    operations_by_group,
+)
+
+import cv2
+import numpy as np
+
+LABEL_WIDTH = 130
+GAP = 4
+WORDS = (
+    # text, ink, paper (RGB), font of matplotlib
+    ("Harbour", (20, 40, 110), (228, 214, 180), "DejaVuSans-Bold.ttf"),
+    ("LIBRARY", (250, 240, 210), (120, 40, 35), "DejaVuSerif.ttf"),
+)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("images", nargs="*", type=Path, help="word pictures; rendered if none")
+    parser.add_argument("--out", type=Path, default=Path("augment.png"), help="sheet to write")
+    parser.add_argument("--size", nargs=2, type=int, default=(100, 32), metavar=("W", "H"))
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
+    parser.add_argument("--scale", type=int, default=2, help="enlargement of every picture")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    if min(*args.size, args.scale) < 1:
+        parser.error("--size and --scale must be positive")
+    return args
+
+
+def render_word(
+    text: str, ink: tuple[int, ...], paper: tuple[int, ...], font_name: str
+) -> np.ndarray:
+    """Render a word on its paper with a margin, uint8 (H, W, 3), BGR."""
+    import matplotlib
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / font_name, 44)
+    left, top, right, bottom = font.getbbox(text)
+    picture = Image.new("RGB", (right - left + 20, bottom - top + 16), paper)
+    ImageDraw.Draw(picture).text((10 - left, 8 - top), text, font=font, fill=ink)
+    return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+
+
+def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarray]:
+    """Read the pictures, or render words where there are none, and resize them to (W, H).
+
+    Raises:
+        SystemExit: If a file is no picture.
+    """
+    pictures = [] if paths else [render_word(*word) for word in WORDS]
+    for path in paths:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            sys.exit(f"{path}: not a picture that OpenCV can read, or no such file")
+        pictures.append(picture)
+    return [cv2.resize(picture, tuple(size), interpolation=cv2.INTER_AREA) for picture in pictures]
+
+
+def draw_row(label: str, cells: Sequence[np.ndarray], scale: int) -> np.ndarray:
+    """Lay out the enlarged cells from left to right, behind their label, on white."""
+    height, width = cells[0].shape[:2]
+    row = np.full((height * scale + GAP, LABEL_WIDTH, 3), 255, np.uint8)
+    baseline = height * scale // 2 + 5
+    cv2.putText(
+        row, label, (4, baseline), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
+    )
+    gap = np.full((height * scale + GAP, GAP, 3), 255, np.uint8)
+    parts = [row]
+    for cell in cells:
+        large = cv2.resize(cell, (width * scale, height * scale), interpolation=cv2.INTER_NEAREST)
+        parts += [
+            cv2.copyMakeBorder(large, 0, GAP, 0, 0, cv2.BORDER_CONSTANT, value=(255,) * 3),
+            gap,
+        ]
+    return np.hstack(parts)
+
+
+def draw_sheet(
+    pictures: Sequence[np.ndarray], groups: Sequence[str], scale: int, seed: int
+) -> np.ndarray:
+    """Apply every operation of the groups at every magnitude to every picture."""
+    originals = [picture for picture in pictures for _ in range(NUM_MAGNITUDES)]
+    rows = [draw_row("original", originals, scale)]
+    available = operations_by_group()
+    for group in groups:
+        for operation in available[group]:
+            cells = [
+                operation(
+                    picture, magnitude, Random(f"{seed}/{operation.name}/{magnitude}/{index}")
+                )
+                for index, picture in enumerate(pictures)
+                for magnitude in range(NUM_MAGNITUDES)
+            ]
+            rows.append(draw_row(operation.name, cells, scale))
+    return np.vstack(rows)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    pictures = load_pictures(args.images, args.size)
+    sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(args.out), sheet):
+        sys.exit(f"{args.out}: could not be written; use a name that ends in .png or .jpg")
+    print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} picture(s)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Look at the words of a config's data, as the model sees them, on one contact sheet.
+
+Example:
+    python tools/visualizations/browse_dataset.py configs/textrecog/lpv/lpv-tiny_own_data.py
+    python tools/visualizations/browse_dataset.py CONFIG --phase val --original --count 50
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from lpv_mmocr import cli
+from lpv_mmocr.rendering.contact_sheet import save_sheet
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+from mmocr.registry import DATASETS
+from mmocr.structures import TextRecogDataSample
+from torch.utils.data import Dataset
+
+PLAIN_PIPELINE = [
+    dict(type="LoadImageFromNDArray"),
+    dict(type="LoadOCRAnnotations", with_text=True),
+    dict(type="PackWordInputs"),
+]
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cli.add_config_options(parser)
+    parser.add_argument("--phase", choices=("train", "val", "test"), default="train")
+    parser.add_argument(
+        "--original", action="store_true", help="before resizing and augmentation, not after"
+    )
+    parser.add_argument("--count", type=int, default=100, help="number of words (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="which words, and how augmented")
+    parser.add_argument("--out", default="words.png", metavar="FILE.png", help="default: words.png")
+    return parser.parse_args(argv)
+
+
+def build_dataset(cfg: Config, phase: str, original: bool) -> Dataset:
+    """The data set of a phase, with its own pipeline or with one that only loads.
+
+    Raises:
+        InputError: If the config has no data of that phase.
+    """
+    cli.require(cfg, f"{phase}_dataloader")
+    dataset = cfg[f"{phase}_dataloader"].dataset
+    if original:
+        # A ConcatDataset may hold the pipeline for all its parts, or each its own.
+        parts = [part for part in [dataset, *dataset.get("datasets", [])] if "pipeline" in part]
+        for part in parts or [dataset]:
+            part.pipeline = PLAIN_PIPELINE
+    init_default_scope(cfg.get("default_scope", "mmocr"))
+    return DATASETS.build(dataset)
+
+
+def as_entry(packed: dict) -> tuple[np.ndarray, str, None]:
+    """Picture (H, W, 3) in RGB and label of a packed sample."""
+    sample: TextRecogDataSample = packed["data_samples"]
+    picture = packed["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]
+    return np.ascontiguousarray(picture), sample.gt_text.item or "(empty)", None
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        if args.count < 1:
+            raise cli.InputError(f"--count must be at least 1, got {args.count}")
+        cfg = cli.load_config(args.config, args.cfg_options)
+        dataset = build_dataset(cfg, args.phase, args.original)
+        set_random_seed(args.seed)
+        count = min(args.count, len(dataset))
+        chosen = np.random.default_rng(args.seed).choice(len(dataset), size=count, replace=False)
+        save_sheet((as_entry(dataset[int(index)]) for index in chosen), count, args.out)
+        print(f"{args.out}: {count} of {len(dataset)} words of {args.phase}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
