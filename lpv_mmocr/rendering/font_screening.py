@@ -27,6 +27,7 @@ from .legibility import (
     likeness,
     template,
 )
+from .processes import single_threaded_opencv, worker_context
 from .progress import progress_bar
 
 SCREENING_VERSION = 4
@@ -143,7 +144,10 @@ def _screen_many(files: Sequence[str], workers: int) -> Iterable[tuple[str, list
         for file in files:
             yield file, screen_font(file)
         return
-    with ProcessPoolExecutor(workers) as executor:
+    with (
+        single_threaded_opencv(),
+        ProcessPoolExecutor(workers, mp_context=worker_context()) as executor,
+    ):
         yield from zip(files, executor.map(screen_font, files, chunksize=4), strict=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import cv2
 import lmdb
 
+from .processes import single_threaded_opencv, worker_context
 from .renderer import WordRenderer
 
 CHUNK = 250
@@ -111,21 +111,18 @@ def _rendered(
     """Yields chunks in order, rendered by one or more processes."""
     if not chunks:
         return
-    if workers == 1:
-        _start_worker(make_renderer)
-        yield from map(_render_chunk, chunks)
-        return
-    # Forked workers share the fonts and textures that are loaded already.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    with context.Pool(workers, initializer=_start_worker, initargs=(make_renderer,)) as pool:
-        yield from pool.imap(_render_chunk, chunks)
+    with single_threaded_opencv():
+        if workers == 1:
+            _start_worker(make_renderer)
+            yield from map(_render_chunk, chunks)
+        else:
+            with worker_context().Pool(workers, _start_worker, (make_renderer,)) as pool:
+                yield from pool.imap(_render_chunk, chunks)
 
 
 def _start_worker(make_renderer: Callable[[], WordRenderer]) -> None:
     global _worker_renderer
-    # One process per core: threads of OpenCV would only fight over them.
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(1)  # A spawned worker has OpenCV's default.
     _worker_renderer = make_renderer()
 
 
