@@ -1,6 +1,7 @@
 """Rendering words: pictures and labels for training, made from fonts and word lists."""
 
 from .config import PRESETS, RenderConfig, preset
+from .dataset import RenderedWordDataset
 from .fonts import FontLibrary
 from .renderer import RenderedWord, WordRenderer
 from .word_list import WordList, default_words, read_words
@@ -11,6 +12,7 @@ __all__ = [
     "FontLibrary",
     "RenderConfig",
     "RenderedWord",
+    "RenderedWordDataset",
     "TextSampler",
     "WordList",
     "WordRenderer",

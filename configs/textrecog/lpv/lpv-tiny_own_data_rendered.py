@@ -1,0 +1,13 @@
+# Train LPV-Tiny on your own words (see lpv-tiny_own_data.py) and on as many rendered ones: half of
+# every batch each. With few words of your own, the rendered ones bring most of the variety.
+_base_ = "lpv-tiny_own_data.py"
+
+own_words = _base_.train_dataloader.pop("dataset")
+rendered_words = dict(
+    type="RenderedWordDataset", reuse=4, pool_size=20_000, pipeline=_base_.train_pipeline
+)
+train_dataloader = dict(
+    batch_sampler=dict(type="SourceShareBatchSampler", weights=[1, 1]),
+    # The two kinds of data set name themselves differently, which MMEngine takes for a mistake.
+    dataset=dict(type="ConcatDataset", datasets=[own_words, rendered_words], verify_meta=False),
+)
