@@ -19,6 +19,9 @@ TOOLS = {
     "config": ("print_config.py", "print a config with everything it inherits"),
     "convert": ("model_converters/official_to_mmocr.py", "convert the authors' weights"),
     "render": ("dataset_converters/render_words.py", "render words for training"),
+    "to-lmdb": ("dataset_converters/labels_to_lmdb.py", "store pictures and labels in an LMDB"),
+    "from-lmdb": ("dataset_converters/lmdb_to_labels.py", "write an LMDB's pictures and labels"),
+    "info": ("analysis_tools/lmdb_info.py", "look at what an LMDB holds"),
 }
 """Name of each command: its script below ``tools``, and what it does."""
 
@@ -28,6 +31,8 @@ examples:
   lpv-mmocr eval CONFIG CHECKPOINT --save-preds
   lpv-mmocr config CONFIG --cfg-options train_dataloader.batch_size=32
   lpv-mmocr render --out data/words --num 100000 --workers 8
+  lpv-mmocr to-lmdb words/labels.tsv --out data/words
+  lpv-mmocr info data/words --sheet words.png
 """
 
 

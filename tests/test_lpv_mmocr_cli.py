@@ -51,6 +51,23 @@ def test_leads_to_the_tool_with_its_options():
     assert "max_iters = 123" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [
+        ("info", "analysis_tools/lmdb_info.py"),
+        ("to-lmdb", "dataset_converters/labels_to_lmdb.py"),
+        ("from-lmdb", "dataset_converters/lmdb_to_labels.py"),
+    ],
+)
+def test_data_commands(name, script, monkeypatch):
+    run = []
+    monkeypatch.setattr(lpv_mmocr_cli, "run_script", run.append)
+    monkeypatch.setattr(lpv_mmocr_cli.sys, "argv", [])
+    assert lpv_mmocr_cli.main([name, "--option", "value"]) == 0
+    assert run == [lpv_mmocr_cli.tools_folder() / script]
+    assert lpv_mmocr_cli.sys.argv == [f"lpv-mmocr {name}", "--option", "value"]
+
+
 def test_exit_status_of_the_tool():
     result = command("config", "nowhere.py")
     assert result.returncode == 2

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from pathlib import Path
 from types import TracebackType
 
 import lmdb
 
 from .lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key
+from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
+_ADVICE = "choose another name or pass overwrite=True"
 
 
 class LMDBWriter:
     """Writes an LMDB in the key format of :class:`LPVLMDBDataset`, all of it or nothing.
 
-    Samples go into a hidden folder beside the target, which takes the target's name when the
-    ``with`` block ends without an error. So an interrupted run leaves no half data set under the
-    final name.
+    Samples go into ``PATH.partial``, which takes the target's name when the ``with`` block ends
+    without an error. So an interrupted run leaves no half data set under the final name.
 
     Args:
         path: Folder to make. Folders above it are made as needed.
@@ -28,7 +27,8 @@ class LMDBWriter:
         batch_size: Samples in one transaction.
 
     Raises:
-        FileExistsError: If ``path`` exists and ``overwrite`` is not set.
+        FileExistsError: If ``path`` exists and ``overwrite`` is not set, or if ``PATH.partial``
+            exists when the block begins.
 
     Example:
         >>> with LMDBWriter("words") as writer:
@@ -41,27 +41,22 @@ class LMDBWriter:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         self.path = Path(path).absolute()
-        self._overwrite = overwrite
+        if not overwrite:
+            refuse_existing(self.path, _ADVICE)
         self._batch_size = batch_size
         self._batch: list[tuple[bytes, bytes]] = []
         self._environment: lmdb.Environment | None = None
-        self._temporary = self._sibling("writing")
+        self._new_folder = new_folder(self.path, overwrite=overwrite, advice=_ADVICE)
         self.num_samples = 0
-        self._refuse_existing()
-
-    def _refuse_existing(self) -> None:
-        if self.path.exists() and not self._overwrite:
-            raise FileExistsError(f"{self.path} exists; choose another name or pass overwrite=True")
-
-    def _sibling(self, purpose: str) -> Path:
-        return self.path.with_name(f".{self.path.name}.{purpose}-{uuid.uuid4().hex[:8]}")
+        self.folder: Path | None = None
+        """Where the data lie while they are written; further files there go with them."""
 
     def __enter__(self) -> LMDBWriter:
-        """Begin the hidden folder."""
-        self._temporary.mkdir(parents=True)
-        # Nothing is flushed until the end: a writer that dies leaves only the hidden folder.
+        """Begin the partial folder."""
+        self.folder = self._new_folder.__enter__()
+        # Nothing is flushed until the end: a writer that dies leaves only the partial folder.
         self._environment = lmdb.open(
-            str(self._temporary), map_size=_FIRST_MAP_SIZE, lock=False, sync=False, metasync=False
+            str(self.folder), map_size=_FIRST_MAP_SIZE, lock=False, sync=False, metasync=False
         )
         return self
 
@@ -115,20 +110,13 @@ class LMDBWriter:
                 self._batch.append((NUM_SAMPLES_KEY, b"%d" % self.num_samples))
                 self._flush()
                 self._environment.sync(True)
-            self._environment.close()
-            if error_type is None:
-                self._publish()
-        finally:
-            self._environment = None
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        except BaseException as failure:
+            self._close()
+            self._new_folder.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._close()
+        self._new_folder.__exit__(error_type, error, traceback)
 
-    def _publish(self) -> None:
-        """Give the finished folder its final name."""
-        self._refuse_existing()
-        if self.path.exists():
-            replaced = self._sibling("replaced")
-            self.path.rename(replaced)
-            self._temporary.rename(self.path)
-            shutil.rmtree(replaced)
-        else:
-            self._temporary.rename(self.path)
+    def _close(self) -> None:
+        self._environment.close()
+        self._environment = None

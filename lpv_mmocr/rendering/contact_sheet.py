@@ -50,20 +50,31 @@ def save_sheet(
     Args:
         entries: For each a picture, RGB uint8 of shape (H, W, 3), its caption, and a font file that
             has the caption's characters; None for Latin ones.
-        count: Number of entries.
+        count: Number of entries; fewer than a row of them make a narrower sheet.
         path: PNG file. Folders above it are made as needed.
     """
-    rows = -(-count // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * CELL[0], rows * CELL[1]), "white")
+    rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
+    sheet = Image.new("RGB", (columns * CELL[0], rows * CELL[1]), "white")
     pen = ImageDraw.Draw(sheet)
     latin = ImageFont.truetype(str(matplotlib_font_folder() / "DejaVuSans.ttf"), 11)
     for place, (picture, caption, font) in enumerate(entries):
         x, y = place % COLUMNS * CELL[0], place // COLUMNS * CELL[1]
         sheet.paste(Image.fromarray(_fitted(picture)), (x, y))
         letters = latin if font is None else ImageFont.truetype(font, 11)
+        caption = _shortened(caption, letters)
         pen.text((x, y + PICTURE[1]), caption, font=letters, fill="black")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
+
+
+def _shortened(caption: str, letters: ImageFont.FreeTypeFont) -> str:
+    """A caption on one line and no wider than its cell; an ellipsis says that more was there."""
+    caption = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in caption)
+    if letters.getlength(caption) <= PICTURE[0]:
+        return caption
+    while letters.getlength(caption + "…") > PICTURE[0]:
+        caption = caption[:-1]
+    return caption + "…"
 
 
 def _fitted(picture: np.ndarray) -> np.ndarray:

@@ -96,8 +96,30 @@ def test_killed_writer_leaves_no_final_name(tmp_path):
             writer.write(b"x", "x")
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    (left,) = os.listdir(tmp_path)
-    assert left.startswith(".words.writing-")
+    assert os.listdir(tmp_path) == ["words.partial"]
+    with (
+        pytest.raises(FileExistsError, match=r"words\.partial exists: .* delete it to start again"),
+        LMDBWriter(tmp_path / "words"),
+    ):
+        pass
+    assert os.listdir(tmp_path) == ["words.partial"], "it may be another process that writes there"
+
+
+def test_further_files_go_with_the_data(tmp_path):
+    with LMDBWriter(tmp_path / "words") as writer:
+        writer.write(b"x", "x")
+        (writer.folder / "note.txt").write_text("from here")
+    assert sorted(os.listdir(tmp_path / "words")) == ["data.mdb", "note.txt"]
+
+
+def test_failure_at_the_end_leaves_nothing(tmp_path, monkeypatch):
+    def fail(self):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(LMDBWriter, "_flush", fail)
+    with pytest.raises(OSError, match="disk full"), LMDBWriter(tmp_path / "words") as writer:
+        writer.write(b"x", "x")
+    assert os.listdir(tmp_path) == []
 
 
 def test_bad_arguments(tmp_path):

@@ -1,0 +1,282 @@
+"""Label files that list pictures and their texts: TSV, and the three formats of MMOCR."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, TextIO
+
+FORMATS = {
+    "tsv": "path<TAB>text",
+    "txt": "path text, the first space separates (MMOCR)",
+    "jsonl": '{"filename": path, "text": text} on each line (MMOCR)',
+    "json": "metainfo and data_list (MMOCR 1.x)",
+}
+"""Name of each format, which is also the ending of its files, and what it looks like."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class LabelFileError(ValueError):
+    """A label file that cannot be read, or a sample that a format cannot hold."""
+
+
+class LabelEntry(NamedTuple):
+    """What a label file says of one picture.
+
+    Attributes:
+        path: The picture's path as written there.
+        text: Its text.
+        where: File and line (or place in ``data_list``), for errors.
+    """
+
+    path: str
+    text: str
+    where: str
+
+
+def format_of(path: str | os.PathLike, given: str | None = None) -> str:
+    """The format of a label file.
+
+    Args:
+        path: The file; its ending says the format.
+        given: A format that goes before the ending.
+
+    Raises:
+        LabelFileError: If neither names a format.
+    """
+    name = given or Path(path).suffix[1:].lower()
+    if name not in FORMATS:
+        known = ", ".join(FORMATS)
+        if given:
+            raise LabelFileError(f"there is no label format {given!r}; choose from {known}")
+        raise LabelFileError(
+            f"{path}: the file's ending names no label format; give --format ({known})"
+        )
+    return name
+
+
+def read_labels(path: str | os.PathLike, format: str | None = None) -> Iterator[LabelEntry]:
+    """Read a label file, one entry after the other (``json`` as a whole).
+
+    Empty lines are skipped and a byte order mark is ignored. Texts are taken as they are, with
+    their blanks, except in ``txt``, which ends where a line's last visible character is.
+
+    Args:
+        path: The file, in UTF-8.
+        format: One of ``FORMATS``; by default the file's ending says it.
+
+    Yields:
+        Its entries in order.
+
+    Raises:
+        LabelFileError: If the format is not known, or the file does not keep to it. The message
+            names the line.
+        OSError: If the file cannot be read.
+    """
+    format = format_of(path, format)
+    if format == "json":
+        yield from _read_json(path)
+        return
+    parse = {"tsv": _parse_tsv, "txt": _parse_txt, "jsonl": _parse_jsonl}[format]
+    with open(path, "rb") as lines:
+        for number, raw in enumerate(lines, 1):
+            where = f"{path}, line {number}"
+            line = _decode(raw.removeprefix(_BOM) if number == 1 else raw, where)
+            line = line.removesuffix("\n").removesuffix("\r")
+            if line and not line.isspace():
+                yield _checked(*parse(line, where), where)
+
+
+def _decode(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LabelFileError(
+            f"{where} is not UTF-8 ({error.reason} at byte {error.start}); convert the file first, "
+            "for example with: iconv -f LATIN1 -t UTF-8"
+        ) from None
+
+
+def _checked(path: str, text: str, where: str) -> LabelEntry:
+    if not path or "\0" in path:
+        raise LabelFileError(f"{where}: the path of the picture is {path!r}")
+    try:
+        (path + text).encode("utf-8")
+    except UnicodeEncodeError:  # JSON can spell half a character
+        raise LabelFileError(
+            f"{where}: {text!r} holds half of a surrogate pair, which is no character"
+        ) from None
+    return LabelEntry(path, text, where)
+
+
+def _parse_tsv(line: str, where: str) -> tuple[str, str]:
+    columns = line.split("\t")
+    if len(columns) == 2:
+        return columns[0], columns[1]
+    if len(columns) == 1:
+        raise LabelFileError(
+            f"{where}: there is no TAB between path and text in {line!r} (formats: "
+            f"{', '.join(FORMATS)}; the file's ending or --format says which)"
+        )
+    raise LabelFileError(
+        f"{where}: {len(columns)} columns instead of path and text; a text with a TAB needs jsonl "
+        "or json"
+    )
+
+
+def _parse_txt(line: str, where: str) -> tuple[str, str]:
+    path, _, text = line.strip().partition(" ")
+    if "\t" in path:
+        raise LabelFileError(
+            f"{where}: a TAB stands before the first space, so the file is tsv rather than txt; "
+            "rename it or give --format tsv"
+        )
+    if not text:
+        raise LabelFileError(
+            f"{where}: there is no text behind {path!r}; an empty text needs tsv, jsonl or json"
+        )
+    return path, text
+
+
+def _parse_jsonl(line: str, where: str) -> tuple[str, str]:
+    entry = _load_json(line, where)
+    return _string(entry, "filename", where), _string(entry, "text", where)
+
+
+def _read_json(path: str | os.PathLike) -> Iterator[LabelEntry]:
+    content = _load_json(_decode(Path(path).read_bytes().removeprefix(_BOM), str(path)), str(path))
+    entries = content.get("data_list") if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise LabelFileError(
+            f"{path} has no list 'data_list'; a json file of MMOCR 1.x holds 'metainfo' and "
+            "'data_list' (one object a line is jsonl)"
+        )
+    for number, entry in enumerate(entries):
+        where = f"{path}, data_list[{number}]"
+        picture = _string(entry, "img_path", where)
+        instances = entry.get("instances")
+        if not isinstance(instances, list) or len(instances) != 1:
+            raise LabelFileError(
+                f"{where}: 'instances' must be a list of one text, as word pictures have it; for "
+                "text detection with several texts a picture, cut the words out first"
+            )
+        yield _checked(picture, _string(instances[0], "text", where), where)
+
+
+def _load_json(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise LabelFileError(f"{where} is no JSON: {error.msg} ({place})") from None
+    except RecursionError:
+        raise LabelFileError(f"{where} is no label file: its JSON is nested too deeply") from None
+
+
+def _string(entry: object, key: str, where: str) -> str:
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if not isinstance(value, str):
+        found = f"holds {value!r}" if isinstance(entry, dict) and key in entry else "is missing"
+        raise LabelFileError(f"{where}: {key!r} must be a text in quotes, but {found}")
+    return value
+
+
+def check_text(text: str, format: str, name: str) -> None:
+    """Check that a format can hold a text, so that reading gives it back unchanged.
+
+    Args:
+        text: The text.
+        format: One of ``FORMATS``.
+        name: What to call the sample in the error.
+
+    Raises:
+        LabelFileError: If it cannot; the message names formats that can.
+    """
+    obstacle = _obstacle(text, format)
+    if obstacle is not None:
+        able = [other for other in FORMATS if _obstacle(text, other) is None]
+        raise LabelFileError(
+            f"{name}: its text {text!r} has {obstacle}, which {format} cannot hold; "
+            f"use {' or '.join(able)}"
+        )
+
+
+def _obstacle(text: str, format: str) -> str | None:
+    if format == "tsv":
+        named = {"\t": "a TAB", "\n": "a line break", "\r": "a carriage return"}
+        return next((name for character, name in named.items() if character in text), None)
+    if format == "txt":
+        if not text:
+            return "no character"
+        # MMOCR takes what is between the first and the second space.
+        return "white space" if any(map(str.isspace, text)) else None
+    return None
+
+
+class LabelFileWriter:
+    """Writes a label file, entry by entry.
+
+    Args:
+        path: The file, in UTF-8.
+        format: One of ``FORMATS``; by default the file's ending says it.
+
+    Raises:
+        LabelFileError: If the format is not known.
+
+    Example:
+        >>> with LabelFileWriter("labels.jsonl") as labels:
+        ...     labels.write("images/1.jpg", "word")
+    """
+
+    def __init__(self, path: str | os.PathLike, format: str | None = None) -> None:
+        self.path = Path(path)
+        self.format = format_of(path, format)
+        self._file: TextIO | None = None
+        self._written = 0
+
+    def __enter__(self) -> LabelFileWriter:
+        """Begin the file."""
+        self._file = open(self.path, "w", encoding="utf-8", newline="\n")
+        if self.format == "json":
+            metainfo = dict(dataset_type="TextRecogDataset", task_name="textrecog")
+            self._file.write(f'{{"metainfo": {json.dumps(metainfo)}, "data_list": [')
+        return self
+
+    def write(self, path: str, text: str) -> None:
+        """Add an entry.
+
+        Args:
+            path: The picture, relative to the folder of the file.
+            text: Its text.
+
+        Raises:
+            LabelFileError: If the format cannot hold the text.
+        """
+        check_text(text, self.format, path)
+        self._file.write(self._line(path, text))
+        self._written += 1
+
+    def _line(self, path: str, text: str) -> str:
+        if self.format == "tsv":
+            return f"{path}\t{text}\n"
+        if self.format == "txt":
+            return f"{path} {text}\n"
+        if self.format == "jsonl":
+            return json.dumps(dict(filename=path, text=text), ensure_ascii=False) + "\n"
+        entry = json.dumps(dict(img_path=path, instances=[dict(text=text)]), ensure_ascii=False)
+        return f",\n{entry}" if self._written else f"\n{entry}"
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the file."""
+        if self.format == "json" and error_type is None:
+            self._file.write("\n]}\n")
+        self._file.close()

@@ -1,0 +1,230 @@
+"""What an LMDB holds: labels, pictures, and samples that cannot be used."""
+
+from __future__ import annotations
+
+import os
+import random
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lmdb
+import numpy as np
+
+from .label_filter import LabelFilter
+from .lmdb_environment import DATA_FILE, count_samples, environment, image_key, label_key
+from .picture_header import read_header
+from .transforms.loading import decode_image
+
+PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
+MAX_LISTED = 10_000
+"""Bad samples that are kept by name; further ones are only counted."""
+
+_STEP = 100  # samples between two reports of progress
+
+
+@dataclass
+class LMDBStatistics:
+    """What was found in one LMDB, or in several together.
+
+    Attributes:
+        name: Its folder.
+        samples: Samples, as ``num-samples`` says.
+        file_bytes: Size of ``data.mdb``.
+        examined: Pictures that were looked at; all, or a random part.
+        decoded: Whether these were decoded, or only their headers read.
+        picture_bytes: Size of the pictures looked at.
+        formats: Number of pictures by format, such as ``JPEG``.
+        widths: Their widths in pixels.
+        heights: Their heights, in the same order.
+        lengths: Number of labels by length in characters.
+        characters: How often each character occurs in labels.
+        passing: Labels that pass the released filter, which is how many words training uses.
+        shortened: Of these, labels that lose characters outside the 36.
+        emptied: Of these, labels of which nothing is left.
+        bad: Name and reason of samples that cannot be used, the first ``MAX_LISTED``.
+        bad_count: How many there are.
+    """
+
+    name: str
+    samples: int = 0
+    file_bytes: int = 0
+    examined: int = 0
+    decoded: bool = True
+    picture_bytes: int = 0
+    formats: Counter[str] = field(default_factory=Counter)
+    widths: array = field(default_factory=lambda: array("i"))
+    heights: array = field(default_factory=lambda: array("i"))
+    lengths: Counter[int] = field(default_factory=Counter)
+    characters: Counter[str] = field(default_factory=Counter)
+    passing: int = 0
+    shortened: int = 0
+    emptied: int = 0
+    bad: list[tuple[str, str]] = field(default_factory=list)
+    bad_count: int = 0
+
+    def add_bad(self, key: str, reason: str) -> None:
+        """Count a bad sample, and keep its name while the list is not full."""
+        self.bad_count += 1
+        if len(self.bad) < MAX_LISTED:
+            self.bad.append((f"{self.name}:{key}", reason))
+
+    def percentiles(self) -> dict[str, list[float]]:
+        """Percentiles of width, height and aspect ratio (width over height).
+
+        Returns:
+            For each a value per entry of ``PERCENTILES``; empty where no picture was readable.
+        """
+        if not self.widths:
+            return {}
+        width, height = np.array(self.widths), np.array(self.heights)
+        measures = dict(width=width, height=height, aspect_ratio=width / height)
+        return {
+            name: np.percentile(values, PERCENTILES).round(2).tolist()
+            for name, values in measures.items()
+        }
+
+    def as_dict(self) -> dict:
+        """Everything as plain values, for JSON."""
+        return dict(
+            name=self.name,
+            samples=self.samples,
+            file_bytes=self.file_bytes,
+            labels=dict(
+                lengths={str(length): count for length, count in sorted(self.lengths.items())},
+                characters=dict(self.characters.most_common()),
+                pass_released_filter=self.passing,
+                of_these_shortened=self.shortened,
+                of_these_emptied=self.emptied,
+            ),
+            pictures=dict(
+                examined=self.examined,
+                decoded=self.decoded,
+                bytes=self.picture_bytes,
+                formats=dict(self.formats.most_common()),
+                percentiles=dict(at=list(PERCENTILES), **self.percentiles()),
+            ),
+            bad=dict(
+                count=self.bad_count,
+                samples=[dict(key=key, reason=reason) for key, reason in self.bad],
+            ),
+        )
+
+
+def gather_statistics(
+    path: str | os.PathLike,
+    *,
+    decode: bool = True,
+    sample: int | None = None,
+    seed: int = 0,
+    on_progress: Callable[[int], None] = lambda steps: None,
+) -> LMDBStatistics:
+    """Look through an LMDB: at all its labels, and at all or some of its pictures.
+
+    Args:
+        path: Folder of the LMDB.
+        decode: Decode the pictures; otherwise only their headers are read, and a picture that is
+            damaged further on goes unnoticed.
+        sample: Look at this many pictures, chosen at random; by default at all.
+        seed: Which pictures these are.
+        on_progress: Called with the number of samples just finished.
+
+    Raises:
+        FileNotFoundError: If there is no LMDB.
+        LMDBDataError: If it is damaged as a whole, or no word data set.
+        ValueError: If ``sample`` is not positive.
+    """
+    if sample is not None and sample < 1:
+        raise ValueError(f"a sample needs at least one picture, not {sample}")
+    path = str(path)
+    found = LMDBStatistics(name=path, samples=count_samples(path), decoded=decode)
+    found.file_bytes = Path(path, DATA_FILE).stat().st_size
+    chosen = None
+    if sample is not None and sample < found.samples:
+        chosen = set(random.Random(seed).sample(range(1, found.samples + 1), sample))
+    label_filter = LabelFilter()
+    with environment(path).begin() as transaction:
+        for number in range(1, found.samples + 1):
+            faults = [_add_label(found, transaction, number, label_filter)]
+            if chosen is None or number in chosen:
+                faults.append(_add_picture(found, transaction, number))
+            if any(faults):
+                found.add_bad(image_key(number).decode(), "; ".join(filter(None, faults)))
+            if number % _STEP == 0:
+                on_progress(_STEP)
+    if found.samples % _STEP:
+        on_progress(found.samples % _STEP)
+    return found
+
+
+def _add_label(
+    found: LMDBStatistics, transaction: lmdb.Transaction, number: int, label_filter: LabelFilter
+) -> str | None:
+    """Count a label; what is wrong with it, if anything is."""
+    stored = transaction.get(label_key(number))
+    if stored is None:
+        return f"its label, key {label_key(number).decode()}, is missing"
+    try:
+        label = stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return "its label is not UTF-8"
+    found.lengths[len(label)] += 1
+    found.characters.update(label)
+    text = label_filter(label)
+    if text is not None:
+        found.passing += 1
+        found.shortened += len(text) < len(label)
+        found.emptied += not text
+    return None
+
+
+def _add_picture(found: LMDBStatistics, transaction: lmdb.Transaction, number: int) -> str | None:
+    """Measure a picture; what is wrong with it, if anything is."""
+    found.examined += 1
+    picture = transaction.get(image_key(number))
+    if picture is None:
+        return "its image is missing"
+    found.picture_bytes += len(picture)
+    header = read_header(picture)
+    if found.decoded:
+        try:
+            height, width = decode_image(picture).shape[:2]
+        except ValueError as error:
+            return str(error)
+    elif header is None:
+        return "its image is empty" if not picture else "its image has no header that can be read"
+    else:
+        width, height = header.width, header.height
+    found.formats["unknown" if header is None else header.format] += 1
+    found.widths.append(width)
+    found.heights.append(height)
+    return None
+
+
+def total_of(parts: Iterable[LMDBStatistics], name: str = "total") -> LMDBStatistics:
+    """Several LMDBs as one.
+
+    Args:
+        parts: What was found in each.
+        name: What to call them together.
+    """
+    total = LMDBStatistics(name=name)
+    for part in parts:
+        total.samples += part.samples
+        total.file_bytes += part.file_bytes
+        total.examined += part.examined
+        total.decoded &= part.decoded
+        total.picture_bytes += part.picture_bytes
+        total.formats += part.formats
+        total.widths.extend(part.widths)
+        total.heights.extend(part.heights)
+        total.lengths += part.lengths
+        total.characters += part.characters
+        total.passing += part.passing
+        total.shortened += part.shortened
+        total.emptied += part.emptied
+        total.bad += part.bad[: MAX_LISTED - len(total.bad)]
+        total.bad_count += part.bad_count
+    return total

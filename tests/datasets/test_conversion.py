@@ -1,0 +1,243 @@
+"""Folders of pictures with label files, to LMDB and back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lpv_mmocr.datasets import LMDBDataError, close_environments, conversion
+from lpv_mmocr.datasets.conversion import ConversionError, labels_to_lmdb, lmdb_to_labels
+from lpv_mmocr.datasets.label_files import LabelFileError
+from lpv_mmocr.datasets.picture_header import extension_of, read_header
+
+import cv2
+import lmdb
+import numpy as np
+import pytest
+from lmdb_cases import edit, make_picture, write_words
+
+
+def content(path: Path) -> dict[bytes, bytes]:
+    close_environments()
+    with lmdb.open(str(path), readonly=True, lock=False) as environment, environment.begin() as txn:
+        return dict(txn.cursor())
+
+
+def encoded(extension: str, value: int = 90) -> bytes:
+    return cv2.imencode(extension, np.full((8, 20, 3), value, np.uint8))[1].tobytes()
+
+
+@pytest.fixture
+def words(tmp_path) -> Path:
+    """A folder with four pictures and labels.tsv."""
+    folder = tmp_path / "words"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(encoded(".jpg"))
+    (folder / "b b.png").write_bytes(encoded(".png"))
+    (folder / "sub" / "c.bmp").write_bytes(encoded(".bmp"))
+    (folder / "d.jpg").write_bytes(encoded(".jpg", 10))
+    (folder / "labels.tsv").write_text("a.jpg\tA\nb b.png\ttwo wörds\nsub/c.bmp\t\n./d.jpg\td\n")
+    return folder
+
+
+def test_pictures_are_stored_as_they_are(words, tmp_path):
+    done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+    assert (done.written, done.left_out, done.empty_texts) == (4, 0, 1)
+    assert content(tmp_path / "out") == {
+        b"image-000000001": (words / "a.jpg").read_bytes(),
+        b"label-000000001": b"A",
+        b"image-000000002": (words / "b b.png").read_bytes(),
+        b"label-000000002": "two wörds".encode(),
+        b"image-000000003": (words / "sub" / "c.bmp").read_bytes(),
+        b"label-000000003": b"",
+        b"image-000000004": (words / "d.jpg").read_bytes(),
+        b"label-000000004": b"d",
+        b"num-samples": b"4",
+    }
+    assert os.listdir(tmp_path / "out") == ["data.mdb"]
+
+
+@pytest.mark.parametrize("labels", ["l.tsv", "l.jsonl", "l.json"])
+def test_round_trip(words, tmp_path, labels, monkeypatch):
+    monkeypatch.setattr(conversion, "IMAGES_PER_FOLDER", 3)
+    labels_to_lmdb(words / "labels.tsv", tmp_path / "one")
+    done = lmdb_to_labels(tmp_path / "one", tmp_path / "back", labels=labels)
+    assert (done.written, done.empty_texts) == (4, 1)
+    files = sorted(str(p.relative_to(tmp_path / "back")) for p in (tmp_path / "back").rglob("*.*"))
+    assert files == [
+        "images/0000/000000001.jpg",
+        "images/0000/000000002.png",
+        "images/0000/000000003.bmp",
+        "images/0001/000000004.jpg",
+        labels,
+    ]
+    labels_to_lmdb(tmp_path / "back" / labels, tmp_path / "two")
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_small_sets_lie_in_one_folder(tmp_path):
+    write_words(tmp_path / "one", ["x", "y"])
+    lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels="gt", format="txt")
+    lines = (tmp_path / "out" / "gt").read_text().splitlines()
+    assert lines == ["images/000000001.png x", "images/000000002.png y"]
+
+
+def test_images_of_another_folder(words, tmp_path):
+    moved = (words / "labels.tsv").rename(tmp_path / "labels.txt")
+    done = labels_to_lmdb(moved, tmp_path / "out", images=words, format="tsv")
+    assert done.written == 4
+    with pytest.raises(NotADirectoryError, match=r"no folder of pictures .*nowhere"):
+        labels_to_lmdb(moved, tmp_path / "out2", images=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("none.jpg\tx", r"labels.tsv, line 5: none.jpg: there is no picture .*none.jpg \(path"),
+        ("sub\tx", "its picture cannot be read: .*Is a directory"),
+        ("broken.jpg\tx", "JPEG that was cut short"),
+        ("empty.jpg\tx", "its image is empty"),
+        ("sub/../a.jpg\tA", "the picture is listed before, at .*labels.tsv, line 1"),
+    ],
+)
+def test_bad_samples(words, tmp_path, line, message):
+    (words / "broken.jpg").write_bytes((words / "a.jpg").read_bytes()[:200])
+    (words / "empty.jpg").touch()
+    with open(words / "labels.tsv", "a") as labels:
+        labels.write(f"{line}\n")
+    with pytest.raises(ConversionError, match=message + ".* --skip-bad"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+    assert os.listdir(tmp_path) == ["words"], "an error leaves nothing"
+
+    done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out", skip_bad=True)
+    assert (done.written, done.left_out) == (4, 1)
+    assert content(tmp_path / "out")[b"num-samples"] == b"4"
+    name, reason = (tmp_path / "out" / "left-out.tsv").read_text().rstrip("\n").split("\t")
+    assert name == f"{words}/labels.tsv, line 5: {line.split(chr(9))[0]}"
+    assert reason
+
+
+def test_without_check(words, tmp_path):
+    (words / "a.jpg").write_bytes(b"nonsense")
+    with pytest.raises(ConversionError, match="cannot be decoded"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+    assert labels_to_lmdb(words / "labels.tsv", tmp_path / "out", check=False).written == 4
+    with pytest.raises(ConversionError, match=r"out: image-000000001: its image .* be decoded"):
+        lmdb_to_labels(tmp_path / "out", tmp_path / "back")
+    lmdb_to_labels(tmp_path / "out", tmp_path / "back", check=False)
+    assert (tmp_path / "back" / "images" / "000000001.img").read_bytes() == b"nonsense"
+
+
+@pytest.mark.parametrize("path", ["../secret.jpg", "sub/../../secret.jpg", "/etc/passwd", ".."])
+def test_paths_stay_in_the_folder(words, tmp_path, path):
+    (tmp_path / "secret.jpg").write_bytes(encoded(".jpg"))
+    (words / "labels.tsv").write_text(f"a.jpg\tA\n{path}\tx\n")
+    with pytest.raises(LabelFileError, match=r"line 2: .* leads out of the folder .* --images"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out", skip_bad=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_label_file_is_checked_before_anything_is_written(words, tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "LMDBWriter", None)
+    with open(words / "labels.tsv", "a") as labels:
+        labels.write("no tab\n")
+    with pytest.raises(LabelFileError, match="line 5"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+
+
+def test_nothing_left(words, tmp_path):
+    (words / "labels.tsv").write_text("x.jpg\tx\ny.jpg\ty\n")
+    with pytest.raises(ConversionError, match=r"none of the 2 samples .* first: .*no picture .*x"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out", skip_bad=True)
+    (words / "labels.tsv").write_text("\n")
+    with pytest.raises(LabelFileError, match="lists no picture"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+    assert os.listdir(tmp_path) == ["words"]
+
+
+def test_existing_output_is_refused(words, tmp_path):
+    write_words(tmp_path / "one", ["x"])
+    before = content(tmp_path / "one")
+    with pytest.raises(FileExistsError, match="one exists; choose another name"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "one")
+    with pytest.raises(FileExistsError, match="words exists; choose another name"):
+        lmdb_to_labels(tmp_path / "one", words)
+    assert content(tmp_path / "one") == before
+
+
+def test_interrupted(words, tmp_path, monkeypatch):
+    def interrupt(total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conversion, "decode_image", interrupt)
+    write_words(tmp_path / "one", ["x"])
+    with pytest.raises(KeyboardInterrupt):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        lmdb_to_labels(tmp_path / "one", tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["one", "words"]
+
+
+def test_lmdb_with_bad_samples(tmp_path):
+    path = write_words(tmp_path / "one", ["x", "y", "z", b"\xff", "last"])
+    edit(path, {b"label-000000001": None, b"image-000000002": None, b"image-000000003": b""})
+    with pytest.raises(ConversionError, match=r"one: image-000000001: its label is missing; .*ski"):
+        lmdb_to_labels(path, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["one"]
+    done = lmdb_to_labels(path, tmp_path / "out", skip_bad=True)
+    assert (done.written, done.left_out) == (1, 4)
+    assert (tmp_path / "out" / "labels.tsv").read_text() == "images/000000005.png\tlast\n"
+    assert (tmp_path / "out" / "left-out.tsv").read_text() == (
+        f"{path}: image-000000001\tits label is missing\n"
+        f"{path}: image-000000002\tits image is missing\n"
+        f"{path}: image-000000003\tits image is empty\n"
+        f"{path}: image-000000004\tits label is not UTF-8\n"
+    )
+
+
+def test_texts_are_checked_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(conversion, "new_folder", None)
+    write_words(tmp_path / "one", ["x", "two words"])
+    with pytest.raises(LabelFileError, match=r"image-000000002: its text 'two words' .* use tsv"):
+        lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels="l.txt", skip_bad=True)
+
+
+def test_what_is_no_single_lmdb(tmp_path):
+    write_words(tmp_path / "tree" / "a", ["x"])
+    write_words(tmp_path / "tree" / "b", ["x"])
+    with pytest.raises(LMDBDataError, match=r"tree is no LMDB but holds 2: .*a, .*b; convert"):
+        lmdb_to_labels(tmp_path / "tree", tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        lmdb_to_labels(tmp_path / "none", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["sub/l.tsv", "left-out.tsv", "../l.tsv"])
+def test_name_of_the_label_file(tmp_path, name):
+    write_words(tmp_path / "one", ["x"])
+    with pytest.raises(LabelFileError, match="needs a plain name of its own"):
+        lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels=name)
+
+
+def test_progress(words, tmp_path):
+    steps = []
+
+    class Bar:
+        def __init__(self, total):
+            steps.append(total)
+
+        def __enter__(self):
+            return steps.append
+
+        def __exit__(self, *error):
+            pass
+
+    labels_to_lmdb(words / "labels.tsv", tmp_path / "out", progress=Bar)
+    lmdb_to_labels(tmp_path / "out", tmp_path / "back", progress=Bar)
+    assert steps == 2 * [4, 1, 1, 1, 1]
+
+
+def test_header_says_the_extension():
+    for extension in (".jpg", ".png", ".bmp", ".webp", ".tif"):
+        assert extension_of(encoded(extension)) == extension
+    assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8)
+    assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None

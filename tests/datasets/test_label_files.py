@@ -1,0 +1,131 @@
+"""Label files; MMOCR's own data sets are the judges of its formats."""
+
+from __future__ import annotations
+
+from lpv_mmocr.datasets.label_files import (
+    LabelFileError,
+    LabelFileWriter,
+    format_of,
+    read_labels,
+)
+
+import pytest
+from mmocr.datasets import OCRDataset, RecogTextDataset
+
+PLAIN = [("a/1.jpg", "word"), ("a/2.jpg", "Wörd!"), ("3.png", "漢字"), ("4.png", '"q\\n"')]
+WITH_BLANKS = [("1.jpg", "two words"), ("2.jpg", " edge "), ("3.jpg", ""), ("4.jpg", "\u3000")]
+ANY = [("1.jpg", "a\tb"), ("2.jpg", "a\nb"), ("3.jpg", "a\r"), ("4.jpg", "\u2028\x85")]
+
+
+def write(path, entries, format=None):
+    with LabelFileWriter(path, format) as labels:
+        for entry in entries:
+            labels.write(*entry)
+    return path
+
+
+def read(path, format=None):
+    return [(entry.path, entry.text) for entry in read_labels(path, format)]
+
+
+def labels_of(dataset) -> list[tuple[str, str]]:
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return [(info["img_path"], info["instances"][0]["text"]) for info in infos]
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("l.tsv", PLAIN + WITH_BLANKS),
+        ("l.txt", PLAIN),
+        ("l.jsonl", PLAIN + WITH_BLANKS + ANY),
+        ("l.JSON", PLAIN + WITH_BLANKS + ANY),
+        ("l.json", []),
+    ],
+)
+def test_round_trip(tmp_path, name, entries):
+    assert read(write(tmp_path / name, entries)) == entries
+
+
+def test_mmocr_reads_what_is_written(tmp_path):
+    blanks = [entry for entry in WITH_BLANKS + ANY if entry[1]]
+    txt = RecogTextDataset(
+        ann_file=str(write(tmp_path / "l.txt", PLAIN)),
+        parser_cfg=dict(type="LineStrParser", keys=["filename", "text"], keys_idx=[0, 1]),
+    )
+    assert labels_of(txt) == PLAIN
+    jsonl = RecogTextDataset(ann_file=str(write(tmp_path / "l.jsonl", PLAIN + blanks)))
+    assert labels_of(jsonl) == PLAIN + blanks
+    json = OCRDataset(ann_file=str(write(tmp_path / "l.json", PLAIN + blanks)))
+    assert labels_of(json) == PLAIN + blanks
+
+
+def test_lines_as_others_write_them(tmp_path):
+    file = tmp_path / "gt.txt"
+    file.write_bytes("\ufeffa.jpg  two words \r\n\r\nb.jpg x".encode())
+    assert read(file) == [("a.jpg", " two words"), ("b.jpg", "x")]
+    file.write_bytes("\ufeffa.jpg\tx \r\n\n   \nb.jpg\t".encode())
+    assert read(file, "tsv") == [("a.jpg", "x "), ("b.jpg", "")]
+
+
+def test_is_lazy(tmp_path):
+    file = tmp_path / "l.tsv"
+    file.write_text("a.jpg\ta\nbroken\n")
+    entries = read_labels(file)
+    assert next(entries).text == "a"
+    with pytest.raises(LabelFileError, match=r"l\.tsv, line 2: there is no TAB"):
+        next(entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("l.tsv", b"a.jpg\ta\nb\tc\td\n", r"line 2: 3 columns .* needs jsonl or json"),
+        ("l.tsv", b"a.jpg\t\xe9\n", r"line 1 is not UTF-8 .* iconv"),
+        ("l.tsv", b"\tword\n", r"line 1: the path of the picture is ''"),
+        ("l.txt", b"test/a.png\tTwo words\n", r"line 1: a TAB stands .* give --format tsv"),
+        ("l.txt", b"a.jpg\n", r"line 1: there is no text behind 'a.jpg'; an empty text needs tsv"),
+        ("l.jsonl", b'{"filename": "a", "text": "b"}\n{"filename"', r"line 2 is no JSON: .*"),
+        ("l.jsonl", b'{"filename": "a"}', r"line 1: 'text' must be a text in quotes, but is miss"),
+        ("l.jsonl", b'{"filename": "a", "text": 7}', r"'text' must be .* but holds 7"),
+        ("l.jsonl", b'{"filename": "a", "text": "\\ud800"}', "half of a surrogate pair"),
+        ("l.jsonl", b"[1]", "line 1: 'filename' must be a text in quotes, but is missing"),
+        ("l.json", b'{"data_list": 1}', r"l\.json has no list 'data_list'"),
+        ("l.json", b'{"filename": "a", "text": "b"}', r"one object a line is jsonl"),
+        ("l.json", b"{\n nonsense}", r"is no JSON: .* \(line 2, column 2\)"),
+        (
+            "l.json",
+            b'{"data_list": [{"img_path": "a", "instances": [{"text": "b"}, {"text": "c"}]}]}',
+            r"data_list\[0\]: 'instances' must be a list of one text",
+        ),
+        ("l.json", b"[" * 200_000, "nested too deeply|is no JSON"),
+        ("l.csv", b"", "ending names no label format; give --format"),
+    ],
+)
+def test_errors_name_place_and_remedy(tmp_path, name, content, message):
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(LabelFileError, match=message):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("l.txt", "two words", r"x.jpg: its text 'two words' has white space, .* use tsv or jsonl"),
+        ("l.txt", "", "has no character, which txt cannot hold"),
+        ("l.tsv", "a\tb", "has a TAB, which tsv cannot hold; use jsonl or json"),
+        ("l.tsv", "a\nb", "has a line break"),
+        ("l.tsv", "a\r", "has a carriage return"),
+    ],
+)
+def test_texts_that_a_format_cannot_hold(tmp_path, name, text, message):
+    with pytest.raises(LabelFileError, match=message):
+        write(tmp_path / name, [("x.jpg", text)])
+
+
+def test_format(tmp_path):
+    assert format_of("gt.txt") == "txt"
+    assert format_of("gt.txt", "tsv") == "tsv"
+    with pytest.raises(LabelFileError, match="no label format 'csv'; choose from tsv, txt"):
+        format_of("gt.txt", "csv")

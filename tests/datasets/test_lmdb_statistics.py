@@ -1,0 +1,176 @@
+"""Statistics of an LMDB, counted by hand."""
+
+from __future__ import annotations
+
+import json
+
+from lpv_mmocr.datasets import lmdb_statistics
+from lpv_mmocr.datasets.lmdb_report import print_details, print_overview, size_text
+from lpv_mmocr.datasets.lmdb_statistics import gather_statistics, total_of
+
+import cv2
+import numpy as np
+import pytest
+from lmdb_cases import edit, make_picture, write_words
+from rich.console import Console
+
+LABELS = ["Ab", "b!", "...", "x" * 26, "two words", "é"]
+
+
+def jpeg(width: int, height: int) -> bytes:
+    return cv2.imencode(".jpg", np.full((height, width, 3), 90, np.uint8))[1].tobytes()
+
+
+@pytest.fixture
+def words(tmp_path):
+    pictures = [make_picture(width=10 * n, height=10) for n in range(1, 6)] + [jpeg(60, 20)]
+    return write_words(tmp_path / "words", LABELS, pictures)
+
+
+@pytest.fixture
+def damaged(words):
+    cut = jpeg(100, 50)[:-20]
+    return edit(
+        words,
+        {
+            b"image-000000001": None,
+            b"label-000000002": b"\xff",
+            b"image-000000003": cut,
+            b"image-000000004": b"",
+            b"label-000000004": None,
+        },
+    )
+
+
+def text_of(function, *arguments, width: int = 140) -> str:
+    console = Console(width=width, highlight=False)
+    with console.capture() as capture:
+        function(*arguments, console)
+    return capture.get()
+
+
+def test_labels(words):
+    found = gather_statistics(words)
+    assert found.samples == 6
+    assert found.lengths == {2: 2, 3: 1, 26: 1, 9: 1, 1: 1}
+    assert found.characters["b"] == 2
+    assert found.characters["x"] == 26
+    assert sum(found.characters.values()) == sum(map(len, LABELS))
+    # 26 characters are too long; "b!", "...", "two words" and "é" lose some, two of them all.
+    assert (found.passing, found.shortened, found.emptied) == (5, 4, 2)
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_pictures(words, decode):
+    found = gather_statistics(words, decode=decode)
+    assert found.formats == {"PNG": 5, "JPEG": 1}
+    assert list(found.widths) == [10, 20, 30, 40, 50, 60]
+    assert list(found.heights) == [10] * 5 + [20]
+    assert found.percentiles()["width"] == [10, 12.5, 22.5, 35, 47.5, 57.5, 60]
+    assert found.percentiles()["aspect_ratio"][-1] == 5
+    assert found.file_bytes == (words / "data.mdb").stat().st_size
+    assert found.bad_count == 0
+
+
+def test_bad_samples(damaged):
+    found = gather_statistics(damaged)
+    reasons = {key.rpartition(":")[2]: reason for key, reason in found.bad}
+    assert found.bad[0][0] == f"{damaged}:image-000000001"
+    assert list(reasons) == [f"image-00000000{n}" for n in (1, 2, 3, 4)]
+    assert reasons["image-000000001"] == "its image is missing"
+    assert reasons["image-000000002"] == "its label is not UTF-8"
+    assert "cut short" in reasons["image-000000003"]
+    both = reasons["image-000000004"]
+    assert "label-000000004, is missing" in both
+    assert "image is empty" in both
+
+
+def test_headers_alone_do_not_show_all_damage(damaged):
+    found = gather_statistics(damaged, decode=False)
+    assert [key[-1] for key, _ in found.bad] == ["1", "2", "4"]
+    assert found.widths[1] == 100, "the header of the JPEG that was cut short"
+
+
+def test_list_of_bad_samples_is_bounded(damaged, monkeypatch):
+    monkeypatch.setattr(lmdb_statistics, "MAX_LISTED", 3)
+    found = gather_statistics(damaged)
+    assert (len(found.bad), found.bad_count) == (3, 4)
+    total = total_of([found, found])
+    assert (len(total.bad), total.bad_count) == (3, 8)
+
+
+def test_random_part(words):
+    found = gather_statistics(words, sample=3, seed=1)
+    assert found.examined == len(found.widths) == 3
+    assert sum(found.lengths.values()) == 6, "labels are all counted"
+    assert found.widths == gather_statistics(words, sample=3, seed=1).widths
+    assert len({tuple(gather_statistics(words, sample=3, seed=s).widths) for s in range(8)}) > 1
+    assert gather_statistics(words, sample=100).examined == 6
+    with pytest.raises(ValueError, match="at least one picture, not 0"):
+        gather_statistics(words, sample=0)
+
+
+def test_progress_adds_up(words, monkeypatch):
+    monkeypatch.setattr(lmdb_statistics, "_STEP", 4)
+    steps = []
+    gather_statistics(words, on_progress=steps.append)
+    assert steps == [4, 2]
+
+
+def test_total(words, tmp_path):
+    other = write_words(tmp_path / "other", ["Ab"])
+    total = total_of([gather_statistics(words), gather_statistics(other, decode=False)], "both")
+    assert (total.name, total.samples, total.passing, total.examined) == ("both", 7, 6, 7)
+    assert total.characters["A"] == 2
+    assert not total.decoded
+    assert list(total.widths)[-1] == 24
+
+
+def test_json(damaged):
+    content = json.loads(json.dumps(gather_statistics(damaged).as_dict()))
+    assert content["labels"]["lengths"] == {"1": 1, "2": 1, "3": 1, "9": 1}
+    assert content["bad"]["count"] == 4
+    assert content["bad"]["samples"][0]["reason"] == "its image is missing"
+    assert content["pictures"]["percentiles"]["at"][3] == 50
+
+
+def test_report(damaged):
+    text = text_of(print_details, gather_statistics(damaged))
+    assert "4 bad samples" in text
+    assert f"{damaged}:image-000000002: its label is not UTF-8" in text
+    assert "4 (66.67 %) pass the released filter; of these, 3 lose characters and 2 lose" in text
+    assert "beyond ASCII" in text
+
+
+def test_bars_fit_the_terminal(words):
+    found = gather_statistics(words)
+    wide, narrow = (text_of(print_details, found, width=width) for width in (120, 80))
+    assert "x   ████████████████      26" in wide
+    assert "x   ███████      26" in narrow
+    assert max(len(line) for line in narrow.splitlines() if "█" in line) <= 80
+
+
+def test_report_of_a_part_says_so(words):
+    text = text_of(print_details, gather_statistics(words, sample=2, decode=False))
+    assert "2 chosen at random, by their headers, not decoded; the others were not looked" in text
+
+
+def test_report_without_a_readable_picture_or_label(tmp_path):
+    path = edit(write_words(tmp_path / "one", ["x"]), dict.fromkeys([b"image-000000001"], b""))
+    edit(path, {b"label-000000001": b""})
+    found = gather_statistics(path)
+    assert "0 different characters: none" in text_of(print_details, found)
+    assert "1" in text_of(print_overview, [found, found])
+
+
+def test_markup_in_labels_is_text(tmp_path):
+    text = text_of(print_details, gather_statistics(write_words(tmp_path / "[b]", ["[red]"])))
+    assert "[b]" in text
+    assert " [ " in text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(999, "999 B"), (1500, "1.5 kB"), (21_200_000_000, "21.2 GB")]
+)
+def test_sizes(size, text):
+    assert size_text(size) == text

@@ -1,0 +1,77 @@
+"""``tools/analysis_tools/lmdb_info.py``; the numbers themselves: test_lmdb_statistics.py."""
+
+from __future__ import annotations
+
+import json
+
+from lpv_mmocr.datasets import LMDBWriter
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def info(tool_in_process):
+    return tool_in_process("analysis_tools/lmdb_info.py")
+
+
+def test_one_lmdb(info, toy_data, capsys):
+    assert info(toy_data / "val") == 0
+    output = capsys.readouterr().out
+    assert f"{toy_data}/val\n" in output
+    assert "7 (100.00 %) pass the released filter" in output
+    assert "PNG 7" in output
+    assert "none found" in output
+
+
+def test_tree(info, toy_data, tmp_path, capsys):
+    assert info(toy_data, toy_data / "val", "--json", "info.json") == 0
+    output = capsys.readouterr().out
+    assert "2 LMDBs together" in output, "one that is named twice counts once"
+    content = json.loads((tmp_path / "info.json").read_text())
+    assert [part["samples"] for part in content["lmdbs"]] == [24, 7]
+    assert content["total"]["samples"] == 31
+    assert output.count("pass the released filter") == 1
+
+    assert info(toy_data, "--each", "--no-decode", "--sample", "3") == 0
+    output = capsys.readouterr().out
+    assert output.count("pass the released filter") == 2
+    assert output.count("3 chosen at random, by their headers") == 2
+
+
+def test_sheet(info, tmp_path, capsys):
+    for name, channel in (("blue", 0), ("red", 2)):
+        picture = np.zeros((46, 148, 3), np.uint8)
+        picture[..., channel] = 255
+        with LMDBWriter(tmp_path / "tree" / name) as writer:
+            writer.write(cv2.imencode(".png", picture)[1].tobytes(), name)
+    assert info("tree", "--sheet", "new/sheet.png") == 0
+    assert "wrote new/sheet.png: 2 samples" in capsys.readouterr().out
+    sheet = Image.open(tmp_path / "new" / "sheet.png")
+    assert sheet.width < 400
+    assert [sheet.getpixel((x, 20)) for x in (70, 220)] == [(0, 0, 255), (255, 0, 0)]
+
+
+def test_bad_samples_show_in_status_list_and_sheet(info, tmp_path, capsys):
+    with LMDBWriter(tmp_path / "words") as writer:
+        writer.write(b"nonsense", "word")
+    assert info("words", "--sheet", "sheet.png") == 1
+    assert "words:image-000000001: its image (8 bytes) cannot be decoded" in capsys.readouterr().out
+    assert Image.open(tmp_path / "sheet.png").getpixel((70, 20)) == (160, 160, 160)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["nowhere"], "error: LMDB folder nowhere does not exist\n"),
+        (["."], "error: . is no LMDB and holds none"),
+        (["{val}", "--sample", "0"], "error: --sample must be at least 1, got 0\n"),
+        (["{val}", "--sheet-count", "0"], "error: --sheet-count must be at least 1, got 0\n"),
+        (["{val}", "--sheet-font", "x.ttf"], "error: there is no font x.ttf\n"),
+    ],
+)
+def test_errors(info, toy_data, capsys, arguments, error):
+    assert info(*(part.format(val=toy_data / "val") for part in arguments)) == 2
+    assert capsys.readouterr().err.startswith(error)

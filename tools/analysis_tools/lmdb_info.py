@@ -1,0 +1,138 @@
+"""Look at what LMDBs hold: counts, labels, sizes of pictures, bad samples, and a sample sheet.
+
+Every picture is decoded; --no-decode reads headers only, --sample N looks at N pictures.
+Exit status: 0, 1 if bad samples were found, 2 if a path holds no readable LMDB.
+
+Example:
+    python tools/analysis_tools/lmdb_info.py data/evaluation --sheet words.png
+    python tools/analysis_tools/lmdb_info.py data/training --sample 10000 --json training.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.datasets import decode_image
+from lpv_mmocr.datasets.lmdb_environment import (
+    count_samples,
+    environment,
+    find_lmdbs,
+    image_key,
+    label_key,
+)
+from lpv_mmocr.datasets.lmdb_report import print_details, print_overview
+from lpv_mmocr.datasets.lmdb_statistics import LMDBStatistics, gather_statistics, total_of
+from lpv_mmocr.rendering.contact_sheet import save_sheet
+from lpv_mmocr.rendering.progress import progress_bar
+
+import numpy as np
+from rich.console import Console
+
+EXIT_BAD_SAMPLES = 1
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="LMDB, or folder with a tree of them")
+    add("--no-decode", action="store_true", help="only read the headers of pictures: quicker")
+    add("--sample", type=int, metavar="N", help="look at N random pictures of each LMDB, not all")
+    add("--each", action="store_true", help="all details of each of several LMDBs, not of the sum")
+    add("--json", metavar="FILE", help="also write everything as JSON")
+    add("--sheet", metavar="FILE.png", help="also write a picture of random samples")
+    add("--sheet-count", type=int, default=100, help="samples on the sheet (default: 100)")
+    add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not Latin")
+    add("--seed", type=int, default=0, help="which samples are random (default: 0)")
+    add("--traceback", action="store_true", help="show the full traceback of an error")
+    return parser.parse_args(argv)
+
+
+def gather(args: argparse.Namespace, paths: list[str]) -> list[LMDBStatistics]:
+    total = sum(map(count_samples, paths))
+    with progress_bar(total, "looking at samples") as advance:
+        return [
+            gather_statistics(
+                path,
+                decode=not args.no_decode,
+                sample=args.sample,
+                seed=args.seed,
+                on_progress=advance,
+            )
+            for path in paths
+        ]
+
+
+def write_sheet(args: argparse.Namespace, paths: list[str]) -> int:
+    """Write the sample sheet; the number of samples on it."""
+    counts = [count_samples(path) for path in paths]
+    ends = np.cumsum(counts)
+    count = min(args.sheet_count, int(ends[-1]))
+    rng = np.random.default_rng(args.seed)
+    chosen = np.sort(rng.choice(ends[-1], size=count, replace=False))
+
+    def entries() -> Iterator[tuple[np.ndarray, str, str | None]]:
+        for position in chosen:
+            part = int(np.searchsorted(ends, position, side="right"))
+            yield sheet_entry(
+                paths[part], int(position - ends[part] + counts[part]) + 1, args.sheet_font
+            )
+
+    save_sheet(entries(), count, args.sheet)
+    return count
+
+
+def sheet_entry(path: str, number: int, font: str | None) -> tuple[np.ndarray, str, str | None]:
+    """Picture (H, W, 3) in RGB, caption, and the caption's font, if it needs another one."""
+    with environment(path).begin() as transaction:
+        stored = transaction.get(image_key(number)), transaction.get(label_key(number))
+    label = (stored[1] or b"").decode("utf-8", errors="replace") or "(empty)"
+    try:
+        picture = decode_image(stored[0] or b"")[..., ::-1]
+    except ValueError:
+        picture, label = np.full((32, 100, 3), 160, np.uint8), f"(bad) {label}"
+    return np.ascontiguousarray(picture), f"{number}: {label}", None if label.isascii() else font
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        if args.sheet_count < 1:
+            raise cli.InputError(f"--sheet-count must be at least 1, got {args.sheet_count}")
+        if args.sample is not None and args.sample < 1:
+            raise cli.InputError(f"--sample must be at least 1, got {args.sample}")
+        if args.sheet_font:
+            cli.require_file(args.sheet_font, "font")
+        paths = list(dict.fromkeys(lmdb for path in args.paths for lmdb in find_lmdbs(path)))
+        parts = gather(args, paths)
+        total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]
+        report(parts, total, args.each)
+        if args.json:
+            content = dict(lmdbs=[part.as_dict() for part in parts], total=total.as_dict())
+            text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+            Path(args.json).write_text(text, encoding="utf-8")
+            print(f"wrote {args.json}")
+        if args.sheet:
+            print(f"wrote {args.sheet}: {write_sheet(args, paths)} samples")
+        return EXIT_BAD_SAMPLES if total.bad_count else 0
+
+
+def report(parts: list[LMDBStatistics], total: LMDBStatistics, each: bool) -> None:
+    # Without a terminal there is no width to keep to: wide enough for the tables.
+    width = None if sys.stdout.isatty() else 120
+    console = Console(file=sys.stdout, width=width, highlight=False)
+    if len(parts) > 1:
+        print_overview([*parts, total], console)
+    for found in parts if each else [total]:
+        print_details(found, console)
+        console.print()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,65 @@
+r"""Store a folder of word pictures and a label file in an LMDB, pictures byte for byte.
+
+Label files: tsv (path TAB text), txt (path, space, text: MMOCR), jsonl (filename and text: MMOCR),
+json (metainfo and data_list: MMOCR 1.x).
+
+Example:
+    python tools/dataset_converters/labels_to_lmdb.py words/labels.tsv --out data/words
+    python tools/dataset_converters/labels_to_lmdb.py train_annos/mmocr1.0/val_annos.json \
+        --images Union14M-L --out data/Union14M-L/val --skip-bad
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+
+from lpv_mmocr import cli
+from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, labels_to_lmdb
+from lpv_mmocr.datasets.label_files import FORMATS
+from lpv_mmocr.rendering.progress import progress_bar
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("labels", help="label file, in UTF-8")
+    add("--out", required=True, help="folder of the LMDB to write")
+    add("--images", metavar="DIR", help="folder that paths are relative to (default: labels' own)")
+    add("--format", choices=FORMATS, help="format of the label file (default: by its ending)")
+    add("--no-check", action="store_true", help="do not decode the pictures as a check")
+    add(
+        "--skip-bad",
+        action="store_true",
+        help=f"leave out bad and repeated pictures, and list them in OUT/{LEFT_OUT_FILE}",
+    )
+    add("--traceback", action="store_true", help="show the full traceback of an error")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        cli.require_file(args.labels, "label file")
+        done = labels_to_lmdb(
+            args.labels,
+            args.out,
+            images=args.images,
+            format=args.format,
+            check=not args.no_check,
+            skip_bad=args.skip_bad,
+            progress=partial(progress_bar, title="converting"),
+        )
+        print(f"wrote {done.written:,} samples to {args.out}")
+        if done.empty_texts:
+            print(f"note: the text of {done.empty_texts:,} of them is empty")
+        if done.left_out:
+            print(f"left out {done.left_out:,} bad samples, listed in {args.out}/{LEFT_OUT_FILE}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

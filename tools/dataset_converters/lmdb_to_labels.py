@@ -1,0 +1,64 @@
+"""Write the samples of an LMDB as picture files, byte for byte, and a label file.
+
+Pictures become OUT/images/000000001.jpg and so on, numbered as in the LMDB; more than 10,000 are
+divided among folders. The label file's ending says its format: tsv, txt, jsonl or json (as
+labels_to_lmdb.py reads them).
+
+Example:
+    python tools/dataset_converters/lmdb_to_labels.py data/words --out words
+    python tools/dataset_converters/lmdb_to_labels.py data/words --out words --labels words.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+
+from lpv_mmocr import cli
+from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, lmdb_to_labels
+from lpv_mmocr.datasets.label_files import FORMATS
+from lpv_mmocr.rendering.progress import progress_bar
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("lmdb", help="folder of the LMDB")
+    add("--out", required=True, help="folder to write")
+    add("--labels", default="labels.tsv", help="name of the label file (default: labels.tsv)")
+    add("--format", choices=FORMATS, help="its format (default: by its ending)")
+    add("--no-check", action="store_true", help="do not decode the pictures as a check")
+    add(
+        "--skip-bad",
+        action="store_true",
+        help=f"leave out samples that cannot be read, and list them in OUT/{LEFT_OUT_FILE}",
+    )
+    add("--traceback", action="store_true", help="show the full traceback of an error")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        done = lmdb_to_labels(
+            args.lmdb,
+            args.out,
+            labels=args.labels,
+            format=args.format,
+            check=not args.no_check,
+            skip_bad=args.skip_bad,
+            progress=partial(progress_bar, title="converting"),
+        )
+        print(f"wrote {done.written:,} pictures and {args.labels} to {args.out}")
+        if done.empty_texts:
+            print(f"note: the text of {done.empty_texts:,} of them is empty")
+        if done.left_out:
+            print(f"left out {done.left_out:,} bad samples, listed in {args.out}/{LEFT_OUT_FILE}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
