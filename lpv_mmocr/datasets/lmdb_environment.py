@@ -45,6 +45,8 @@ class _EnvironmentPool:
     def get(self, path: str) -> lmdb.Environment:
         if self._pid != os.getpid():
             self._drop_inherited()
+        if not os.path.isabs(path):  # A relative path names another LMDB after a change of folder.
+            path = os.path.abspath(path)
         environment = self._environments.get(path)
         if environment is None:
             with self._lock:

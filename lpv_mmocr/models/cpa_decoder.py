@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 
 import torch
@@ -73,6 +73,7 @@ class CPADecoder(BaseDecoder):
                 "with_mask=True masks the attention of the GLRMs, but there are none: give glrm "
                 "and num_stages of at least 2, or set with_mask=False"
             )
+        self.in_channels = in_channels
         self.num_positions = max_seq_len + 2
         self.with_mask = with_mask
         self.mask_threshold = mask_threshold
@@ -109,28 +110,53 @@ class CPADecoder(BaseDecoder):
         Raises:
             ValueError: If the features are not a map of ``in_channels`` channels.
         """
-        features = feat if out_enc is None else out_enc
-        width = self.classifiers[0].in_features
+        logits, attn_maps = [], []
+        for classifier, (characters, maps) in zip(
+            self.classifiers, self.cascade(feat if out_enc is None else out_enc), strict=True
+        ):
+            logits.append(classifier(characters))
+            attn_maps.append(maps)
+        return dict(logits=torch.stack(logits), attn_maps=torch.stack(attn_maps))
+
+    def cascade(self, features: torch.Tensor | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Run the stages one after another (paper section 3.3).
+
+        Args:
+            features: Feature map of shape (N, D, h, w).
+
+        Yields:
+            Character vectors of shape (N, T, D) and attention maps of shape (N, T, h, w) of each
+            of the S stages.
+
+        Raises:
+            ValueError: If the features are not a map of ``in_channels`` channels.
+        """
+        width = self.in_channels
         if features is None or features.dim() != 4 or features.shape[1] != width:
             shape = None if features is None else tuple(features.shape)
             raise ValueError(
                 f"CPADecoder needs a feature map of shape (N, {width}, h, w), got {shape}: set "
                 "in_channels to the channels of the backbone or encoder, which must keep the map"
             )
-        characters = features.new_zeros(1, self.num_positions, width)
-        logits, attn_maps = [], []
-        for stage, (attention, classifier) in enumerate(
-            zip(self.attentions, self.classifiers, strict=True)
-        ):
+        characters, maps = features.new_zeros(1, self.num_positions, width), None
+        for stage, attention in enumerate(self.attentions):
             if stage > 0 and self.glrms:
-                forbidden = None
-                if self.with_mask:
-                    forbidden = linguistic_mask(attn_maps[-1], self.mask_threshold)
+                forbidden = linguistic_mask(maps, self.mask_threshold) if self.with_mask else None
                 features = self.glrms[stage - 1](features, forbidden)
             characters, maps = attention(features, characters)
-            logits.append(classifier(characters))
-            attn_maps.append(maps)
-        return dict(logits=torch.stack(logits), attn_maps=torch.stack(attn_maps))
+            yield characters, maps
+
+    def last_logits(self, features: torch.Tensor | None) -> torch.Tensor:
+        """Class scores of the last stage; reading needs no other classifier.
+
+        Args:
+            features: Feature map of shape (N, D, h, w).
+
+        Returns:
+            Logits of shape (N, T, C).
+        """
+        *_, (characters, _) = self.cascade(features)
+        return self.classifiers[-1](characters)
 
     def forward_test(
         self,
@@ -148,7 +174,7 @@ class CPADecoder(BaseDecoder):
         Returns:
             Probabilities of shape (N, T, C), float32 at least.
         """
-        logits = self.forward_train(feat, out_enc, data_samples)["logits"][-1]
+        logits = self.last_logits(feat if out_enc is None else out_enc)
         return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
     def loss(

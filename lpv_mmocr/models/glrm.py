@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,52 +33,80 @@ def linguistic_mask(attn_maps: torch.Tensor, threshold: float = 0.05) -> torch.T
     return torch.matmul(belongs.transpose(1, 2), belongs) > 0
 
 
+class TokenMask(NamedTuple):
+    """Which tokens an attention may see, prepared once for all layers and heads.
+
+    Attributes:
+        visible: Boolean tensor (N, 1, L, L), true where a query may see a key. A blind token is
+            let see everything, which keeps its softmax finite.
+        blind: Boolean tensor (N, 1, L, 1), true for tokens that may see nothing at all.
+    """
+
+    visible: torch.Tensor
+    blind: torch.Tensor
+
+    @classmethod
+    def hiding(cls, forbidden: torch.Tensor) -> TokenMask:
+        """Build the mask from a boolean tensor (N, L, L) that is true where seeing is forbidden."""
+        blind = forbidden.all(-1, keepdim=True)
+        return cls((~forbidden | blind)[:, None], blind[:, None])
+
+
+def masked_attention(
+    qkv: torch.Tensor, num_heads: int, mask: TokenMask | None, dropout: float = 0.0
+) -> torch.Tensor:
+    """Multi-head self-attention between the two projections, in which a token may be blind.
+
+    PyTorch's attention gives NaN, or an arbitrary mean, depending on version and kernel, for a
+    token with every key masked. Here the output of such a token is zero, in any precision,
+    forward and backward.
+
+    Args:
+        qkv: Queries, keys and values of all heads, shape (N, L, 3 * D).
+        num_heads: Number of heads.
+        mask: What may be seen; None lets every token see every token.
+        dropout: Probability that an attention weight is dropped.
+
+    Returns:
+        Mixed values of shape (N, L, D).
+    """
+    n, length, width = qkv.shape
+    query, key, value = qkv.view(n, length, 3, num_heads, width // 3 // num_heads).permute(
+        2, 0, 3, 1, 4
+    )
+    visible = None if mask is None else mask.visible
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
+    if mask is not None:
+        mixed = mixed.masked_fill(mask.blind, 0.0)  # this stops the gradient, too
+    return mixed.transpose(1, 2).reshape(n, length, width // 3)
+
+
 class MaskedEncoderLayer(nn.TransformerEncoderLayer):
     """Post-norm transformer layer in which a token may be forbidden every key.
 
-    Parameters, their initialisation and dropouts are those of ``nn.TransformerEncoderLayer``. The
-    attention is our own because PyTorch's gives NaN, or an arbitrary mean, depending on version
-    and kernel, for a token with every key masked. Here the attention output of such a token is
-    zero before the output projection, in any precision, forward and backward.
+    Parameters, their initialisation and dropouts are those of ``nn.TransformerEncoderLayer``; the
+    attention is :func:`masked_attention`.
     """
 
-    def forward(self, src: torch.Tensor, forbidden: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(self, src: torch.Tensor, mask: TokenMask | None = None) -> torch.Tensor:
         """Apply the layer.
 
         Args:
             src: Tokens of shape (N, L, D).
-            forbidden: Boolean tensor (N, L, L), true where a query (second dimension) must not
-                see a key (third dimension); None lets every token see every token.
+            mask: What may be seen; None lets every token see every token.
 
         Returns:
             Tokens of shape (N, L, D).
         """
-        x = self.norm1(src + self.dropout1(self._attend(src, forbidden)))
+        x = self.norm1(src + self.dropout1(self._attend(src, mask)))
         hidden = self.dropout(self.activation(self.linear1(x)))
         return self.norm2(x + self.dropout2(self.linear2(hidden)))
 
-    def _attend(self, x: torch.Tensor, forbidden: torch.Tensor | None) -> torch.Tensor:
-        n, length, dim = x.shape
+    def _attend(self, x: torch.Tensor, mask: TokenMask | None) -> torch.Tensor:
         attention = self.self_attn
-        heads = attention.num_heads
         qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
-        query, key, value = qkv.view(n, length, 3, heads, dim // heads).permute(2, 0, 3, 1, 4)
-        visible = blind = None
-        if forbidden is not None:
-            # A blind token is let see everything, which keeps its softmax finite, and what it saw
-            # is replaced by zero, which also stops the gradient.
-            blind = forbidden.all(-1, keepdim=True)
-            visible = (~forbidden | blind)[:, None]
-        mixed = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=visible,
-            dropout_p=attention.dropout if self.training else 0.0,
-        )
-        if blind is not None:
-            mixed = mixed.masked_fill(blind[:, None], 0.0)
-        return attention.out_proj(mixed.transpose(1, 2).reshape(n, length, dim))
+        dropout = attention.dropout if self.training else 0.0
+        return attention.out_proj(masked_attention(qkv, attention.num_heads, mask, dropout))
 
 
 @MODELS.register_module()
@@ -135,6 +164,7 @@ class GLRM(BaseModule):
         """
         x = features.flatten(2).transpose(1, 2)
         x = self.dropout(self.position(x))
+        mask = None if forbidden is None else TokenMask.hiding(forbidden)
         for layer in self.layers:
-            x = layer(x, forbidden)
+            x = layer(x, mask)
         return x.transpose(1, 2).unflatten(2, features.shape[-2:])

@@ -41,8 +41,34 @@ class LPV(EncoderDecoderRecognizer):
             The samples with ``pred_text`` as ``CPAPostprocessor`` writes it; an empty text with
             score 0 for a bad sample.
         """
-        data_samples = super().predict(inputs, data_samples, **kwargs)
+        return self.empty_bad_samples(super().predict(inputs, data_samples, **kwargs))
+
+    @staticmethod
+    def empty_bad_samples(
+        data_samples: Sequence[TextRecogDataSample],
+    ) -> Sequence[TextRecogDataSample]:
+        """Replace what was read out of stand-ins for pictures that could not be decoded.
+
+        Args:
+            data_samples: Samples with ``pred_text``.
+
+        Returns:
+            The same samples; those that say ``bad_sample`` have an empty text with score 0.
+        """
         for sample in data_samples:
             if sample.get("bad_sample"):
                 sample.pred_text = LabelData(item="", score=[0.0], word_score=0.0)
         return data_samples
+
+    def to_deploy(self, **options) -> LPV:
+        """Make a copy of the model that only reads, in less time.
+
+        Args:
+            **options: See :func:`lpv_mmocr.deploy.to_deploy`.
+
+        Returns:
+            The copy, in evaluation mode.
+        """
+        from lpv_mmocr.deploy import to_deploy
+
+        return to_deploy(self, **options)

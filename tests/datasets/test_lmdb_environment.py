@@ -30,6 +30,13 @@ def test_one_environment_for_every_name_of_a_file(tmp_path):
     assert environment(f"{tmp_path}/cache/../words") is first
 
 
+def test_a_relative_path_counts_from_the_current_folder(tmp_path, monkeypatch):
+    for folder in ("here", "there"):
+        write_words(tmp_path / folder / "words", [folder])
+        monkeypatch.chdir(tmp_path / folder)
+        assert label("words") == folder.encode()
+
+
 def test_nothing_is_written_beside_the_data(tmp_path):
     path = write_words(tmp_path / "words", ["one"])
     assert label(path) == b"one"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.models import GLRM, linguistic_mask
-from lpv_mmocr.models.glrm import MaskedEncoderLayer
+from lpv_mmocr.models.glrm import MaskedEncoderLayer, TokenMask
 from lpv_mmocr.models.sinusoid import sinusoidal_table
 
 import pytest
@@ -46,7 +46,8 @@ def test_layer_against_pytorch(masked):
         forbidden[:, :, 0] = False
         mask = forbidden.repeat_interleave(4, dim=0)
     # In training mode PyTorch's layer takes its plain path.
-    torch.testing.assert_close(ours(tokens, forbidden), theirs(tokens, src_mask=mask))
+    out = ours(tokens, None if forbidden is None else TokenMask.hiding(forbidden))
+    torch.testing.assert_close(out, theirs(tokens, src_mask=mask))
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -59,7 +60,7 @@ def test_blind_token(dtype):
     forbidden = torch.zeros(2, 5, 5, dtype=torch.bool)
     forbidden[0, 2] = True  # token 2 of word 0 sees nothing
     forbidden[1] = True  # nobody in word 1 sees anything
-    out = layer(tokens, forbidden)
+    out = layer(tokens, TokenMask.hiding(forbidden))
     assert out.isfinite().all()
 
     # Zero before the output projection: only that projection's bias reaches the residual.
@@ -94,7 +95,8 @@ def test_blind_tokens_do_not_see_each_other():
     forbidden = torch.zeros(1, 4, 4, dtype=torch.bool)
     forbidden[0, 1] = True
     forbidden[0, 2, 0] = True
-    moved = (layer(tokens, forbidden) - layer(changed, forbidden)).abs().amax((0, 2)) > 1e-6
+    mask = TokenMask.hiding(forbidden)
+    moved = (layer(tokens, mask) - layer(changed, mask)).abs().amax((0, 2)) > 1e-6
     assert moved.tolist() == [True, False, False, True]
 
 

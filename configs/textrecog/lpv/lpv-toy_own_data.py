@@ -8,10 +8,10 @@ model = dict(
         depths=(1, 2, 1),
         num_heads=(2, 4, 4),
         num_local_blocks=2,
-        merge_strides=((2, 1), (1, 1)),
+        merge_strides=((2, 1), (2, 1)),
         drop_path_rate=0.0,
     ),
-    decoder=dict(in_channels=128, glrm=dict(num_layers=1, num_heads=4, ffn_dim=256)),
+    decoder=dict(in_channels=128, glrm=dict(num_layers=1, num_heads=4, ffn_dim=256, dropout=0.0)),
 )
 
 held_out = 200

@@ -3,7 +3,11 @@ _base_ = "lpv-toy_own_data.py"
 
 own_words = _base_.train_dataloader.pop("dataset")
 rendered_words = dict(
-    type="RenderedWordDataset", reuse=4, pool_size=20_000, pipeline=_base_.train_pipeline
+    type="RenderedWordDataset",
+    difficulty="easy",
+    reuse=4,
+    pool_size=20_000,
+    pipeline=_base_.train_pipeline,
 )
 train_dataloader = dict(
     batch_sampler=dict(type="SourceShareBatchSampler", weights=[1, 1]),

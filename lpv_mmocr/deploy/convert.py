@@ -1,0 +1,132 @@
+"""From a trained LPV to one that only reads, as fast as the machine allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+from lpv_mmocr.models.cpa_decoder import CPADecoder
+from lpv_mmocr.models.lpv import LPV
+from lpv_mmocr.models.svtr_encoder import LPVSVTREncoder
+
+import torch
+from mmocr.structures import TextRecogDataSample
+
+from .layers import fold_batch_norm, pack, replace_layers
+from .onednn import can_pack
+
+
+class DeployedLPV(LPV):
+    """LPV for reading, made by :func:`to_deploy`. It can be neither trained nor saved.
+
+    Attributes:
+        dtype: Float type of the computation; images are converted to it.
+    """
+
+    dtype: torch.dtype
+
+    def probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Class probabilities of the last stage.
+
+        Args:
+            inputs: Images of shape (N, C, H, W), normalised.
+
+        Returns:
+            Probabilities of shape (N, T, C), float32.
+        """
+        return self.logits(inputs).softmax(-1)
+
+    @torch.inference_mode()
+    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Class scores of the last stage.
+
+        Args:
+            inputs: Images of shape (N, C, H, W), normalised.
+
+        Returns:
+            Logits of shape (N, T, C), float32.
+        """
+        return self._read(inputs.to(self.dtype, memory_format=torch.channels_last)).float()
+
+    def _read(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.extract_feat(images)
+        if self.with_encoder:
+            features = self.encoder(features)
+        return self.decoder.last_logits(features)
+
+    def predict(
+        self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample], **kwargs
+    ) -> Sequence[TextRecogDataSample]:
+        """Read words; see :meth:`LPV.predict`."""
+        read = self.decoder.postprocessor(self.probabilities(inputs), data_samples)
+        return self.empty_bad_samples(read)
+
+    def loss(self, *args, **kwargs) -> dict[str, torch.Tensor]:
+        """Refuse: the parts that training needs are gone.
+
+        Raises:
+            RuntimeError: Always.
+        """
+        raise RuntimeError("a deployed LPV only reads; train the model that it was made from")
+
+    def _forward(self, inputs: torch.Tensor, data_samples: object = None, **kwargs) -> torch.Tensor:
+        return self.probabilities(inputs)
+
+
+def to_deploy(
+    model: LPV,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str | torch.device | None = None,
+    compile_mode: str | None = None,
+) -> DeployedLPV:
+    """Make a copy of a model that reads the same words in less time.
+
+    Batch norms are folded into convolutions, classifiers of the earlier stages and dropouts
+    dropped, the first queries computed once, weights converted to ``dtype`` and, on a CPU, packed
+    for oneDNN.
+
+    Args:
+        model: Trained model; it is left as it is. Its encoder may be any, its decoder must be a
+            ``CPADecoder``.
+        dtype: float32, bfloat16 or float16. The attention maps that decide the mask stay float32.
+        device: Where to run; the model's device by default.
+        compile_mode: Mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``,
+            ``"max-autotune"``), or None. The first batch of each size then takes seconds to
+            minutes.
+
+    Returns:
+        The deployed model, in evaluation mode. MMOCR's interfaces take it in place of the
+        original.
+
+    Raises:
+        TypeError: If the decoder is not a ``CPADecoder``.
+        ValueError: If the float type is none of the three, or the model is a deployed one.
+    """
+    if isinstance(model, DeployedLPV):
+        raise ValueError("this model is deployed already; start from the one it was made from")
+    if dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        raise ValueError(f"dtype must be torch.float32, bfloat16 or float16, got {dtype}")
+    if not isinstance(model.decoder, CPADecoder):
+        raise TypeError(
+            f"only models with a CPADecoder can be deployed, got {type(model.decoder).__name__}"
+        )
+    device = torch.device(device or next(model.parameters()).device)
+    deployed: DeployedLPV = deepcopy(model).eval()
+    deployed.__class__ = DeployedLPV
+    with torch.no_grad():
+        fold_batch_norm(deployed)
+        replace_layers(deployed)
+        deployed = deployed.requires_grad_(False).to(device)
+        # The preprocessor keeps its float32 mean and deviation.
+        for part in deployed.children():
+            if part is not deployed.data_preprocessor:
+                part.to(dtype, memory_format=torch.channels_last)
+        if device.type == "cpu" and compile_mode is None and can_pack(dtype):
+            pack(deployed.decoder)
+            if isinstance(getattr(deployed, "encoder", None), LPVSVTREncoder):
+                pack(deployed.encoder)
+    deployed.dtype = dtype
+    if compile_mode is not None:
+        deployed._read = torch.compile(deployed._read, mode=compile_mode)
+    return deployed

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import copy
+
+from lpv_mmocr.deploy import DeployedLPV, convert, to_deploy
+from lpv_mmocr.deploy.onednn import PackedLinear, can_pack
+
+import pytest
+import torch
+from lpv_cases import SIZES, build_size, build_toy, word_sample
+from mmengine.structures import LabelData
+from torch import nn
+
+
+def settle(model: nn.Module, seed: int = 0) -> nn.Module:
+    """Gives norms, biases and statistics values that an error in folding would show."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.3, generator=generator)
+                module.running_var.uniform_(0.5, 2.0, generator=generator)
+            if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.normal_(0, 0.2, generator=generator)
+        for attention in model.decoder.attentions:
+            attention.query.weight.mul_(40)  # peaked maps, so that the mask hides something
+    return model.eval()
+
+
+@torch.no_grad()
+def images(model: nn.Module, number: int = 3) -> torch.Tensor:
+    """Images whose masks do not hang on a rounding error, and hide something."""
+    generator = torch.Generator().manual_seed(1)
+    threshold = model.decoder.mask_threshold
+    found: list[torch.Tensor] = []
+    for _ in range(200):
+        image = torch.rand(1, 3, *model.encoder.img_size, generator=generator)
+        maps = model.decoder.forward_train(out_enc=model.encoder(image))["attn_maps"][:-1]
+        clear = maps.numel() == 0 or (
+            (maps - threshold).abs().min() > 2e-6 and (maps > threshold).any()
+        )
+        if clear or not model.decoder.with_mask:
+            found.append(image)
+        if len(found) == number:
+            return torch.cat(found)
+    raise AssertionError("no image is clear of the threshold")
+
+
+@torch.no_grad()
+def plain_logits(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    return model.decoder.forward_train(out_enc=model.encoder(batch))["logits"][-1]
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+@pytest.mark.parametrize("size", SIZES)
+def test_logits_are_those_of_the_plain_path(size, with_mask):
+    torch.manual_seed(0)
+    model = settle(build_size(size, with_mask))
+    batch = images(model, 2)
+    expected = plain_logits(model, batch)
+    assert expected.std() > 0.01
+    difference = (to_deploy(model).logits(batch) - expected).abs().max()
+    assert difference < 1e-4
+
+
+def test_logits_without_packing(monkeypatch):
+    model = settle(build_toy(with_mask=True))
+    monkeypatch.setattr(convert, "can_pack", lambda dtype: False)
+    deployed = to_deploy(model)
+    assert not any(isinstance(module, PackedLinear) for module in deployed.modules())
+    batch = images(model)
+    torch.testing.assert_close(deployed.logits(batch), plain_logits(model, batch))
+
+
+def test_everything_is_packed_where_it_can_be():
+    if not can_pack(torch.float32):
+        pytest.skip("this PyTorch has no packed operators")
+    deployed = to_deploy(settle(build_toy(with_mask=True)))
+    left = [m for m in deployed.modules() if isinstance(m, nn.Linear | nn.Conv2d | nn.BatchNorm2d)]
+    assert left == []
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrower_types_read_almost_the_same(dtype):
+    model = settle(build_toy())
+    batch = images(model, 8)
+    deployed = to_deploy(model, dtype=dtype)
+    logits = deployed.logits(batch)
+    assert logits.dtype is torch.float32
+    expected = plain_logits(model, batch)
+    assert (logits - expected).abs().max() < 0.1 * (expected.max() - expected.min())
+
+
+def test_the_original_is_left_as_it_was():
+    model = settle(build_toy(with_mask=True))
+    before = copy.deepcopy(model.state_dict())
+    deployed = model.to_deploy()
+    assert isinstance(deployed, DeployedLPV)
+    assert not deployed.training
+    assert not any(parameter.requires_grad for parameter in deployed.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    model.train().loss(images(model), [word_sample("ab")] * 3)["loss_cpa"].backward()
+
+
+def test_it_predicts_as_the_original_does():
+    model = settle(build_toy())
+    batch = images(model, 2)
+    expected = model.predict(batch, [word_sample(), word_sample()])
+    found = to_deploy(model).predict(batch, [word_sample(), word_sample()])
+    assert [s.pred_text.item for s in found] == [s.pred_text.item for s in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours.pred_text.score, theirs.pred_text.score)
+        assert ours.pred_text.word_score == pytest.approx(theirs.pred_text.word_score, rel=1e-3)
+
+
+def test_bad_samples_stay_empty():
+    model = settle(build_toy())
+    sample = word_sample()
+    sample.set_metainfo(dict(bad_sample=True))
+    sample.pred_text = LabelData(item="x")
+    (read,) = to_deploy(model).predict(images(model, 1), [sample])
+    assert read.pred_text.item == ""
+    assert read.pred_text.word_score == 0.0
+
+
+def test_one_stage_and_no_glrm():
+    for overrides in (dict(num_stages=1), dict(glrm=None, num_stages=2)):
+        model = settle(build_toy(**overrides))
+        batch = images(model)
+        torch.testing.assert_close(
+            to_deploy(model).logits(batch), plain_logits(model, batch), atol=1e-5, rtol=0
+        )
+
+
+def test_what_cannot_be_deployed():
+    model = settle(build_toy())
+    with pytest.raises(ValueError, match=r"dtype must be torch.float32, bfloat16 or float16"):
+        to_deploy(model, dtype=torch.float64)
+    deployed = to_deploy(model)
+    with pytest.raises(ValueError, match="deployed already"):
+        deployed.to_deploy()
+    with pytest.raises(RuntimeError, match="only reads"):
+        deployed.loss(images(model), [word_sample("ab")] * 3)
+    model.decoder = nn.Identity()
+    with pytest.raises(TypeError, match="with a CPADecoder can be deployed, got Identity"):
+        to_deploy(model)
