@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from lpv_mmocr.models.glrm import GLRM, MaskedEncoderLayer, TokenMask
+from lpv_mmocr.models.attention import self_attention
+from lpv_mmocr.models.glrm import MaskedEncoderLayer, TokenMask, masked_attention
 from lpv_mmocr.models.position_attention import PositionAttention
 from lpv_mmocr.models.svtr_block import MixingAttention
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -59,40 +58,6 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
     return linear
 
 
-def hiding_bias(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """What is added to attention scores: 0 where a query may see a key, minus infinity elsewhere.
-
-    PyTorch's attention turns a boolean mask into this form at every call.
-    """
-    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
-        ~visible, -math.inf
-    )
-
-
-def attend(qkv: torch.Tensor, heads: int, bias: torch.Tensor | None) -> torch.Tensor:
-    """Multi-head self-attention between the two projections.
-
-    Args:
-        qkv: Scaled queries, keys and values of all heads, shape (N, L, 3 * D).
-        heads: Number of heads.
-        bias: Added to the scores, broadcast to (N, heads, L, L); or None.
-
-    Returns:
-        Mixed values of shape (N, L, D).
-    """
-    n, length, width = qkv.shape
-    query, key, value = qkv.view(n, length, 3, heads, -1).permute(2, 0, 3, 1, 4)
-    if qkv.dtype is torch.bfloat16 and not qkv.is_cuda:
-        # Twice as fast as the fused form for sequences as short as LPV's (a few hundred tokens).
-        scores = torch.matmul(query, key.transpose(-1, -2))
-        if bias is not None:
-            scores += bias
-        mixed = torch.matmul(scores.softmax(-1), value)
-    else:
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=1.0)
-    return mixed.transpose(1, 2).reshape(n, length, width // 3)
-
-
 class ReadingMixer(nn.Module):
     """The attention of an encoder block with its window as a bias.
 
@@ -107,12 +72,11 @@ class ReadingMixer(nn.Module):
         self.num_heads = mixer.num_heads
         self.qkv = split_heads_scaled(mixer.qkv.weight, mixer.qkv.bias, mixer.num_heads)
         self.proj = mixer.proj
-        bias = None if mixer.visible is None else hiding_bias(mixer.visible, torch.float32)
-        self.register_buffer("bias", bias)
+        self.register_buffer("bias", mixer.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix tokens of shape (N, L, D); the shape is kept."""
-        return self.proj(attend(self.qkv(x), self.num_heads, self.bias))
+        return self.proj(self_attention(self.qkv(x), self.num_heads, self.bias, scale=1.0))
 
 
 class ReadingEncoderLayer(nn.Module):
@@ -133,50 +97,11 @@ class ReadingEncoderLayer(nn.Module):
         self.mlp = nn.Sequential(layer.linear1, nn.GELU(), layer.linear2)
         self.norm1, self.norm2 = layer.norm1, layer.norm2
 
-    def forward(
-        self, x: torch.Tensor, bias: torch.Tensor | None, blind: torch.Tensor | None
-    ) -> torch.Tensor:
-        """Apply the layer.
-
-        Args:
-            x: Tokens of shape (N, L, D).
-            bias: Added to the scores, shape (N, 1, L, L), or None.
-            blind: Tokens that see nothing, shape (N, L, 1), or None.
-
-        Returns:
-            Tokens of shape (N, L, D).
-        """
-        mixed = attend(self.qkv(x), self.num_heads, bias)
-        if blind is not None:
-            mixed = mixed.masked_fill_(blind, 0.0)
+    def forward(self, x: torch.Tensor, mask: TokenMask | None) -> torch.Tensor:
+        """Apply the layer to tokens of shape (N, L, D); the shape is kept."""
+        mixed = masked_attention(self.qkv(x), self.num_heads, mask, scale=1.0)
         x = self.norm1(x + self.proj(mixed))
         return self.norm2(x + self.mlp(x))
-
-
-class ReadingGLRM(nn.Module):
-    """A GLRM without dropout, which prepares its mask once for all layers.
-
-    Args:
-        glrm: The trained module.
-    """
-
-    def __init__(self, glrm: GLRM) -> None:
-        super().__init__()
-        self.position = glrm.position
-        self.layers = nn.ModuleList(map(ReadingEncoderLayer, glrm.layers))
-
-    def forward(
-        self, features: torch.Tensor, forbidden: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Rebuild a feature map (N, D, h, w), see ``GLRM.forward``."""
-        x = self.position(features.flatten(2).transpose(1, 2))
-        bias = blind = None
-        if forbidden is not None:
-            mask = TokenMask.hiding(forbidden)
-            bias, blind = hiding_bias(mask.visible, x.dtype), mask.blind[:, 0]
-        for layer in self.layers:
-            x = layer(x, bias, blind)
-        return x.transpose(1, 2).unflatten(2, features.shape[-2:])
 
 
 class ConstantQuery(nn.Module):
@@ -203,7 +128,7 @@ def replace_layers(model: nn.Module) -> None:
         model: LPV in evaluation mode.
     """
     _replace(model, MixingAttention, ReadingMixer)
-    _replace(model, GLRM, ReadingGLRM)
+    _replace(model, MaskedEncoderLayer, ReadingEncoderLayer)
     decoder = model.decoder
     del decoder.classifiers[:-1]
     first = decoder.attentions[0]

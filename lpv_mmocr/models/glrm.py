@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from mmocr.registry import MODELS
 from torch import nn
 
+from .attention import hiding_bias, self_attention
 from .sinusoid import SinusoidalPosition
 
 
@@ -37,23 +38,27 @@ class TokenMask(NamedTuple):
     """Which tokens an attention may see, prepared once for all layers and heads.
 
     Attributes:
-        visible: Boolean tensor (N, 1, L, L), true where a query may see a key. A blind token is
-            let see everything, which keeps its softmax finite.
-        blind: Boolean tensor (N, 1, L, 1), true for tokens that may see nothing at all.
+        bias: Added to the scores, shape (N, 1, L, L). A blind token is let see everything, which
+            keeps its softmax finite.
+        blind: Boolean tensor (N, L, 1), true for tokens that may see nothing at all.
     """
 
-    visible: torch.Tensor
+    bias: torch.Tensor
     blind: torch.Tensor
 
     @classmethod
-    def hiding(cls, forbidden: torch.Tensor) -> TokenMask:
+    def hiding(cls, forbidden: torch.Tensor, dtype: torch.dtype = torch.float32) -> TokenMask:
         """Build the mask from a boolean tensor (N, L, L) that is true where seeing is forbidden."""
         blind = forbidden.all(-1, keepdim=True)
-        return cls((~forbidden | blind)[:, None], blind[:, None])
+        return cls(hiding_bias(~forbidden | blind, dtype)[:, None], blind)
 
 
 def masked_attention(
-    qkv: torch.Tensor, num_heads: int, mask: TokenMask | None, dropout: float = 0.0
+    qkv: torch.Tensor,
+    num_heads: int,
+    mask: TokenMask | None,
+    dropout: float = 0.0,
+    scale: float | None = None,
 ) -> torch.Tensor:
     """Multi-head self-attention between the two projections, in which a token may be blind.
 
@@ -66,19 +71,15 @@ def masked_attention(
         num_heads: Number of heads.
         mask: What may be seen; None lets every token see every token.
         dropout: Probability that an attention weight is dropped.
+        scale: Factor of the scores; ``1 / sqrt(D / heads)`` by default.
 
     Returns:
         Mixed values of shape (N, L, D).
     """
-    n, length, width = qkv.shape
-    query, key, value = qkv.view(n, length, 3, num_heads, width // 3 // num_heads).permute(
-        2, 0, 3, 1, 4
-    )
-    visible = None if mask is None else mask.visible
-    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=visible, dropout_p=dropout)
-    if mask is not None:
-        mixed = mixed.masked_fill(mask.blind, 0.0)  # this stops the gradient, too
-    return mixed.transpose(1, 2).reshape(n, length, width // 3)
+    if mask is None:
+        return self_attention(qkv, num_heads, dropout=dropout, scale=scale)
+    mixed = self_attention(qkv, num_heads, mask.bias, dropout, scale)
+    return mixed.masked_fill(mask.blind, 0.0)  # this stops the gradient, too
 
 
 class MaskedEncoderLayer(nn.TransformerEncoderLayer):
@@ -164,7 +165,7 @@ class GLRM(BaseModule):
         """
         x = features.flatten(2).transpose(1, 2)
         x = self.dropout(self.position(x))
-        mask = None if forbidden is None else TokenMask.hiding(forbidden)
+        mask = None if forbidden is None else TokenMask.hiding(forbidden, x.dtype)
         for layer in self.layers:
             x = layer(x, mask)
         return x.transpose(1, 2).unflatten(2, features.shape[-2:])

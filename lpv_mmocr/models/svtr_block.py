@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import nn
+
+from .attention import hiding_bias, self_attention
 
 LAYER_NORM_EPS = 1e-6
 
@@ -46,7 +47,7 @@ class MixingAttention(nn.Module):
         ValueError: If ``num_heads`` does not divide ``dim``.
     """
 
-    visible: torch.Tensor | None
+    bias: torch.Tensor | None
 
     def __init__(self, dim: int, num_heads: int, visible: torch.Tensor | None = None) -> None:
         super().__init__()
@@ -55,8 +56,9 @@ class MixingAttention(nn.Module):
         self.num_heads = num_heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
-        # Not persistent: the mask follows from the configuration, not from training.
-        self.register_buffer("visible", visible, persistent=False)
+        # Not persistent: the window follows from the configuration, not from training.
+        bias = None if visible is None else hiding_bias(visible)
+        self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Mix the tokens.
@@ -67,11 +69,7 @@ class MixingAttention(nn.Module):
         Returns:
             Mixed tokens of shape (N, L, D).
         """
-        n, length, dim = x.shape
-        qkv = self.qkv(x).view(n, length, 3, self.num_heads, dim // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self.visible)
-        return self.proj(mixed.transpose(1, 2).reshape(n, length, dim))
+        return self.proj(self_attention(self.qkv(x), self.num_heads, self.bias))
 
 
 class MixingBlock(nn.Module):

@@ -103,7 +103,8 @@ def test_the_original_is_left_as_it_was():
     after = model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
-    model.train().loss(images(model), [word_sample("ab")] * 3)["loss_cpa"].backward()
+    batch = images(model)
+    model.train().loss(batch, [word_sample("ab")] * 3)["loss_cpa"].backward()
 
 
 def test_it_predicts_as_the_original_does():

@@ -69,9 +69,9 @@ def test_local_mixing_is_blind_outside_the_window():
 
 def test_number_of_local_blocks_counts_over_stages():
     encoder = _size("base")
-    local = [block.mixer.visible is not None for stage in encoder.stages for block in stage]
+    local = [block.mixer.bias is not None for stage in encoder.stages for block in stage]
     assert local == [True] * 8 + [False] * 10
-    assert encoder.stages[1][0].mixer.visible.shape == (240, 240)
+    assert encoder.stages[1][0].mixer.bias.shape == (240, 240)
 
 
 def test_drop_path_grows_linearly():

@@ -1,0 +1,61 @@
+"""Scaled dot-product attention by the fastest of PyTorch's ways."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+def hiding_bias(visible: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """What is added to attention scores to hide keys from queries.
+
+    PyTorch's attention turns a boolean mask into this form at every call.
+
+    Args:
+        visible: Boolean tensor, true where a query may see a key.
+        dtype: Float type of the result.
+
+    Returns:
+        Tensor of the same shape: 0 where ``visible`` is true, minus infinity elsewhere.
+    """
+    bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
+    return bias.masked_fill_(~visible, -math.inf)
+
+
+def self_attention(
+    qkv: torch.Tensor,
+    num_heads: int,
+    bias: torch.Tensor | None = None,
+    dropout: float = 0.0,
+    scale: float | None = None,
+) -> torch.Tensor:
+    """Multi-head self-attention between its two projections.
+
+    Args:
+        qkv: Queries, keys and values of all heads, shape (N, L, 3 * D).
+        num_heads: Number of heads.
+        bias: Added to the scores, broadcast to (N, heads, L, L); or None. It must leave every
+            query something to see.
+        dropout: Probability that an attention weight is dropped.
+        scale: Factor of the scores; ``1 / sqrt(D / heads)`` by default.
+
+    Returns:
+        Mixed values of shape (N, L, D).
+    """
+    n, length, width = qkv.shape
+    query, key, value = qkv.view(n, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4)
+    if bias is not None:
+        bias = bias.to(qkv.dtype)
+    if qkv.dtype is torch.bfloat16 and not qkv.is_cuda:
+        # Two to three times as fast as the fused kernel for sequences as short as LPV's.
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        scores = torch.matmul(query if scale == 1 else query * scale, key.transpose(-1, -2))
+        weights = (scores if bias is None else scores + bias).softmax(-1)
+        mixed = torch.matmul(F.dropout(weights, dropout) if dropout else weights, value)
+    else:
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale
+        )
+    return mixed.transpose(1, 2).reshape(n, length, width // 3)
