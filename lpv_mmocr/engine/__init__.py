@@ -6,6 +6,7 @@ from .atomic_file_backend import AtomicLocalBackend
 from .checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_io import CheckpointError, UnsafeCheckpointError, load_checkpoint, save_checkpoint
 from .checkpoint_search import find_last_complete_checkpoint
+from .deferred_scalars import DeferredOptimWrapper, DeferredRuntimeInfoHook
 from .loops import ResumableIterBasedTrainLoop
 from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
 from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
@@ -24,6 +25,8 @@ __all__ = [
     "AtomicLocalBackend",
     "AutocastOptimWrapper",
     "CheckpointError",
+    "DeferredOptimWrapper",
+    "DeferredRuntimeInfoHook",
     "InitialWeightsError",
     "InitialWeightsHook",
     "NonFiniteGuardHook",

@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner.amp import autocast
 from torch import nn
 
+from .deferred_scalars import DeferredGradNorm
+
 
 @OPTIM_WRAPPERS.register_module()
-class AutocastOptimWrapper(OptimWrapper):
+class AutocastOptimWrapper(DeferredGradNorm):
     """Runs the forward pass in bfloat16, on a GPU or on a CPU.
 
     MMEngine's ``AmpOptimWrapper`` insists on an accelerator. Its reason is the scaling of the loss,
     which float16 needs and bfloat16, with the exponents of float32, does not. So this wrapper has
     no scaler, nothing to save beside the optimizer, and no step is ever skipped. A checkpoint of
-    either wrapper can be resumed with it.
+    either wrapper can be resumed with it. Clipping does not make a GPU wait, see
+    ``DeferredOptimWrapper``.
 
     Args:
         dtype: "bfloat16"; or "float32" to switch mixed precision off.
@@ -80,7 +82,7 @@ def enable_amp(optim_wrapper: dict) -> None:
     kind = optim_wrapper.get("type", "OptimWrapper")
     if kind in ("AmpOptimWrapper", "AutocastOptimWrapper"):
         return
-    if kind != "OptimWrapper":
+    if kind not in ("OptimWrapper", "DeferredOptimWrapper"):
         raise ValueError(
             f"mixed precision is known for an optim_wrapper of type OptimWrapper, not {kind}; "
             "choose the precision in the config"

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
 
+from .deferred_scalars import Travelling
 from .prediction_hooks import sample_name
 
 _ACTIONS = ("stop", "skip")
@@ -29,15 +30,19 @@ class _Forward(NamedTuple):
     iteration: int
     samples: Sequence[Any]
     losses: dict[str, torch.Tensor]
-    flags: torch.Tensor
-    arrived: torch.cuda.Event | None
+    flags: Travelling
 
     def read(self) -> tuple[bool, bool]:
         """Whether the loss of this process, and that of any process, is not finite."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        here, anywhere = self.flags.tolist()
+        here, anywhere = self.flags.read()
         return bool(here), bool(anywhere)
+
+
+class _LateNorm(NamedTuple):
+    """The gradient norm of a step whose forward pass is given."""
+
+    forward: _Forward | None
+    norm: Travelling
 
 
 @HOOKS.register_module()
@@ -80,6 +85,7 @@ class NonFiniteGuardHook(Hook):
         self._runner: Runner | None = None
         self._handles: list = []
         self._pending: list[_Forward] = []
+        self._late: _LateNorm | None = None
         self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._skipped = 0
         self._in_row = 0
@@ -100,10 +106,11 @@ class NonFiniteGuardHook(Hook):
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Detach."""
+        """Detach, and judge the last step."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self._settle()
 
     def after_train_iter(
         self,
@@ -145,29 +152,59 @@ class NonFiniteGuardHook(Hook):
         here = (~finite).float()
         anywhere = here.clone()
         all_reduce(anywhere, "max")
-        flags, arrived = torch.stack([here, anywhere]), None
-        if flags.is_cuda:
-            on_host = torch.empty(2, pin_memory=True)
-            on_host.copy_(flags, non_blocking=True)
-            arrived = torch.cuda.Event()
-            arrived.record()
-            flags = on_host
+        flags = Travelling.send(torch.stack([here, anywhere]))
         samples = kwargs.get("data_samples") or ()
-        self._pending.append(_Forward(self._runner.iter, samples, losses, flags, arrived))
+        self._pending.append(_Forward(self._runner.iter, samples, losses, flags))
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
         """Judge the step that the optimizer is about to take."""
-        self._judge(optimizer, gradient=self._gradient_norm())
+        self._settle()
+        norm = getattr(self._runner.optim_wrapper, "grad_norm", None)
+        if norm is not None and _leaves_out_steps(optimizer, norm):
+            # The optimizer itself looks at this flag, on the device. What the norm was is
+            # learnt when the next step is due, without waiting for the backward pass now.
+            optimizer.found_inf = (~norm.isfinite()).float().reshape(())
+            last = self._pending[-1] if self._pending else None
+            self._late = _LateNorm(last, Travelling.send(norm.reshape(1)))
+            self._judge(optimizer, gradient=None)
+        else:
+            self._judge(optimizer, gradient=self._gradient_norm())
+
+    def _settle(self) -> None:
+        """Say what is to be said of the step before, whose gradient norm has arrived by now."""
+        late, self._late = self._late, None
+        if late is None:
+            return
+        (gradient,) = late.norm.read()
+        if math.isfinite(gradient):
+            self._in_row = 0
+        else:
+            self._leave_out(_describe([], late.forward, gradient))
 
     @torch.no_grad()
-    def _judge(self, optimizer: torch.optim.Optimizer, *, gradient: float) -> None:
-        """Let the step happen, keep it from happening, or stop the run."""
+    def _judge(self, optimizer: torch.optim.Optimizer, *, gradient: float | None) -> None:
+        """Let the step happen, keep it from happening, or stop the run.
+
+        Args:
+            optimizer: The optimizer.
+            gradient: Norm of the gradient; None where it is not known yet.
+        """
         pending, self._pending = self._pending, []
         bad = [forward for forward in pending if forward.read()[1]]
+        if not bad and gradient is None:
+            return
         if not bad and math.isfinite(gradient):
             self._in_row = 0
             return
-        message = _describe(bad, pending[-1] if pending else None, gradient)
+        self._leave_out(_describe(bad, pending[-1] if pending else None, gradient))
+        self._skipped_now = True
+        # An optimizer leaves parameters without a gradient alone, and their state too.
+        optimizer.zero_grad(set_to_none=True)
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+
+    def _leave_out(self, message: str) -> None:
+        """Stop the run, or count a step that is left out."""
         self._in_row += 1
         if self.action == "stop":
             raise NonFiniteLossError(
@@ -181,19 +218,25 @@ class NonFiniteGuardHook(Hook):
                 "the training does not recover."
             )
         self._skipped += 1
-        self._skipped_now = True
-        # An optimizer leaves parameters without a gradient alone, and their state too.
-        optimizer.zero_grad(set_to_none=True)
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
         self._runner.logger.warning(f"{message} Its step is skipped; {self._skipped} so far.")
 
     def _gradient_norm(self) -> float:
         """The norm that clipping has just computed; 0 where there is no clipping."""
         scalars = self._runner.message_hub.log_scalars
         wrapper = self._runner.optim_wrapper
+        if getattr(wrapper, "grad_norm", None) is not None:
+            return float(wrapper.grad_norm)
         name = f"train/{getattr(wrapper, 'grad_name', None)}"
         return scalars[name].current() if name in scalars else 0.0
+
+
+def _leaves_out_steps(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:
+    """Whether an optimizer can be told on the device to leave a step out.
+
+    Fused optimizers can. On a CPU there is nothing to gain: values are there at once.
+    """
+    fused = optimizer.defaults.get("fused") and optimizer._step_supports_amp_scaling
+    return bool(fused) and norm.is_cuda
 
 
 def _describe(bad: list[_Forward], last: _Forward | None, gradient: float) -> str:

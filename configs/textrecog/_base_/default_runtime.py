@@ -10,6 +10,7 @@ env_cfg = dict(
 randomness = dict(seed=2022)
 
 default_hooks = dict(
+    runtime_info=dict(type="DeferredRuntimeInfoHook"),
     timer=dict(type="ThroughputTimerHook"),
     logger=dict(type="LoggerHook", interval=100),
     param_scheduler=dict(type="ParamSchedulerHook"),

@@ -1,0 +1,161 @@
+"""Losses and gradient norms reach the log without being asked for in every iteration."""
+
+from __future__ import annotations
+
+import copy
+
+from lpv_mmocr.engine import non_finite_guard
+from lpv_mmocr.engine.deferred_scalars import DeferredScalars, Travelling
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
+from torch.utils._python_dispatch import TorchDispatchMode
+from training_cases import training_config
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+DEFERRED = dict(
+    optim_wrapper=dict(
+        type="DeferredOptimWrapper",
+        optimizer=dict(type="AdamW", lr=1e-3, fused=True),
+        clip_grad=dict(max_norm=20),
+    ),
+    default_hooks__runtime_info=dict(type="DeferredRuntimeInfoHook"),
+)
+GUARD = "NonFiniteGuardHook"
+
+
+class Delayed(Travelling):
+    """Values that arrive when the test says so."""
+
+    ready = False
+
+    def has_arrived(self) -> bool:
+        return type(self).ready
+
+
+def test_values_are_noted_in_order_when_they_have_arrived(monkeypatch):
+    monkeypatch.setattr(Delayed, "ready", False)
+    monkeypatch.setattr("lpv_mmocr.engine.deferred_scalars.Travelling", Delayed)
+    hub = MessageHub("deferred")
+    scalars = DeferredScalars(hub)
+    for value in (1.0, 2.0):
+        scalars.add({"a": torch.tensor(value), "b": torch.tensor([10 * value])})
+    scalars.flush(wait=False)
+    assert hub.log_scalars == {}
+    monkeypatch.setattr(Delayed, "ready", True)
+    scalars.flush(wait=False)
+    assert hub.get_scalar("a").data[0].tolist() == [1.0, 2.0]
+    assert hub.get_scalar("b").data[0].tolist() == [10.0, 20.0]
+    monkeypatch.setattr(Delayed, "ready", False)
+    scalars.add({"a": torch.tensor(3.0)})
+    scalars.flush(wait=True)
+    assert hub.get_scalar("a").current() == 3.0
+
+
+def test_values_are_those_of_the_moment():
+    value = torch.tensor([1.0])
+    travelling = Travelling.send(value)
+    value.fill_(2.0)
+    assert travelling.read() == [1.0]
+
+
+class CountReads(TorchDispatchMode, Hook):
+    """Counts how often the value of a tensor is asked for, iteration by iteration."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[int] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        read = function is torch.ops.aten._local_scalar_dense.default
+        # Integers are sizes of images, which MMEngine compares on the host.
+        if read and args[0].is_floating_point() and self.reads:
+            self.reads[-1] += 1
+        return function(*args, **(kwargs or {}))
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.reads.append(0)
+
+
+def train(numbers, work_dir, *, hooks=(), action="stop", **options) -> Runner:
+    config = training_config(
+        numbers,
+        work_dir,
+        train_cfg=dict(type="ResumableIterBasedTrainLoop", max_iters=6, val_interval=100),
+        default_hooks__logger__interval=3,
+        custom_hooks=[dict(type=GUARD, action=action)],
+        **copy.deepcopy(options),
+    )
+    runner = Runner.from_cfg(config)
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return runner
+
+
+def test_the_log_is_that_of_mmengines_own_wrapper_and_hook(numbers, tmp_path):
+    plain = dict(DEFERRED["optim_wrapper"], type="OptimWrapper")
+    ours = train(numbers, tmp_path / "ours", **DEFERRED)
+    theirs = train(
+        numbers,
+        tmp_path / "theirs",
+        optim_wrapper=plain,
+    )
+    for key in ("train/loss", "train/ce_stage1", "train/grad_norm"):
+        expected = theirs.message_hub.get_scalar(key).data[0]
+        assert len(expected) == 6
+        torch.testing.assert_close(
+            torch.tensor(ours.message_hub.get_scalar(key).data[0]),
+            torch.tensor(expected),
+            atol=1e-5,
+            rtol=1e-5,
+        )
+
+
+def test_histories_stay_short(numbers, tmp_path):
+    hook = dict(type="DeferredRuntimeInfoHook", history=4)
+    runner = train(numbers, tmp_path, **dict(DEFERRED, default_hooks__runtime_info=hook))
+    assert len(runner.message_hub.get_scalar("train/loss").data[0]) == 4
+    assert max(len(h.data[0]) for h in runner.message_hub.log_scalars.values()) == 4
+
+
+def test_no_value_is_asked_for_in_an_iteration(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+    counter = CountReads()
+    with counter:
+        train(numbers, tmp_path, hooks=[counter], **DEFERRED)
+    assert counter.reads == [0] * 6
+
+
+class SpoilGradient(Hook):
+    """Makes the gradient infinite in one iteration, the loss staying finite."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+        self.weights: dict[int, torch.Tensor] = {}
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        weight = runner.model.decoder.classifiers[0].weight
+        self.weights[runner.iter] = weight.detach().clone()
+        if runner.iter == self.iteration:
+            handle = weight.register_hook(lambda gradient: (handle.remove(), gradient / 0)[1])
+
+
+@pytest.mark.parametrize("action", ["skip", "stop"])
+def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkeypatch, action):
+    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+    spoil = SpoilGradient(2)
+    if action == "stop":
+        with pytest.raises(non_finite_guard.NonFiniteLossError, match="of iteration 3 is not fin"):
+            train(numbers, tmp_path, hooks=[spoil], action=action, **DEFERRED)
+        assert torch.equal(spoil.weights[2], spoil.weights[3])
+        return
+    runner = train(numbers, tmp_path, hooks=[spoil], action=action, **DEFERRED)
+    moved = [not torch.equal(spoil.weights[i], spoil.weights[i + 1]) for i in range(5)]
+    assert moved == [True, True, False, True, True]
+    assert runner.message_hub.get_info("skipped_steps") == 1
+    assert runner.model.decoder.classifiers[0].weight.isfinite().all()
