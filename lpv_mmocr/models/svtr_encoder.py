@@ -10,6 +10,7 @@ from mmengine.model import BaseModule
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from .svtr_block import LAYER_NORM_EPS, MixingBlock, local_window
 
@@ -79,6 +80,8 @@ class LPVSVTREncoder(BaseModule):
         merge_strides: (vertical, horizontal) stride of the merging after each stage but the last.
         mlp_ratio: Hidden width of a block's MLP as a multiple of its feature width.
         drop_path_rate: Drop-path probability of the last block; it grows linearly from 0.
+        with_cp: Whether blocks compute their activations again in the backward pass instead of
+            keeping them (gradient checkpointing): less memory, for a second forward pass.
         init_cfg: MMEngine initialisation config. By default Linear weights are truncated normal
             with standard deviation 0.02 and convolutions Kaiming normal (fan out), as released.
 
@@ -101,6 +104,7 @@ class LPVSVTREncoder(BaseModule):
         merge_strides: Sequence[Sequence[int]] = ((1, 1), (1, 1)),
         mlp_ratio: float = 4.0,
         drop_path_rate: float = 0.1,
+        with_cp: bool = False,
         init_cfg: dict | list[dict] | None = (
             dict(type="TruncNormal", layer="Linear", std=0.02, a=-2.0, b=2.0, bias=0.0),
             dict(type="Kaiming", layer="Conv2d", mode="fan_out", nonlinearity="relu"),
@@ -121,6 +125,7 @@ class LPVSVTREncoder(BaseModule):
             )
         self.img_size = (img_size[0], img_size[1])
         self.out_channels = embed_dims[-1]
+        self.with_cp = with_cp
         strides = [(stride[0], stride[1]) for stride in merge_strides]
         self.grids = list(accumulate(strides, _strided, initial=_strided(self.img_size, (4, 4))))
 
@@ -174,7 +179,15 @@ class LPVSVTREncoder(BaseModule):
                 "config or the Resize in the pipeline"
             )
         x = self.patch_embed(img).flatten(2).transpose(1, 2) + self.pos_embed
-        x = self.stages[0](x)
+        x = self._mix(self.stages[0], x)
         for merge, stage, grid in zip(self.merges, self.stages[1:], self.grids[:-1], strict=True):
-            x = stage(merge(x, grid))
+            x = self._mix(stage, merge(x, grid))
         return self.norm(x).transpose(1, 2).unflatten(2, self.grids[-1])
+
+    def _mix(self, stage: nn.Sequential, x: torch.Tensor) -> torch.Tensor:
+        """Apply the blocks of a stage."""
+        if not (self.with_cp and torch.is_grad_enabled()):
+            return stage(x)
+        for block in stage:
+            x = checkpoint(block, x, use_reentrant=False)
+        return x

@@ -122,3 +122,25 @@ def test_wrong_image_size_is_named():
 def test_bad_arguments(overrides, message):
     with pytest.raises(ValueError, match=message):
         LPVSVTREncoder(**{**{k: v for k, v in TOY_ENCODER.items() if k != "type"}, **overrides})
+
+
+def test_checkpointing_changes_memory_only():
+    gradients, kept = [], []
+    for with_cp in (False, True):
+        torch.manual_seed(0)
+        encoder = MODELS.build(dict(TOY_ENCODER, with_cp=with_cp, drop_path_rate=0.5)).train()
+        encoder.init_weights()
+        saved: list[int] = []
+
+        def note(tensor: torch.Tensor, saved: list[int] = saved) -> torch.Tensor:
+            saved.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = encoder(torch.rand(2, 3, 16, 40, generator=torch.manual_seed(1))).square().sum()
+        loss.backward()
+        kept.append(sum(saved))
+        gradients.append([parameter.grad for parameter in encoder.parameters()])
+    for plain, checkpointed in zip(*gradients, strict=True):
+        torch.testing.assert_close(plain, checkpointed)
+    assert kept[1] < 0.6 * kept[0]
