@@ -22,6 +22,7 @@ TOOLS = {
     "to-lmdb": ("dataset_converters/labels_to_lmdb.py", "store pictures and labels in an LMDB"),
     "from-lmdb": ("dataset_converters/lmdb_to_labels.py", "write an LMDB's pictures and labels"),
     "info": ("analysis_tools/lmdb_info.py", "look at what an LMDB holds"),
+    "benchmark": ("analysis_tools/benchmark.py", "measure speed, models side by side"),
 }
 """Name of each command: its script below ``tools``, and what it does."""
 

@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 
 from lpv_mmocr import cli
+from lpv_mmocr.benchmark.work import count_macs
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -47,19 +45,6 @@ def picture_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
     if size is None:
         raise cli.InputError("the config's encoder has no img_size: give --shape HEIGHT WIDTH")
     return tuple(size)
-
-
-def count_macs(model: nn.Module, size: tuple[int, int]) -> int:
-    """Multiply-accumulates of matrix products, convolutions and attention for one picture.
-
-    Args:
-        model: The model, which is moved to PyTorch's meta device.
-        size: Height and width in pixels.
-    """
-    picture = torch.empty(1, 3, *size, device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model.to("meta").eval()(picture, mode="tensor")
-    return counter.get_total_flops() // 2
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,0 +1,292 @@
+"""How fast training pictures come: from an LMDB to a batch on the device, and where time goes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from mmocr.registry import DATASETS, MODELS
+
+from ..cli import InputError
+from ..datasets import LMDBWriter, close_environments
+from ..datasets import lmdb_dataset as lmdb_dataset_module
+from .samples import encoded_pictures, random_words
+from .specification import Specification
+from .subjects import load
+from .tasks import Plan
+from .timing import Summary, summarise
+
+AUGMENTATION = "TextAugment"
+_READ, _DECODE, _COLLATE, _PREPROCESS = "read", "decode", "collate", "to the device"
+
+
+@dataclass(kw_only=True)
+class LoadingMeasurement:
+    """One pipeline, with so many worker processes.
+
+    Attributes:
+        model: Label of the model whose config it is.
+        augmented: Whether augmentation was on.
+        workers: Worker processes; 0 is one core in this process.
+        rates: Images per second in each round.
+        shares: Part of the time of each step, by its name; only without workers.
+        start_up: Seconds to the first batch; only with workers.
+        memory: Bytes of memory that the workers hold, shared pages divided; only with workers.
+    """
+
+    model: str
+    augmented: bool
+    workers: int
+    rates: list[float] = field(default_factory=list)
+    shares: dict[str, float] = field(default_factory=dict)
+    start_up: float | None = None
+    memory: int | None = None
+
+    @property
+    def rate(self) -> Summary:
+        """Images per second."""
+        return summarise(self.rates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, derived figures included, as JSON can hold it."""
+        return {**asdict(self), "rate": {**asdict(self.rate), "spread": self.rate.spread}}
+
+
+def write_words(folder: Path, number: int) -> None:
+    """Write an LMDB of drawn words as small JPEG pictures.
+
+    Args:
+        folder: Where to.
+        number: How many.
+    """
+    with LMDBWriter(folder) as writer:
+        for picture, word in zip(encoded_pictures(number), random_words(number), strict=True):
+            writer.write(picture, word)
+
+
+def run_loading(
+    specs: Sequence[Specification],
+    data: Path,
+    workers: Sequence[int],
+    plan: Plan,
+) -> list[LoadingMeasurement]:
+    """Measure the training pipelines of configs on an LMDB.
+
+    Without workers everything runs in this process, on one core; that is where the shares of the
+    steps come from. With workers, each round starts them anew: workers that load ahead would use
+    the time of others.
+
+    Args:
+        specs: Models whose configs hold the pipelines.
+        data: Folder of the LMDB.
+        workers: Numbers of worker processes.
+        plan: How to measure; ``min_seconds`` is the least time of a round.
+
+    Returns:
+        One measurement for each pipeline, with and without augmentation, and number of workers.
+
+    Raises:
+        InputError: If a config has no pipeline for training.
+    """
+    variants = [
+        _Variant(spec, augmented, data, plan.device)
+        for spec in specs
+        for augmented in _augmentations(spec)
+    ]
+    results = {
+        (variant, number): LoadingMeasurement(
+            model=variant.spec.label, augmented=variant.augmented, workers=number
+        )
+        for number in workers
+        for variant in variants
+    }
+    # One core for each process, as in MMEngine's workers.
+    cv_threads, torch_threads = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    try:
+        for number in range(plan.rounds):
+            for (variant, num_workers), result in results.items():
+                if num_workers == 0:
+                    variant.measure_here(result, plan.min_seconds)
+                else:
+                    variant.measure_workers(result, plan.min_seconds)
+            plan.progress(f"loader: round {number + 1} of {plan.rounds}")
+    finally:
+        cv2.setNumThreads(cv_threads)
+        torch.set_num_threads(torch_threads)
+        close_environments()
+    for result in results.values():
+        total = sum(result.shares.values())
+        result.shares = {name: seconds / total for name, seconds in result.shares.items()}
+    return list(results.values())
+
+
+def _augmentations(spec: Specification) -> tuple[bool, ...]:
+    steps = train_pipeline(load(spec) if spec.config else None, spec.label)
+    return (True, False) if any(step["type"] == AUGMENTATION for step in steps) else (False,)
+
+
+def train_pipeline(cfg: Config | None, label: str) -> list[dict]:
+    """The training pipeline of a config, for pictures that are already in memory.
+
+    Args:
+        cfg: The config, or None for an adapter.
+        label: Name of the model.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if cfg is None or "train_pipeline" not in cfg:
+        raise InputError(f"{label} has no train_pipeline, which --task loader measures")
+    steps = deepcopy(list(cfg.train_pipeline))
+    for step in steps:
+        if step["type"] == "LoadImageFromFile":
+            step["type"] = "LoadImageFromNDArray"
+    return steps
+
+
+class _Variant:
+    """A config's pipeline with or without augmentation, on the LMDB."""
+
+    def __init__(
+        self, spec: Specification, augmented: bool, data: Path, device: torch.device
+    ) -> None:
+        cfg = load(spec)
+        self.spec = spec
+        self.augmented = augmented
+        steps = train_pipeline(cfg, spec.label)
+        if not augmented:
+            steps = [step for step in steps if step["type"] != AUGMENTATION]
+        self.dataset_config = dict(type="LPVLMDBDataset", ann_file=str(data), pipeline=steps)
+        self.batch_size = cfg.get("train_dataloader", {}).get("batch_size", 96)
+        self.scope = cfg.get("default_scope", "mmocr")
+        with DefaultScope.overwrite_default_scope(self.scope):
+            self.dataset = DATASETS.build(self.dataset_config)
+            preprocessor = cfg.model.get("data_preprocessor")
+            self.preprocessor = MODELS.build(preprocessor).to(device) if preprocessor else None
+        self.order = np.random.default_rng(0).permutation(len(self.dataset))
+        self.position = 0
+
+    def measure_here(self, result: LoadingMeasurement, min_seconds: float) -> None:
+        if not result.rates:
+            self._batch()  # opens the file
+        images, began = 0, time.perf_counter()
+        while images == 0 or time.perf_counter() - began < min_seconds:
+            self._batch()
+            images += self.batch_size
+        result.rates.append(images / (time.perf_counter() - began))
+        # Watching every step costs time, so the shares come from a batch of their own.
+        with watched(self.dataset, result.shares) as add:
+            self._batch(add)
+
+    def _batch(self, add: Callable[[str, float], None] = lambda step, seconds: None) -> None:
+        samples = [self.dataset[index] for index in self._indices()]
+        began = time.perf_counter()
+        batch = pseudo_collate(samples)
+        add(_COLLATE, time.perf_counter() - began)
+        if self.preprocessor is not None:
+            began = time.perf_counter()
+            self.preprocessor(batch, training=False)
+            add(_PREPROCESS, time.perf_counter() - began)
+
+    def _indices(self) -> list[int]:
+        places = np.arange(self.position, self.position + self.batch_size) % len(self.order)
+        self.position += self.batch_size
+        return self.order[places].tolist()
+
+    def measure_workers(self, result: LoadingMeasurement, min_seconds: float) -> None:
+        loader = dict(
+            batch_size=self.batch_size,
+            num_workers=result.workers,
+            sampler=dict(type="ResumableInfiniteSampler"),
+            dataset=self.dataset_config,
+        )
+        close_environments()
+        with DefaultScope.overwrite_default_scope(self.scope):
+            batches = Runner.build_dataloader(loader, seed=0)
+        began = time.perf_counter()
+        iterator = iter(batches)
+        next(iterator)
+        start_up = time.perf_counter() - began
+        # What was loaded ahead while the workers started does not count.
+        for _ in range(2 * result.workers):
+            next(iterator)
+        images, began = 0, time.perf_counter()
+        while images < 2 * result.workers or time.perf_counter() - began < min_seconds:
+            next(iterator)
+            images += self.batch_size
+        result.rates.append(images / (time.perf_counter() - began))
+        first = result.start_up is None
+        result.start_up = start_up if first else min(start_up, result.start_up)
+        result.memory = max(result.memory or 0, children_memory())
+        del iterator, batches
+        gc.collect()
+
+
+@contextmanager
+def watched(dataset: Any, seconds: dict[str, float]) -> Iterator[Callable[[str, float], None]]:
+    """Add the time of every step of a data set to ``seconds`` while inside.
+
+    Args:
+        dataset: An LPVLMDBDataset.
+        seconds: Seconds by the name of the step.
+
+    Yields:
+        A function that adds to it.
+    """
+
+    def add(step: str, duration: float) -> None:
+        seconds[step] = seconds.get(step, 0.0) + duration
+
+    def timed(step: str, function: Callable) -> Callable:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            began = time.perf_counter()
+            result = function(*args, **kwargs)
+            add(step, time.perf_counter() - began)
+            return result
+
+        return call
+
+    transforms = dataset.pipeline.transforms
+    decode = lmdb_dataset_module.decode_image
+    dataset.pipeline.transforms = [timed(type(step).__name__, step) for step in transforms]
+    dataset.get_data_info = timed(_READ, dataset.get_data_info)
+    lmdb_dataset_module.decode_image = timed(_DECODE, decode)
+    try:
+        yield add
+    finally:
+        dataset.pipeline.transforms = transforms
+        del dataset.get_data_info
+        lmdb_dataset_module.decode_image = decode
+
+
+def children_memory(proc: Path = Path("/proc")) -> int:
+    """Bytes that the processes started by this one hold, shared pages divided among their users.
+
+    Args:
+        proc: Where Linux tells; elsewhere the answer is 0.
+    """
+    children = proc / "self" / "task" / str(os.getpid()) / "children"
+    total = 0
+    if children.is_file():
+        for child in children.read_text().split():
+            rollup = proc / child / "smaps_rollup"
+            if rollup.is_file():
+                lines = rollup.read_text().splitlines()
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total * 1024

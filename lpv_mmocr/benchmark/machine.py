@@ -1,0 +1,118 @@
+"""The machine that measures, and how fast it multiplies matrices."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..deploy.onednn import PackedLinear, can_pack
+from .timing import clock_for
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precisions by the names that options and tables use."""
+
+_SIDES = {"cuda": 8192, "cpu": 2048}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What numbers of speed have to be read with.
+
+    Attributes:
+        device: Name of the processor, or of the GPU.
+        cores: Processor cores that this process may use.
+        threads: Threads that PyTorch uses on the CPU.
+        instructions: Widest vector instructions that PyTorch uses on the CPU.
+        system: Operating system.
+        python: Version of Python.
+        torch: Version of PyTorch.
+        cuda: Version of CUDA, or None.
+        tf32: Whether fp32 matrix products on the GPU may use TF32.
+    """
+
+    device: str
+    cores: int
+    threads: int
+    instructions: str
+    system: str
+    python: str
+    torch: str
+    cuda: str | None
+    tf32: bool
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """Describe this machine.
+
+    Args:
+        device: Where models run.
+    """
+    on_gpu = device.type == "cuda"
+    return Machine(
+        device=torch.cuda.get_device_name(device) if on_gpu else cpu_name(),
+        cores=available_cores(),
+        threads=torch.get_num_threads(),
+        instructions=torch.backends.cpu.get_cpu_capability(),
+        system=platform.system(),
+        python=platform.python_version(),
+        torch=torch.__version__,
+        cuda=torch.version.cuda,
+        tf32=on_gpu and torch.backends.cuda.matmul.allow_tf32,
+    )
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of the processor.
+
+    Args:
+        info: File in which Linux says it.
+    """
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def matrix_product(
+    precision: str, device: torch.device, side: int | None = None
+) -> tuple[Callable[[], object], int]:
+    """A large product of square matrices: what the machine reaches at best.
+
+    On a CPU PyTorch has two libraries for it, and which one is faster depends on the processor;
+    the faster one is taken.
+
+    Args:
+        precision: "fp32", "bf16" or "fp16".
+        device: Where it is computed.
+        side: Rows and columns; by default large enough that starting it costs nothing.
+
+    Returns:
+        A function that computes the product, and its number of multiply-accumulates.
+    """
+    side = side or _SIDES[device.type]
+    dtype = DTYPES[precision]
+    left, right = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    result = torch.empty(side, side, device=device, dtype=dtype)
+    products: list[Callable[[], object]] = [lambda: torch.mm(left, right, out=result)]
+    if device.type == "cpu" and can_pack(dtype):
+        layer = nn.Linear(side, side, bias=False, dtype=dtype)
+        packed = PackedLinear(layer)
+        products.append(lambda: packed(left))
+    clock = clock_for(device)
+    best = min(products, key=lambda product: min(clock.seconds(product, 1) for _ in range(3)))
+    return best, side**3

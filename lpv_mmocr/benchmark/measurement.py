@@ -1,0 +1,82 @@
+"""What was found out about one model in one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .timing import Summary, speed_up, summarise
+
+
+@dataclass(kw_only=True)
+class Measurement:
+    """One model, one task, one batch size.
+
+    Attributes:
+        task: "forward", "inference" or "train".
+        model: Its label.
+        batch_size: Images of a call.
+        precision: "fp32", "bf16" or "fp16".
+        parameters: Number of trainable parameters.
+        macs: Multiply-accumulates of a call for one image, or None where unknown.
+        first_call: Seconds of the very first call, with all that is done once: what
+            ``torch.compile`` costs shows here.
+        peak_memory: Bytes of its tensors at most: what stays, and what a call adds.
+        times: Seconds of a call in each round.
+        baseline_times: The same of the baseline, or empty.
+        peak_macs: Multiply-accumulates a second of a large matrix product in the same rounds.
+        at: Place on the axis of a sweep, or None.
+        error: Why there are no times, or None.
+    """
+
+    task: str
+    model: str
+    batch_size: int
+    precision: str = "fp32"
+    parameters: int | None = None
+    macs: int | None = None
+    first_call: float | None = None
+    peak_memory: int | None = None
+    times: list[float] = field(default_factory=list)
+    baseline_times: Sequence[float] = ()
+    peak_macs: float | None = None
+    at: float | None = None
+    error: str | None = None
+
+    @property
+    def latency(self) -> Summary | None:
+        """Seconds of a call."""
+        return summarise(self.times) if self.times else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Throughput, from the median latency."""
+        return self.batch_size / self.latency.median if self.latency else None
+
+    @property
+    def speed(self) -> Summary | None:
+        """How many times faster than the baseline."""
+        if not self.times or not self.baseline_times:
+            return None
+        return speed_up(self.baseline_times, self.times)
+
+    @property
+    def share_of_peak(self) -> float | None:
+        """Part of the machine's measured matrix-product peak that it uses."""
+        if None in (self.macs, self.peak_macs, self.images_per_second):
+            return None
+        return self.macs * self.images_per_second / self.peak_macs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, derived figures included, as JSON can hold it."""
+        raw = asdict(self)
+        raw.pop("baseline_times")
+        for name in ("latency", "speed"):
+            summary = getattr(self, name)
+            raw[name] = summary and {**asdict(summary), "spread": summary.spread}
+        return {
+            **raw,
+            "images_per_second": self.images_per_second,
+            "share_of_peak": self.share_of_peak,
+        }

@@ -1,0 +1,74 @@
+"""Which precision a model runs in."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from ..cli import InputError
+from .machine import DTYPES
+from .specification import Specification
+
+_WRAPPERS = {
+    "OptimWrapper": "fp32",
+    "DeferredOptimWrapper": "fp32",
+    "AutocastOptimWrapper": "bf16",
+    "AmpOptimWrapper": "fp16",
+}
+
+
+def autocast(spec: Specification, device: torch.device) -> AbstractContextManager:
+    """Context in which a model computes; one made for deployment has its precision built in.
+
+    Args:
+        spec: The model.
+        device: Where it runs.
+    """
+    if spec.deploy or spec.precision in (None, "fp32"):
+        return nullcontext()
+    return torch.autocast(device.type, DTYPES[spec.precision])
+
+
+def training_wrapper(
+    config: dict[str, Any], spec: Specification, device: torch.device
+) -> dict[str, Any]:
+    """Config of an optimiser's wrapper in the precision asked for, or in its own.
+
+    Args:
+        config: The ``optim_wrapper`` part of a config.
+        spec: The model.
+        device: Where it runs.
+
+    Raises:
+        InputError: For fp16 without a GPU, or a wrapper of an unknown type.
+    """
+    config = deepcopy(config)
+    kind = config.setdefault("type", "OptimWrapper")
+    if spec.precision in (None, _WRAPPERS.get(kind)):
+        return config
+    if kind not in _WRAPPERS:
+        raise InputError(f"{spec.label}: no other precision is known for an optim_wrapper {kind}")
+    if spec.precision == "fp16" and device.type == "cpu":
+        raise InputError(
+            f"{spec.label}: training in fp16 scales the loss, which needs a GPU; take bf16"
+        )
+    for key in ("dtype", "loss_scale"):
+        config.pop(key, None)
+    config["type"] = next(name for name, kept in _WRAPPERS.items() if kept == spec.precision)
+    if spec.precision == "fp16":
+        config["loss_scale"] = "dynamic"
+    return config
+
+
+def training_precision(config: dict[str, Any] | None, spec: Specification) -> str:
+    """Name of the precision in which a training step runs.
+
+    Args:
+        config: The ``optim_wrapper`` part of the config that trains it.
+        spec: The model.
+    """
+    kind = (config or {}).get("type", "OptimWrapper")
+    return spec.precision or _WRAPPERS.get(kind, "fp32")

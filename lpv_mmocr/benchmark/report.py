@@ -1,0 +1,195 @@
+"""The benchmark's report: a table for the terminal, Markdown, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ..engine.atomic_file_backend import AtomicLocalBackend
+from .loading import LoadingMeasurement
+from .machine import Machine
+from .measurement import Measurement
+
+TITLES = {
+    "forward": "Model forward",
+    "inference": "Whole inference, from encoded picture to text",
+    "train": "Training step: forward, backward, clipping, optimiser",
+}
+_MISSING = "-"
+
+NOTES = """\
+Weights are random: speed does not depend on them. Models ran in turns, round by round; latency is
+the median over the rounds with the distance between the quartiles, *speed* the median of the
+round-by-round ratios to the baseline (more is faster). *Share of peak* is work per second over
+that of a large matrix product of the same precision, measured in the same rounds; a training step
+counts as three forward passes. *Memory* is that of tensors: model, optimiser, and the most that a
+call adds. *First call* holds what is done only once.
+"""
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Everything that one run of the benchmark found out.
+
+    Attributes:
+        machine: Where it ran.
+        date: Day, as YYYY-MM-DD.
+        command: What was typed.
+        baseline: Model that the others are compared with.
+        rounds: Number of rounds.
+        sweep: Axis of a sweep, or None.
+        measurements: Of the models.
+        loading: Of the data loaders.
+    """
+
+    machine: Machine
+    date: str
+    command: str
+    baseline: str
+    rounds: int
+    sweep: str | None = None
+    measurements: list[Measurement] = field(default_factory=list)
+    loading: list[LoadingMeasurement] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """The report as JSON; numbers in seconds, bytes and multiply-accumulates."""
+        content = {
+            "machine": asdict(self.machine),
+            "date": self.date,
+            "command": self.command,
+            "baseline": self.baseline,
+            "rounds": self.rounds,
+            "sweep": self.sweep,
+            "random_weights": True,
+            "measurements": [measurement.to_dict() for measurement in self.measurements],
+            "loading": [measurement.to_dict() for measurement in self.loading],
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def to_markdown(self) -> str:
+        """The report as Markdown, aligned so that a terminal can show it as well."""
+        machine = self.machine
+        lines = [
+            "# Benchmark",
+            "",
+            f"{machine.device}, {machine.threads} threads on {machine.cores} cores "
+            f"({machine.instructions}), PyTorch {machine.torch}, {self.date}, {self.rounds} "
+            "rounds.",
+            "",
+            f"    {self.command}",
+            "",
+            *NOTES.splitlines(),
+        ]
+        for (task, batch_size), measurements in self._groups().items():
+            heading = TITLES[task] + (f", batch {batch_size}" if batch_size else "")
+            lines += ["", f"## {heading}", "", *_table(measurements, _COLUMNS)]
+        if self.loading:
+            lines += ["", "## Data loader", "", *_table(self.loading, _LOADING_COLUMNS)]
+            shares = [line for m in self.loading if m.shares for line in _share_lines(m)]
+            lines += ["", "Share of the time of each step:", "", *shares]
+        return "\n".join(lines) + "\n"
+
+    def _groups(self) -> dict[tuple[str, int | None], list[Measurement]]:
+        """Measurements by task and batch size; all batch sizes together where they are swept."""
+        groups: dict[tuple[str, int | None], list[Measurement]] = {}
+        for measurement in self.measurements:
+            batch_size = None if self.sweep == "batch" else measurement.batch_size
+            groups.setdefault((measurement.task, batch_size), []).append(measurement)
+        return groups
+
+    def write(self, folder: Path) -> None:
+        """Write ``benchmark.json`` and ``benchmark.md``.
+
+        Args:
+            folder: Where to; it is made as needed.
+        """
+        files = AtomicLocalBackend()
+        files.put_text(self.to_json(), folder / "benchmark.json")
+        files.put_text(self.to_markdown(), folder / "benchmark.md")
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits, never in powers of ten."""
+    if value is None:
+        return _MISSING
+    decimals = max(digits - len(f"{abs(value):.0f}"), 0)
+    if abs(value) < 1:
+        decimals = digits
+    return f"{value:,.{decimals}f}"
+
+
+def _milliseconds(measurement: Measurement) -> str:
+    latency = measurement.latency
+    if latency is None:
+        return _MISSING
+    return f"{_number(1000 * latency.median)} ± {_number(500 * latency.spread, 2)}"
+
+
+def _speed(measurement: Measurement) -> str:
+    speed = measurement.speed
+    return _MISSING if speed is None else f"{speed.median:.2f}x"
+
+
+def _megabytes(value: int | None) -> str:
+    return _number(None if value is None else value / 2**20)
+
+
+def _percent(value: float | None) -> str:
+    return _MISSING if value is None else f"{100 * value:.0f} %"
+
+
+_COLUMNS: dict[str, Callable[[Measurement], str]] = {
+    "model": lambda m: m.model,
+    "batch": lambda m: str(m.batch_size),
+    "precision": lambda m: m.precision,
+    "parameters, M": lambda m: _number(m.parameters and m.parameters / 1e6),
+    "GMAC/image": lambda m: _number(m.macs and m.macs / 1e9),
+    "latency, ms": _milliseconds,
+    "ms/image": lambda m: _number(m.latency and 1000 * m.latency.median / m.batch_size),
+    "images/s": lambda m: _number(m.images_per_second),
+    "speed": _speed,
+    "share of peak": lambda m: _percent(m.share_of_peak),
+    "memory, MiB": lambda m: _megabytes(m.peak_memory),
+    "first call, s": lambda m: _number(m.first_call, 2),
+    "remarks": lambda m: m.error or "",
+}
+
+_LOADING_COLUMNS: dict[str, Callable[[LoadingMeasurement], str]] = {
+    "config": lambda m: m.model,
+    "augmentation": lambda m: "on" if m.augmented else "off",
+    "workers": lambda m: str(m.workers) if m.workers else "0 (one core)",
+    "images/s": lambda m: f"{_number(m.rate.median)} ± {_number(m.rate.spread / 2, 2)}",
+    "start-up, s": lambda m: _number(m.start_up, 2),
+    "memory of workers, MiB": lambda m: _megabytes(m.memory),
+}
+
+
+def _share_lines(measurement: LoadingMeasurement) -> list[str]:
+    shares = sorted(measurement.shares.items(), key=lambda item: -item[1])
+    text = ", ".join(f"{step} {_percent(share)}" for step, share in shares)
+    return [
+        f"- {measurement.model}, augmentation {'on' if measurement.augmented else 'off'}: {text}"
+    ]
+
+
+def _table(rows: Sequence, columns: dict[str, Callable]) -> list[str]:
+    cells = [list(columns), *([show(row) for show in columns.values()] for row in rows)]
+    kept = [index for index in range(len(columns)) if any(row[index] for row in cells[1:])]
+    cells = [[row[index] for index in kept] for row in cells]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(kept))]
+    left = {"model", "config", "remarks"}
+
+    def line(row: Sequence[str]) -> str:
+        padded = (
+            cell.ljust(width) if title in left else cell.rjust(width)
+            for cell, width, title in zip(row, widths, cells[0], strict=True)
+        )
+        return f"| {' | '.join(padded)} |"
+
+    rules = (
+        "-" * width if title in left else "-" * (width - 1) + ":"
+        for width, title in zip(widths, cells[0], strict=True)
+    )
+    return [line(cells[0]), f"| {' | '.join(rules)} |", *map(line, cells[1:])]

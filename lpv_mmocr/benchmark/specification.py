@@ -1,0 +1,168 @@
+"""What the command line says of a model: ``NAME[:switch…]``, ``FILE.py:FUNCTION[:switch…]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..cli import InputError
+from .machine import DTYPES
+
+SWITCHES = (*DTYPES, "compile", "deploy", "channels_last")
+
+LPV = {
+    f"lpv-{size}": f"textrecog/lpv/lpv-{size}_stage2_10e_st_mj.py"
+    for size in ("tiny", "small", "base")
+}
+"""Short names of our own configs: the models as they are used, with the mask."""
+
+PEERS = {
+    "mmocr:svtr-tiny": "svtr/svtr-tiny_20e_st_mj",
+    "mmocr:svtr-base": "svtr/svtr-base_20e_st_mj",
+    "mmocr:abinet-vision": "abinet/abinet-vision_20e_st-an_mj",
+    "mmocr:satrn-small": "satrn/satrn_shallow-small_5e_st_mj",
+    "mmocr:crnn": "crnn/crnn_mini-vgg_5e_mj",
+}
+"""Short names of recognisers of MMOCR's model zoo, to compare with."""
+
+DEFAULT_MODELS = (*LPV, *PEERS)
+
+
+@dataclass(frozen=True)
+class Specification:
+    """A model to measure, and how it is to run.
+
+    Attributes:
+        label: Name in tables.
+        config: Path of its config, or None for an adapter.
+        adapter: File and function of an adapter, or None.
+        precision: "fp32", "bf16", "fp16", or None for the task's default.
+        compile: Whether to run it through ``torch.compile``.
+        deploy: Whether to measure what ``to_deploy()`` makes of it.
+        channels_last: Whether feature maps keep their channels in the innermost dimension.
+        options: Entries of the config to change, with dotted keys.
+        at: Place on the axis of a sweep, or None.
+    """
+
+    label: str
+    config: str | None = None
+    adapter: tuple[str, str] | None = None
+    precision: str | None = None
+    compile: bool = False
+    deploy: bool = False
+    channels_last: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+    at: float | None = None
+
+    def changed(self, label: str, at: float, **options: Any) -> Specification:
+        """The same model with entries of its config changed, for a sweep.
+
+        Args:
+            label: What is added to the name.
+            at: Place on the axis.
+            **options: Entries with ``__`` for the dots of nested keys.
+        """
+        changes = {key.replace("__", "."): value for key, value in options.items()}
+        return replace(
+            self, label=f"{self.label} {label}", at=at, options={**self.options, **changes}
+        )
+
+
+def parse_model(text: str) -> Specification:
+    """Read ``NAME[:switch…]``.
+
+    Args:
+        text: Short name, path of a config, ``SCOPE::PATH``, or ``mmocr:PATH`` for a config below
+            ``textrecog`` of MMOCR's model zoo, then switches.
+
+    Raises:
+        InputError: If there is no such model or switch, or two switches exclude one another.
+    """
+    name, switches = _split_switches(text)
+    if name in LPV:
+        config, label = _own_config(LPV[name]), name
+    elif name in PEERS:
+        config, label = f"mmocr::textrecog/{PEERS[name]}.py", name
+    elif name.endswith(".py"):
+        config, label = name, Path(name.rpartition("::")[2]).stem
+    elif name.startswith("mmocr:") and "/" in name:
+        config, label = f"mmocr::textrecog/{name.removeprefix('mmocr:')}.py", name
+    else:
+        raise InputError(
+            f"{text!r} names no model: give a config file, one of {', '.join((*LPV, *PEERS))}, or "
+            "mmocr:FOLDER/NAME of MMOCR's text recognition configs; after it any of the switches "
+            f"{', '.join(SWITCHES)}, each behind a colon"
+        )
+    return _with_switches(Specification(label, config=config), switches, text)
+
+
+def parse_adapter(text: str) -> Specification:
+    """Read ``FILE.py:FUNCTION[:switch…]``.
+
+    Args:
+        text: What the option says.
+
+    Raises:
+        InputError: If it has another form.
+    """
+    name, switches = _split_switches(text)
+    file, _, function = name.rpartition(":")
+    if not file.endswith(".py") or not function.isidentifier():
+        raise InputError(f"--adapter wants FILE.py:FUNCTION[:switch…], got {text!r}")
+    specification = Specification(function, adapter=(file, function))
+    if "deploy" in switches:
+        raise InputError(f"{text!r}: deploy is for LPV models; an adapter returns what to measure")
+    return _with_switches(specification, switches, text)
+
+
+def _own_config(name: str) -> str:
+    """A config beside the package, in a checkout, or inside the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    in_checkout = package.parent / "configs" / name
+    return str(in_checkout if in_checkout.is_file() else package / ".mim" / "configs" / name)
+
+
+def _split_switches(text: str) -> tuple[str, list[str]]:
+    switches: list[str] = []
+    name, colon, last = text.rpartition(":")
+    while colon and last in SWITCHES:
+        switches.insert(0, last)
+        name, colon, last = name.rpartition(":")
+    return f"{name}{colon}{last}", switches
+
+
+def _with_switches(spec: Specification, switches: list[str], text: str) -> Specification:
+    precisions = [switch for switch in switches if switch in DTYPES]
+    if len(precisions) > 1 or len(set(switches)) < len(switches):
+        raise InputError(f"{text!r}: one precision, and each switch once")
+    return replace(
+        spec,
+        label=":".join([spec.label, *switches]),
+        precision=precisions[0] if precisions else None,
+        **{name: name in switches for name in ("compile", "deploy", "channels_last")},
+    )
+
+
+def check_labels(specifications: list[Specification], baseline: str | None) -> str:
+    """Check that tables can tell the models apart.
+
+    Args:
+        specifications: The models.
+        baseline: Name of the one that others are compared with; the first by default.
+
+    Returns:
+        The baseline's name.
+
+    Raises:
+        InputError: If two models have one name, there is none, or there is no such baseline.
+    """
+    labels = [spec.label for spec in specifications]
+    if not labels:
+        raise InputError("there is nothing to measure: give --models or --adapter")
+    double = sorted({label for label in labels if labels.count(label) > 1})
+    if double:
+        raise InputError(f"{', '.join(double)} is asked for twice")
+    if baseline is not None and baseline not in labels:
+        raise InputError(f"--baseline {baseline} is none of the models: {', '.join(labels)}")
+    return baseline or labels[0]

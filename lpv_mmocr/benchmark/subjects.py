@@ -1,0 +1,282 @@
+"""What is measured: a recogniser of a config or of an adapter, and the calls that can be timed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmocr.registry import MODELS
+from torch import nn
+
+from .. import cli
+from ..cli import InputError
+from . import samples
+from .adapter import load_adapter
+from .machine import DTYPES
+from .precision import autocast, training_wrapper
+from .reader import Reader
+from .specification import Specification
+from .work import count_macs
+
+Call = Callable[[], object]
+
+
+class Subject(ABC):
+    """A model that is ready to be measured.
+
+    Args:
+        spec: What was asked for.
+        model: The model.
+        shape: Channels, height and width of its pictures.
+        device: Where it runs.
+
+    Attributes:
+        macs: Multiply-accumulates for one picture, or None where they cannot be counted.
+        parameters: Number of trainable parameters.
+    """
+
+    def __init__(
+        self,
+        spec: Specification,
+        model: nn.Module,
+        shape: tuple[int, int, int],
+        device: torch.device,
+    ) -> None:
+        self.spec = spec
+        self.shape = shape
+        self.device = device
+        self.parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        self.macs = self._count(model)
+        self.model = model.to(device)
+        if spec.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.wrapper: OptimWrapper | None = None
+        self._is_compiled = False
+
+    def _compile(self) -> None:
+        """Compile the forward pass once, as MMEngine's runner does it."""
+        if self.spec.compile and not self._is_compiled:
+            # Each batch size gets code of its own, as it would have if it were the only one.
+            self.model.forward = torch.compile(self.model.forward, dynamic=False)
+            self._is_compiled = True
+
+    def _count(self, model: nn.Module) -> int | None:
+        try:
+            return count_macs(model, self.shape[1:], channels=self.shape[0], forward=self._forward)
+        except Exception:  # another's model may do anything on the meta device
+            return None
+
+    @abstractmethod
+    def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
+        """Run a model of this kind on images (N, C, H, W) that are normalised."""
+
+    @property
+    def persistent_tensors(self) -> list[torch.Tensor]:
+        """What stays in memory between calls: the model, and the state of its optimiser."""
+        modules = (value for module in self.model.modules() for value in vars(module).values())
+        states = self.wrapper.optimizer.state.values() if self.wrapper else ()
+        moments = (value for state in states for value in state.values())
+        return [
+            *self.model.parameters(),
+            *self.model.buffers(),
+            # Packed weights of a deployed model are plain attributes.
+            *(value for value in (*modules, *moments) if isinstance(value, torch.Tensor)),
+        ]
+
+    def images(self, number: int) -> torch.Tensor:
+        """Random images of shape (N, C, H, W) in 0..1 on the device."""
+        images = samples.random_pictures(number, self.shape).to(self.device) / 255
+        if self.spec.channels_last:
+            images = images.to(memory_format=torch.channels_last)
+        return images
+
+    def forward_call(self, number: int) -> Call:
+        """Prepare the forward pass of a batch, from normalised images to scores of characters.
+
+        Args:
+            number: Number of images.
+        """
+        images, model, run = self.images(number), self.model.eval(), self._forward
+        self._compile()
+
+        @torch.inference_mode()
+        def call() -> object:
+            with autocast(self.spec, self.device):
+                return run(model, images)
+
+        return call
+
+    def inference_call(self, number: int) -> Call:
+        """Prepare the reading of a batch of encoded pictures up to their texts.
+
+        Args:
+            number: Number of pictures in the batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no pipeline")
+
+    @abstractmethod
+    def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
+        """Prepare a training step: forward, backward, clipping and the optimiser's step.
+
+        Args:
+            number: Number of images.
+            optim_wrapper: Config of the optimiser where the subject brings none.
+
+        Raises:
+            InputError: If it has no loss.
+        """
+
+    def _optimiser(self, config: dict[str, Any]) -> OptimWrapper:
+        self._compile()
+        if self.wrapper is None:
+            config = training_wrapper(config, self.spec, self.device)
+            with DefaultScope.overwrite_default_scope("mmocr"):
+                self.wrapper = build_optim_wrapper(self.model, config)
+        return self.wrapper
+
+
+class ConfigSubject(Subject):
+    """The recogniser of an MMOCR config, with random weights.
+
+    Args:
+        spec: What was asked for; it names a config.
+        device: Where it runs.
+
+    Raises:
+        InputError: If the config cannot be read, or a switch does not suit the model.
+    """
+
+    def __init__(self, spec: Specification, device: torch.device) -> None:
+        self.cfg = load(spec)
+        with DefaultScope.overwrite_default_scope(self.cfg.get("default_scope", "mmocr")):
+            model = MODELS.build(self.cfg.model)
+            self.sample = samples.packed_sample(self.cfg)
+        super().__init__(spec, model, tuple(self.sample["inputs"].shape), device)
+        if spec.deploy:
+            self.model = self._deploy()
+
+    def _deploy(self) -> nn.Module:
+        if not hasattr(self.model, "to_deploy"):
+            raise InputError(
+                f"{self.spec.label}: {type(self.model).__name__} has no to_deploy(); leave the "
+                "switch deploy out"
+            )
+        compile_mode = "default" if self.spec.compile else None
+        self._is_compiled = self.spec.compile
+        dtype = DTYPES[self.spec.precision or "fp32"]
+        return self.model.eval().to_deploy(dtype=dtype, compile_mode=compile_mode)
+
+    def _samples(self, number: int) -> list:
+        return [self.sample["data_samples"].clone() for _ in range(number)]
+
+    def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
+        return model(images, self._cached_samples(len(images)), mode="tensor")
+
+    def _cached_samples(self, number: int) -> list:
+        if len(self._kept_samples) != number:
+            self._kept_samples[:] = self._samples(number)
+        return self._kept_samples
+
+    @cached_property
+    def _kept_samples(self) -> list:
+        return []
+
+    def inference_call(self, number: int) -> Call:
+        """See :meth:`Subject.inference_call`; MMOCR's inferencer reads."""
+        self._compile()
+        reader = Reader(self.cfg, self.model.eval(), self.device)
+        encoded = samples.encoded_pictures(number)
+
+        def call() -> object:
+            with autocast(self.spec, self.device):
+                return reader.read(encoded)
+
+        return call
+
+    def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
+        """See :meth:`Subject.train_call`; the model's own ``train_step`` with its own optimiser."""
+        cli.require(self.cfg, "optim_wrapper")
+        wrapper = self._optimiser(self.cfg.optim_wrapper)
+        model = self.model.train()
+        words = samples.random_words(number)
+        labelled = samples.labelled(self._samples(number), words)
+        pictures = list(samples.random_pictures(number, self.shape))
+
+        def call() -> object:
+            for sample in labelled:  # targets are made anew in every step, as in training
+                sample.set_metainfo({"have_target": False})
+            batch = {"inputs": pictures, "data_samples": labelled}
+            return model.train_step(batch, wrapper)
+
+        return call
+
+
+class AdapterSubject(Subject):
+    """A module that an adapter returned.
+
+    Args:
+        spec: What was asked for; it names an adapter.
+        device: Where it runs.
+
+    Raises:
+        InputError: If the adapter is at fault.
+    """
+
+    def __init__(self, spec: Specification, device: torch.device) -> None:
+        module, size = load_adapter(*spec.adapter)
+        super().__init__(spec, module, (3, *size), device)
+
+    def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
+        return model(images)
+
+    def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
+        """See :meth:`Subject.train_call`; the optimiser is the one of the first config."""
+        if not hasattr(self.model, "loss"):
+            raise InputError(
+                f"{self.spec.label}: the training step needs a method loss(images, texts) of the "
+                f"adapter's {type(self.model).__name__}"
+            )
+        wrapper = self._optimiser(optim_wrapper)
+        model = self.model.train()
+        pictures = samples.random_pictures(number, self.shape)
+        words = samples.random_words(number)
+
+        def call() -> object:
+            images = pictures.to(self.device, non_blocking=True) / 255
+            with wrapper.optim_context(model):
+                loss = model.loss(images, words)
+            wrapper.update_params(loss)
+            return loss
+
+        return call
+
+
+def load(spec: Specification) -> Config:
+    """Read a model's config.
+
+    Args:
+        spec: What was asked for; it names a config.
+
+    Raises:
+        InputError: If it cannot be read or has no model.
+    """
+    cfg = cli.load_config(spec.config, spec.options)
+    cli.require(cfg, "model")
+    return cfg
+
+
+def build_subject(spec: Specification, device: torch.device) -> Subject:
+    """Build what was asked for.
+
+    Args:
+        spec: The model and how it is to run.
+        device: Where it runs.
+    """
+    torch.manual_seed(0)
+    return (AdapterSubject if spec.adapter else ConfigSubject)(spec, device)

@@ -1,0 +1,66 @@
+"""How cost grows: with the batch, with the width of the picture, with the number of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..cli import InputError
+from .specification import Specification
+from .subjects import load
+
+SWEEPS = ("batch", "width", "stages")
+AXES = {"batch": "images in a batch", "width": "width in pixels", "stages": "stages"}
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0)
+_STAGES = (1, 2, 3, 4, 5)
+
+
+def sweep(axis: str, specs: Sequence[Specification]) -> list[Specification]:
+    """Make variants of LPV models along an axis.
+
+    Args:
+        axis: "width" (1 to 4 times the config's) or "stages" (1 to 5).
+        specs: The models.
+
+    Returns:
+        For each model its variants.
+
+    Raises:
+        InputError: If a model is not an LPV of a config.
+    """
+    return [variant for spec in specs for variant in _VARIANTS[axis](spec, _lpv_config(spec))]
+
+
+def _lpv_config(spec: Specification) -> dict:
+    model = load(spec).model if spec.config else {}
+    if model.get("type") != "LPV" or "img_size" not in (model.get("encoder") or {}):
+        raise InputError(
+            f"--sweep width and stages are for LPV models with an LPVSVTREncoder; {spec.label} is "
+            "none (--sweep batch takes any model)"
+        )
+    return model
+
+
+def _widths(spec: Specification, model: dict) -> list[Specification]:
+    height, width = model["encoder"]["img_size"]
+    variants = []
+    for factor in _WIDTHS:
+        wide = round(factor * width)
+        variants.append(
+            spec.changed(f"{height}x{wide}", wide, model__encoder__img_size=(height, wide))
+        )
+    return variants
+
+
+def _stages(spec: Specification, model: dict) -> list[Specification]:
+    variants = []
+    for number in _STAGES:
+        options = dict(model__decoder__num_stages=number)
+        if number == 1:  # no GLRM, so nothing that the mask could be for
+            options["model__decoder__with_mask"] = False
+        plural = "stage" if number == 1 else "stages"
+        variants.append(spec.changed(f"{number} {plural}", number, **options))
+    return variants
+
+
+_VARIANTS = {"width": _widths, "stages": _stages}

@@ -1,0 +1,200 @@
+"""The tasks in which models are measured side by side: forward, inference, training step."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..cli import InputError
+from .machine import matrix_product
+from .measurement import Measurement
+from .memory import bytes_of, peak_of_call
+from .precision import training_precision
+from .specification import Specification
+from .subjects import Call, ConfigSubject, Subject, build_subject, load
+from .timing import clock_for, measure_in_turns, summarise
+
+TASKS = ("forward", "inference", "train")
+BATCH_SIZES = {"forward": (1, 32, 256), "inference": (1, 32, 256), "train": (32,)}
+# A backward pass takes two products for each of the forward pass.
+_PASSES = {"forward": 1, "inference": 1, "train": 3}
+_PEAK = "matrix product in {}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to measure.
+
+    Attributes:
+        device: Where models run.
+        rounds: Number of rounds.
+        min_seconds: Calls are repeated within a round until they take this long.
+        warm_up: Calls before the first round, at least one.
+        strict: Whether a model that fails stops everything.
+        progress: Takes a line about what is going on.
+    """
+
+    device: torch.device
+    rounds: int = 11
+    min_seconds: float = 0.2
+    warm_up: int = 3
+    strict: bool = False
+    progress: Callable[[str], None] = lambda line: None
+
+
+def check(tasks: Sequence[str], specs: Sequence[Specification]) -> None:
+    """Find out what cannot be measured before anything is.
+
+    Args:
+        tasks: What shall be measured.
+        specs: The models.
+
+    Raises:
+        InputError: If a task does not suit a model.
+    """
+    for spec in specs:
+        if spec.adapter and "inference" in tasks:
+            raise InputError(
+                f"{spec.label}: an adapter has no pipeline, so its inference cannot be measured; "
+                "leave it out, or take --task forward"
+            )
+        if spec.deploy and "train" in tasks:
+            raise InputError(f"{spec.label}: deploy is for reading, not for training")
+    if "train" in tasks:
+        _shared_optim_wrapper(specs)
+
+
+def run_task(
+    task: str,
+    specs: Sequence[Specification],
+    batch_sizes: Sequence[int],
+    baseline: str,
+    plan: Plan,
+) -> list[Measurement]:
+    """Measure models in one task.
+
+    Args:
+        task: One of :data:`TASKS`.
+        specs: The models.
+        batch_sizes: Images of a call; each batch size is measured on its own.
+        baseline: Label of the model that others are compared with.
+        plan: How to measure.
+
+    Returns:
+        One measurement for each model and batch size. A model that fails has one with ``error``.
+
+    Raises:
+        InputError: If something was asked for that a model or task cannot do.
+    """
+    optim_wrapper = _shared_optim_wrapper(specs) if task == "train" else None
+    subjects = []
+    for spec in specs:
+        plan.progress(f"{task}: building {spec.label}")
+        subjects.append(build_subject(spec, plan.device))
+    measurements = []
+    for batch_size in batch_sizes:
+        measurements += _run_batch(task, subjects, batch_size, baseline, optim_wrapper, plan)
+        gc.collect()
+    return measurements
+
+
+def _shared_optim_wrapper(specs: Sequence[Specification]) -> dict[str, Any] | None:
+    """Config of the optimiser for models that bring none: that of the first config."""
+    for spec in specs:
+        if spec.config:
+            return load(spec).get("optim_wrapper")
+    if specs:
+        raise InputError(
+            "--task train takes the optimiser from a config: name one with --models beside the "
+            "adapter"
+        )
+    return None
+
+
+def _run_batch(
+    task: str,
+    subjects: Sequence[Subject],
+    batch_size: int,
+    baseline: str,
+    optim_wrapper: dict[str, Any] | None,
+    plan: Plan,
+) -> list[Measurement]:
+    calls: dict[str, Call] = {}
+    results: dict[str, Measurement] = {}
+    for subject in subjects:
+        label = subject.spec.label
+        results[label] = Measurement(
+            task=task,
+            model=label,
+            batch_size=batch_size,
+            precision=_precision(task, subject, optim_wrapper),
+            parameters=subject.parameters,
+            macs=subject.macs and subject.macs * _PASSES[task],
+            at=subject.spec.at,
+        )
+        call = _prepare(task, subject, batch_size, optim_wrapper)
+        plan.progress(f"{task}, batch {batch_size}: warming up {label}")
+        try:
+            _warm_up(call, subject, results[label], plan)
+        except Exception as error:
+            # Another's model may not fit into memory or not run in a precision; the rest shall.
+            if plan.strict:
+                raise
+            results[label].error = f"{type(error).__name__}: {error}".splitlines()[0]
+            plan.progress(f"{label} failed: {results[label].error}")
+            continue
+        calls[label] = call
+    peaks = {
+        precision: matrix_product(precision, plan.device)
+        for precision in sorted({results[label].precision for label in calls})
+    }
+    runs = {**calls, **{_PEAK.format(name): product for name, (product, _) in peaks.items()}}
+    for product, _ in peaks.values():
+        product()
+    times = measure_in_turns(
+        runs,
+        rounds=plan.rounds,
+        clock=clock_for(plan.device, on_host=task == "inference"),
+        min_seconds=plan.min_seconds,
+        on_round=lambda number: plan.progress(
+            f"{task}, batch {batch_size}: round {number} of {plan.rounds}"
+        ),
+    )
+    for label in calls:
+        result = results[label]
+        result.times = times[label]
+        result.baseline_times = times.get(baseline, ())
+        _, macs = peaks[result.precision]
+        result.peak_macs = macs / summarise(times[_PEAK.format(result.precision)]).median
+    return list(results.values())
+
+
+def _precision(task: str, subject: Subject, optim_wrapper: dict[str, Any] | None) -> str:
+    if task != "train":
+        return subject.spec.precision or "fp32"
+    is_config = isinstance(subject, ConfigSubject)
+    own = subject.cfg.get("optim_wrapper") if is_config else optim_wrapper
+    return training_precision(own, subject.spec)
+
+
+def _prepare(
+    task: str, subject: Subject, batch_size: int, optim_wrapper: dict[str, Any] | None
+) -> Call:
+    if task == "forward":
+        return subject.forward_call(batch_size)
+    if task == "inference":
+        return subject.inference_call(batch_size)
+    return subject.train_call(batch_size, optim_wrapper)
+
+
+def _warm_up(call: Call, subject: Subject, result: Measurement, plan: Plan) -> None:
+    clock = clock_for(plan.device, on_host=True)
+    result.first_call = clock.seconds(call, 1)
+    for _ in range(plan.warm_up - 1):
+        call()
+    held = bytes_of(subject.persistent_tensors)
+    result.peak_memory = held + peak_of_call(call, plan.device)

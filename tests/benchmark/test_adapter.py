@@ -1,0 +1,48 @@
+"""Foreign recognisers: what an adapter may return, and what is said when it does not."""
+
+from __future__ import annotations
+
+from lpv_mmocr.benchmark.adapter import load_adapter
+from lpv_mmocr.cli import InputError
+
+import pytest
+
+
+def test_adapter_returns_module_and_size(adapter_file):
+    module, size = load_adapter(adapter_file, "flat")
+    assert type(module).__name__ == "Flat"
+    assert size == (8, 16)
+
+
+def test_adapter_imports_what_lies_beside_it(tmp_path):
+    (tmp_path / "neighbour_of_adapter.py").write_text("SIZE = (4, 6)\n")
+    file = tmp_path / "adapter.py"
+    file.write_text(
+        "from torch import nn\nimport neighbour_of_adapter\n"
+        "def build():\n    return nn.Identity(), neighbour_of_adapter.SIZE\n"
+    )
+    assert load_adapter(str(file), "build")[1] == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("missing", "no such function; the file has flat, fails, number"),
+        ("fails", "failed .RuntimeError: no weights here"),
+        ("number", "must return a torch.nn.Module and the .height, width.*got int"),
+        ("sizeless", "got Flat"),
+        ("negative", r"must return \(height, width\) in pixels, got \(0, 4\)"),
+    ],
+)
+def test_faulty_adapters(adapter_file, function, message):
+    with pytest.raises(InputError, match=message):
+        load_adapter(adapter_file, function)
+
+
+def test_faulty_files(tmp_path):
+    with pytest.raises(InputError, match="there is no adapter file"):
+        load_adapter(str(tmp_path / "none.py"), "build")
+    file = tmp_path / "broken.py"
+    file.write_text("import no_such_package_anywhere\n")
+    with pytest.raises(InputError, match=r"cannot be run \(ModuleNotFoundError"):
+        load_adapter(str(file), "build")

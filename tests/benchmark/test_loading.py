@@ -1,0 +1,58 @@
+"""The loader task: shares, augmentation on and off, workers."""
+
+from __future__ import annotations
+
+from lpv_mmocr.benchmark.loading import children_memory, run_loading, write_words
+from lpv_mmocr.benchmark.specification import parse_adapter, parse_model
+from lpv_mmocr.cli import InputError
+from lpv_mmocr.datasets import LPVLMDBDataset, close_environments
+from lpv_mmocr.datasets import lmdb_dataset as lmdb_dataset_module
+
+import pytest
+
+
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_words(tmp_path / "words", 8)
+    yield tmp_path / "words"
+    close_environments()
+
+
+def test_drawn_words_are_a_data_set(words):
+    dataset = LPVLMDBDataset(ann_file=str(words))
+    sample = dataset[0]
+    assert len(dataset) == 8
+    assert sample["img"].shape == (32, 100, 3)
+    assert 3 <= len(sample["instances"][0]["text"]) <= 12
+
+
+def test_shares_of_the_steps(toy_file, words, quick):
+    decode = lmdb_dataset_module.decode_image
+    augmented, plain = run_loading([parse_model(toy_file)], words, [0], quick)
+    assert augmented.augmented and not plain.augmented
+    steps = {"read", "decode", "Resize", "PackWordInputs", "collate", "to the device"}
+    assert steps < plain.shares.keys()
+    assert plain.shares.keys() | {"TextAugment"} == augmented.shares.keys()
+    for measurement in (augmented, plain):
+        assert sum(measurement.shares.values()) == pytest.approx(1)
+        assert len(measurement.rates) == quick.rounds
+        assert measurement.start_up is None
+    assert lmdb_dataset_module.decode_image is decode
+
+
+def test_adapters_have_no_loader(adapter_file, words, quick):
+    with pytest.raises(InputError, match="flat has no train_pipeline"):
+        run_loading([parse_adapter(f"{adapter_file}:flat")], words, [0], quick)
+
+
+def test_workers(toy_file, words, quick):
+    for measurement in run_loading([parse_model(toy_file)], words, [1], quick):
+        assert measurement.rate.median > 0
+        assert measurement.start_up > 0
+        assert measurement.memory > 1 << 20
+        assert not measurement.shares
+
+
+def test_memory_of_no_children(tmp_path):
+    assert children_memory(tmp_path) == 0

@@ -1,0 +1,98 @@
+"""Reading ``NAME[:switch…]`` and the variants of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lpv_mmocr.benchmark.specification import (
+    DEFAULT_MODELS,
+    check_labels,
+    parse_adapter,
+    parse_model,
+)
+from lpv_mmocr.benchmark.subjects import load
+from lpv_mmocr.benchmark.sweep import sweep
+from lpv_mmocr.cli import InputError
+
+import pytest
+
+
+def test_switches():
+    spec = parse_model("lpv-tiny:deploy:bf16:compile")
+    assert spec.label == "lpv-tiny:deploy:bf16:compile"
+    assert (spec.precision, spec.deploy, spec.compile) == ("bf16", True, True)
+    assert not spec.channels_last
+    assert Path(spec.config).name == "lpv-tiny_stage2_10e_st_mj.py"
+    assert parse_model("lpv-tiny").precision is None
+
+
+@pytest.mark.parametrize("name", DEFAULT_MODELS)
+def test_short_names_are_configs(name):
+    assert load(parse_model(name)).model.type
+
+
+def test_paths_keep_their_colons():
+    spec = parse_model("lpv_mmocr::textrecog/lpv/lpv-toy_digits.py:fp16")
+    assert spec.config == "lpv_mmocr::textrecog/lpv/lpv-toy_digits.py"
+    assert spec.label == "lpv-toy_digits:fp16"
+    spec = parse_model("mmocr:nrtr/nrtr_modality-transform_6e_st_mj")
+    assert spec.config == "mmocr::textrecog/nrtr/nrtr_modality-transform_6e_st_mj.py"
+    spec = parse_adapter("some/where.py:build:bf16")
+    assert spec.adapter == ("some/where.py", "build")
+    assert (spec.label, spec.precision) == ("build:bf16", "bf16")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lpv-huge", "'lpv-huge' names no model.*lpv-base.*mmocr:crnn"),
+        ("lpv-tiny:int8", "'lpv-tiny:int8' names no model.*switches fp32, bf16"),
+        ("lpv-tiny:bf16:fp16", "one precision"),
+        ("lpv-tiny:deploy:deploy", "each switch once"),
+    ],
+)
+def test_bad_models(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_model(text)
+
+
+@pytest.mark.parametrize("text", ["file.py", "file:build", "file.py:build-it", ":build"])
+def test_bad_adapters(text):
+    with pytest.raises(InputError, match=r"--adapter wants FILE\.py:FUNCTION"):
+        parse_adapter(text)
+
+
+def test_adapters_are_not_deployed():
+    with pytest.raises(InputError, match="deploy is for LPV"):
+        parse_adapter("file.py:build:deploy")
+
+
+def test_labels_and_baseline():
+    specs = [parse_model("lpv-tiny"), parse_model("lpv-base")]
+    assert check_labels(specs, None) == "lpv-tiny"
+    assert check_labels(specs, "lpv-base") == "lpv-base"
+    with pytest.raises(InputError, match="lpv-small is none of the models: lpv-tiny, lpv-base"):
+        check_labels(specs, "lpv-small")
+    with pytest.raises(InputError, match="lpv-tiny is asked for twice"):
+        check_labels([specs[0], specs[0]], None)
+    with pytest.raises(InputError, match="nothing to measure"):
+        check_labels([], None)
+
+
+def test_sweep_of_widths(toy_file):
+    variants = sweep("width", [parse_model(toy_file)])
+    assert [variant.at for variant in variants] == [32, 48, 64, 96, 128]
+    assert variants[-1].label == "toy 16x128"
+    assert load(variants[-1]).model.encoder.img_size == (16, 128)
+
+
+def test_sweep_of_stages_switches_a_useless_mask_off(toy_file):
+    first, second, *_ = sweep("stages", [parse_model(toy_file)])
+    assert load(first).model.decoder.num_stages == 1
+    assert not load(first).model.decoder.with_mask
+    assert load(second).model.decoder.with_mask
+
+
+def test_sweep_of_another_model():
+    with pytest.raises(InputError, match="mmocr:crnn is none"):
+        sweep("width", [parse_model("mmocr:crnn")])

@@ -1,0 +1,85 @@
+"""The logic of timing, with a clock that does what it is told."""
+
+from __future__ import annotations
+
+from lpv_mmocr.benchmark.timing import (
+    MAX_CALLS,
+    WallClock,
+    calls_for,
+    measure_in_turns,
+    speed_up,
+    summarise,
+)
+
+import pytest
+
+
+class FakeTime:
+    """Calls take the time that they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.log: list[str] = []
+
+    def call(self, name: str, *seconds: float):
+        durations = iter(seconds)
+        last = [seconds[-1]]
+
+        def run() -> None:
+            self.log.append(name)
+            self.now += next(durations, last[0])
+
+        return run
+
+    def clock(self) -> WallClock:
+        return WallClock(now=lambda: self.now)
+
+
+def test_every_round_measures_all_and_begins_with_another():
+    fake = FakeTime()
+    runs = {name: fake.call(name, 1.0) for name in "abc"}
+    rounds = []
+    measure_in_turns(runs, rounds=4, clock=fake.clock(), min_seconds=0.0, on_round=rounds.append)
+    assert "".join(fake.log) == "abc" + "abc" + "bca" + "cab" + "abc"  # the first finds out calls
+    assert rounds == [1, 2, 3, 4]
+
+
+def test_times_belong_to_their_rounds():
+    fake = FakeTime()
+    runs = {"slow": fake.call("slow", 9.0, 2.0, 4.0), "fast": fake.call("fast", 9.0, 1.0, 2.0)}
+    times = measure_in_turns(runs, rounds=2, clock=fake.clock(), min_seconds=0.0)
+    assert times == {"slow": [2.0, 4.0], "fast": [1.0, 2.0]}
+
+
+def test_short_calls_are_repeated_and_averaged():
+    fake = FakeTime()
+    times = measure_in_turns(
+        {"short": fake.call("short", 0.3)}, rounds=1, clock=fake.clock(), min_seconds=1.0
+    )
+    assert len(fake.log) == 1 + 4
+    assert times["short"] == [pytest.approx(0.3)]
+
+
+def test_calls_have_a_limit():
+    fake = FakeTime()
+    assert calls_for(fake.clock(), fake.call("nothing", 0.0), 1.0) == MAX_CALLS
+    assert calls_for(fake.clock(), fake.call("long", 5.0), 1.0) == 1
+
+
+def test_clock_waits_for_the_device():
+    fake = FakeTime()
+    clock = WallClock(fake.call("wait", 0.0, 0.5), now=lambda: fake.now)
+    assert clock.seconds(fake.call("run", 2.0), 1) == 2.5
+    assert fake.log == ["wait", "run", "wait"]
+
+
+def test_median_and_quartiles():
+    summary = summarise([5.0, 1.0, 2.0, 100.0, 3.0])
+    assert (summary.low, summary.median, summary.high) == (2.0, 3.0, 5.0)
+    assert summary.spread == 3.0
+
+
+def test_speed_up_compares_within_rounds():
+    # The machine was three times slower in the second round; the ratio of the medians would be 3.
+    assert speed_up([2.0, 6.0, 2.0], [1.0, 3.0, 1.0]).median == 2.0
+    assert speed_up([1.0, 3.0, 1.0], [1.0, 1.5, 0.5]).median == 2.0

@@ -1,0 +1,89 @@
+"""``tools/analysis_tools/benchmark.py``."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+ADAPTER = """
+from torch import nn
+
+def small():
+    return nn.Conv2d(3, 2, 3), (8, 16)
+"""
+
+
+@pytest.fixture
+def tool(load_tool, monkeypatch):
+    monkeypatch.setattr("lpv_mmocr.benchmark.machine._SIDES", {"cpu": 32, "cuda": 32})
+    return load_tool("analysis_tools/benchmark.py")
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    file = tmp_path / "foreign.py"
+    file.write_text(ADAPTER)
+    return f"{file}:small"
+
+
+QUICK = ["--rounds", "2", "--min-time", "0", "--device", "cpu"]
+
+
+def test_table_files_and_picture(tool, toy_config, adapter, tmp_path, capsys):
+    options = ["--models", str(toy_config), "--adapter", adapter, "--batch-sizes", "1"]
+    out = tmp_path / "results"
+    assert tool.main([*options, *QUICK, "--out", str(out)]) == 0
+    captured = capsys.readouterr()
+    assert "## Model forward, batch 1" in captured.out
+    assert "round 2 of 2" in captured.err
+    content = json.loads((out / "benchmark.json").read_text())
+    assert [row["model"] for row in content["measurements"]] == ["tiny_steps", "small"]
+    assert content["baseline"] == "tiny_steps"
+    assert sorted(file.name for file in out.iterdir()) == [
+        "benchmark.json",
+        "benchmark.md",
+        "benchmark.png",
+    ]
+
+
+def test_sweep_of_the_batch(tool, adapter, capsys):
+    options = ["--adapter", adapter, "--sweep", "batch", "--batch-sizes", "1", "2"]
+    assert tool.main([*options, *QUICK]) == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| small")]
+    assert [line.split("|")[2].strip() for line in table] == ["1", "2"]
+
+
+def test_loader_with_data_and_without(tool, toy_config, toy_data, capsys, monkeypatch):
+    monkeypatch.setattr(tool, "GENERATED_WORDS", 5)
+    options = ["--models", str(toy_config), "--task", "loader", "--workers", "0"]
+    for data in ([], ["--data", str(toy_data / "train")]):
+        assert tool.main([*options, *QUICK, *data]) == 0
+        assert "0 (one core)" in capsys.readouterr().out
+
+
+def test_a_failed_model_shows_in_the_exit_status(tool, adapter, tmp_path, capsys):
+    file = tmp_path / "failing.py"
+    file.write_text("from torch import nn\ndef wrong():\n    return nn.Conv2d(4, 2, 3), (8, 16)\n")
+    options = ["--adapter", adapter, f"{file}:wrong", "--batch-sizes", "1"]
+    assert tool.main([*options, *QUICK]) == 1
+    assert "RuntimeError" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--models", "lpv-huge"], "'lpv-huge' names no model"),
+        (["--models", "nowhere.py"], "there is no config file nowhere.py"),
+        (["--adapter", "nowhere.py:build"], "there is no adapter file nowhere.py"),
+        (["--adapter", "nowhere.py"], "--adapter wants FILE.py:FUNCTION"),
+        (["--models", "lpv-tiny", "--baseline", "x"], "--baseline x is none of the models"),
+        (["--device", "tpu9000"], "--device tpu9000: no such kind of device"),
+        (["--rounds", "0"], "must be positive"),
+        (["--sweep", "width", "--task", "loader"], "--sweep goes with --task forward and train"),
+    ],
+)
+def test_bad_options(tool, capsys, options, message):
+    with pytest.raises(SystemExit, match="2"):
+        tool.main(options)
+    assert message in capsys.readouterr().err

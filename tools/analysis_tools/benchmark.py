@@ -1,0 +1,229 @@
+r"""Measure how fast recognisers are, side by side.
+
+Tasks: forward (the network), inference (from encoded picture to text), train (a whole training
+step), loader (from an LMDB to a batch). Models run in turns, round by round, so that their ratios
+hold on a machine that others use too. Weights are random: speed does not depend on them.
+
+A model is NAME[:SWITCH...]. NAME is lpv-tiny, lpv-small or lpv-base; mmocr:svtr-tiny,
+mmocr:svtr-base, mmocr:abinet-vision, mmocr:satrn-small or mmocr:crnn; mmocr:FOLDER/NAME of any
+text recognition config of MMOCR; or a config file. SWITCH is fp32, bf16 or fp16, compile
+(torch.compile), deploy (what the model's to_deploy() returns) or channels_last. Without deploy,
+bf16 and fp16 mean autocast.
+
+Any other PyTorch recogniser can be measured beside through an adapter, a function that returns a
+module and the height and width of its images:
+
+    # my_adapter.py
+    def my_model():
+        return MyModel().eval(), (32, 128)  # module(images), images (N, 3, H, W) in 0..1
+
+The training step also needs a method loss(images, texts) of the module; tests/reference_lpv.py of
+the source tree is an example.
+
+Example:
+    python tools/analysis_tools/benchmark.py --threads 2 --out work_dirs/benchmark
+    python tools/analysis_tools/benchmark.py --models lpv-tiny lpv-tiny:bf16 lpv-tiny:deploy:bf16 \
+        --batch-sizes 1 32
+    python tools/analysis_tools/benchmark.py --models lpv-tiny --adapter my_adapter.py:my_model \
+        --task forward train
+    python tools/analysis_tools/benchmark.py --models lpv-tiny --sweep width --batch-sizes 32
+    python tools/analysis_tools/benchmark.py --models lpv-tiny --task loader --data data/words
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.benchmark.loading import LoadingMeasurement, run_loading, write_words
+from lpv_mmocr.benchmark.machine import describe_machine
+from lpv_mmocr.benchmark.measurement import Measurement
+from lpv_mmocr.benchmark.picture import draw
+from lpv_mmocr.benchmark.report import Report
+from lpv_mmocr.benchmark.specification import (
+    DEFAULT_MODELS,
+    Specification,
+    check_labels,
+    parse_adapter,
+    parse_model,
+)
+from lpv_mmocr.benchmark.sweep import BATCHES, SWEEPS, sweep
+from lpv_mmocr.benchmark.tasks import BATCH_SIZES, TASKS, Plan, check, run_task
+
+import torch
+from mmengine.logging import MMLogger
+
+GENERATED_WORDS = 2000
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--models",
+        nargs="+",
+        metavar="NAME",
+        help=f"models to measure (default without --adapter: {' '.join(DEFAULT_MODELS)})",
+    )
+    add(
+        "--adapter",
+        nargs="+",
+        default=[],
+        metavar="FILE.py:FUNCTION",
+        help="functions that return further models to measure beside",
+    )
+    add("--baseline", metavar="NAME", help="model to compare with (default: the first)")
+    add(
+        "--task",
+        nargs="+",
+        choices=(*TASKS, "loader"),
+        default=["forward"],
+        help="what to measure (default: forward)",
+    )
+    add("--sweep", choices=SWEEPS, help="how cost grows with this (forward and train)")
+    add(
+        "--batch-sizes",
+        nargs="+",
+        type=int,
+        metavar="N",
+        help="images of a call (default: 1 32 256; for train 32)",
+    )
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    add("--threads", type=int, help="threads on the CPU (default: PyTorch's choice)")
+    add("--rounds", type=int, default=11, help="rounds, of which medians are given (default: 11)")
+    add(
+        "--min-time",
+        type=float,
+        default=0.2,
+        metavar="SECONDS",
+        help="calls are repeated within a round until they take this long (default: 0.2)",
+    )
+    add(
+        "--data",
+        metavar="FOLDER",
+        help="LMDB for --task loader (default: one with drawn words, generated)",
+    )
+    add(
+        "--workers",
+        nargs="+",
+        type=int,
+        default=[0, 1, 2],
+        metavar="N",
+        help="worker processes for --task loader; 0 is this process, one core (default: 0 1 2)",
+    )
+    add(
+        "--out",
+        metavar="FOLDER",
+        help="also write benchmark.json, benchmark.md and benchmark.png there",
+    )
+    add("--traceback", action="store_true", help="stop at an error, with its traceback")
+    args = parser.parse_args(argv)
+    positive = [args.rounds, *(args.batch_sizes or []), args.threads or 1]
+    if min(positive) < 1 or min(args.workers) < 0 or args.min_time < 0:
+        parser.error("--rounds, --batch-sizes and --threads must be positive, others not negative")
+    if args.sweep and not set(args.task) <= {"forward", "train"}:
+        parser.error("--sweep goes with --task forward and train")
+    return args
+
+
+def specifications(args: argparse.Namespace) -> list[Specification]:
+    names = args.models or ([] if args.adapter else DEFAULT_MODELS)
+    specs = [*map(parse_model, names), *map(parse_adapter, args.adapter)]
+    return sweep(args.sweep, specs) if args.sweep in ("width", "stages") else specs
+
+
+def find_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise cli.InputError(f"--device {name}: no such kind of device; cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise cli.InputError(f"--device {name}: times are taken on cpu and cuda only")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise cli.InputError(f"--device {name}: PyTorch {torch.__version__} sees no GPU here")
+    return device
+
+
+def measure(args: argparse.Namespace, specs: list[Specification], plan: Plan) -> Report:
+    report = Report(
+        machine=describe_machine(plan.device),
+        date=time.strftime("%Y-%m-%d"),
+        command=shlex.join(["python", *sys.argv]),
+        baseline=check_labels(specs, args.baseline),
+        rounds=args.rounds,
+        sweep=args.sweep,
+    )
+    check(args.task, specs)
+    for task in args.task:
+        if task == "loader":
+            report.loading += load_words(args, specs, plan)
+        else:
+            report.measurements += run(task, args, specs, report.baseline, plan)
+    return report
+
+
+def run(
+    task: str, args: argparse.Namespace, specs: list[Specification], baseline: str, plan: Plan
+) -> list[Measurement]:
+    default = BATCHES if args.sweep == "batch" else BATCH_SIZES[task]
+    return run_task(task, specs, args.batch_sizes or default, baseline, plan)
+
+
+def load_words(
+    args: argparse.Namespace, specs: list[Specification], plan: Plan
+) -> list[LoadingMeasurement]:
+    if args.data:
+        return run_loading(specs, Path(args.data), args.workers, plan)
+    with tempfile.TemporaryDirectory() as folder:
+        plan.progress(f"loader: generating {GENERATED_WORDS} words")
+        write_words(Path(folder, "words"), GENERATED_WORDS)
+        return run_loading(specs, Path(folder, "words"), args.workers, plan)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings and logs of others out, so that the table stands alone."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel("ERROR")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback), quiet():
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        plan = Plan(
+            device=find_device(args.device),
+            rounds=args.rounds,
+            min_seconds=args.min_time,
+            strict=args.traceback,
+            progress=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        report = measure(args, specifications(args), plan)
+        print(report.to_markdown(), end="")
+        if args.out:
+            report.write(Path(args.out))
+            draw(report, Path(args.out, "benchmark.png"))
+            plan.progress(f"wrote benchmark.* to {args.out}")
+    return 1 if any(measurement.error for measurement in report.measurements) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
