@@ -8,6 +8,7 @@ from lpv_mmocr.models.attention import self_attention
 from lpv_mmocr.models.glrm import MaskedEncoderLayer, TokenMask, masked_attention
 from lpv_mmocr.models.position_attention import PositionAttention
 from lpv_mmocr.models.svtr_block import MixingAttention
+from lpv_mmocr.models.token_linear import TokenLinear
 
 import torch
 from torch import nn
@@ -142,7 +143,8 @@ def pack(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Sequential):
             _pack_sequence(module)
-    _replace(model, nn.Linear, PackedLinear)
+    for kind in (nn.Linear, TokenLinear):
+        _replace(model, kind, PackedLinear)
     _replace(model, nn.Conv2d, PackedConv2d)
 
 

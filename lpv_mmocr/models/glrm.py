@@ -6,13 +6,13 @@ from copy import deepcopy
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmocr.registry import MODELS
 from torch import nn
 
 from .attention import hiding_bias, self_attention
 from .sinusoid import SinusoidalPosition
+from .token_linear import token_linear
 
 
 def linguistic_mask(attn_maps: torch.Tensor, threshold: float = 0.05) -> torch.Tensor:
@@ -100,14 +100,16 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
             Tokens of shape (N, L, D).
         """
         x = self.norm1(src + self.dropout1(self._attend(src, mask)))
-        hidden = self.dropout(self.activation(self.linear1(x)))
-        return self.norm2(x + self.dropout2(self.linear2(hidden)))
+        hidden = self.activation(token_linear(x, self.linear1.weight, self.linear1.bias))
+        out = token_linear(self.dropout(hidden), self.linear2.weight, self.linear2.bias)
+        return self.norm2(x + self.dropout2(out))
 
     def _attend(self, x: torch.Tensor, mask: TokenMask | None) -> torch.Tensor:
         attention = self.self_attn
-        qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        qkv = token_linear(x, attention.in_proj_weight, attention.in_proj_bias)
         dropout = attention.dropout if self.training else 0.0
-        return attention.out_proj(masked_attention(qkv, attention.num_heads, mask, dropout))
+        mixed = masked_attention(qkv, attention.num_heads, mask, dropout)
+        return token_linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
 
 
 @MODELS.register_module()

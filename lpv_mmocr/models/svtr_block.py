@@ -7,6 +7,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import nn
 
 from .attention import hiding_bias, self_attention
+from .token_linear import TokenLinear
 
 LAYER_NORM_EPS = 1e-6
 
@@ -54,8 +55,8 @@ class MixingAttention(nn.Module):
         if dim % num_heads:
             raise ValueError(f"num_heads={num_heads} does not divide the feature width {dim}")
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = TokenLinear(dim, 3 * dim)
+        self.proj = TokenLinear(dim, dim)
         # Not persistent: the window follows from the configuration, not from training.
         bias = None if visible is None else hiding_bias(visible)
         self.register_buffer("bias", bias, persistent=False)
@@ -96,7 +97,7 @@ class MixingBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.mixer = MixingAttention(dim, num_heads, visible)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.mlp = nn.Sequential(TokenLinear(dim, hidden), nn.GELU(), TokenLinear(hidden, dim))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from lpv_mmocr.models import token_linear as module
+from lpv_mmocr.models.token_linear import TokenLinear, token_linear
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_it_is_a_linear_layer_forward_and_backward(monkeypatch, batch, with_bias):
+    torch.manual_seed(0)
+    results = []
+    x, weight, bias = torch.randn(batch, 7, 12), torch.randn(20, 12), torch.randn(20)
+    upstream = torch.randn(batch, 7, 20)
+    for convolves in (True, False):
+        monkeypatch.setattr(module, "_convolves", lambda x, convolves=convolves: convolves)
+        inputs = [x.clone().requires_grad_(), weight.clone().requires_grad_()]
+        inputs += [bias.clone().requires_grad_()] if with_bias else []
+        out = token_linear(inputs[0], inputs[1], inputs[2] if with_bias else None)
+        out.backward(upstream)
+        results.append([out.detach(), *(tensor.grad for tensor in inputs)])
+    assert torch.equal(results[1][0], F.linear(x, weight, bias if with_bias else None))
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_where_it_is_a_convolution():
+    tokens = torch.zeros(module.LEAST_BATCH, 3, 4)
+    assert module._convolves(tokens) == torch.backends.mkldnn.is_available()
+    assert not module._convolves(tokens.double())
+    assert not module._convolves(tokens[0])
+    assert not module._convolves(tokens.to("meta"))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not module._convolves(tokens)
+
+
+def test_it_is_an_nn_linear_for_state_dicts():
+    layer = TokenLinear(4, 6)
+    plain = nn.Linear(4, 6)
+    plain.load_state_dict(layer.state_dict())
+    x = torch.rand(2, 3, 4)
+    torch.testing.assert_close(layer(x), plain(x))
