@@ -3,6 +3,7 @@
 Example:
     python tools/test.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py lpv-tiny.pth
     python tools/test.py CONFIG CHECKPOINT --save-preds --show-dir pictures
+    python tools/test.py CONFIG CHECKPOINT --deploy bf16
     bash tools/dist_test.sh CONFIG CHECKPOINT 4
 """
 
@@ -12,7 +13,8 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.engine import distributed
+from lpv_mmocr.engine import DeployHook, distributed
+from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 
 from mmengine.config import Config
@@ -35,6 +37,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--show-dir", metavar="DIR", help="draw every word with what was read")
     parser.add_argument(
         "--tta", action="store_true", help="test-time augmentation, by tta_model of the config"
+    )
+    parser.add_argument(
+        "--deploy",
+        nargs="?",
+        const="fp32",
+        choices=tuple(DTYPES),
+        help="test the deployed model, which reads the same words faster (default: fp32)",
     )
     return parser.parse_args(argv)
 
@@ -61,6 +70,8 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
         hooks.append({"type": RecogVisualizationHook.__name__, "out_dir": args.show_dir})
         # The pictures go into one folder, not into the log of the run as well.
         cfg.visualizer.vis_backends = []
+    if args.deploy:
+        hooks.append({"type": DeployHook.__name__, "dtype": args.deploy})
     cfg.custom_hooks = hooks
 
 

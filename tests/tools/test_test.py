@@ -45,6 +45,21 @@ def test_tta_uses_the_config(test_tool, toy_config, toy_run):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--tta") == 0
 
 
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_deployed_model_reads_the_same(test_tool, toy_config, toy_run, tmp_path, dtype):
+    readings = []
+    for name, options in (("plain", []), ("deployed", ["--deploy", dtype])):
+        file = tmp_path / f"{name}.jsonl"
+        checkpoint = toy_run / "iter_4.pth"
+        assert test_tool(toy_config, checkpoint, "--save-preds", str(file), *options) == 0
+        readings.append([json.loads(line) for line in file.read_text().splitlines()])
+    plain, deployed = readings
+    assert len(plain) == WORDS
+    assert [row["key"] for row in plain] == [row["key"] for row in deployed]
+    for ours, theirs in zip(deployed, plain, strict=True):
+        assert ours["word_score"] == pytest.approx(theirs["word_score"], abs=0.02)
+
+
 class TestBadInput:
     @pytest.fixture
     def error_of(self, test_tool, capfd):
@@ -55,6 +70,10 @@ class TestBadInput:
             return error.splitlines()[-1]
 
         return run
+
+    def test_deploy_and_tta(self, error_of, toy_config, toy_run):
+        error = error_of(toy_config, toy_run / "iter_4.pth", "--tta", "--deploy")
+        assert "cannot be deployed; only LPV can, without test-time augmentation" in error
 
     def test_no_config(self, error_of):
         assert error_of("nowhere.py", "x.pth") == "error: there is no config file nowhere.py"

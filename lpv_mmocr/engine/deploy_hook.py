@@ -1,0 +1,40 @@
+"""Testing the model that reads fastest instead of the one that was trained."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@HOOKS.register_module()
+class DeployHook(Hook):
+    """Puts a deployed copy in the place of the model before it is tested.
+
+    Args:
+        dtype: ``fp32``, ``bf16`` or ``fp16``, see :func:`lpv_mmocr.deploy.to_deploy`.
+        compile_mode: Mode of ``torch.compile``, or None.
+
+    Raises:
+        ValueError: For another ``dtype``; when testing, if the model cannot be deployed.
+    """
+
+    def __init__(self, *, dtype: str = "fp32", compile_mode: str | None = None) -> None:
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
+        self.dtype = DTYPES[dtype]
+        self.compile_mode = compile_mode
+
+    def before_test(self, runner: Runner) -> None:
+        """Deploy the model."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if not hasattr(model, "to_deploy"):
+            raise ValueError(
+                f"{type(model).__name__} cannot be deployed; only LPV can, without test-time "
+                "augmentation"
+            )
+        runner.model = model.to_deploy(dtype=self.dtype, compile_mode=self.compile_mode)
