@@ -49,6 +49,12 @@ def test_checkpoint_alone_with_its_config(toy, reader, folder):
     assert all(0 < answer["scores"] <= 1 for answer in answers)
 
 
+def test_deployed_model_in_place_of_the_plain_one(reader, folder, monkeypatch):
+    plain = predictions(reader, paths(folder))
+    monkeypatch.setattr(reader, "model", reader.model.to_deploy(dtype=torch.float32))
+    assert same(plain, predictions(reader, paths(folder)))
+
+
 def test_config_alone_warns_of_random_weights(toy):
     with pytest.warns(UserWarning, match="randomly initialized"):
         TextRecInferencer(str(toy[0]), device="cpu")
