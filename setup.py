@@ -82,6 +82,7 @@ setup(
     extras_require={
         "lite": read_requirements("lite.txt"),
         "tests": read_requirements("tests.txt"),
+        "words": read_requirements("words.txt"),
     },
     zip_safe=False,
 )

@@ -133,7 +133,7 @@ def replace_layers(model: nn.Module) -> None:
     decoder = model.decoder
     del decoder.classifiers[:-1]
     first = decoder.attentions[0]
-    if isinstance(first, PositionAttention):
+    if type(first) is PositionAttention:
         first.query = ConstantQuery(first)
         first.position = nn.Identity()
 
