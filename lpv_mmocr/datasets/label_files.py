@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,13 @@ FORMATS = {
 """Name of each format, which is also the ending of its files, and what it looks like."""
 
 _BOM = b"\xef\xbb\xbf"
+_PATH_ENDS = dict(
+    tsv=re.compile(r"[\t\r\n]"),
+    txt=re.compile(r"\s"),
+    jsonl=re.compile(r"(?!)"),
+    json=re.compile(r"(?!)"),
+)
+"""What would end a path too early, by format."""
 
 
 class LabelFileError(ValueError):
@@ -173,6 +181,8 @@ def _load_json(text: str, where: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise LabelFileError(f"{where} is no JSON: {error.msg} ({place})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise LabelFileError(f"{where} is no label file: {error}") from None
     except RecursionError:
         raise LabelFileError(f"{where} is no label file: its JSON is nested too deeply") from None
 
@@ -240,7 +250,8 @@ class LabelFileWriter:
 
     def __enter__(self) -> LabelFileWriter:
         """Begin the file."""
-        self._file = open(self.path, "w", encoding="utf-8", newline="\n")
+        self._partial = self.path.with_name(f"{self.path.name}.partial")
+        self._file = open(self._partial, "w", encoding="utf-8", newline="\n")
         if self.format == "json":
             metainfo = dict(dataset_type="TextRecogDataset", task_name="textrecog")
             self._file.write(f'{{"metainfo": {json.dumps(metainfo)}, "data_list": [')
@@ -254,9 +265,14 @@ class LabelFileWriter:
             text: Its text.
 
         Raises:
-            LabelFileError: If the format cannot hold the text.
+            LabelFileError: If the format cannot hold the text or the path.
         """
         check_text(text, self.format, path)
+        if _PATH_ENDS[self.format].search(path):
+            raise LabelFileError(
+                f"a label file of format {self.format} cannot hold the path {path!r}: rename the "
+                "picture or write jsonl"
+            )
         self._file.write(self._line(path, text))
         self._written += 1
 
@@ -280,3 +296,7 @@ class LabelFileWriter:
         if self.format == "json" and error_type is None:
             self._file.write("\n]}\n")
         self._file.close()
+        if error_type is None:
+            self._partial.replace(self.path)
+        else:
+            self._partial.unlink()

@@ -57,6 +57,15 @@ class _EnvironmentPool:
                 self._environments[real] = self._environments[path] = environment
         return environment
 
+    def forget(self, path: str) -> None:
+        with self._lock:
+            gone = self._environments.get(os.path.realpath(path))
+            if gone is not None:
+                names = [name for name, known in self._environments.items() if known is gone]
+                for name in names:
+                    del self._environments[name]
+                gone.close()
+
     def close(self) -> None:
         with self._lock:
             for environment in self._environments.values():
@@ -86,6 +95,15 @@ def environment(path: str) -> lmdb.Environment:
         LMDBDataError: If the file is not an LMDB, was cut short, or cannot be opened.
     """
     return _pool.get(path)
+
+
+def forget_environment(path: str) -> None:
+    """Close the environment of an LMDB that has been replaced by another.
+
+    Args:
+        path: Its folder.
+    """
+    _pool.forget(path)
 
 
 def close_environments() -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import lmdb
 
-from .lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key
+from .lmdb_environment import NUM_SAMPLES_KEY, forget_environment, image_key, label_key
 from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
@@ -116,6 +116,7 @@ class LMDBWriter:
             raise
         self._close()
         self._new_folder.__exit__(error_type, error, traceback)
+        forget_environment(str(self.path))
 
     def _close(self) -> None:
         self._environment.close()

@@ -46,7 +46,9 @@ class DeployedLPV(LPV):
         Returns:
             Logits of shape (N, T, C), float32.
         """
-        return self._read(inputs.to(self.dtype, memory_format=torch.channels_last)).float()
+        logits = self._read(inputs.to(self.dtype, memory_format=torch.channels_last))
+        # A copy: compiled code may hand out memory that its next call overwrites.
+        return logits.to(torch.float32, copy=True)
 
     def _read(self, images: torch.Tensor) -> torch.Tensor:
         features = self.extract_feat(images)
@@ -100,16 +102,19 @@ def to_deploy(
         original.
 
     Raises:
-        TypeError: If the decoder is not a ``CPADecoder``.
+        TypeError: If the model is not exactly an ``LPV``, since a derived class may compute
+            something else, or its decoder not a ``CPADecoder``.
         ValueError: If the float type is none of the three, or the model is a deployed one.
     """
     if isinstance(model, DeployedLPV):
         raise ValueError("this model is deployed already; start from the one it was made from")
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f"dtype must be torch.float32, bfloat16 or float16, got {dtype}")
-    if not isinstance(model.decoder, CPADecoder):
+    if type(model) is not LPV or not isinstance(model.decoder, CPADecoder):
+        decoder = type(getattr(model, "decoder", None)).__name__
         raise TypeError(
-            f"only models with a CPADecoder can be deployed, got {type(model.decoder).__name__}"
+            "only an LPV with a CPADecoder can be deployed, no class derived from it, got "
+            f"{type(model).__name__} with {decoder}"
         )
     device = torch.device(device or next(model.parameters()).device)
     deployed: DeployedLPV = deepcopy(model).eval()

@@ -21,10 +21,12 @@ def can_pack(dtype: torch.dtype) -> bool:
     """Whether this PyTorch, on this processor, has packed operators for a float type."""
     if dtype not in DTYPES or not torch.backends.mkldnn.is_available():
         return False
-    if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return False
     try:
-        PackedLinear(nn.Linear(8, 8).to(dtype))(torch.zeros(1, 8, dtype=dtype))
+        if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            return False
+        # Without initial values: asking must not move the random state.
+        linear = nn.utils.skip_init(nn.Linear, 8, 8, dtype=dtype)
+        PackedLinear(linear)(torch.zeros(1, 8, dtype=dtype))
     except (AttributeError, RuntimeError):  # The operators have no documented interface.
         return False
     return True

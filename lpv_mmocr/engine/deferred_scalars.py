@@ -143,9 +143,10 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """Note the losses and the gradient norm of an iteration."""
         scalars = {f"train/{name}": value for name, value in (outputs or {}).items()}
         norm = getattr(runner.optim_wrapper, "grad_norm", None)
-        if norm is not None and outputs:
-            scalars[f"train/{runner.optim_wrapper.grad_name}"] = norm
+        if norm is not None:
             runner.optim_wrapper.grad_norm = None
+            if outputs:  # else the step was skipped
+                scalars[f"train/{runner.optim_wrapper.grad_name}"] = norm
         self._scalars.add(scalars)
         logged = self.every_n_train_iters(runner, self._interval) or self.is_last_train_iter(runner)
         self._scalars.flush(wait=logged)
@@ -156,3 +157,4 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     def after_train(self, runner: Runner) -> None:
         """Note what is still on its way."""
         self._scalars.flush(wait=True)
+        super().after_train(runner)

@@ -57,7 +57,10 @@ class NonFiniteGuardHook(Hook):
     the forward pass and read just before the optimizer's step, when the backward pass is already
     queued: the host waits for the first while the GPU works on the second, and no gap opens. The
     gradient is judged by the norm that clipping has computed (``clip_grad`` of the config); without
-    clipping only the loss is checked.
+    clipping only the loss is checked, and so it is with a loss scaler, which handles gradients
+    itself. A fused optimizer on a GPU is told of a bad norm on the device and leaves the step out;
+    the run stops, or the step is counted, when the next one is due. Its forward pass was finite, so
+    running statistics and the log's averages keep it.
 
     A skipped step leaves nothing behind: neither weights nor the optimizer's state change, and
     running statistics (of batch normalisation) are put back. Its loss is left out of the log's
@@ -110,7 +113,7 @@ class NonFiniteGuardHook(Hook):
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._settle()
+        self._settle(last=True)
 
     def after_train_iter(
         self,
@@ -159,8 +162,12 @@ class NonFiniteGuardHook(Hook):
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
         """Judge the step that the optimizer is about to take."""
         self._settle()
-        norm = getattr(self._runner.optim_wrapper, "grad_norm", None)
-        if norm is not None and _leaves_out_steps(optimizer, norm):
+        wrapper = self._runner.optim_wrapper
+        norm = getattr(wrapper, "grad_norm", None)
+        if hasattr(wrapper, "loss_scaler"):
+            # Infinite gradients are how a loss scaler finds its scale; it leaves such steps out.
+            self._judge(optimizer, gradient=0.0)
+        elif norm is not None and _leaves_out_steps(optimizer, norm):
             # The optimizer itself looks at this flag, on the device. What the norm was is
             # learnt when the next step is due, without waiting for the backward pass now.
             optimizer.found_inf = (~norm.isfinite()).float().reshape(())
@@ -170,16 +177,20 @@ class NonFiniteGuardHook(Hook):
         else:
             self._judge(optimizer, gradient=self._gradient_norm())
 
-    def _settle(self) -> None:
-        """Say what is to be said of the step before, whose gradient norm has arrived by now."""
+    def _settle(self, *, last: bool = False) -> None:
+        """Judge the step before, whose gradient norm has arrived by now."""
         late, self._late = self._late, None
         if late is None:
             return
         (gradient,) = late.norm.read()
         if math.isfinite(gradient):
             self._in_row = 0
+            return
+        message = _describe([], late.forward, gradient)
+        if last:
+            self._runner.logger.warning(f"{message} Its step, the last one, was left out.")
         else:
-            self._leave_out(_describe([], late.forward, gradient))
+            self._leave_out(message)
 
     @torch.no_grad()
     def _judge(self, optimizer: torch.optim.Optimizer, *, gradient: float | None) -> None:
@@ -198,6 +209,7 @@ class NonFiniteGuardHook(Hook):
             return
         self._leave_out(_describe(bad, pending[-1] if pending else None, gradient))
         self._skipped_now = True
+        self._late = None  # this step has been judged
         # An optimizer leaves parameters without a gradient alone, and their state too.
         optimizer.zero_grad(set_to_none=True)
         for buffer, before in self._buffers:
@@ -208,9 +220,9 @@ class NonFiniteGuardHook(Hook):
         self._in_row += 1
         if self.action == "stop":
             raise NonFiniteLossError(
-                f"{message} The weights are those before this step, and no checkpoint has been "
-                "written since. A smaller learning rate, a stronger clip_grad or float32 may help; "
-                "NonFiniteGuardHook(action='skip') leaves such steps out."
+                f"{message} The weights are those before this step. A smaller learning rate, a "
+                "stronger clip_grad or float32 may help; NonFiniteGuardHook(action='skip') leaves "
+                "such steps out."
             )
         if self._in_row > self.max_in_row:
             raise NonFiniteLossError(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import cv2
@@ -52,6 +55,7 @@ def render_lmdb(
         False when the finished LMDB was there already.
 
     Raises:
+        ChildProcessError: If a worker process dies.
         FileExistsError: If ``out`` or its partial folder holds something else.
         ValueError: If ``count`` or ``workers`` is not positive.
     """
@@ -69,7 +73,7 @@ def render_lmdb(
         partial.mkdir(parents=True)
         # The recipe goes first: a folder without one is never mistaken for ours.
         (partial / RECIPE_FILE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-    env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, lock=False, meminit=False)
+    env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
     try:
         with env.begin() as txn:
             done = int(txn.get(b"num-samples", b"0"))
@@ -116,8 +120,30 @@ def _rendered(
             _start_worker(make_renderer)
             yield from map(_render_chunk, chunks)
         else:
-            with worker_context().Pool(workers, _start_worker, (make_renderer,)) as pool:
-                yield from pool.imap(_render_chunk, chunks)
+            executor = ProcessPoolExecutor(
+                workers, worker_context(), initializer=_start_worker, initargs=(make_renderer,)
+            )
+            try:
+                yield from _in_order(executor, chunks, ahead=4 * workers)
+            except BrokenProcessPool:
+                raise ChildProcessError(
+                    "a worker process died, perhaps for lack of memory; the same command continues"
+                ) from None
+            finally:
+                executor.shutdown(cancel_futures=True)
+
+
+def _in_order(
+    executor: ProcessPoolExecutor, chunks: list[tuple[int, int, int]], ahead: int
+) -> Iterator[tuple[int, list[tuple[bytes, str]]]]:
+    """Yields chunks in order, of which at most ``ahead`` are rendered before they are asked for."""
+    waiting: deque[Future] = deque()
+    for chunk in chunks:
+        waiting.append(executor.submit(_render_chunk, chunk))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _start_worker(make_renderer: Callable[[], WordRenderer]) -> None:

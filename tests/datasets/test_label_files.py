@@ -129,3 +129,13 @@ def test_format(tmp_path):
     assert format_of("gt.txt", "tsv") == "tsv"
     with pytest.raises(LabelFileError, match="no label format 'csv'; choose from tsv, txt"):
         format_of("gt.txt", "csv")
+
+
+@pytest.mark.parametrize(("format", "path"), [("txt", "my pics/1.jpg"), ("tsv", "a\tb.jpg")])
+def test_paths_that_a_format_cannot_hold(tmp_path, format, path):
+    with (
+        pytest.raises(LabelFileError, match=f"format {format} cannot hold the path"),
+        LabelFileWriter(tmp_path / f"labels.{format}") as writer,
+    ):
+        writer.write(path, "word")
+    assert list(tmp_path.iterdir()) == []  # and no half file is left

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.datasets.lmdb_environment import (
     LMDBDataError,
     close_environments,
@@ -35,6 +36,16 @@ def test_a_relative_path_counts_from_the_current_folder(tmp_path, monkeypatch):
         write_words(tmp_path / folder / "words", [folder])
         monkeypatch.chdir(tmp_path / folder)
         assert label("words") == folder.encode()
+
+
+def test_an_overwritten_lmdb_is_read_anew(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words in (["old"], ["new", "words"]):
+        with LMDBWriter("words", overwrite=True) as writer:
+            for word in words:
+                writer.write(b"picture", word)
+        assert count_samples("words") == len(words)
+        assert label("words") == words[0].encode()
 
 
 def test_nothing_is_written_beside_the_data(tmp_path):

@@ -118,6 +118,13 @@ def test_it_predicts_as_the_original_does():
         assert ours.pred_text.word_score == pytest.approx(theirs.pred_text.word_score, rel=1e-3)
 
 
+def test_asking_what_can_be_packed_draws_nothing():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    can_pack(torch.float32)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_bad_samples_stay_empty():
     model = settle(build_toy())
     sample = word_sample()
@@ -146,6 +153,12 @@ def test_what_cannot_be_deployed():
         deployed.to_deploy()
     with pytest.raises(RuntimeError, match="only reads"):
         deployed.loss(images(model), [word_sample("ab")] * 3)
+    derived = settle(build_toy())
+    derived.__class__ = type("Derived", (type(derived),), {})
+    with pytest.raises(TypeError, match="no class derived from it, got Derived with CPADecoder"):
+        to_deploy(derived)
     model.decoder = nn.Identity()
-    with pytest.raises(TypeError, match="with a CPADecoder can be deployed, got Identity"):
+    with pytest.raises(
+        TypeError, match=r"only an LPV with a CPADecoder can be deployed, .* got LPV with Identity"
+    ):
         to_deploy(model)

@@ -71,7 +71,7 @@ class TestEnableAmp:
     )
     def test_on_a_gpu(self, monkeypatch, has_bf16, kind):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: has_bf16)
         optim_wrapper = dict(type="OptimWrapper")
         enable_amp(optim_wrapper)
         assert optim_wrapper["type"] == kind

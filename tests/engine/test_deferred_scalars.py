@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 
 from lpv_mmocr.engine import non_finite_guard
 from lpv_mmocr.engine.deferred_scalars import DeferredScalars, Travelling
@@ -159,3 +160,37 @@ def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkey
     assert moved == [True, True, False, True, True]
     assert runner.message_hub.get_info("skipped_steps") == 1
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
+
+
+class SpoilLoss(Hook):
+    """Makes the loss no number in some iterations."""
+
+    def __init__(self, iterations: tuple[int, ...]) -> None:
+        self.iterations = iterations
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        if runner.iter in self.iterations:
+            data_batch["inputs"][0] = data_batch["inputs"][0].float() * float("nan")
+
+
+def test_a_bad_loss_is_counted_once(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+    runner = train(numbers, tmp_path, hooks=[SpoilLoss((1, 2, 4))], action="skip", **DEFERRED)
+    assert runner.message_hub.get_info("skipped_steps") == 3
+    norms = runner.message_hub.get_scalar("train/grad_norm").data[0]
+    assert len(norms) == 3
+    assert all(norm == norm for norm in norms)
+
+
+def test_a_bad_gradient_in_the_last_step_is_said(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+    runner = train(numbers, tmp_path, hooks=[SpoilGradient(5)], **DEFERRED)
+    assert runner.iter == 6
+    assert runner.model.decoder.classifiers[0].weight.isfinite().all()
+
+
+def test_a_loss_scaler_handles_gradients_itself():
+    guard = non_finite_guard.NonFiniteGuardHook()
+    wrapper = SimpleNamespace(loss_scaler=object(), grad_norm=torch.tensor(float("inf")))
+    guard._runner = SimpleNamespace(optim_wrapper=wrapper)
+    guard._before_step(torch.optim.SGD([torch.zeros(1, requires_grad=True)]), (), {})

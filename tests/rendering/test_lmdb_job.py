@@ -118,6 +118,15 @@ def test_nothing_to_do_is_an_error(job, tmp_path, count, workers):
         job(tmp_path / "out", count=count, workers=workers)
 
 
+def test_a_worker_that_dies_is_an_error_and_no_wait(tmp_path, make_renderer):
+    def die():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(ChildProcessError, match=r"a worker process died.*same command continues"):
+        render_lmdb(tmp_path / "out", count=600, seed=1, make_renderer=die, recipe={}, workers=2)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_the_command_survives_being_killed(tmp_path):
     """SIGKILL in the middle; the same command then ends where an undisturbed one does."""

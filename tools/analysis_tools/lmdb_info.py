@@ -109,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise cli.InputError(f"--sample must be at least 1, got {args.sample}")
         if args.sheet_font:
             cli.require_file(args.sheet_font, "font")
+        for file in filter(None, (args.json, args.sheet)):  # now, not after hours of decoding
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
         paths = list(dict.fromkeys(lmdb for path in args.paths for lmdb in find_lmdbs(path)))
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]
