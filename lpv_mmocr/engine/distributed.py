@@ -6,9 +6,12 @@ On a machine with GPUs nothing here changes anything. Elsewhere MMEngine's launc
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
+import sys
 from datetime import timedelta
+from typing import NoReturn
 
 import torch.distributed as dist
 from mmengine.config import Config
@@ -16,6 +19,8 @@ from mmengine.device import get_device
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 DEFAULT_PORT = "29500"
+
+_joined_with_gloo = False
 
 _RANK_VARIABLES = {
     # RANK, WORLD_SIZE and LOCAL_RANK as each launcher calls them.
@@ -56,9 +61,27 @@ def set_launcher(cfg: Config, launcher: str) -> None:
 
 
 def leave() -> None:
-    """Leave the process group, if this process is in one."""
+    """Leave the process group together with the others, if this process is in one."""
     if dist.is_available() and dist.is_initialized():
+        dist.barrier()
         dist.destroy_process_group()
+
+
+def end(status: int) -> NoReturn:
+    """End this process.
+
+    Where it has been one of several on CPUs, the interpreter is not taken down piece by piece: now
+    and then gloo's threads outlive what they belong to, and abort a process that has done its work.
+
+    Args:
+        status: Exit status.
+    """
+    if not _joined_with_gloo:
+        raise SystemExit(status)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _check_started_by(launcher: str) -> None:
@@ -84,6 +107,8 @@ def _join_with_gloo(launcher: str, cfg: Config) -> None:
     if timeout is not None:
         options["timeout"] = timedelta(seconds=timeout)
     dist.init_process_group(backend="gloo", **options)
+    global _joined_with_gloo
+    _joined_with_gloo = True
 
 
 def _first_node(launcher: str) -> str:
