@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from typing import NoReturn
 
@@ -67,15 +68,21 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
-def end(status: int) -> NoReturn:
-    """End this process.
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program and end this process.
 
     Where it has been one of several on CPUs, the interpreter is not taken down piece by piece: now
     and then gloo's threads outlive what they belong to, and abort a process that has done its work.
 
     Args:
-        status: Exit status.
+        main: The program; it returns its exit status, or exits with one.
     """
+    try:
+        status = main() or 0
+    except SystemExit as stopped:
+        if not isinstance(stopped.code, int):
+            raise
+        status = stopped.code
     if not _joined_with_gloo:
         raise SystemExit(status)
     logging.shutdown()

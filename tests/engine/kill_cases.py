@@ -47,4 +47,4 @@ def main(data: str, work_dir: str, record: str, workers: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    distributed.run(lambda: main(*sys.argv[1:]))

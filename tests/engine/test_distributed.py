@@ -100,3 +100,20 @@ def test_no_address_of_the_first_process(joined):
     start_as("mpi", 0, 1)
     with pytest.raises(ValueError, match="MASTER_ADDR is not set"):
         distributed.set_launcher(Config({}), "mpi")
+
+
+@pytest.mark.parametrize(("main", "status"), [(lambda: None, 0), (lambda: 3, 3)])
+def test_run_exits_with_the_status(main, status):
+    with pytest.raises(SystemExit) as raised:
+        distributed.run(main)
+    assert raised.value.code == status
+
+
+@pytest.mark.parametrize("code", [143, "a message"])
+def test_run_keeps_an_exit(code):
+    def main():
+        raise SystemExit(code)
+
+    with pytest.raises(SystemExit) as raised:
+        distributed.run(main)
+    assert raised.value.code == code

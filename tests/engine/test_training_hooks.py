@@ -166,9 +166,12 @@ def test_signal_saves_and_exits(numbers, tmp_path, name):
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
 def test_second_signal_acts_at_once_unless_it_is_the_same_passed_on(
-    numbers, tmp_path, monkeypatch, seconds
+    numbers, tmp_path, monkeypatch, request, seconds
 ):
     monkeypatch.setattr(StopOnSignalHook, "same_signal_seconds", seconds)
+    # Processes in the background are started with SIGINT ignored.
+    at_start = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, at_start))
     runner = Runner.from_cfg(stoppable(numbers, tmp_path))
 
     def twice(runner):
