@@ -23,6 +23,7 @@ def _environment(monkeypatch):
 def joined(monkeypatch):
     """Process groups that were asked for, none of which is made."""
     calls = []
+    monkeypatch.setattr(distributed, "_joined_with_gloo", False)
     monkeypatch.setattr(distributed, "get_device", lambda: "cpu")
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: False)
     monkeypatch.setattr(distributed.dist, "init_process_group", lambda **kw: calls.append(kw))
@@ -102,7 +103,11 @@ def test_no_address_of_the_first_process(joined):
         distributed.set_launcher(Config({}), "mpi")
 
 
-@pytest.mark.parametrize(("main", "status"), [(lambda: None, 0), (lambda: 3, 3)])
+def exits_with(code):
+    raise SystemExit(code)
+
+
+@pytest.mark.parametrize(("main", "status"), [(lambda: None, 0), (lambda: 3, 3)], ids=["0", "3"])
 def test_run_exits_with_the_status(main, status):
     with pytest.raises(SystemExit) as raised:
         distributed.run(main)
@@ -111,9 +116,15 @@ def test_run_exits_with_the_status(main, status):
 
 @pytest.mark.parametrize("code", [143, "a message"])
 def test_run_keeps_an_exit(code):
-    def main():
-        raise SystemExit(code)
-
     with pytest.raises(SystemExit) as raised:
-        distributed.run(main)
+        distributed.run(lambda: exits_with(code))
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize("main", [lambda: 3, lambda: exits_with(3)], ids=["return", "exit"])
+def test_run_ends_one_of_several_at_once(monkeypatch, main):
+    ended = []
+    monkeypatch.setattr(distributed, "_joined_with_gloo", True)
+    monkeypatch.setattr(distributed.os, "_exit", ended.append)
+    distributed.run(main)
+    assert ended == [3]
