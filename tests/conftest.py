@@ -1,0 +1,34 @@
+"""A browser, for the tests of pages that people look at."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+# Not for the whole session: as long as Playwright runs, its event loop is the thread's current one,
+# and asyncio.run() of tests in other files would be refused.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium of the system, driven by Playwright; skips where either is absent."""
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="needs the Python package playwright"
+    )
+    program = next(filter(None, map(shutil.which, _CHROMIUM_NAMES)), None)
+    if program is None:
+        pytest.skip("needs Chromium on the PATH")
+    # Chromium refuses to run its sandbox as root, as which containers of CI run.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with playwright.sync_playwright() as manager:
+        running = manager.chromium.launch(executable_path=program, args=arguments)
+        yield running
+        running.close()
