@@ -4,13 +4,25 @@ Importing this package mends what keeps MMOCR 1.0.1 from running on today's Pyth
 PyTorch (see :mod:`lpv_mmocr.compat`) and registers every LPV component in MMOCR's registries.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from . import compat
 from .version import __version__
 
 compat.apply()
 
 # Importing registers, and needs the mends first.
-from . import datasets, engine, evaluation, inference, models, rendering  # noqa: E402
+from . import (  # noqa: E402
+    datasets,
+    engine,
+    evaluation,
+    inference,
+    models,
+    rendering,
+    visualization,
+)
 
 __all__ = [
     "__version__",
@@ -21,4 +33,5 @@ __all__ = [
     "inference",
     "models",
     "rendering",
+    "visualization",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 
 import torch
@@ -12,7 +12,10 @@ from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 
-from .glrm import linguistic_mask
+from .attention_record import attention_records, character_relations
+from .glrm import GLRM, linguistic_mask
+
+GLRMObserver = Callable[[GLRM, torch.Tensor, "torch.Tensor | None", torch.Tensor], None]
 
 
 @MODELS.register_module()
@@ -36,7 +39,26 @@ class CPADecoder(BaseDecoder):
         with_mask: Whether the GLRMs hide the tokens of one character from one another. Off in
             training stage 1, on in stage 2 and whenever a model trained so is used.
         mask_threshold: Attention weight above which a token belongs to a character.
+        keep_attention: Whether :meth:`predict` also keeps what was looked at. It costs time and
+            changes no reading.
         init_cfg: MMEngine initialisation config.
+
+    Attributes:
+        keep_attention: As above; may be set on a built model. Every data sample then gets a
+            ``pred_attention`` with
+
+            - ``attn_maps``: float32 array (S, T, h, w), the attention maps of every stage, each
+              summing to 1. All T positions are there, because stages may read words of different
+              lengths: map 0 belongs to the start class, map k + 1 to character k, and the one
+              after the last character to the end class.
+            - ``stage_texts``: S strings, what each stage reads by itself; the last is the
+              prediction.
+            - ``stage_scores``: S lists of the characters' probabilities, one of the end class for
+              an empty text.
+            - ``relations``: float32 array (S - 1, T, T), what the GLRM after each stage let the
+              characters see of one another, rows summing to 1; see
+              :func:`~lpv_mmocr.models.attention_record.character_relations`. (0, T, T) without
+              GLRMs.
 
     Raises:
         ValueError: If ``num_stages`` is below 1, or the mask is on without a GLRM to use it.
@@ -55,6 +77,7 @@ class CPADecoder(BaseDecoder):
         glrm: dict | None = None,
         with_mask: bool = False,
         mask_threshold: float = 0.05,
+        keep_attention: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(
@@ -77,6 +100,7 @@ class CPADecoder(BaseDecoder):
         self.num_positions = max_seq_len + 2
         self.with_mask = with_mask
         self.mask_threshold = mask_threshold
+        self.keep_attention = keep_attention
 
         attention = dict(
             {"type": "PositionAttention", **(attention or {})},
@@ -118,11 +142,15 @@ class CPADecoder(BaseDecoder):
             attn_maps.append(maps)
         return dict(logits=torch.stack(logits), attn_maps=torch.stack(attn_maps))
 
-    def cascade(self, features: torch.Tensor | None) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def cascade(
+        self, features: torch.Tensor | None, observe: GLRMObserver | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Run the stages one after another (paper section 3.3).
 
         Args:
             features: Feature map of shape (N, D, h, w).
+            observe: Called before each GLRM with the module, the features and the mask (or None)
+                that go into it, and the attention maps of the stage before.
 
         Yields:
             Character vectors of shape (N, T, D) and attention maps of shape (N, T, h, w) of each
@@ -142,7 +170,10 @@ class CPADecoder(BaseDecoder):
         for stage, attention in enumerate(self.attentions):
             if stage > 0 and self.glrms:
                 forbidden = linguistic_mask(maps, self.mask_threshold) if self.with_mask else None
-                features = self.glrms[stage - 1](features, forbidden)
+                glrm = self.glrms[stage - 1]
+                if observe is not None:
+                    observe(glrm, features, forbidden, maps)
+                features = glrm(features, forbidden)
             characters, maps = attention(features, characters)
             yield characters, maps
 
@@ -174,8 +205,7 @@ class CPADecoder(BaseDecoder):
         Returns:
             Probabilities of shape (N, T, C), float32 at least.
         """
-        logits = self.last_logits(feat if out_enc is None else out_enc)
-        return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        return _probabilities(self.last_logits(feat if out_enc is None else out_enc))
 
     def loss(
         self,
@@ -225,9 +255,31 @@ class CPADecoder(BaseDecoder):
             data_samples: N samples to write ``pred_text`` to.
 
         Returns:
-            The same samples; see ``CPAPostprocessor`` for what is written.
+            The same samples; see ``CPAPostprocessor`` for what is written, and
+            :attr:`keep_attention` for ``pred_attention``.
         """
-        return self.postprocessor(self.forward_test(feat, out_enc), data_samples)
+        if not self.keep_attention:
+            return self.postprocessor(self.forward_test(feat, out_enc), data_samples)
+        return self._predict_and_keep(feat if out_enc is None else out_enc, data_samples)
+
+    @torch.no_grad()
+    def _predict_and_keep(
+        self, features: torch.Tensor, data_samples: Sequence[TextRecogDataSample]
+    ) -> Sequence[TextRecogDataSample]:
+        relations: list[torch.Tensor] = []
+        stages = self.cascade(features, lambda *seen: relations.append(character_relations(*seen)))
+        probs, attn_maps = [], []
+        for classifier, (characters, maps) in zip(self.classifiers, stages, strict=True):
+            probs.append(_probabilities(classifier(characters)))
+            attn_maps.append(maps)
+        records = attention_records(probs, attn_maps, relations, self.postprocessor)
+        for data_sample, record in zip(data_samples, records, strict=True):
+            data_sample.pred_attention = record
+        return self.postprocessor(probs[-1], data_samples)
+
+
+def _probabilities(logits: torch.Tensor) -> torch.Tensor:
+    return logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
 
 
 def _equal_copies(module: nn.Module, number: int) -> nn.ModuleList:

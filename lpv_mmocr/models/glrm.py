@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import NamedTuple
 
@@ -104,6 +105,33 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
         out = token_linear(self.dropout(hidden), self.linear2.weight, self.linear2.bias)
         return self.norm2(x + self.dropout2(out))
 
+    def attention_weights(self, src: torch.Tensor, mask: TokenMask | None = None) -> torch.Tensor:
+        """Attention matrix of the layer, averaged over heads, without dropout.
+
+        Reading does not need it: the fused attention never makes it.
+
+        Args:
+            src: Tokens of shape (N, L, D).
+            mask: What may be seen; None lets every token see every token.
+
+        Returns:
+            Tensor of shape (N, L, L); row i says how much token i sees of each token. Rows sum to
+            1, those of blind tokens to 0.
+        """
+        attention = self.self_attn
+        width = attention.embed_dim
+        projected = token_linear(
+            src, attention.in_proj_weight[: 2 * width], attention.in_proj_bias[: 2 * width]
+        )
+        query, key = (
+            part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+            for part in projected.chunk(2, dim=-1)
+        )
+        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2)).float()
+        if mask is None:
+            return scores.softmax(-1).mean(1)
+        return (scores + mask.bias).softmax(-1).mean(1).masked_fill(mask.blind, 0.0)
+
     def _attend(self, x: torch.Tensor, mask: TokenMask | None) -> torch.Tensor:
         attention = self.self_attn
         qkv = token_linear(x, attention.in_proj_weight, attention.in_proj_bias)
@@ -165,9 +193,34 @@ class GLRM(BaseModule):
         Returns:
             Feature map of shape (N, D, h, w).
         """
-        x = features.flatten(2).transpose(1, 2)
-        x = self.dropout(self.position(x))
-        mask = None if forbidden is None else TokenMask.hiding(forbidden, x.dtype)
+        x, mask = self._tokens(features, forbidden)
         for layer in self.layers:
             x = layer(x, mask)
         return x.transpose(1, 2).unflatten(2, features.shape[-2:])
+
+    def attention_weights(
+        self, features: torch.Tensor, forbidden: torch.Tensor | None = None
+    ) -> Iterator[torch.Tensor]:
+        """Who sees whom in each layer; see :meth:`MaskedEncoderLayer.attention_weights`.
+
+        The layers are run for it once more, so that :meth:`forward` need not know of it.
+
+        Args:
+            features: Feature map of shape (N, D, h, w).
+            forbidden: Mask of shape (N, h*w, h*w) from :func:`linguistic_mask`, or None.
+
+        Yields:
+            Attention matrix of each layer, averaged over heads, shape (N, h*w, h*w).
+        """
+        x, mask = self._tokens(features, forbidden)
+        for layer in self.layers:
+            yield layer.attention_weights(x, mask)
+            x = layer(x, mask)
+
+    def _tokens(
+        self, features: torch.Tensor, forbidden: torch.Tensor | None
+    ) -> tuple[torch.Tensor, TokenMask | None]:
+        """Tokens (N, h*w, D) with the position table, and the mask prepared for all layers."""
+        x = features.flatten(2).transpose(1, 2)
+        x = self.dropout(self.position(x))
+        return x, None if forbidden is None else TokenMask.hiding(forbidden, x.dtype)

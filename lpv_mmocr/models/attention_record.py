@@ -1,0 +1,88 @@
+"""What the cascade looked at, kept for people to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.structures import LabelData
+from mmocr.models.textrecog.postprocessors import BaseTextRecogPostprocessor
+
+from .glrm import GLRM
+
+
+def character_relations(
+    glrm: GLRM,
+    features: torch.Tensor,
+    forbidden: torch.Tensor | None,
+    attn_maps: torch.Tensor,
+) -> torch.Tensor:
+    """How much the tokens of each character attended to those of each other one in a GLRM.
+
+    With A^l the attention matrix of the GLRM's layer l, averaged over heads, L the number of
+    layers, and P (T, h*w) the position-attention maps of the stage before the GLRM, whose rows sum
+    to 1::
+
+        R = P (1/L sum_l A^l) P^T,    then every row of R divided by its sum.
+
+    So ``P A`` is what character i saw, token by token, each of its tokens counting as much as the
+    position attention looked at it, and ``R[i, j]`` compares the average weight that it gave to
+    the tokens of character j with what it gave to the other characters'. Layers are averaged,
+    without the residual connections: the matrix says who looked at whom, not how much of a token
+    was replaced.
+
+    Args:
+        glrm: The module.
+        features: Feature map that goes into it, shape (N, D, h, w).
+        forbidden: Its mask of shape (N, h*w, h*w), or None.
+        attn_maps: Attention maps P of the stage before it, shape (N, T, h, w).
+
+    Returns:
+        Tensor of shape (N, T, T), float32, non-negative, rows summing to 1. A character whose
+        tokens may see nothing has a row of zeros.
+    """
+    maps = attn_maps.flatten(2).float()
+    relations = maps.new_zeros(maps.shape[0], maps.shape[1], maps.shape[1])
+    for weights in glrm.attention_weights(features, forbidden):
+        relations += maps @ weights.float() @ maps.transpose(1, 2)
+    total = relations.sum(-1, keepdim=True)
+    return torch.where(total > 0, relations / total, 0.0)
+
+
+def attention_records(
+    probs: Sequence[torch.Tensor],
+    attn_maps: Sequence[torch.Tensor],
+    relations: Sequence[torch.Tensor],
+    postprocessor: BaseTextRecogPostprocessor,
+) -> list[LabelData]:
+    """Pack what a batch was read from into one record for each word.
+
+    Args:
+        probs: Class probabilities of the S stages, each (N, T, C).
+        attn_maps: Attention maps of the S stages, each (N, T, h, w).
+        relations: Of each GLRM the tensor (N, T, T) of :func:`character_relations`.
+        postprocessor: Decodes the probabilities of every stage.
+
+    Returns:
+        N records as :attr:`CPADecoder.keep_attention` describes them.
+    """
+    maps = torch.stack(list(attn_maps), 1).float().cpu().numpy()
+    num_words, positions = maps.shape[0], maps.shape[2]
+    if relations:
+        views = torch.stack(list(relations), 1).cpu().numpy()
+    else:
+        views = np.zeros((num_words, 0, positions, positions), np.float32)
+    stages = torch.stack([stage.float() for stage in probs], 1).cpu()
+    records = []
+    for word in range(num_words):
+        read = [postprocessor.get_single_prediction(stage) for stage in stages[word]]
+        records.append(
+            LabelData(
+                attn_maps=maps[word],
+                stage_texts=[postprocessor.dictionary.idx2str(indexes) for indexes, _ in read],
+                stage_scores=[[float(score) for score in scores] for _, scores in read],
+                relations=views[word],
+            )
+        )
+    return records

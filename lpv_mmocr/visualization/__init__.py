@@ -1,0 +1,15 @@
+"""Pictures of what a model looked at, and character boxes from it."""
+
+from .attention_picture import draw_attention
+from .boxes import character_boxes
+from .cascade_strip import draw_cascade_strip
+from .relation_picture import draw_relations
+from .visualizer import AttentionTextRecogVisualizer
+
+__all__ = [
+    "AttentionTextRecogVisualizer",
+    "character_boxes",
+    "draw_attention",
+    "draw_cascade_strip",
+    "draw_relations",
+]

@@ -1,0 +1,245 @@
+"""Picture of what every stage of the cascade looked at for every character."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from mmengine.structures import LabelData
+from PIL import Image, ImageDraw
+
+from .alignment import CharacterMatch, align
+from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_scale, frame
+from .glyphs import Piece, draw_pieces, draw_text, visible
+from .heat_maps import HeatScale, fitted_size, heat_over_word, resized
+
+LEFT, RIGHT = 330, 1000
+"""Width of the column of sums and of the space for characters, in pixels."""
+SUM_HEIGHT, WORD_HEIGHT = 110, 120
+CAPTION, READING = 24, 46
+GAP = 10
+TITLE = 26
+
+
+def draw_attention(
+    image: np.ndarray, attention: LabelData, *, gt_text: str | None = None
+) -> np.ndarray:
+    """Draw where each stage looked for each character.
+
+    The word stands on top. Below it, one stage under another: the sum of the stage's attention
+    maps over the characters that it reads, with its reading under it, and one map for each
+    character, with the character and its probability. All maps have the same scale of colours,
+    which is drawn beside the word. With a ground truth, wrong characters have a thick red frame, a
+    cross and the truth beside them; case, and punctuation that is missed or too many, do not
+    count as wrong.
+
+    Args:
+        image: The word, RGB uint8 of shape (H, W, 3); the original or as the model saw it.
+        attention: ``pred_attention`` of a data sample, see
+            :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
+        gt_text: Ground truth, if it is known.
+
+    Returns:
+        The picture, RGB uint8.
+
+    Raises:
+        ValueError: If ``image`` is no RGB picture of bytes.
+    """
+    image = checked_image(image)
+    stages = [_Stage.of(attention, number, gt_text) for number in range(len(attention.attn_maps))]
+    scale = HeatScale(max(float(stage.all_maps().max()) for stage in stages))
+    layout = _Layout.of(image.shape[:2], max(len(stage.maps) for stage in stages))
+    head = MARGIN + WORD_HEIGHT + GAP
+    height = head + len(stages) * (layout.block_height + GAP) + MARGIN
+    width = MARGIN + LEFT + 2 * GAP + layout.columns * layout.cell[0] + MARGIN
+    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + 430), height), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    _draw_head(canvas, pen, image, stages[-1], gt_text, scale)
+    for number, stage in enumerate(stages):
+        _draw_stage(
+            canvas, pen, image, stage, head + number * (layout.block_height + GAP), layout, scale
+        )
+    return np.asarray(canvas)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One stage of the cascade.
+
+    Attributes:
+        number: From 1.
+        maps: Attention maps of the characters read, (n, h, w); of the end class, (1, h, w), for
+            an empty text.
+        captions: What stands under each map.
+        total: Sum of the maps, (h, w).
+        matches: Reading beside the truth.
+        marks: For each map its match; None for the end class.
+    """
+
+    number: int
+    maps: np.ndarray
+    scores: list[float]
+    total: np.ndarray
+    matches: list[CharacterMatch]
+    marks: list[CharacterMatch | None]
+
+    @classmethod
+    def of(cls, attention: LabelData, index: int, gt_text: str | None) -> _Stage:
+        text = attention.stage_texts[index]
+        maps = attention.attn_maps[index][1 : max(len(text), 1) + 1]
+        matches = align(text, gt_text)
+        marks = [match for match in matches if match.read is not None]
+        return cls(
+            number=index + 1,
+            maps=maps,
+            scores=attention.stage_scores[index],
+            total=maps.sum(0),
+            matches=matches,
+            marks=marks or [None],
+        )
+
+    def all_maps(self) -> np.ndarray:
+        return np.concatenate([self.maps, self.total[None]])
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How the maps of characters are laid out.
+
+    Attributes:
+        columns: Maps beside one another.
+        rows: Rows of maps in each stage.
+        tile: Width and height of a map.
+        cell: Width and height of a map with its caption and what is free around it.
+    """
+
+    columns: int
+    rows: int
+    tile: tuple[int, int]
+    cell: tuple[int, int]
+    block_height: int
+
+    @classmethod
+    def of(cls, image_size: tuple[int, int], count: int) -> _Layout:
+        """Choose the layout with the largest maps."""
+        room = SUM_HEIGHT + READING
+        best = None
+        for rows in range(1, 5):
+            columns = -(-count // rows)
+            box = RIGHT / columns - GAP, room / rows - CAPTION - GAP / 2
+            if rows == 1:
+                box = min(box[0], LEFT), min(box[1], SUM_HEIGHT)
+            if min(box) < 8:
+                continue
+            tile = fitted_size(image_size, box)
+            if best is None or tile[0] * tile[1] > 1.1 * best.tile[0] * best.tile[1]:
+                cell = max(tile[0], 54) + GAP, tile[1] + CAPTION + GAP // 2
+                block = TITLE + max(room, rows * cell[1])
+                best = cls(columns, rows, tile, cell, block)
+        return best
+
+
+def _draw_head(
+    canvas: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    image: np.ndarray,
+    last: _Stage,
+    gt_text: str | None,
+    scale: HeatScale,
+) -> None:
+    size = fitted_size(image.shape[:2], (LEFT, WORD_HEIGHT))
+    canvas.paste(Image.fromarray(resized(image, size)), (MARGIN, MARGIN))
+    x, width = MARGIN + LEFT + 2 * GAP, canvas.width - 2 * MARGIN - LEFT - 2 * GAP
+    reading = "".join(visible(match.read) for match in last.matches if match.read is not None)
+    wrong = any(match.wrong for match in last.matches)
+    y = MARGIN + 24
+    taken = draw_text(pen, (x, y), "read ", 18, PALE)
+    line = (reading or "nothing") + ("  ✗ wrong" if wrong else "  ✓ right" if gt_text else "")
+    draw_text(
+        pen, (x + taken, y), line, 24, WRONG if wrong else INK, bold=True, width=width - taken
+    )
+    if gt_text is not None:
+        taken = draw_text(pen, (x, y + 32), "truth ", 18, PALE)
+        truth = "".join(map(visible, gt_text)) or "nothing"
+        draw_text(pen, (x + taken, y + 32), truth, 24, INK, bold=True, width=width - taken)
+    draw_scale(canvas, pen, (x, MARGIN + WORD_HEIGHT - 42), scale)
+
+
+def _draw_stage(
+    canvas: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    image: np.ndarray,
+    stage: _Stage,
+    top: int,
+    layout: _Layout,
+    scale: HeatScale,
+) -> None:
+    pen.line((MARGIN, top + 2, canvas.width - MARGIN, top + 2), fill="#c8c8c8")
+    draw_text(pen, (MARGIN, top + 21), f"Stage {stage.number}", 16, INK, bold=True)
+    draw_text(pen, (MARGIN + LEFT, top + 21), "sum of the characters", 13, PALE, anchor="r")
+    top += TITLE
+    size = fitted_size(image.shape[:2], (LEFT, SUM_HEIGHT))
+    heat = heat_over_word(image, stage.total, size, scale)
+    canvas.paste(Image.fromarray(heat), (MARGIN + (LEFT - size[0]) // 2, top))
+    _draw_reading(pen, stage.matches, (MARGIN, top + size[1] + 4))
+    for index, weights in enumerate(stage.maps):
+        row, column = divmod(index, layout.columns)
+        cell_left = MARGIN + LEFT + 2 * GAP + column * layout.cell[0]
+        left = cell_left + (layout.cell[0] - GAP - layout.tile[0]) // 2
+        upper = top + row * layout.cell[1]
+        heat = heat_over_word(image, weights, layout.tile, scale)
+        canvas.paste(Image.fromarray(heat), (left, upper))
+        mark, score = stage.marks[index], stage.scores[index]
+        wrong = mark is not None and mark.wrong
+        if wrong:
+            frame(pen, (left, upper, *layout.tile), WRONG, 3)
+        _draw_caption(
+            pen,
+            mark,
+            score,
+            (cell_left + (layout.cell[0] - GAP) / 2, upper + layout.tile[1] + 18),
+            layout.cell[0] - 2,
+        )
+
+
+def _draw_caption(
+    pen: ImageDraw.ImageDraw,
+    mark: CharacterMatch | None,
+    score: float,
+    place: tuple[float, float],
+    width: float,
+) -> None:
+    """Character and probability, centred; in case of an error a cross and the truth, too."""
+    character = "end" if mark is None else visible(mark.read)
+    number = f"{100 * score:.0f}%"
+    if mark is None or not mark.wrong:
+        pieces = [Piece(character, 18, INK, True), Piece(f" {number}", 12, PALE)]
+    else:
+        truth = "extra" if mark.truth is None else f"not {visible(mark.truth)}"
+        pieces = [
+            Piece("✗", 15, WRONG, True),
+            Piece(character, 18, WRONG, True),
+            Piece(f" {number} ", 12, PALE),
+            Piece(truth, 13, WRONG, True),
+        ]
+    draw_pieces(pen, pieces, place, width)
+
+
+def _draw_reading(
+    pen: ImageDraw.ImageDraw, matches: list[CharacterMatch], place: tuple[int, int]
+) -> None:
+    """The reading, and under what is wrong the truth, in one column for each character."""
+    if not matches:
+        draw_text(pen, (place[0] + LEFT / 2, place[1] + 18), "nothing read", 16, PALE, anchor="m")
+        return
+    column = min(24.0, LEFT / len(matches))
+    x = place[0] + (LEFT - column * len(matches)) / 2 + column / 2
+    for match in matches:
+        colour = WRONG if match.wrong else INK
+        read = "_" if match.read is None else visible(match.read)
+        draw_text(pen, (x, place[1] + 18), read, 18, colour, bold=True, anchor="m", width=column)
+        if match.wrong:
+            frame(pen, (int(x - column / 2), place[1], int(column), 40), WRONG, 1)
+            truth = "✗" if match.truth is None else visible(match.truth)
+            draw_text(pen, (x, place[1] + 36), truth, 14, WRONG, anchor="m", width=column)
+        x += column

@@ -1,0 +1,172 @@
+"""Text in any script on pictures, with the fonts that a machine has."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
+from lpv_mmocr.rendering.font_screening import glyph_coverage
+from lpv_mmocr.rendering.fonts import load_face
+
+from matplotlib.ft2font import FT2Font
+from PIL import ImageDraw
+
+SMALLEST = 7
+"""Pixels per em below which text is not shrunk any further."""
+
+
+def visible(character: str) -> str:
+    """What to draw for a character.
+
+    Args:
+        character: One character.
+
+    Returns:
+        The character; ``␣`` for a space, a dotted circle under a combining mark, and the code
+        point, such as ``U+4E2D``, for what cannot be printed or no font on this machine shows.
+    """
+    if character == " ":
+        return "\N{OPEN BOX}"
+    if not character.isprintable() or font_of(character) is None:
+        return f"U+{ord(character):04X}"
+    if unicodedata.category(character).startswith("M"):
+        return f"\N{DOTTED CIRCLE}{character}"
+    return character
+
+
+@lru_cache(maxsize=4096)
+def font_of(character: str, bold: bool = False) -> str | None:
+    """Find a font that shows a character.
+
+    Args:
+        character: One character.
+        bold: Prefer a bold face.
+
+    Returns:
+        Path of the font file: matplotlib's DejaVu Sans where it has the character, else the first
+        font of the system that does, upright ones before others; None if there is none.
+    """
+    own = str(matplotlib_font_folder() / f"DejaVuSans{'-Bold' if bold else ''}.ttf")
+    if FT2Font(own).get_char_index(ord(character)):
+        return own
+    for path in _system_fonts():
+        try:
+            mapped = FT2Font(path).get_char_index(ord(character))
+        except (OSError, RuntimeError):  # a damaged font of the system is not our concern
+            continue
+        # Some fonts map every character to the same box.
+        if mapped and glyph_coverage(path, 0, [character]):
+            return path
+    return None
+
+
+@lru_cache(maxsize=1)
+def _system_fonts() -> tuple[str, ...]:
+    unusual = ("bold", "italic", "oblique", "black", "light", "thin", "mono")
+    paths = [str(path) for path in find_font_files()]
+    return tuple(
+        sorted(paths, key=lambda path: sum(word in Path(path).stem.lower() for word in unusual))
+    )
+
+
+def text_width(text: str, size: int, *, bold: bool = False) -> float:
+    """Width of a line of text in pixels.
+
+    Args:
+        text: Text whose characters have been through :func:`visible`, or plain English.
+        size: Pixels per em.
+        bold: Whether it is drawn bold.
+    """
+    return sum(load_face(font, 0, size).getlength(run) for font, run in _runs(text, bold))
+
+
+def draw_text(
+    pen: ImageDraw.ImageDraw,
+    place: tuple[float, float],
+    text: str,
+    size: int,
+    fill: str,
+    *,
+    bold: bool = False,
+    anchor: str = "l",
+    width: float | None = None,
+) -> float:
+    """Draw a line of text, smaller where it would be too wide.
+
+    Args:
+        pen: What to draw with.
+        place: Point on the base line, in pixels.
+        text: Text whose characters have been through :func:`visible`, or plain English.
+        size: Pixels per em.
+        fill: Colour.
+        bold: Draw bold.
+        anchor: Whether the place is the left end (``l``), the middle (``m``) or the right end
+            (``r``).
+        width: Pixels that there are; the text is shrunk to them.
+
+    Returns:
+        Pixels that the text takes.
+    """
+    taken = text_width(text, size, bold=bold)
+    if width is not None and taken > width:
+        size = max(SMALLEST, int(size * width / taken))
+        taken = text_width(text, size, bold=bold)
+    x, y = place
+    x -= {"l": 0.0, "m": taken / 2, "r": taken}[anchor]
+    for font, run in _runs(text, bold):
+        face = load_face(font, 0, size)
+        pen.text((x, y), run, font=face, fill=fill, anchor="ls")
+        x += face.getlength(run)
+    return taken
+
+
+class Piece(NamedTuple):
+    """Text of one look on a line.
+
+    Attributes:
+        text: Text whose characters have been through :func:`visible`, or plain English.
+        size: Pixels per em.
+        fill: Colour.
+        bold: Whether it is bold.
+    """
+
+    text: str
+    size: int
+    fill: str
+    bold: bool = False
+
+
+def draw_pieces(
+    pen: ImageDraw.ImageDraw, pieces: Sequence[Piece], middle: tuple[float, float], width: float
+) -> None:
+    """Draw pieces one after another on a centred line, all smaller where they are too wide.
+
+    Args:
+        pen: What to draw with.
+        pieces: The pieces.
+        middle: Middle of the line, on the base line, in pixels.
+        width: Pixels that there are.
+    """
+    taken = sum(text_width(piece.text, piece.size, bold=piece.bold) for piece in pieces)
+    if taken > width:
+        pieces = [
+            piece._replace(size=max(SMALLEST, int(piece.size * width / taken))) for piece in pieces
+        ]
+        taken = sum(text_width(piece.text, piece.size, bold=piece.bold) for piece in pieces)
+    x = middle[0] - taken / 2
+    for text, size, fill, bold in pieces:
+        x += draw_text(pen, (x, middle[1]), text, size, fill, bold=bold)
+
+
+def _runs(text: str, bold: bool) -> list[tuple[str, str]]:
+    """Pieces of a text with the font of each."""
+    fallback = font_of("?", bold)
+    return [
+        (font, "".join(run))
+        for font, run in groupby(text, lambda character: font_of(character, bold) or fallback)
+    ]

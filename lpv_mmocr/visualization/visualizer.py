@@ -1,0 +1,78 @@
+"""MMOCR visualizer that draws attention where it was kept."""
+
+from __future__ import annotations
+
+import mmcv
+import numpy as np
+from mmocr.registry import VISUALIZERS
+from mmocr.structures import TextRecogDataSample
+from mmocr.visualization import TextRecogLocalVisualizer
+
+from .attention_picture import draw_attention
+
+
+@VISUALIZERS.register_module()
+class AttentionTextRecogVisualizer(TextRecogLocalVisualizer):
+    """MMOCR's recognition visualizer; words with ``pred_attention`` get the attention picture.
+
+    The decoder keeps attention when it is told to, see
+    :attr:`lpv_mmocr.models.CPADecoder.keep_attention`. For every other word the picture is MMOCR's.
+    """
+
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: TextRecogDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: int = 0,
+        pred_score_thr: float | None = None,
+        out_file: str | None = None,
+        step: int = 0,
+    ) -> np.ndarray:
+        """Draw a word and hand the picture to all backends.
+
+        Args:
+            name: Title of the picture.
+            image: The word, RGB uint8 (H, W, 3) or grey (H, W).
+            data_sample: What was read, and the ground truth.
+            draw_gt: Whether to compare with the ground truth, if there is one.
+            draw_pred: Whether to draw what was read, and with it the attention.
+            show: Whether to open a window instead of writing to backends.
+            wait_time: Seconds that the window stays open.
+            pred_score_thr: Not used, as in MMOCR.
+            out_file: File to write.
+            step: Step that backends note down.
+
+        Returns:
+            The picture, RGB uint8.
+        """
+        # A stand-in for a picture that could not be decoded was not read.
+        bad = data_sample is None or data_sample.get("bad_sample")
+        if bad or not draw_pred or "pred_attention" not in data_sample:
+            return super().add_datasample(
+                name,
+                image,
+                data_sample,
+                draw_gt=draw_gt,
+                draw_pred=draw_pred,
+                show=show,
+                wait_time=wait_time,
+                pred_score_thr=pred_score_thr,
+                out_file=out_file,
+                step=step,
+            )
+        if image.ndim == 2:
+            image = np.repeat(image[..., None], 3, axis=2)
+        truth = data_sample.gt_text.item if draw_gt and "gt_text" in data_sample else None
+        picture = draw_attention(image, data_sample.pred_attention, gt_text=truth)
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
+        else:
+            self.add_image(name, picture, step)
+        if out_file is not None:
+            mmcv.imwrite(picture[..., ::-1], out_file)
+        self.set_image(picture)
+        return self.get_image()
