@@ -1,10 +1,12 @@
-"""A browser, for the tests of pages that people look at."""
+"""What tests of several folders share: the tools as modules, and a browser."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+_TOOLS = Path(__file__).resolve().parents[1] / "tools"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -32,3 +35,16 @@ def browser() -> Iterator[Browser]:
         running = manager.chromium.launch(executable_path=program, args=arguments)
         yield running
         running.close()
+
+
+@pytest.fixture
+def load_tool():
+    """Imports a script of ``tools`` as a module, which is quicker than a process of its own."""
+
+    def load(name: str):
+        spec = importlib.util.spec_from_file_location(f"tool_{Path(name).stem}", _TOOLS / name)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

@@ -9,11 +9,15 @@ Example:
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.engine import distributed
 from lpv_mmocr.engine.amp import enable_amp
-from lpv_mmocr.engine.checkpoint_search import find_last_complete_checkpoint
+from lpv_mmocr.engine.checkpoint_search import (
+    find_last_complete_checkpoint,
+    why_not_resumable,
+)
 
 from mmengine.config import Config
 
@@ -44,6 +48,11 @@ def set_resume(cfg: Config, resume: str) -> None:
     """Choose where to continue; MMEngine would mistake ``load_from`` for the run to continue."""
     if resume != "auto":
         cli.require_file(resume, "checkpoint")
+        if "://" not in resume and (problem := why_not_resumable(Path(resume).expanduser())):
+            raise cli.InputError(
+                f"--resume cannot continue: {problem}. To start a new run from the weights of a "
+                f"checkpoint: --cfg-options load_from={resume}"
+            )
         cfg.resume, cfg.load_from = True, resume
         return
     newest = find_last_complete_checkpoint(cfg.work_dir)

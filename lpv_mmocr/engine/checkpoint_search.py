@@ -37,11 +37,30 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     """
     for folder in _folders(Path(path)):
         for candidate in _newest_first(folder):
-            problem = _problem(candidate)
+            problem = why_not_resumable(candidate)
             if problem is None:
                 return str(candidate)
             print_log(f"Not resumed from: {problem}", logger="current", level=logging.WARNING)
     return None
+
+
+def why_not_resumable(file: Path) -> str | None:
+    """Why training cannot continue from a file, if it cannot.
+
+    Args:
+        file: The checkpoint; it is read to its end.
+
+    Returns:
+        What is wrong, with the file's name; None where nothing is.
+    """
+    if file.suffix == PARTIAL_SUFFIX:
+        return f"{file} was being written when the run ended"
+    try:
+        checkpoint = load_checkpoint(file)
+    except CheckpointError as error:
+        return str(error)
+    missing = [key for key in _NEEDED if key not in checkpoint]
+    return f"{file} is without {', '.join(missing)}" if missing else None
 
 
 def install() -> None:
@@ -64,15 +83,3 @@ def _newest_first(folder: Path) -> list[Path]:
         if _PERIODIC.fullmatch(file.name.removesuffix(PARTIAL_SUFFIX))
     ]
     return sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
-
-
-def _problem(file: Path) -> str | None:
-    """Why training cannot continue from a file, if it cannot."""
-    if file.suffix == PARTIAL_SUFFIX:
-        return f"{file} was being written when the run ended"
-    try:
-        checkpoint = load_checkpoint(file)
-    except CheckpointError as error:
-        return str(error)
-    missing = [key for key in _NEEDED if key not in checkpoint]
-    return f"{file} is without {', '.join(missing)}" if missing else None

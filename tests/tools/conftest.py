@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import subprocess
@@ -84,21 +83,6 @@ def run_tool(toy_data, tmp_path):
         )
 
     return run
-
-
-@pytest.fixture
-def load_tool():
-    """Imports a script of ``tools`` as a module, which is quicker than a process of its own."""
-
-    def load(name: str):
-        spec = importlib.util.spec_from_file_location(
-            f"tool_{Path(name).stem}", ROOT / "tools" / name
-        )
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture(scope="session")

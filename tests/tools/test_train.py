@@ -100,6 +100,13 @@ class TestBadInput:
         error = error_of(toy_config, "--resume", "gone.pth")
         assert error == "error: there is no checkpoint gone.pth"
 
+    def test_only_weights_to_resume(self, error_of, toy_config, toy_run, tmp_path):
+        saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
+        torch.save({key: saved[key] for key in ("meta", "state_dict")}, tmp_path / "weights.pth")
+        error = error_of(toy_config, "--resume", "weights.pth")
+        assert "weights.pth is without optimizer, message_hub. To start a new run" in error
+        assert error.endswith("--cfg-options load_from=weights.pth")
+
     def test_no_weights_to_start_from(self, error_of, toy_config):
         error = error_of(toy_config, "--cfg-options", "load_from=gone.pth")
         assert error == "error: there is no checkpoint (load_from) gone.pth"

@@ -35,14 +35,14 @@ from mmocr.datasets import RecogLMDBDataset  # isort: skip
 DATASETS = {"LPVLMDBDataset": LPVLMDBDataset, "RecogLMDBDataset": RecogLMDBDataset}
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num", type=int, default=1_000_000, help="words in the generated LMDB")
     parser.add_argument("--reads", type=int, default=20_000, help="random reads in each round")
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which medians are given")
     parser.add_argument("--folder", help="where to generate the LMDB (default: a temporary one)")
     parser.add_argument("--measure-opening", choices=DATASETS, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def generate(path: Path, num: int) -> None:
@@ -132,8 +132,8 @@ def benchmark(folder: Path, num: int, reads: int, rounds: int) -> None:
     print(f"  ratio with decoding, ours to MMOCR's: {np.median(ours / theirs):.2f}")
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     cv2.setNumThreads(1)
     if args.measure_opening:
         measure_opening(args.measure_opening, args.folder)

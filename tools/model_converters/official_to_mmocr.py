@@ -124,8 +124,7 @@ def _some(names: list[str]) -> str:
     return shown + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -135,7 +134,12 @@ def main(arguments: list[str] | None = None) -> int:
         "--no-mask", action="store_true", help="the model was trained in stage 1 only"
     )
     parser.add_argument("--characters", help="the model's characters, unless there are 36 or 94")
-    args = parser.parse_args(arguments)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    args = parse_args(argv)
     try:
         checkpoint = convert(args.source, not args.no_mask, args.characters)
     except ConversionError as error:

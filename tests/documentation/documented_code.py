@@ -1,0 +1,104 @@
+"""Finds the commands and the Python code of the README and the docs.
+
+Shell blocks are run by bash itself, with programs that only write down how they were called, so
+that variables, loops and continued lines mean what they mean to a reader.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = (
+    "README.md",
+    "configs/textrecog/lpv/README.md",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
+)
+PROGRAMS = ("python", "bash", "pip", "lpv-mmocr", "apt-get", "xargs", "tensorboard")
+"""Programs that the docs may call. Any other one is an error."""
+
+_RECORDER = """\
+#!{python}
+import json, os, sys
+call = dict(words=[os.path.basename(sys.argv[0]), *sys.argv[1:]], folder=os.getcwd())
+call["variables"] = {{k: v for k, v in os.environ.items() if k.startswith("LPV_")}}
+with open({log!r}, "a") as log:
+    print(json.dumps(call), file=log)
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as bash calls it.
+
+    Attributes:
+        document: Where it stands.
+        words: Program and arguments.
+        folder: Working folder, relative to the checkout.
+        variables: Environment variables whose names begin with ``LPV_``.
+    """
+
+    document: str
+    words: tuple[str, ...]
+    folder: str
+    variables: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.words)
+
+
+def blocks(document: str, *languages: str) -> list[str]:
+    """Fenced blocks of a document that are marked with one of the languages."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [body for language, body in found if language in languages]
+
+
+@cache
+def commands(document: str) -> tuple[Command, ...]:
+    """All commands of a document, in order."""
+    found: list[Command] = []
+    for block in blocks(document, "bash", "shell", "console", "sh"):
+        found += _record(document, block)
+    return tuple(found)
+
+
+def _record(document: str, script: str) -> list[Command]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "checkout").resolve()
+        (folder / "data").mkdir(parents=True)
+        programs, log = Path(name, "bin"), Path(name, "log")
+        programs.mkdir()
+        log.touch()
+        for program in PROGRAMS:
+            recorder = programs / program
+            recorder.write_text(_RECORDER.format(python=sys.executable, log=str(log)))
+            recorder.chmod(recorder.stat().st_mode | stat.S_IXUSR)
+        result = subprocess.run(
+            ["/bin/bash", "-eu", "-c", script],
+            cwd=folder,
+            env={"PATH": str(programs), "LANG": os.environ.get("LANG", "C.UTF-8")},
+            capture_output=True,
+            text=True,
+        )
+        if result.returncode:
+            raise ValueError(f"bash cannot run a block of {document}: {result.stderr}\n{script}")
+        calls = [json.loads(line) for line in log.read_text().splitlines()]
+        return [
+            Command(
+                document,
+                tuple(call["words"]),
+                str(Path(call["folder"]).resolve().relative_to(folder)),
+                tuple(sorted(call["variables"].items())),
+            )
+            for call in calls
+        ]

@@ -1,0 +1,66 @@
+"""A folder that looks like a checkout with data in it, for the commands of the docs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lpv_mmocr.datasets import LMDBWriter
+
+import cv2
+import numpy as np
+import torch
+from documented_code import ROOT
+from lpv_cases import released_state_dict
+
+CHECKPOINTS = (
+    "lpv-tiny.pth",
+    "checkpoint.pth",
+    "epoch_10.pth",
+    "work_dirs/lpv-tiny_own_data/iter_20000.pth",
+)
+"""Names that the docs give to a trained model."""
+LMDBS = {
+    "data/train": 12,
+    "data/val": 5,
+    "data/IIIT5K_train": 206,  # the last 200 are held out
+    "data/evaluation/IIIT5k": 3,
+    "data/evaluation/IIIT5k_3000": 3,
+    "data/evaluation/SVT": 3,
+}
+PICTURES = ("word.jpg", "my_word.png", "a.jpg", "words/one.png", "words/two.png")
+
+
+def word_picture(text: str) -> np.ndarray:
+    """A word in black on white, BGR."""
+    picture = np.full((32, 100, 3), 255, np.uint8)
+    cv2.putText(picture, text, (4, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2)
+    return picture
+
+
+def fill(folder: Path, convert) -> None:
+    """Put links to the checkout, data and models into an empty folder.
+
+    Args:
+        folder: Where to.
+        convert: ``main`` of the converter of released weights, which makes the model.
+    """
+    for name in ("configs", "tools", "tests", "requirements", "docs"):
+        (folder / name).symlink_to(ROOT / name)
+    for name, count in LMDBS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with LMDBWriter(folder / name) as writer:
+            for number in range(count):
+                encoded = cv2.imencode(".png", word_picture(str(number)))[1]
+                writer.write(encoded.tobytes(), str(number))
+    for name in PICTURES:
+        (folder / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / name), word_picture("one"))
+    (folder / "words" / "labels.tsv").write_text("one.png\tone\ntwo.png\ttwo\n")
+    torch.manual_seed(0)
+    torch.save(released_state_dict("tiny"), folder / "LPV_Tiny.pth")
+    first, *copies = (folder / name for name in CHECKPOINTS)
+    assert convert([str(folder / "LPV_Tiny.pth"), str(first)]) == 0
+    for copy in copies:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(first, copy)
