@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from documented_code import ROOT
 from lpv_cases import released_state_dict
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 CHECKPOINTS = (
     "lpv-tiny.pth",
@@ -64,3 +66,20 @@ def fill(folder: Path, convert) -> None:
     for copy in copies:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(first, copy)
+
+
+def training_loader(data: Path) -> DataLoader:
+    """A loader that can start at any iteration, as a training has it."""
+    pipeline = [
+        dict(type="LoadImageFromNDArray"),
+        dict(type="LoadOCRAnnotations", with_text=True),
+        dict(type="PackTextRecogInputs", meta_keys=("img_shape",)),
+    ]
+    return Runner.build_dataloader(
+        dict(
+            batch_size=2,
+            num_workers=0,
+            dataset=dict(type="LPVLMDBDataset", ann_file=str(data), pipeline=pipeline),
+            sampler=dict(type="ResumableInfiniteSampler"),
+        )
+    )
