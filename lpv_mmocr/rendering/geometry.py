@@ -50,6 +50,13 @@ class Warp:
         x, y = _unbend(x, y, self.radius, self.centre)
         return cv2.remap(mask, x, y, cv2.INTER_LINEAR)
 
+    def map_points(self, points: np.ndarray) -> np.ndarray:
+        """Maps points (n, 2) of the canvas, as x and y, into the crop."""
+        points = np.asarray(points, np.float64)
+        if self.radius:
+            points = _bend(points, self.radius, self.centre)
+        return cv2.perspectiveTransform(points[None], self.matrix)[0]
+
 
 def _bend(points: np.ndarray, radius: float, centre: tuple[float, float]) -> np.ndarray:
     """Moves points (n, 2) of a straight line of text onto an arc."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from .degradation import add_light, decode_jpeg, degrade, encode_jpeg
 from .effects import hollow_out, paint_plate, paint_text
 from .fonts import Face, FontLibrary
 from .geometry import corners_of, log_uniform, place_text
+from .letter_places import LetterPlaces
 from .text_layer import FONT_SIZES, lay_out
 from .visibility import is_visible
 from .words import TextSampler
@@ -32,12 +33,14 @@ class RenderedWord:
         label: What it says.
         mask: Where the word's ink is, uint8 (h, w), aligned with the picture.
         font: Path of the font file.
+        letters: Where its letters are.
     """
 
     jpeg: bytes
     label: str
     mask: np.ndarray
     font: str
+    letters: LetterPlaces
 
     @property
     def image(self) -> np.ndarray:
@@ -135,7 +138,10 @@ class WordRenderer:
             image = degrade(rng, scene, text_height, text_height * scale, config, self._bank)
             small = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_AREA)
             if is_visible(image, small, len(text), config.min_contrast):
-                return self._finished(rng, image, small, text, face)
+                letters = LetterPlaces(
+                    font, text, layer.spacing, layer.lifts, layer.box[:2], warp, small.shape, None
+                )
+                return self._finished(rng, image, small, letters, face)
         return None
 
     def _paint(
@@ -159,7 +165,7 @@ class WordRenderer:
         rng: np.random.Generator,
         image: np.ndarray,
         mask: np.ndarray,
-        text: str,
+        letters: LetterPlaces,
         face: Face,
     ) -> RenderedWord:
         """Turns a picture by a quarter now and then, and encodes it."""
@@ -167,9 +173,11 @@ class WordRenderer:
         if rng.random() < config.quarter_turn_prob:
             turn = cv2.ROTATE_90_CLOCKWISE if rng.random() < 0.5 else cv2.ROTATE_90_COUNTERCLOCKWISE
             image, mask = cv2.rotate(image, turn), cv2.rotate(mask, turn)
+            letters = replace(letters, turn=turn)
         low, high = config.jpeg_quality
         quality = int(rng.integers(int(low), int(high) + 1))
-        return RenderedWord(encode_jpeg(image, quality), text, mask, face.verdict.path)
+        data = encode_jpeg(image, quality)
+        return RenderedWord(data, letters.text, mask, face.verdict.path, letters)
 
     def _neighbours(self, rng: np.random.Generator, face: Face) -> list[str | None]:
         if rng.random() >= self.config.neighbour_prob:

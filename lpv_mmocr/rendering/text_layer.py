@@ -26,11 +26,15 @@ class TextLayer:
         mask: The word's ink, uint8 (h, w).
         around: Ink of neighbouring text on the same canvas, uint8 (h, w), or None.
         box: Left, top, right, bottom of the word's ink on the canvas, in pixels.
+        spacing: Extra pixels between letters.
+        lifts: Pixels by which each letter leaves the base line, or None.
     """
 
     mask: np.ndarray
     around: np.ndarray | None
     box: tuple[int, int, int, int]
+    spacing: float = 0.0
+    lifts: np.ndarray | None = None
 
     @property
     def height(self) -> int:
@@ -60,11 +64,8 @@ def set_text(
     if spacing == 0 and lifts is None:
         placed = [(0.0, 0, text)]
     else:
-        placed, advanced = [], 0.0
-        for index, char in enumerate(text):
-            placed.append((advanced, int(lifts[index]) if lifts is not None else 0, char))
-            # No kerning here: it is lost beside spacing that is wider than usual.
-            advanced += font.getlength(char) + spacing
+        starts = _spaced_starts(font, text, spacing, lifts)
+        placed = [(x, y, char) for (x, y), char in zip(starts, text, strict=True)]
     last, _, piece = placed[-1]
     # A canvas with room to spare costs less than asking for the exact extent first.
     side, above, below = (int(room * font.size) for room in ROOM)
@@ -79,6 +80,37 @@ def set_text(
     if ink is None:
         return np.zeros((0, 0), np.uint8), 0
     return np.asarray(canvas.crop(ink)), base - ink[1]
+
+
+def letter_starts(
+    font: ImageFont.FreeTypeFont, text: str, spacing: float, lifts: np.ndarray | None
+) -> list[tuple[float, int]]:
+    """Where :func:`set_text` starts each letter.
+
+    Args:
+        font: Typeface at a pixel size.
+        text: What is set.
+        spacing: Extra pixels between letters.
+        lifts: Pixels by which each letter leaves the base line, or None.
+
+    Returns:
+        For each letter, pixels to the right of the first one's start and below the base line.
+    """
+    if spacing == 0 and lifts is None:  # set in one piece, with kerning
+        ends = (font.getlength(text[: index + 1]) for index in range(len(text)))
+        return [(end - font.getlength(char), 0) for end, char in zip(ends, text, strict=True)]
+    return _spaced_starts(font, text, spacing, lifts)
+
+
+def _spaced_starts(
+    font: ImageFont.FreeTypeFont, text: str, spacing: float, lifts: np.ndarray | None
+) -> list[tuple[float, int]]:
+    starts, advanced = [], 0.0
+    for index, char in enumerate(text):
+        starts.append((advanced, int(lifts[index]) if lifts is not None else 0))
+        # No kerning here: it is lost beside spacing that is wider than usual.
+        advanced += font.getlength(char) + spacing
+    return starts
 
 
 def lay_out(
@@ -137,7 +169,7 @@ def lay_out(
                 y = pad - leading - piece.shape[0] if side == 2 else pad + height + leading
                 place = x, y
             _paste(around, piece, int(place[0]), int(place[1]))
-    return TextLayer(canvas, around, (pad, pad, pad + width, pad + height))
+    return TextLayer(canvas, around, (pad, pad, pad + width, pad + height), spacing, lifts)
 
 
 def _paste(canvas: np.ndarray, piece: np.ndarray, left: int, top: int) -> None:
