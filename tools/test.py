@@ -3,6 +3,8 @@
 Example:
     python tools/test.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py lpv-tiny.pth
     python tools/test.py CONFIG CHECKPOINT --save-preds --show-dir pictures
+    python tools/test.py CONFIG CHECKPOINT --show-dir pictures --show-attention
+    python tools/test.py CONFIG CHECKPOINT --report report
     python tools/test.py CONFIG CHECKPOINT --deploy bf16
     bash tools/dist_test.sh CONFIG CHECKPOINT 4
 """
@@ -16,6 +18,8 @@ from lpv_mmocr import cli
 from lpv_mmocr.engine import DeployHook, distributed
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from lpv_mmocr.models import CPADecoder
+from lpv_mmocr.visualization import AttentionTextRecogVisualizer
 
 from mmengine.config import Config
 
@@ -35,6 +39,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "(default: WORK_DIR/CHECKPOINT_predictions.jsonl)",
     )
     parser.add_argument("--show-dir", metavar="DIR", help="draw every word with what was read")
+    parser.add_argument(
+        "--report",
+        metavar="DIR",
+        help="write DIR/report.html: scores, confusions, calibration and the worst errors",
+    )
+    parser.add_argument(
+        "--show-attention",
+        action="store_true",
+        help="with --show-dir: draw what every stage looked at for every character",
+    )
     parser.add_argument(
         "--tta", action="store_true", help="test-time augmentation, by tta_model of the config"
     )
@@ -59,6 +73,27 @@ def enable_tta(cfg: Config) -> None:
     cfg.model = {**cfg.tta_model, "module": cfg.model}
 
 
+def enable_attention(cfg: Config, args: argparse.Namespace) -> None:
+    """Let the decoder keep what it looked at, and the visualizer draw it.
+
+    Raises:
+        InputError: If there is no folder for the pictures, or the model keeps no attention.
+    """
+    if not args.show_dir:
+        raise cli.InputError("--show-attention draws into a folder: give --show-dir DIR as well")
+    for option in ("tta", "deploy"):
+        if getattr(args, option):
+            raise cli.InputError(f"--show-attention and --{option} exclude each other: leave one")
+    decoder = cfg.model.get("decoder") or {}
+    if decoder.get("type") not in ("CPADecoder", CPADecoder):
+        raise cli.InputError(
+            f"--show-attention needs a model with a CPADecoder, the decoder of {cfg.filename} is "
+            f"{decoder.get('type')}"
+        )
+    decoder.keep_attention = True
+    cfg.visualizer.type = AttentionTextRecogVisualizer.__name__
+
+
 def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
     """Add what writes predictions and pictures."""
     hooks = list(cfg.get("custom_hooks") or [])
@@ -70,6 +105,10 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
         hooks.append({"type": RecogVisualizationHook.__name__, "out_dir": args.show_dir})
         # The pictures go into one folder, not into the log of the run as well.
         cfg.visualizer.vis_backends = []
+    if args.report:
+        from lpv_mmocr.reporting import ReportPageHook  # its chart libraries take long to import
+
+        hooks.append({"type": ReportPageHook.__name__, "out_dir": args.report})
     if args.deploy:
         hooks.append({"type": DeployHook.__name__, "dtype": args.deploy})
     cfg.custom_hooks = hooks
@@ -82,6 +121,8 @@ def main(argv: list[str] | None = None) -> int:
         cli.require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
         cli.require_file(args.checkpoint, "checkpoint")
         cfg.load_from, cfg.resume = args.checkpoint, False
+        if args.show_attention:
+            enable_attention(cfg, args)
         if args.tta:
             enable_tta(cfg)
         add_hooks(cfg, args)

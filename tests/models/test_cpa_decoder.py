@@ -1,9 +1,12 @@
-"""CPA decoder: shapes in both modes, generality, equal starts, mixed precision, bad arguments."""
+"""CPA decoder: shapes, generality, equal starts, mixed precision, attention kept, bad arguments."""
 
 from __future__ import annotations
 
 from lpv_mmocr.models import CPADecoder
+from lpv_mmocr.models.attention_record import character_relations
+from lpv_mmocr.models.glrm import TokenMask
 
+import numpy as np
 import pytest
 import torch
 from lpv_cases import DICTIONARY, build_toy, decoder_config, word_sample
@@ -133,6 +136,103 @@ def test_predict_writes_text_and_scores():
         assert isinstance(sample.pred_text.item, str)
         assert len(sample.pred_text.score) == max(1, len(sample.pred_text.item))
         assert 0 <= sample.pred_text.word_score <= min(sample.pred_text.score)
+
+
+class TestKeepAttention:
+    @pytest.fixture(params=[True, False], ids=["mask", "no-mask"])
+    def model(self, request):
+        torch.manual_seed(1)
+        model = build_toy(
+            with_mask=request.param, mask_threshold=0.02, glrm=dict(num_layers=2, ffn_dim=32)
+        ).eval()
+        for attention in model.decoder.attentions:  # maps that are not flat
+            attention.query.weight.data *= 60
+        return model
+
+    @staticmethod
+    def read(model, keep: bool):
+        model.decoder.keep_attention = keep
+        torch.manual_seed(2)
+        with torch.no_grad():
+            return model(
+                torch.rand(2, 3, 16, 40), [word_sample("a"), word_sample("b")], mode="predict"
+            )
+
+    def test_readings_are_the_same_to_the_last_bit(self, model):
+        plain, kept = self.read(model, False), self.read(model, True)
+        for one, other in zip(plain, kept, strict=True):
+            assert "pred_attention" not in one
+            assert one.pred_text.item == other.pred_text.item
+            assert one.pred_text.score == other.pred_text.score
+            assert one.pred_text.word_score == other.pred_text.word_score
+
+    def test_maps_and_texts_of_every_stage(self, model):
+        samples = self.read(model, True)
+        torch.manual_seed(2)
+        with torch.no_grad():
+            images = torch.rand(2, 3, 16, 40)
+            expected = model.decoder.forward_train(model.encoder(images))
+        for word, sample in enumerate(samples):
+            kept = sample.pred_attention
+            assert kept.attn_maps.dtype == kept.relations.dtype == np.float32
+            np.testing.assert_array_equal(kept.attn_maps, expected["attn_maps"][:, word].numpy())
+            assert kept.stage_texts[-1] == sample.pred_text.item
+            assert kept.stage_scores[-1] == pytest.approx(sample.pred_text.score)
+            for stage in range(3):
+                single = [word_sample()]
+                probs = expected["logits"][stage, word : word + 1].softmax(-1)
+                model.decoder.postprocessor(probs, single)
+                assert kept.stage_texts[stage] == single[0].pred_text.item
+                assert kept.stage_scores[stage] == pytest.approx(single[0].pred_text.score)
+
+    def test_relations_follow_the_formula(self, model):
+        """Against PyTorch's own attention modules, from the features that went into each GLRM."""
+        inputs = []
+        hooks = [
+            glrm.register_forward_pre_hook(lambda module, args: inputs.append(args))
+            for glrm in model.decoder.glrms
+        ]
+        samples = self.read(model, True)
+        for hook in hooks:
+            hook.remove()
+        maps = torch.from_numpy(np.stack([s.pred_attention.attn_maps for s in samples]))
+        for stage, (glrm, (features, forbidden)) in enumerate(
+            zip(model.decoder.glrms, inputs, strict=True)
+        ):
+            tokens = glrm.position(features.flatten(2).transpose(1, 2))
+            mean = 0
+            for layer in glrm.layers:
+                hide = None if forbidden is None else forbidden.repeat_interleave(8, dim=0)
+                with torch.no_grad():
+                    weights = layer.self_attn(tokens, tokens, tokens, attn_mask=hide)[1]
+                    mask = None if forbidden is None else TokenMask.hiding(forbidden)
+                    tokens = layer(tokens, mask)
+                mean = mean + weights.nan_to_num() / len(glrm.layers)
+            pooled = maps[:, stage].flatten(2)
+            expected = torch.einsum("nia,nab,njb->nij", pooled, mean, pooled)
+            expected = expected / expected.sum(-1, keepdim=True)
+            kept = torch.from_numpy(np.stack([s.pred_attention.relations[stage] for s in samples]))
+            torch.testing.assert_close(kept, expected, rtol=1e-4, atol=1e-6)
+
+    def test_without_a_glrm(self):
+        model = build_toy(glrm=None, keep_attention=True).eval()
+        samples = self.read(model, True)
+        assert samples[0].pred_attention.relations.shape == (0, 27, 27)
+
+    def test_kept_arrays_hold_on_to_no_graph(self, model):
+        model.decoder.keep_attention = True
+        samples = model(torch.rand(1, 3, 16, 40), [word_sample()], mode="predict")
+        assert isinstance(samples[0].pred_attention.attn_maps, np.ndarray)
+
+
+def test_characters_that_see_nothing_have_no_relations():
+    """Every token hidden from every token: rows of zeros, not NaN."""
+    glrm = MODELS.build(dict(type="GLRM", dim=16, num_layers=1, ffn_dim=8)).eval()
+    hidden = torch.ones(1, 6, 6, dtype=torch.bool)
+    maps = torch.rand(1, 4, 2, 3).flatten(2).softmax(-1).unflatten(2, (2, 3))
+    with torch.no_grad():
+        relations = character_relations(glrm, torch.rand(1, 16, 2, 3), hidden, maps)
+    assert torch.equal(relations, torch.zeros(1, 4, 4))
 
 
 def test_save_and_strict_load(tmp_path):

@@ -36,6 +36,15 @@ def test_predictions_and_pictures(test_tool, toy_config, toy_run, tmp_path):
     assert not list((tmp_path / "run").rglob("*.png"))
 
 
+def test_attention_pictures(test_tool, toy_config, toy_run, tmp_path):
+    options = ["--show-dir", tmp_path / "pictures", "--show-attention"]
+    assert test_tool(toy_config, toy_run / "iter_4.pth", *options) == 0
+    pictures = sorted((tmp_path / "pictures").iterdir())
+    assert len(pictures) == WORDS
+    # Three stages one under another are higher than MMOCR's picture of three lines.
+    assert all(cv2.imread(str(picture)).shape[0] > 400 for picture in pictures)
+
+
 def test_predictions_into_a_named_file(test_tool, toy_config, toy_run, tmp_path):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--save-preds", "mine.jsonl") == 0
     assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == WORDS
@@ -74,6 +83,23 @@ class TestBadInput:
     def test_deploy_and_tta(self, error_of, toy_config, toy_run):
         error = error_of(toy_config, toy_run / "iter_4.pth", "--tta", "--deploy")
         assert "cannot be deployed; only LPV can, without test-time augmentation" in error
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ([], "--show-attention draws into a folder: give --show-dir DIR as well"),
+            (["--show-dir", "x", "--tta"], "--show-attention and --tta exclude each other"),
+            (["--show-dir", "x", "--deploy"], "--show-attention and --deploy exclude each other"),
+        ],
+    )
+    def test_attention(self, error_of, toy_config, toy_run, options, message):
+        checkpoint = toy_run / "iter_4.pth"
+        assert message in error_of(toy_config, checkpoint, "--show-attention", *options)
+
+    def test_attention_of_another_decoder(self, error_of, toy_config, toy_run):
+        options = ["--show-dir", "x", "--cfg-options", "model.decoder.type=NRTRDecoder"]
+        error = error_of(toy_config, toy_run / "iter_4.pth", "--show-attention", *options)
+        assert error.endswith("is NRTRDecoder")
 
     def test_no_config(self, error_of):
         assert error_of("nowhere.py", "x.pth") == "error: there is no config file nowhere.py"

@@ -40,8 +40,9 @@ resume = False
 val_evaluator = dict(type="Evaluator", metrics=[dict(type="BenchmarkMetric")])
 test_evaluator = val_evaluator
 
+# MMOCR's, but for words whose attention the decoder keeps (docs/attention.md).
 visualizer = dict(
-    type="TextRecogLocalVisualizer",
+    type="AttentionTextRecogVisualizer",
     name="visualizer",
     vis_backends=[dict(type="LocalVisBackend")],
 )
