@@ -9,7 +9,7 @@ from mmengine.structures import LabelData
 from PIL import Image, ImageDraw
 
 from .alignment import CharacterMatch, align
-from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_scale, frame
+from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_reading, draw_scale, frame
 from .glyphs import Piece, draw_pieces, draw_text, visible
 from .heat_maps import HeatScale, fitted_size, heat_over_word, resized
 
@@ -17,6 +17,8 @@ LEFT, RIGHT = 330, 1000
 """Width of the column of sums and of the space for characters, in pixels."""
 SUM_HEIGHT, WORD_HEIGHT = 110, 120
 CAPTION, READING = 24, 46
+CAPTION_WIDTH, WRONG_CAPTION = 58, 100
+MOST_ROWS = 4
 GAP = 10
 TITLE = 26
 
@@ -48,7 +50,9 @@ def draw_attention(
     image = checked_image(image)
     stages = [_Stage.of(attention, number, gt_text) for number in range(len(attention.attn_maps))]
     scale = HeatScale(max(float(stage.all_maps().max()) for stage in stages))
-    layout = _Layout.of(image.shape[:2], max(len(stage.maps) for stage in stages))
+    layout = _Layout.of(
+        image.shape[:2], max(len(stage.maps) for stage in stages), gt_text is not None
+    )
     head = MARGIN + WORD_HEIGHT + GAP
     height = head + len(stages) * (layout.block_height + GAP) + MARGIN
     width = MARGIN + LEFT + 2 * GAP + layout.columns * layout.cell[0] + MARGIN
@@ -120,20 +124,21 @@ class _Layout:
     block_height: int
 
     @classmethod
-    def of(cls, image_size: tuple[int, int], count: int) -> _Layout:
+    def of(cls, image_size: tuple[int, int], count: int, with_truth: bool) -> _Layout:
         """Choose the layout with the largest maps."""
+        narrowest = WRONG_CAPTION if with_truth else CAPTION_WIDTH
         room = SUM_HEIGHT + READING
         best = None
-        for rows in range(1, 5):
+        for rows in range(1, MOST_ROWS + 1):
             columns = -(-count // rows)
             box = RIGHT / columns - GAP, room / rows - CAPTION - GAP / 2
             if rows == 1:
                 box = min(box[0], LEFT), min(box[1], SUM_HEIGHT)
-            if min(box) < 8:
-                continue
+            if columns * (narrowest + GAP) > RIGHT and rows < MOST_ROWS:
+                continue  # captions would not be legible
             tile = fitted_size(image_size, box)
             if best is None or tile[0] * tile[1] > 1.1 * best.tile[0] * best.tile[1]:
-                cell = max(tile[0], 54) + GAP, tile[1] + CAPTION + GAP // 2
+                cell = max(tile[0], narrowest) + GAP, tile[1] + CAPTION + GAP // 2
                 block = TITLE + max(room, rows * cell[1])
                 best = cls(columns, rows, tile, cell, block)
         return best
@@ -181,7 +186,7 @@ def _draw_stage(
     size = fitted_size(image.shape[:2], (LEFT, SUM_HEIGHT))
     heat = heat_over_word(image, stage.total, size, scale)
     canvas.paste(Image.fromarray(heat), (MARGIN + (LEFT - size[0]) // 2, top))
-    _draw_reading(pen, stage.matches, (MARGIN, top + size[1] + 4))
+    draw_reading(pen, stage.matches, (MARGIN, top + size[1] + 4), LEFT)
     for index, weights in enumerate(stage.maps):
         row, column = divmod(index, layout.columns)
         cell_left = MARGIN + LEFT + 2 * GAP + column * layout.cell[0]
@@ -223,23 +228,3 @@ def _draw_caption(
             Piece(truth, 13, WRONG, True),
         ]
     draw_pieces(pen, pieces, place, width)
-
-
-def _draw_reading(
-    pen: ImageDraw.ImageDraw, matches: list[CharacterMatch], place: tuple[int, int]
-) -> None:
-    """The reading, and under what is wrong the truth, in one column for each character."""
-    if not matches:
-        draw_text(pen, (place[0] + LEFT / 2, place[1] + 18), "nothing read", 16, PALE, anchor="m")
-        return
-    column = min(24.0, LEFT / len(matches))
-    x = place[0] + (LEFT - column * len(matches)) / 2 + column / 2
-    for match in matches:
-        colour = WRONG if match.wrong else INK
-        read = "_" if match.read is None else visible(match.read)
-        draw_text(pen, (x, place[1] + 18), read, 18, colour, bold=True, anchor="m", width=column)
-        if match.wrong:
-            frame(pen, (int(x - column / 2), place[1], int(column), 40), WRONG, 1)
-            truth = "✗" if match.truth is None else visible(match.truth)
-            draw_text(pen, (x, place[1] + 36), truth, 14, WRONG, anchor="m", width=column)
-        x += column

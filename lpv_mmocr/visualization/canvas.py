@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-from .glyphs import draw_text
+from .alignment import CharacterMatch
+from .glyphs import draw_text, visible
 from .heat_maps import HeatScale
 
 PAPER, INK, PALE, WRONG = "#ffffff", "#111111", "#666666", "#c1121f"
@@ -37,6 +40,40 @@ def frame(
     """Draw a frame along the inside of a box of left, top, width and height."""
     left, top, width, height = box
     pen.rectangle((left, top, left + width - 1, top + height - 1), outline=colour, width=thickness)
+
+
+def draw_reading(
+    pen: ImageDraw.ImageDraw,
+    matches: Sequence[CharacterMatch],
+    place: tuple[int, int],
+    width: int,
+) -> None:
+    """Draw a reading, centred, and under what is wrong in it the truth.
+
+    A character that was missed is a low line with the truth under it, one too many has a cross
+    under it.
+
+    Args:
+        pen: What to draw with.
+        matches: The reading beside the truth.
+        place: Left and top, in pixels; the drawing is 40 high.
+        width: Pixels that there are.
+    """
+    left, top = place
+    if not matches:
+        draw_text(pen, (left + width / 2, top + 18), "nothing read", 16, PALE, anchor="m")
+        return
+    column = min(24.0, width / len(matches))
+    x = left + (width - column * len(matches)) / 2 + column / 2
+    for match in matches:
+        colour = WRONG if match.wrong else INK
+        read = "_" if match.read is None else visible(match.read)
+        draw_text(pen, (x, top + 18), read, 18, colour, bold=True, anchor="m", width=column)
+        if match.wrong:
+            frame(pen, (int(x - column / 2), top, int(column), 40), WRONG, 1)
+            truth = "✗" if match.truth is None else visible(match.truth)
+            draw_text(pen, (x, top + 36), truth, 14, WRONG, anchor="m", width=column)
+        x += column
 
 
 def draw_scale(

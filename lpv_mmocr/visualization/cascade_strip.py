@@ -1,15 +1,92 @@
-"""Compact strip of the cascade."""
+"""The cascade on one strip: stage, GLRM, stage, GLRM, stage."""
 
 from __future__ import annotations
 
 import numpy as np
 from mmengine.structures import LabelData
+from PIL import Image, ImageDraw
 
-from .attention_picture import draw_attention
+from .alignment import align
+from .canvas import INK, MARGIN, PALE, PAPER, checked_image, draw_reading
+from .glyphs import draw_text
+from .heat_maps import HeatScale, fitted_size, heat_over_word, resized
+from .relation_picture import paste_relations, shown_relations
+
+TILE = (270, 100)
+SQUARE = 100
+ARROW = 34
+TOP, UNDER = 44, 58
 
 
 def draw_cascade_strip(
     image: np.ndarray, attention: LabelData, *, gt_text: str | None = None
 ) -> np.ndarray:
-    """Draw the cascade on one strip."""
-    return draw_attention(image, attention, gt_text=gt_text)
+    """Draw the cascade from left to right in little space.
+
+    The word; for each stage the sum of its attention maps over the characters that it reads, with
+    its reading; between stages, for each GLRM, the square of which character (row) attended to
+    which (column). Maps share one scale of colours, squares another.
+
+    Args:
+        image: The word, RGB uint8 of shape (H, W, 3).
+        attention: ``pred_attention`` of a data sample, see
+            :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
+        gt_text: Ground truth, if it is known; wrong characters are then framed, with the truth
+            under them.
+
+    Returns:
+        The picture, RGB uint8.
+
+    Raises:
+        ValueError: If ``image`` is no RGB picture of bytes.
+    """
+    image = checked_image(image)
+    texts = attention.stage_texts
+    sums = [
+        maps[1 : max(len(text), 1) + 1].sum(0)
+        for maps, text in zip(attention.attn_maps, texts, strict=True)
+    ]
+    views = [
+        shown_relations(view, len(text))
+        for view, text in zip(attention.relations, texts, strict=False)
+    ]
+    heat = HeatScale(max(float(total.max()) for total in sums))
+    relation = HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
+    size = fitted_size(image.shape[:2], TILE)
+    cell = max(size[0], 120)
+    steps = len(texts) * (cell + ARROW) + len(views) * (SQUARE + ARROW)
+    canvas = Image.new("RGB", (2 * MARGIN + cell + steps, TOP + TILE[1] + UNDER + MARGIN), PAPER)
+    pen = ImageDraw.Draw(canvas)
+
+    def paste(x: int, picture: np.ndarray, title: str) -> None:
+        place = x + (cell - size[0]) // 2, TOP + (TILE[1] - size[1]) // 2
+        canvas.paste(Image.fromarray(picture), place)
+        draw_text(pen, (x + cell / 2, TOP - 14), title, 16, INK, bold=True, anchor="m")
+
+    x = MARGIN
+    paste(x, resized(image, size), "word")
+    x += cell
+    for stage, (total, text) in enumerate(zip(sums, texts, strict=True)):
+        _draw_arrow(pen, x)
+        x += ARROW
+        paste(x, heat_over_word(image, total, size, heat), f"stage {stage + 1}")
+        draw_reading(pen, align(text, gt_text), (x, TOP + TILE[1] + 8), cell)
+        x += cell
+        if stage < len(views):
+            _draw_arrow(pen, x)
+            x += ARROW
+            paste_relations(canvas, pen, views[stage], (x, TOP), SQUARE, relation)
+            title = f"GLRM {stage + 1}"
+            draw_text(pen, (x + SQUARE / 2, TOP - 14), title, 16, INK, bold=True, anchor="m")
+            for line, note in enumerate(("row attends", "to column")):
+                place = x + SQUARE / 2, TOP + TILE[1] + 18 + 15 * line
+                draw_text(pen, place, note, 12, PALE, anchor="m")
+            x += SQUARE
+    return np.asarray(canvas)
+
+
+def _draw_arrow(pen: ImageDraw.ImageDraw, x: int) -> None:
+    """An arrow in the gap that begins at x."""
+    y, tip = TOP + TILE[1] // 2, x + ARROW - 8
+    pen.line((x + 8, y, tip - 6, y), fill=PALE, width=2)
+    pen.polygon(((tip, y), (tip - 8, y - 5), (tip - 8, y + 5)), fill=PALE)

@@ -10,6 +10,10 @@ import matplotlib
 import numpy as np
 
 COLOUR_MAP = "inferno"
+BRIGHTNESS = 0.55
+"""Brightness of the word where nothing was looked at."""
+STRENGTH = 0.85
+"""How much the strongest attention covers the word."""
 
 
 @lru_cache(maxsize=1)
@@ -77,12 +81,12 @@ def heat_over_word(
     Returns:
         RGB uint8 of that size.
     """
-    grey = cv2.cvtColor(resized(image, size), cv2.COLOR_RGB2GRAY).astype(np.float32)
+    grey = cv2.cvtColor(resized(image, size), cv2.COLOR_RGB2GRAY)
+    # Faint words are shown with all the contrast there is.
+    word = cv2.normalize(grey, None, 0.0, 1.0, cv2.NORM_MINMAX, cv2.CV_32F)[..., None]
     # Not beyond the weights themselves, as a cubic interpolation would go.
     smooth = cv2.resize(weights.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     colour, share = scale.colour(smooth)
-    cover = 0.75 * share[..., None]
-    ink = (0.3 + 0.3 * share[..., None]) * grey[..., None]
-    return np.clip(
-        (1 - cover) * ink + cover * colour * (0.6 + grey[..., None] / 640), 0, 255
-    ).astype(np.uint8)
+    cover = STRENGTH * share[..., None]
+    dim = BRIGHTNESS * 255 * word
+    return ((1 - cover) * dim + cover * colour * (0.55 + 0.45 * word)).round().astype(np.uint8)

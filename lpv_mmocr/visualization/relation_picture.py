@@ -10,16 +10,20 @@ from .canvas import INK, MARGIN, PALE, PAPER
 from .glyphs import draw_text, visible
 from .heat_maps import HeatScale
 
-GRID = 330
-LABELS = 34
-HEAD = 66
+SQUARE = 380
+LABELS = 30
+HEAD = 62
+FOOT = 30
+MOST_NUMBERS = 12
+"""Characters of the longest word that has room for numbers in the cells."""
 
 
 def draw_relations(attention: LabelData) -> np.ndarray:
     """Draw how much each character attended to each other one, one square for each GLRM.
 
-    Rows look, columns are looked at; both are labelled with what the stage before the GLRM reads.
-    Rows are normalised over the characters shown.
+    The character of a row looks, that of a column is looked at; both are labelled with what the
+    stage before the GLRM reads. Numbers are percent of a row, normalised over the characters
+    shown. All squares have the same scale of colours.
 
     Args:
         attention: ``pred_attention`` of a data sample, see
@@ -33,18 +37,32 @@ def draw_relations(attention: LabelData) -> np.ndarray:
     """
     if not len(attention.relations):
         raise ValueError("there are no relations to draw: the model has no GLRM")
-    panels = [
-        _panel(relations, attention.stage_texts[number], number + 1)
-        for number, relations in enumerate(attention.relations)
+    texts = attention.stage_texts[: len(attention.relations)]
+    views = [
+        shown_relations(view, len(text))
+        for view, text in zip(attention.relations, texts, strict=True)
     ]
-    return np.concatenate(panels, axis=1)
+    scale = HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
+    panel = LABELS + SQUARE + 2 * MARGIN
+    canvas = Image.new("RGB", (len(views) * panel, HEAD + LABELS + SQUARE + FOOT + MARGIN), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for number, (view, text) in enumerate(zip(views, texts, strict=True)):
+        left = number * panel + MARGIN
+        title = f"GLRM {number + 1}, between stages {number + 1} and {number + 2}"
+        draw_text(pen, (left, MARGIN + 14), title, 17, INK, bold=True)
+        if not text:
+            draw_text(pen, (left, HEAD + 14), "nothing read before it", 14, PALE)
+            continue
+        draw_text(pen, (left, MARGIN + 36), "a row's character attends to …", 13, PALE)
+        _draw_square(canvas, pen, view, text, (left + LABELS, HEAD + LABELS), scale)
+    return np.asarray(canvas)
 
 
 def shown_relations(relations: np.ndarray, count: int) -> np.ndarray:
     """Relations between the characters that were read.
 
     Args:
-        relations: Tensor (T, T) of one GLRM.
+        relations: Array (T, T) of one GLRM.
         count: Number n of characters.
 
     Returns:
@@ -55,63 +73,63 @@ def shown_relations(relations: np.ndarray, count: int) -> np.ndarray:
     return np.divide(seen, total, out=np.zeros_like(seen), where=total > 0)
 
 
-def _panel(relations: np.ndarray, text: str, stage: int) -> np.ndarray:
-    canvas = Image.new(
-        "RGB", (GRID + LABELS + 2 * MARGIN, GRID + HEAD + LABELS + MARGIN + 24), PAPER
-    )
-    pen = ImageDraw.Draw(canvas)
-    draw_text(pen, (MARGIN, MARGIN + 14), f"GLRM {stage}, after stage {stage}", 16, INK, bold=True)
-    if not text:
-        draw_text(pen, (MARGIN, HEAD), "nothing read", 14, PALE)
-        return np.asarray(canvas)
-    draw_text(pen, (MARGIN, MARGIN + 33), "rows: who looks; columns: who is looked at", 12, PALE)
-    weights = shown_relations(relations, len(text))
-    scale = HeatScale(max(float(weights.max()), 1e-9))
-    colours, shares = scale.colour(weights)
-    edges = [round(i * GRID / len(text)) for i in range(len(text) + 1)]
-    left, top = MARGIN + LABELS, HEAD + LABELS
-    for row in range(len(text)):
-        for column in range(len(text)):
-            box = (
-                left + edges[column],
-                top + edges[row],
-                left + edges[column + 1] - 2,
-                top + edges[row + 1] - 2,
-            )
-            pen.rectangle(box, fill=tuple(colours[row, column].astype(int)))
-            if len(text) <= 10:
-                bright = shares[row, column] > 0.65
-                at = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2 + 5
-                draw_text(
-                    pen,
-                    at,
-                    f"{100 * weights[row, column]:.0f}",
-                    13,
-                    "#000000" if bright else "#ffffff",
-                    anchor="m",
-                    width=box[2] - box[0],
-                )
+def paste_relations(
+    canvas: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    relations: np.ndarray,
+    place: tuple[int, int],
+    side: int,
+    scale: HeatScale,
+) -> None:
+    """Draw a square of coloured cells.
+
+    Args:
+        canvas: Picture to draw on.
+        pen: What to draw with.
+        relations: Array (n, n).
+        place: Left and top, in pixels.
+        side: Width and height, in pixels.
+        scale: The scale of colours.
+    """
+    if not relations.size:
+        return
+    colours = scale.colour(relations)[0].round().astype(np.uint8)
+    square = Image.fromarray(colours).resize((side, side), Image.Resampling.NEAREST)
+    canvas.paste(square, place)
+    for edge in _edges(len(relations), side)[1:-1]:
+        pen.line((place[0] + edge, place[1], place[0] + edge, place[1] + side - 1), fill=PAPER)
+        pen.line((place[0], place[1] + edge, place[0] + side - 1, place[1] + edge), fill=PAPER)
+
+
+def _edges(count: int, side: int) -> list[int]:
+    return [round(index * side / count) for index in range(count + 1)]
+
+
+def _draw_square(
+    canvas: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    relations: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    scale: HeatScale,
+) -> None:
+    """One GLRM's square with its labels and, where there is room, numbers."""
+    left, top = place
+    paste_relations(canvas, pen, relations, place, SQUARE, scale)
+    cell = SQUARE / len(text)
     for index, character in enumerate(map(visible, text)):
-        middle = (edges[index] + edges[index + 1]) / 2
-        room = max(edges[1] - 1, 12)
+        middle = (index + 0.5) * cell
+        room = max(cell - 1, 10)
         draw_text(
-            pen, (left + middle, top - 6), character, 18, INK, bold=True, anchor="m", width=room
+            pen, (left + middle, top - 7), character, 18, INK, bold=True, anchor="m", width=room
         )
-        draw_text(
-            pen,
-            (left - 18, top + middle + 6),
-            character,
-            18,
-            INK,
-            bold=True,
-            anchor="m",
-            width=LABELS,
-        )
-    draw_text(
-        pen,
-        (left, top + GRID + 18),
-        f"percent of a row; brightest {100 * scale.top:.0f} %",
-        12,
-        PALE,
-    )
-    return np.asarray(canvas)
+        at = left - LABELS / 2, top + middle + 6
+        draw_text(pen, at, character, 18, INK, bold=True, anchor="m", width=LABELS - 4)
+    if len(text) <= MOST_NUMBERS:
+        shares = scale.colour(relations)[1]
+        for (row, column), weight in np.ndenumerate(relations):
+            at = left + (column + 0.5) * cell, top + (row + 0.5) * cell + 5
+            colour = "#000000" if shares[row, column] > 0.6 else "#ffffff"
+            draw_text(pen, at, f"{100 * weight:.0f}", 14, colour, anchor="m", width=cell - 3)
+    note = f"percent of the row; brightest colour {100 * scale.top:.0f} %, black 0 %"
+    draw_text(pen, (left, top + SQUARE + 20), note, 13, PALE, width=SQUARE)
