@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = {
+    "read": ("read.py", "read pictures of words"),
     "train": ("train.py", "train a model"),
     "eval": ("test.py", "evaluate a checkpoint, save predictions"),
     "config": ("print_config.py", "print a config with everything it inherits"),
@@ -28,6 +29,7 @@ TOOLS = {
 
 EXAMPLES = """\
 examples:
+  lpv-mmocr read words/ --weights lpv-tiny.pth --json > readings.jsonl
   lpv-mmocr train lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py --work-dir runs/tiny
   lpv-mmocr eval CONFIG CHECKPOINT --save-preds
   lpv-mmocr config CONFIG --cfg-options train_dataloader.batch_size=32

@@ -21,6 +21,7 @@ from . import (  # noqa: E402
     inference,
     models,
     rendering,
+    streaming,
     visualization,
 )
 
@@ -32,6 +33,17 @@ __all__ = [
     "evaluation",
     "inference",
     "models",
+    "read",
     "rendering",
+    "streaming",
     "visualization",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Reading is imported when it is used; training and evaluation have no use for it.
+    if name == "read":
+        from .reading import read
+
+        return read
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

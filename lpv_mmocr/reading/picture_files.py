@@ -1,0 +1,94 @@
+"""Finding the pictures that a command names."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+
+SUFFIXES = frozenset(
+    {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Suffixes, in small letters, of the files that are read out of folders."""
+
+
+class PictureFiles:
+    """The picture files that paths name, found one after another.
+
+    A path may be a file, whatever its suffix; a folder, whose pictures (by suffix) are taken in
+    alphabetical order, those of its folders included; or a pattern with ``*``, ``?``, ``[...]`` or
+    ``**``. Where a path leads to nothing, it comes up itself, so that it is reported by whoever
+    tries to read it, and nothing is lost. Iterating again searches again.
+
+    Args:
+        paths: Paths and patterns.
+        listed: Further paths, such as the lines of standard input; they are no patterns, and come
+            after the others.
+
+    Attributes:
+        left_alone: Files in folders, found by the last iteration, that have no picture's suffix.
+    """
+
+    def __init__(self, paths: Sequence[str | os.PathLike], listed: Iterable[str] = ()) -> None:
+        self._paths = [os.fspath(path) for path in paths]
+        self._listed = listed
+        self.left_alone = 0
+
+    def __iter__(self) -> Iterator[str]:
+        """Search; each file comes up as soon as it is found."""
+        self.left_alone = 0
+        for path in self._paths:
+            for match in _matches(path):
+                yield from self._below(match)
+        for line in self._listed:
+            if path := line.rstrip("\r\n"):
+                yield from self._below(path)
+
+    def _below(self, path: str) -> Iterator[str]:
+        if not os.path.isdir(path):
+            yield path
+            return
+        found, seen, unlisted = False, set(), []
+        walk = os.walk(
+            path, followlinks=True, onerror=lambda error: unlisted.append(error.filename)
+        )
+        for folder, subfolders, names in walk:
+            if (real := os.path.realpath(folder)) in seen:  # a link that leads in a circle
+                subfolders.clear()
+                continue
+            seen.add(real)
+            subfolders.sort()
+            for name in sorted(names):
+                if os.path.splitext(name)[1].lower() in SUFFIXES:
+                    found = True
+                    yield os.path.join(folder, name)
+                else:
+                    self.left_alone += 1
+        if not found and not unlisted:
+            unlisted.append(path)
+        yield from unlisted
+
+
+def leads_nowhere(path: str) -> bool:
+    """Whether a path is neither a file nor a folder, nor a pattern that fits one.
+
+    Args:
+        path: Path or pattern.
+    """
+    return not any(os.path.exists(match) or "://" in match for match in _matches(path))
+
+
+def _matches(path: str) -> Iterator[str]:
+    # A file may have a bracket in its name: what exists is no pattern.
+    if os.path.exists(path) or not glob.has_magic(path):
+        yield path
+        return
+    found = False
+    for match in sorted(glob.iglob(path, recursive=True)):
+        # "**" finds folders, and their files as well.
+        if not (os.path.isdir(match) and "**" in path):
+            found = True
+            yield match
+    if not found:
+        yield path

@@ -1,0 +1,58 @@
+"""Progress of a run of which the end may not be known, beside lines of results."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+@contextmanager
+def reading_progress(
+    total: Callable[[], int | None],
+) -> Iterator[tuple[Callable[[], None], TextIO]]:
+    """Show a bar on standard error, if that is a terminal.
+
+    Lines that are printed on standard error meanwhile appear above the bar.
+
+    Args:
+        total: Counts the pictures, or says None where they cannot be counted. Called only if the
+            bar is shown.
+
+    Yields:
+        A function to call for each picture that is done, and where to write results: standard
+        output, or a stand-in that keeps them off the bar if both are the terminal.
+    """
+    if not sys.stderr.isatty():
+        yield (lambda: None), sys.stdout
+        return
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("reading"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        redirect_stdout=False,
+        transient=True,
+    )
+    results = _Terminal(console) if sys.stdout.isatty() else sys.stdout
+    with bar:
+        task = bar.add_task("reading", total=total())
+        yield (lambda: bar.advance(task)), results
+
+
+class _Terminal(io.TextIOBase):
+    """Writes whole lines above what a console shows live; as they are, without wrapping."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def write(self, text: str) -> int:
+        self._console.out(text, end="", highlight=False)
+        return len(text)

@@ -1,0 +1,58 @@
+"""What was read in a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.structures import LabelData
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read in a picture of a word.
+
+    Attributes:
+        source: Path of the file; for an array, its position among the pictures, from 0.
+        text: The text; None where the picture could not be read.
+        confidence: Probability of the whole word: the product of the probabilities of all its
+            characters and of its end.
+        scores: Probability of each character of the text.
+        boxes: One box per character, shape (n, 4): left, top, right, bottom in pixels of the
+            picture; None if not asked for.
+        attention: Attention maps and texts of all stages, as the decoder's ``pred_attention``;
+            None if not asked for. :func:`lpv_mmocr.visualization.draw_attention` draws it.
+        error: Why the picture could not be read; None where it could.
+    """
+
+    source: str | int
+    text: str | None = None
+    confidence: float = 0.0
+    scores: tuple[float, ...] = ()
+    boxes: np.ndarray | None = None
+    attention: LabelData | None = None
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, without the attention.
+
+        Returns:
+            ``path``, ``text``, ``confidence``, ``scores``, ``error`` and, where there are some,
+            ``boxes``. Probabilities have six significant digits, boxes tenths of a pixel.
+        """
+        row: dict[str, Any] = {
+            "path": self.source,
+            "text": self.text,
+            "confidence": _short(self.confidence),
+            "scores": [_short(score) for score in self.scores],
+        }
+        if self.boxes is not None:
+            row["boxes"] = [[round(float(edge), 1) for edge in box] for box in self.boxes]
+        row["error"] = self.error
+        return row
+
+
+def _short(probability: float) -> float:
+    # Significant digits, since a word of 25 uncertain characters is far below any decimal place.
+    return float(f"{probability:.6g}")

@@ -1,0 +1,56 @@
+"""Which weights to read with where none are named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+VARIABLE = "LPV_WEIGHTS"
+"""Environment variable that names the weights."""
+
+SHIPPED = "lpv-tiny.pth"
+"""Name of the checkpoint that the project ships."""
+
+
+def find_weights(weights: str | os.PathLike | None = None) -> str:
+    """Choose the weights: those named, else those of ``LPV_WEIGHTS``, else those shipped.
+
+    Args:
+        weights: File, or an address that MMEngine can load from.
+
+    Returns:
+        Path or address of the checkpoint.
+
+    Raises:
+        FileNotFoundError: If the file does not exist, or none is named and none is shipped. The
+            message says how to come by one.
+    """
+    if weights is not None:
+        return _existing(os.fspath(weights), "")
+    if named := os.environ.get(VARIABLE):
+        return _existing(named, f", which {VARIABLE} names")
+    for folder in shipped_folders():
+        if (folder / SHIPPED).is_file():
+            return str(folder / SHIPPED)
+    raise FileNotFoundError(
+        f"no weights to read with. Give a checkpoint (--weights FILE, or weights=... in Python), "
+        f"name one in the environment variable {VARIABLE}, or put one at "
+        f"{shipped_folders()[-1] / SHIPPED}. To make one: tools/quickstart.sh trains a toy in "
+        "minutes, lpv-mmocr train a real one (docs/training.md), and lpv-mmocr convert takes the "
+        "authors' weights"
+    )
+
+
+def shipped_folders() -> tuple[Path, Path]:
+    """Where a shipped checkpoint may lie: inside the installed package, and in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    return package / ".mim" / "checkpoints", package.parent / "checkpoints"
+
+
+def _existing(path: str, origin: str) -> str:
+    if "://" in path:
+        return path
+    expanded = Path(path).expanduser()
+    if not expanded.is_file():
+        raise FileNotFoundError(f"there is no checkpoint {path}{origin}")
+    return str(expanded)

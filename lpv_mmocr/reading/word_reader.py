@@ -1,0 +1,226 @@
+"""Reading pictures of words."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Iterable, Iterator
+
+from lpv_mmocr.engine.deploy_hook import DTYPES
+from lpv_mmocr.visualization import character_boxes
+
+import numpy as np
+from mmengine.config import Config
+from mmocr.structures import TextRecogDataSample
+
+from .inferencer import build_inferencer
+from .picture_files import PictureFiles
+from .pictures import MAX_PIXELS, PictureError, load_picture
+from .reading import Reading
+from .weights import find_weights
+
+Picture = str | os.PathLike | np.ndarray
+"""A file or folder, or an array in BGR order, as ``LoadWordImage`` takes it."""
+
+
+class WordReader:
+    """Reads pictures of words, with a model that is loaded once.
+
+    MMOCR's ``TextRecInferencer`` does the work; this finds weights and pictures, keeps count of
+    what cannot be read, and hands out plain data.
+
+    Args:
+        weights: Checkpoint; by default that of :func:`~lpv_mmocr.reading.weights.find_weights`.
+        config: Config or its path; by default the one inside the checkpoint.
+        device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
+        batch_size: Number of pictures that are read at once.
+        attention: Keep the attention in each reading.
+        boxes: Locate each character.
+        deploy: Read with the deployed model (``fp32``, ``bf16`` or ``fp16``), which is faster.
+        max_pixels: Files with more pixels are not read.
+
+    Raises:
+        FileNotFoundError: If there are no weights or no config.
+        ValueError: If weights, config, device and options do not go together.
+        CheckpointError: If the checkpoint is damaged, or no checkpoint.
+
+    Example:
+        >>> reader = WordReader(weights="lpv-tiny.pth", device="cpu")
+        >>> [reading.text for reading in reader.read(["a.jpg", "b.jpg"])]
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike | None = None,
+        config: str | os.PathLike | Config | None = None,
+        *,
+        device: str | None = None,
+        batch_size: int = 32,
+        attention: bool = False,
+        boxes: bool = False,
+        deploy: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if deploy is not None and deploy not in DTYPES:
+            raise ValueError(f"deploy must be one of {', '.join(DTYPES)}, got {deploy!r}")
+        if deploy is not None and (attention or boxes):
+            raise ValueError(
+                "a deployed model keeps no attention, so there are neither pictures of it nor "
+                "character boxes; leave deploy out"
+            )
+        self.batch_size = batch_size
+        self.max_pixels = max_pixels
+        self._attention, self._boxes = attention, boxes
+        self._inferencer = build_inferencer(find_weights(weights), config, device)
+        model = self._inferencer.model
+        if attention or boxes:
+            if not hasattr(model.decoder, "keep_attention"):
+                raise ValueError(
+                    f"{type(model.decoder).__name__} has no attention to show or to take boxes "
+                    "from; CPADecoder has"
+                )
+            model.decoder.keep_attention = True
+        if deploy is not None:
+            if not hasattr(model, "to_deploy"):
+                raise ValueError(f"{type(model).__name__} cannot be deployed; only LPV can")
+            self._inferencer.model = model.to_deploy(dtype=DTYPES[deploy])
+
+    def read(self, images: Picture | Iterable[Picture]) -> list[Reading]:
+        """Read pictures.
+
+        Args:
+            images: A picture or several. A folder stands for the pictures in it, by suffix.
+
+        Returns:
+            One reading per picture, in their order. Those of pictures that cannot be read have an
+            ``error`` and no text.
+
+        Raises:
+            TypeError: If something is neither a path nor an array.
+        """
+        return list(self.iterate(images))
+
+    def iterate(self, images: Picture | Iterable[Picture]) -> Iterator[Reading]:
+        """Read pictures and hand out each batch as it is done, so that any number can be read.
+
+        Args:
+            images: See :meth:`read`.
+
+        Yields:
+            What :meth:`read` returns.
+
+        Raises:
+            TypeError: If something is neither a path nor an array.
+        """
+        if isinstance(images, (str, os.PathLike, np.ndarray)):
+            images = [images]
+        numbered = _numbered(images)
+        while batch := list(itertools.islice(numbered, self.batch_size)):
+            yield from self._read_batch(batch)
+
+    def _read_batch(self, batch: list[tuple[str | int, Picture]]) -> list[Reading]:
+        readings: list[Reading | None] = []
+        pictures = []
+        for source, picture in batch:
+            try:
+                pictures.append(load_picture(picture, max_pixels=self.max_pixels))
+                readings.append(None)
+            except PictureError as error:
+                readings.append(Reading(source, error=str(error)))
+        samples = iter(self._samples(pictures))
+        remaining = iter(pictures)
+        return [
+            reading or self._reading(source, next(remaining), next(samples))
+            for (source, _), reading in zip(batch, readings, strict=True)
+        ]
+
+    def _samples(self, pictures: list[np.ndarray]) -> list[TextRecogDataSample]:
+        if not pictures:
+            return []
+        answer = self._inferencer(
+            pictures,
+            batch_size=len(pictures),
+            return_datasamples=True,
+            progress_bar=False,
+            out_dir="",
+        )
+        return answer["predictions"]
+
+    def _reading(
+        self, source: str | int, picture: np.ndarray, sample: TextRecogDataSample
+    ) -> Reading:
+        text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
+        # Recognisers of MMOCR itself give no score of the word.
+        confidence = float(sample.pred_text.get("word_score", math.prod(scores)))
+        boxes = None
+        if self._boxes:
+            height, width = picture.shape[:2]
+            maps = sample.pred_attention.attn_maps
+            boxes = character_boxes(maps, len(text), (height, width))
+        return Reading(
+            source,
+            text,
+            confidence,
+            # For an empty text MMOCR needs one score, that of the end.
+            tuple(scores) if text else (),
+            boxes,
+            sample.pred_attention if self._attention else None,
+        )
+
+
+def read(
+    images: Picture | Iterable[Picture],
+    *,
+    weights: str | os.PathLike | None = None,
+    config: str | os.PathLike | Config | None = None,
+    device: str | None = None,
+    batch_size: int = 32,
+    attention: bool = False,
+    boxes: bool = False,
+) -> list[Reading]:
+    """Read pictures of words.
+
+    It loads the model each time. To read again and again, keep a :class:`WordReader`.
+
+    Args:
+        images: A picture or several: paths of files, of folders (for the pictures in them), and
+            arrays in BGR order, mixed as they come.
+        weights: Checkpoint; by default the file that the environment variable ``LPV_WEIGHTS``
+            names, else the checkpoint shipped with the project.
+        config: Config or its path; by default the one inside the checkpoint.
+        device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
+        batch_size: Number of pictures that are read at once.
+        attention: Keep the attention in each reading.
+        boxes: Locate each character.
+
+    Returns:
+        One reading per picture, in their order. Those of pictures that cannot be read have an
+        ``error`` and no text.
+
+    Raises:
+        FileNotFoundError: If there are no weights or no config.
+        ValueError: If weights, config, device and options do not go together.
+        CheckpointError: If the checkpoint is damaged, or no checkpoint.
+        TypeError: If something is neither a path nor an array.
+    """
+    reader = WordReader(
+        weights, config, device=device, batch_size=batch_size, attention=attention, boxes=boxes
+    )
+    return reader.read(images)
+
+
+def _numbered(images: Iterable[Picture]) -> Iterator[tuple[str | int, Picture]]:
+    """Each picture with its source; folders opened."""
+    position = 0
+    for image in images:
+        if not isinstance(image, (str, os.PathLike)):
+            yield position, image
+            position += 1
+            continue
+        # As lines, not paths: in Python a name is a name, and no pattern.
+        for file in PictureFiles((), [os.fspath(image)]):
+            yield file, file
+            position += 1

@@ -1,0 +1,37 @@
+"""A model that reads, and pictures for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lpv_mmocr.reading import WordReader
+
+import cv2
+import numpy as np
+import pytest
+from apis.inference_cases import write_toy
+from mmengine.registry import init_default_scope
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory) -> tuple[Path, Path]:
+    """Paths of a toy's config and of its checkpoint, which has the config inside."""
+    init_default_scope("mmocr")
+    return write_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="session")
+def reader(toy) -> WordReader:
+    return WordReader(toy[1], device="cpu", batch_size=2)
+
+
+@pytest.fixture
+def words(tmp_path) -> list[str]:
+    """Files of three pictures that the toy does not read alike."""
+    files = []
+    for number in range(3):
+        picture = np.full((20, 60, 3), 40, np.uint8)
+        picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
+        files.append(str(tmp_path / f"word{number}.png"))
+        cv2.imwrite(files[-1], picture)
+    return files

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+from lpv_mmocr.reading.picture_files import PictureFiles, leads_nowhere
+
+import pytest
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch) -> Path:
+    for name in ("b.png", "a.JPG", "notes.txt", "deep/er/c.tiff", "deep/d.webp", "x[1].png"):
+        file = tmp_path / "tree" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.chdir(tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+def test_folder_with_its_folders_in_order(tree):
+    files = PictureFiles([tree])
+    names = ["a.JPG", "b.png", "x[1].png", "deep/d.webp", "deep/er/c.tiff"]
+    assert list(files) == [str(tree / name) for name in names]
+    assert files.left_alone == 1
+    assert len(list(files)) == 5 and files.left_alone == 1, "a second search starts anew"
+
+
+def test_file_has_its_name_whatever_the_suffix(tree):
+    assert list(PictureFiles(["notes.txt", "x[1].png"])) == ["notes.txt", "x[1].png"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*.png", ["b.png", "x[1].png"]),
+        ("?.*", ["a.JPG", "b.png"]),
+        ("[ab].*", ["a.JPG", "b.png"]),
+        ("**/*.tiff", ["deep/er/c.tiff"]),
+        ("deep/**", ["deep/d.webp", "deep/er/c.tiff"]),
+        ("d*", ["deep/d.webp", "deep/er/c.tiff"]),
+    ],
+)
+def test_patterns(tree, pattern, found):
+    assert list(PictureFiles([pattern])) == found
+
+
+def test_what_leads_to_nothing_comes_up_itself(tree):
+    (tree / "empty").mkdir()
+    assert list(PictureFiles(["gone.png", "*.bmp", "empty"])) == ["gone.png", "*.bmp", "empty"]
+    assert leads_nowhere("gone.png") and leads_nowhere("*.bmp")
+    assert not leads_nowhere("empty") and not leads_nowhere("*.png")
+
+
+def test_lines_are_no_patterns_and_come_last(tree):
+    files = PictureFiles(["b.png"], ["*.png\n", "\n", " a.JPG \r\n", "deep\n"])
+    assert list(files) == ["b.png", "*.png", " a.JPG ", "deep/d.webp", "deep/er/c.tiff"]
+
+
+def test_lines_are_taken_one_at_a_time(tree):
+    taken = []
+
+    def lines():
+        for number in itertools.count():
+            taken.append(number)
+            yield f"{number}.png\n"
+
+    assert list(itertools.islice(PictureFiles([], lines()), 3)) == ["0.png", "1.png", "2.png"]
+    assert len(taken) == 3
+
+
+def test_links_are_followed_but_not_in_circles(tree):
+    os.symlink(tree, tree / "deep" / "circle")
+    (tree.parent / "other").mkdir()
+    (tree.parent / "other" / "e.png").touch()
+    os.symlink(tree.parent / "other", tree / "deep" / "link")
+    found = list(PictureFiles(["deep"]))
+    assert "deep/link/e.png" in found
+    assert len({os.path.realpath(file) for file in found}) == len(found)
+
+
+def test_folder_that_cannot_be_listed_comes_up(tree, monkeypatch):
+    walk = os.walk
+
+    def walk_with_locked(path, *, onerror, **options):
+        onerror(PermissionError(13, "Permission denied", os.path.join(path, "locked")))
+        yield from walk(path, onerror=onerror, **options)
+
+    monkeypatch.setattr(os, "walk", walk_with_locked)
+    assert list(PictureFiles(["deep"]))[-1] == "deep/locked"

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+
+from lpv_mmocr.datasets.transforms import LoadWordImage
+from lpv_mmocr.reading.pictures import MAX_PIXELS, PictureError, load_picture
+
+import cv2
+import numpy as np
+import pytest
+from apis.inference_cases import noise
+from PIL import Image
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that announces a size and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tiff", ".webp"])
+@pytest.mark.parametrize("path_type", [str, Path])
+def test_decodes_as_the_pipeline_does(tmp_path, suffix, path_type):
+    file = tmp_path / f"word{suffix}"
+    cv2.imwrite(str(file), noise())
+    expected = LoadWordImage()(str(file))["img"]
+    np.testing.assert_array_equal(load_picture(path_type(file)), expected)
+
+
+def test_follows_exif_orientation(tmp_path):
+    picture = Image.fromarray(np.rot90(noise())[..., ::-1])
+    tags = picture.getexif()
+    tags[0x0112] = 6
+    picture.save(tmp_path / "turned.png", exif=tags)
+    np.testing.assert_array_equal(load_picture(tmp_path / "turned.png"), noise())
+
+
+def test_arrays():
+    grey = noise(channels=0)
+    np.testing.assert_array_equal(load_picture(grey), cv2.merge([grey] * 3))
+    with pytest.raises(PictureError, match="type float32"):
+        load_picture(np.zeros((4, 4), np.float32))
+
+
+JPEG = cv2.imencode(".jpg", noise())[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b"no picture", "no picture, or one of unknown or damaged format"),
+        (JPEG[: len(JPEG) // 2], "cut short"),
+        (png_header(30_000, 30_000), "too many pixels"),  # Pillow calls it a bomb
+        (png_header(10_000, 7_000), r"too many pixels; 67 million are allowed \(10000 by 7000\)"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, content, message):
+    (tmp_path / "word.png").write_bytes(content)
+    with pytest.raises(PictureError, match=message):
+        load_picture(tmp_path / "word.png")
+
+
+def test_nothing_of_a_large_picture_is_decoded(tmp_path, monkeypatch):
+    (tmp_path / "large.png").write_bytes(png_header(9_000, 9_000))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(PictureError):
+        load_picture(tmp_path / "large.png")
+    assert MAX_PIXELS < 9_000**2
+
+
+def test_limit_can_be_lower(tmp_path):
+    cv2.imwrite(str(tmp_path / "word.png"), noise(10, 20))
+    assert load_picture(tmp_path / "word.png", max_pixels=200).shape == (10, 20, 3)
+    with pytest.raises(PictureError, match="too many pixels"):
+        load_picture(tmp_path / "word.png", max_pixels=199)
+
+
+def test_paths_without_a_file(tmp_path):
+    with pytest.raises(PictureError, match="there is no such file"):
+        load_picture(tmp_path / "gone.png")
+    with pytest.raises(PictureError, match="a folder in which no picture can be found"):
+        load_picture(tmp_path)
+    with pytest.raises(PictureError, match="null"):
+        load_picture("a\0b.png")
+
+
+def test_other_things():
+    with pytest.raises(TypeError, match="a path or a NumPy array, got a int"):
+        load_picture(7)

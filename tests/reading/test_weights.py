@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from lpv_mmocr.reading import weights
+from lpv_mmocr.reading.weights import find_weights
+
+import pytest
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """An empty place for shipped weights, and no other weights about."""
+    monkeypatch.delenv("LPV_WEIGHTS", raising=False)
+    monkeypatch.setattr(weights, "shipped_folders", lambda: (tmp_path / "a", tmp_path / "b"))
+    (tmp_path / "b").mkdir()
+    return tmp_path / "b" / "lpv-tiny.pth"
+
+
+def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
+    argument, variable = tmp_path / "argument.pth", tmp_path / "variable.pth"
+    for file in (argument, variable, shipped):
+        file.touch()
+    assert find_weights() == str(shipped)
+    monkeypatch.setenv("LPV_WEIGHTS", str(variable))
+    assert find_weights() == str(variable)
+    assert find_weights(argument) == str(argument)
+
+
+def test_home_and_addresses(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.pth").touch()
+    assert find_weights("~/own.pth") == str(tmp_path / "own.pth")
+    assert find_weights("https://example.org/lpv.pth") == "https://example.org/lpv.pth"
+
+
+def test_none_anywhere_says_the_three_ways_and_how_to_make_some(shipped):
+    with pytest.raises(FileNotFoundError) as info:
+        find_weights()
+    for part in ("--weights", "LPV_WEIGHTS", str(shipped), "quickstart", "train", "convert"):
+        assert part in str(info.value)
+
+
+def test_missing_file_says_who_named_it(shipped, monkeypatch):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint gone\.pth$"):
+        find_weights("gone.pth")
+    monkeypatch.setenv("LPV_WEIGHTS", "gone.pth")
+    with pytest.raises(FileNotFoundError, match=r"gone\.pth, which LPV_WEIGHTS names"):
+        find_weights()
+
+
+def test_places_of_a_checkout_and_of_an_installation():
+    inside, beside = weights.shipped_folders()
+    assert inside.parts[-3:] == ("lpv_mmocr", ".mim", "checkpoints")
+    assert beside == inside.parents[2] / "checkpoints"

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import lpv_mmocr
+from lpv_mmocr.engine import save_checkpoint
+from lpv_mmocr.reading import Reading, WordReader, read
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from apis.inference_cases import ROOT, noise
+from mmocr.apis import TextRecInferencer
+
+
+@pytest.fixture(scope="module")
+def plain(toy) -> TextRecInferencer:
+    return TextRecInferencer(weights=str(toy[1]), device="cpu")
+
+
+def samples(plain, pictures) -> list:
+    options = dict(return_datasamples=True, progress_bar=False)
+    return [plain(picture, **options)["predictions"][0] for picture in pictures]
+
+
+def test_agrees_with_the_inferencer(reader, plain, words):
+    for reading, sample in zip(reader.read(words), samples(plain, words), strict=True):
+        prediction = sample.pred_text
+        assert reading.source == sample.img_path
+        assert reading.text == prediction.item
+        assert reading.confidence == pytest.approx(prediction.word_score, rel=1e-4)
+        if reading.text:
+            assert reading.scores == pytest.approx(prediction.score, rel=1e-4)
+        assert len(reading.scores) == len(reading.text)
+        assert (reading.error, reading.boxes, reading.attention) == (None, None, None)
+
+
+def test_paths_arrays_folders_and_lists_of_them(reader, words):
+    by_path = [reading.text for reading in reader.read(words)]
+    assert [reader.read(word)[0].text for word in words] == by_path
+    assert [r.text for r in reader.read(Path(words[0]).parent)] == by_path
+    mixed = reader.read([Path(words[0]), cv2.imread(words[1]), words[2]])
+    assert [reading.text for reading in mixed] == by_path
+    assert [reading.source for reading in mixed] == [words[0], 1, words[2]]
+    assert reader.read([]) == []
+
+
+def test_unreadable_pictures_have_their_reason_and_their_place(reader, words, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    empty = np.zeros((0, 5, 3), np.uint8)
+    images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", words[1], words[2]]
+    readings = reader.read(images)
+    errors = ["it is no picture", None, "shape (0, 5, 3)", "there is no such file", None, None]
+    for reading, error in zip(readings, errors, strict=True):
+        if error is None:
+            assert reading.error is None and isinstance(reading.text, str)
+        else:
+            assert error in reading.error
+            assert (reading.text, reading.confidence, reading.scores) == (None, 0.0, ())
+    assert [r.text for r in readings if r.error is None] == [r.text for r in reader.read(words)]
+
+
+def test_nothing_but_unreadable_pictures(reader):
+    assert [r.error for r in reader.read(["a.png", "b.png", "c.png"])] == [
+        "there is no such file"
+    ] * 3
+
+
+def test_hands_out_batches_as_they_are_done(reader):
+    taken = []
+
+    def images():
+        while True:
+            taken.append(noise())
+            yield taken[-1]
+
+    readings = reader.iterate(images())
+    assert [next(readings).source for _ in range(3)] == [0, 1, 2]
+    assert len(taken) == 4, "two batches of two"
+
+
+def test_other_things_are_refused(reader):
+    with pytest.raises(TypeError, match="a path or a NumPy array, got a NoneType"):
+        reader.read([noise(), None])
+
+
+def test_empty_text(reader, monkeypatch):
+    decoder = reader._inferencer.model.decoder
+    probabilities = torch.full((1, 26, decoder.dictionary.num_classes), 0.01)
+    probabilities[..., decoder.dictionary.end_idx] = 0.8
+    monkeypatch.setattr(decoder, "forward_test", lambda *args: probabilities)
+    (reading,) = reader.read(noise())
+    assert (reading.text, reading.scores) == ("", ())
+    assert reading.confidence == pytest.approx(0.8)
+
+
+def test_recogniser_without_a_word_score(reader, monkeypatch):
+    postprocessor = reader._inferencer.model.decoder.postprocessor
+    monkeypatch.setattr(
+        type(postprocessor),
+        "__call__",
+        lambda self, probs, samples: super(type(self), self).__call__(probs, samples),
+    )
+    (reading,) = reader.read(noise())
+    assert reading.confidence == pytest.approx(math.prod(reading.scores or [reading.confidence]))
+
+
+def test_attention_and_boxes(toy, words, reader):
+    looking = WordReader(toy[1], device="cpu", attention=True, boxes=True)
+    for reading, blind in zip(looking.read(words), reader.read(words), strict=True):
+        assert reading.text == blind.text
+        assert reading.attention.stage_texts[-1] == reading.text
+        assert reading.boxes.shape == (len(reading.text), 4)
+        assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
+    only_boxes = WordReader(toy[1], device="cpu", boxes=True).read(words[0])[0]
+    assert only_boxes.attention is None and only_boxes.boxes is not None
+
+
+def test_deployed(toy, words, reader):
+    deployed = WordReader(toy[1], device="cpu", deploy="fp32")
+    assert type(deployed._inferencer.model).__name__ == "DeployedLPV"
+    assert [r.text for r in deployed.read(words)] == [r.text for r in reader.read(words)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(batch_size=0), "batch_size must be at least 1, got 0"),
+        (dict(deploy="int4"), "deploy must be one of fp32, bf16, fp16, got 'int4'"),
+        (dict(deploy="fp32", boxes=True), "keeps no attention"),
+        (dict(deploy="fp32", attention=True), "keeps no attention"),
+        (dict(device="gpu"), "the device 'gpu' cannot be used"),
+        (dict(device="cuda:99"), "the device 'cuda:99' cannot be used"),
+    ],
+)
+def test_options_that_do_not_go(toy, options, message):
+    with pytest.raises(ValueError, match=message):
+        WordReader(toy[1], **options)
+
+
+def test_config_beside_the_weights(toy, words, reader):
+    config, checkpoint = toy
+    for given in (config, str(config)):
+        readings = WordReader(checkpoint, given, device="cpu").read(words)
+        assert [r.text for r in readings] == [r.text for r in reader.read(words)]
+    with pytest.raises(FileNotFoundError, match=r"there is no config file gone\.py"):
+        WordReader(checkpoint, "gone.py")
+
+
+def test_weights_without_a_config_say_what_to_do(toy, tmp_path):
+    weights = tmp_path / "bare.pth"
+    save_checkpoint(dict(state_dict=torch.load(toy[1])["state_dict"]), str(weights))
+    with pytest.raises(ValueError, match=r"bare\.pth has no config inside; name one with --config"):
+        WordReader(weights)
+    assert WordReader(weights, toy[0], device="cpu").read(noise())[0].error is None
+
+
+def test_weights_of_another_model_are_refused(toy):
+    tiny = ROOT / "configs/textrecog/lpv/lpv-tiny_own_data.py"
+    with pytest.raises(ValueError, match=r"toy\.pth do not fit the config .*tiny_own_data") as info:
+        WordReader(toy[1], tiny, device="cpu")
+    assert "\n" not in str(info.value) and len(str(info.value)) < 700
+
+
+def test_function(toy, words, reader, monkeypatch):
+    assert lpv_mmocr.read is read
+    expected = [r.text for r in reader.read(words)]
+    assert [r.text for r in read(words, weights=toy[1], device="cpu")] == expected
+    monkeypatch.setenv("LPV_WEIGHTS", str(toy[1]))
+    (reading,) = read(words[0], device="cpu", boxes=True, attention=True, batch_size=1)
+    assert (reading.text, reading.source) == (expected[0], words[0])
+    assert reading.boxes is not None and reading.attention is not None
+
+
+def test_importing_the_package_leaves_reading_alone():
+    code = (
+        "import sys, lpv_mmocr; assert 'lpv_mmocr.reading' not in sys.modules;"
+        "lpv_mmocr.read; assert not hasattr(lpv_mmocr, 'raed')"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_reading_as_plain_data():
+    boxes = np.array([[0.04, 1, 2.26, 3], [4, 5, 6, 7]], np.float32)
+    reading = Reading("a.png", "ab", 1.23456789e-9, (0.98765432, 1.0), boxes)
+    assert reading.to_dict() == {
+        "path": "a.png",
+        "text": "ab",
+        "confidence": 1.23457e-9,
+        "scores": [0.987654, 1.0],
+        "boxes": [[0.0, 1.0, 2.3, 3.0], [4.0, 5.0, 6.0, 7.0]],
+        "error": None,
+    }
+    assert "boxes" not in Reading("a.png", error="why").to_dict()

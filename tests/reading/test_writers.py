@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+
+from lpv_mmocr.reading import Reading
+from lpv_mmocr.reading.writers import csv_writer, json_writer, results_folder, text_writer
+
+import numpy as np
+import pytest
+
+BOXES = np.array([[0, 1, 2.5, 3], [4, 5, 6, 7]], np.float32)
+READINGS = [
+    Reading("a b.png", "ab", 0.5, (0.75, 1.0), BOXES),
+    Reading("bad,\n.png", error="why"),
+    Reading("c.png", "", 0.25),
+]
+
+
+def written(make_writer, pictures=(None, None, None)) -> str:
+    stream = io.StringIO()
+    write = make_writer(stream)
+    for reading, picture in zip(READINGS, pictures, strict=True):
+        write(reading, picture)
+    return stream.getvalue()
+
+
+def test_text():
+    assert written(text_writer) == ("a b.png\tab\t0.500\t0,1,2.5,3 4,5,6,7\nc.png\t\t0.250\n")
+
+
+def test_text_has_no_control_characters():
+    stream = io.StringIO()
+    text_writer(stream)(Reading("\x1b[31m\n\t日本.png", "x", 1.0, (1.0,)), None)
+    assert stream.getvalue() == "\\x1b[31m\\n\\t日本.png\tx\t1.000\n"
+
+
+def test_json_lines():
+    rows = [json.loads(line) for line in written(json_writer).splitlines()]
+    assert rows == [reading.to_dict() for reading in READINGS]
+    first = json.loads(written(json_writer, ("attention/1.png", None, None)).splitlines()[0])
+    assert first["attention"] == "attention/1.png"
+
+
+def test_csv():
+    rows = list(csv.DictReader(io.StringIO(written(csv_writer, ("1.png", None, None)))))
+    assert [row["path"] for row in rows] == ["a b.png", "bad,\n.png", "c.png"]
+    assert rows[0] == dict(
+        path="a b.png",
+        text="ab",
+        confidence="0.5",
+        scores="0.75 1.0",
+        boxes="0,1,2.5,3 4,5,6,7",
+        attention="1.png",
+        error="",
+    )
+    assert (rows[1]["text"], rows[1]["error"]) == ("", "why")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_folder(tmp_path, kind):
+    with results_folder(tmp_path / "a" / "b", kind) as write:
+        for reading in READINGS:
+            write(reading, None)
+        assert os.listdir(tmp_path / "a" / "b") == [f"readings.{kind}.partial"]
+    assert os.listdir(tmp_path / "a" / "b") == [f"readings.{kind}"]
+    content = (tmp_path / "a" / "b" / f"readings.{kind}").read_text()
+    assert content == written(json_writer if kind == "jsonl" else csv_writer)
+
+
+def test_folder_keeps_what_an_interrupted_run_had_read(tmp_path):
+    with pytest.raises(KeyboardInterrupt), results_folder(tmp_path, "jsonl") as write:
+        write(READINGS[0], None)
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["readings.jsonl.partial"]
+    assert json.loads((tmp_path / "readings.jsonl.partial").read_text()) == READINGS[0].to_dict()
+
+
+def test_no_folder_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with results_folder(None, "jsonl") as write:
+        write(READINGS[0], None)
+    assert os.listdir(tmp_path) == []
+
+
+def test_file_name_of_no_encoding_comes_back_from_json(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    with results_folder(tmp_path, "jsonl") as write:
+        write(Reading(name, "x", 1.0, (1.0,)), None)
+    (row,) = map(json.loads, (tmp_path / "readings.jsonl").read_text("utf-8").splitlines())
+    assert os.fsencode(row["path"]) == b"caf\xe9.png"

@@ -1,0 +1,230 @@
+"""``lpv-mmocr read``, as a user types it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from apis.inference_cases import ROOT, write_toy
+from mmengine.registry import init_default_scope
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    init_default_scope("mmocr")
+    return write_toy(tmp_path_factory.mktemp("toy"))[1]
+
+
+@pytest.fixture
+def words(tmp_path) -> Path:
+    """Folder of three words, a file that is none, and a note."""
+    folder = tmp_path / "words"
+    (folder / "more").mkdir(parents=True)
+    for number, name in enumerate(("a.png", "b.png", "more/d.png")):
+        picture = np.full((20, 60, 3), 40, np.uint8)
+        picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
+        cv2.imwrite(str(folder / name), picture)
+    (folder / "c.png").write_bytes(b"no picture")
+    (folder / "note.txt").write_text("hello")
+    return folder
+
+
+@pytest.fixture
+def read(tool_in_process, checkpoint, capsys):
+    """Runs the tool in this process: exit status, standard output, standard error."""
+    run = tool_in_process("read.py")
+
+    def read(*arguments: object, weights: object = checkpoint) -> tuple[int, str, str]:
+        status = run(*(("--weights", weights) if weights else ()), "--device", "cpu", *arguments)
+        return status, *capsys.readouterr()
+
+    return read
+
+
+def test_words_of_a_folder(read, words):
+    status, output, log = read("words")
+    assert status == 1
+    lines = [line.split("\t") for line in output.splitlines()]
+    assert [path for path, _, _ in lines] == ["words/a.png", "words/b.png", "words/more/d.png"]
+    assert all(0 <= float(confidence) <= 1 for _, _, confidence in lines)
+    assert "words/c.png: it is no picture, or one of unknown or damaged format" in log
+    assert log.splitlines()[-1] == "3 of 4 pictures read; 1 other files in folders left alone"
+
+
+def test_status_is_0_where_all_is_read(read, words):
+    status, output, log = read("words/a.png", "words/[b].png", "words/more")
+    assert status == 0
+    assert [line.split("\t")[0] for line in output.splitlines()] == [
+        "words/a.png",
+        "words/b.png",
+        "words/more/d.png",
+    ]
+    assert log.splitlines()[-1] == "3 of 3 pictures read"
+
+
+def test_json_lines(read, words):
+    status, output, _ = read("words", "gone.png", "--json", "--batch-size", 2)
+    rows = [json.loads(line) for line in output.splitlines()]
+    assert status == 1
+    names = [Path(row["path"]).name for row in rows]
+    assert names == ["a.png", "b.png", "c.png", "d.png", "gone.png"]
+    for row in rows:
+        assert list(row) == ["path", "text", "confidence", "scores", "error"]
+        assert (row["text"] is None) == (row["error"] is not None)
+        assert len(row["scores"]) == len(row["text"] or "")
+    assert rows[4]["error"] == "there is no such file"
+
+
+def test_csv(read, words):
+    _, output, _ = read("words", "--csv", "--boxes")
+    rows = list(csv.DictReader(io.StringIO(output)))
+    assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
+    for row in rows:
+        assert len(row["boxes"].split()) == len(row["scores"].split()) == len(row["text"])
+    assert rows[2]["error"].startswith("it is no picture")
+
+
+def test_results_folder_with_attention(read, words, tmp_path):
+    _, output, _ = read("words", "--out", "new/results", "--attention", "--boxes")
+    assert len(output.splitlines()) == 3
+    out = tmp_path / "new" / "results"
+    rows = [json.loads(line) for line in (out / "readings.jsonl").read_text().splitlines()]
+    assert [row.get("attention") for row in rows] == [
+        "attention/000001_a.png",
+        "attention/000002_b.png",
+        None,
+        "attention/000004_d.png",
+    ]
+    for row in rows[:2]:
+        height, width, _ = cv2.imread(str(out / row["attention"])).shape
+        assert height > 200 and width > 300
+        assert len(row["boxes"]) == len(row["text"])
+    assert sorted(os.listdir(out)) == ["attention", "readings.jsonl"]
+    assert len(os.listdir(out / "attention")) == 3
+
+
+def test_deployed(read, words):
+    plain = read("words/a.png", "--json")
+    deployed = read("words/a.png", "--json", "--deploy", "fp32")
+    assert json.loads(deployed[1])["text"] == json.loads(plain[1])["text"]
+
+
+def test_weights_by_the_environment(read, words, checkpoint, monkeypatch):
+    monkeypatch.setenv("LPV_WEIGHTS", str(checkpoint))
+    assert read("words/a.png", weights=None)[:2] == read("words/a.png")[:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "the following arguments are required: PATH"),
+        (("words", "--batch-size", "0"), "--batch-size must be at least 1, got 0"),
+        (("words", "--attention"), "--attention writes pictures: say where with --out DIR"),
+        (("words", "--deploy", "bf16", "--boxes"), "--deploy keeps no attention"),
+        (("words", "--json", "--csv"), "not allowed with argument"),
+        (("gone", "*.bmp"), "error: there is no file or folder gone, *.bmp, and no pattern fits"),
+        (("words", "--config", "gone.py"), "error: there is no config file gone.py"),
+        (("words", "--device", "gpu"), "error: the device 'gpu' cannot be used"),
+        (("words", "--weights", "gone.pth"), "error: there is no checkpoint gone.pth"),
+        (("words", "--weights", "words/a.png"), "error: words/a.png cannot be read; it is damaged"),
+    ],
+)
+def test_bad_input(read, words, arguments, message):
+    status, output, log = read(*arguments)
+    assert (status, output) == (2, "")
+    assert message in log and "Traceback" not in log
+
+
+def test_no_weights(read, words, monkeypatch):
+    monkeypatch.delenv("LPV_WEIGHTS", raising=False)
+    monkeypatch.setattr("lpv_mmocr.reading.weights.SHIPPED", "none.pth")
+    status, output, log = read("words", weights=None)
+    assert (status, output) == (2, "")
+    assert log.startswith("error: no weights to read with. Give a checkpoint (--weights FILE")
+
+
+def test_results_folder_that_is_a_file(read, words):
+    status, _, log = read("words/a.png", "--out", "words/note.txt")
+    assert status == 2
+    assert "words/note.txt" in log and "Traceback" not in log
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "lpv_mmocr_cli", "read", *map(str, arguments)]
+
+
+@pytest.fixture
+def environment(checkpoint) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "LPV_WEIGHTS": str(checkpoint)}
+
+
+def test_list_on_standard_input_into_a_pipe_that_closes(words, environment):
+    """Far more results than a pipe holds, of which one line is taken."""
+    names = [str(words / "a.png"), os.fsdecode(os.fsencode(words / "caf") + b"\xe9.png")]
+    os.link(names[0], names[1])
+    listed = words / "list"
+    listed.write_bytes(b"\n".join(map(os.fsencode, [names[1], "", *names[:1] * 2000])))
+    with (
+        listed.open("rb") as file,
+        subprocess.Popen(
+            command("-", "--json", "--device", "cpu"),
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        ) as process,
+    ):
+        row = json.loads(process.stdout.readline())
+        process.stdout.close()
+        log = process.stderr.read().decode()
+    assert os.fsencode(row["path"]) == os.fsencode(names[1])
+    assert row["error"] is None
+    assert process.returncode == 141
+    assert "Traceback" not in log and "Broken" not in log
+
+
+def test_bar_on_a_terminal_leaves_results_in_a_file_alone(words, environment, tmp_path):
+    terminal, end = pty.openpty()
+    with (tmp_path / "results.txt").open("wb") as file:
+        arguments = (words, "--device", "cpu")
+        process = subprocess.Popen(command(*arguments), stdout=file, stderr=end, env=environment)
+        os.close(end)
+        shown = b""
+        try:
+            while part := os.read(terminal, 65536):
+                shown += part
+        except OSError:  # how a terminal says that the other end is closed
+            pass
+    assert process.wait() == 1
+    os.close(terminal)
+    lines = (tmp_path / "results.txt").read_text().splitlines()
+    assert [Path(line.split("\t")[0]).name for line in lines] == ["a.png", "b.png", "d.png"]
+    assert b"4/4" in shown and b"3 of 4 pictures read" in shown and b"no picture" in shown
+
+
+def test_help_does_not_wait_for_pytorch():
+    code = (
+        "import sys, runpy; sys.argv = ['read', '--help']\n"
+        "try: runpy.run_path('tools/read.py', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "slow = {'torch', 'mmengine', 'numpy', 'cv2', 'rich'} & set(sys.modules); assert not slow"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert "Exit status: 0 if all pictures were read" in result.stdout
+
+
+def test_float_types_are_those_of_deployment(load_tool):
+    from lpv_mmocr.engine.deploy_hook import DTYPES
+
+    assert tuple(DTYPES) == load_tool("read.py").DTYPES

@@ -1,0 +1,164 @@
+"""Read pictures of words.
+
+Prints path, text and confidence of each. Pictures that cannot be read are named on standard error
+while the rest goes on.
+
+Example:
+    lpv-mmocr read word.jpg
+    lpv-mmocr read words/ --weights lpv-tiny.pth
+    lpv-mmocr read 'words/**/*.png' --json > readings.jsonl
+    find . -name '*.jpg' | lpv-mmocr read - --csv --out results
+    lpv-mmocr read words/ --out results --attention --boxes
+
+Exit status: 0 if all pictures were read, 1 if some could not be, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+# What takes long to import is imported once the options are known to be right.
+DTYPES = ("fp32", "bf16", "fp16")
+EXIT_UNREADABLE = 1
+EXIT_BROKEN_PIPE = 128 + 13  # as if by the signal SIGPIPE
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="picture; folder, whose pictures are read with those of its folders (by suffix: .jpg, "
+        ".png, .tif, .webp, .bmp, .gif and the like); pattern in quotes, such as 'words/**/*.png'; "
+        "or - for a list of files and folders on standard input, one per line",
+    )
+    add(
+        "--weights",
+        metavar="FILE",
+        help="checkpoint (default: the one that LPV_WEIGHTS names, else the one shipped)",
+    )
+    add("--config", help="config (default: the one inside the checkpoint)")
+    add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
+    add("--batch-size", type=int, default=32, metavar="N", help="words read at once (default: 32)")
+    add("--deploy", choices=DTYPES, help="read with the deployed model, which is faster")
+    add("--boxes", action="store_true", help="also say where each character is, in pixels")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON lines, with all scores")
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="also write DIR/readings.jsonl, or readings.csv with --csv",
+    )
+    add(
+        "--attention",
+        action="store_true",
+        help="draw what the model looked at, one picture per word in DIR/attention (needs --out)",
+    )
+    add("--traceback", action="store_true", help="show the full traceback of an error")
+    args = parser.parse_args(argv)
+    if args.batch_size < 1:
+        parser.error(f"--batch-size must be at least 1, got {args.batch_size}")
+    if args.attention and args.out is None:
+        parser.error("--attention writes pictures: say where with --out DIR")
+    if args.deploy and (args.attention or args.boxes):
+        parser.error("--deploy keeps no attention, so it goes with neither --attention nor --boxes")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    from lpv_mmocr import cli
+
+    with cli.ReportInputErrors(traceback=args.traceback):
+        try:
+            return read(args)
+        except BrokenPipeError:
+            # Python flushes standard output once more at its end, which must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_BROKEN_PIPE
+
+
+def read(args: argparse.Namespace) -> int:
+    from lpv_mmocr.cli import InputError
+    from lpv_mmocr.reading import WordReader
+    from lpv_mmocr.reading.picture_files import PictureFiles, leads_nowhere
+    from lpv_mmocr.reading.progress import reading_progress
+    from lpv_mmocr.reading.writers import WRITERS, results_folder
+
+    paths = [path for path in args.paths if path != "-"]
+    from_list = len(paths) < len(args.paths)
+    if not from_list and all(map(leads_nowhere, paths)):
+        raise InputError(f"there is no file or folder {', '.join(paths)}, and no pattern fits one")
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):  # names of files need not be valid in any encoding
+            stream.reconfigure(errors=errors)
+    # What libraries print must not get between the results.
+    with redirect_stdout(sys.stderr):
+        reader = WordReader(
+            args.weights,
+            args.config,
+            device=args.device,
+            batch_size=args.batch_size,
+            attention=args.attention,
+            boxes=args.boxes,
+            deploy=args.deploy,
+        )
+    files = PictureFiles(paths, sys.stdin if from_list else ())
+    kind = "jsonl" if args.json else "csv" if args.csv else "text"
+    count = unreadable = 0
+    with (
+        results_folder(args.out, "csv" if args.csv else "jsonl") as write_file,
+        reading_progress(lambda: None if from_list else sum(1 for _ in files)) as (
+            advance,
+            results,
+        ),
+    ):
+        write = WRITERS[kind](results)
+        with redirect_stdout(sys.stderr):
+            for count, reading in enumerate(reader.iterate(files), start=1):
+                picture = draw(reading, count, args.out) if args.attention else None
+                write(reading, picture)
+                results.flush()
+                write_file(reading, picture)
+                if reading.error is not None:
+                    unreadable += 1
+                    print(f"{reading.source}: {reading.error}", file=sys.stderr)
+                advance()
+    if not count:
+        raise InputError("the list on standard input names no picture")
+    summary = f"{count - unreadable} of {count} pictures read"
+    if files.left_alone:
+        summary += f"; {files.left_alone} other files in folders left alone"
+    print(summary, file=sys.stderr)
+    return EXIT_UNREADABLE if unreadable else 0
+
+
+def draw(reading, number: int, out: Path) -> str | None:
+    """Draw the attention of a reading; its file is named relative to the folder of results."""
+    if reading.error is not None:
+        return None
+    from lpv_mmocr.reading.pictures import load_picture
+    from lpv_mmocr.visualization import draw_attention
+
+    import cv2
+
+    name = f"attention/{number:06d}_{Path(reading.source).stem}.png"
+    (out / "attention").mkdir(exist_ok=True)
+    drawn = draw_attention(load_picture(reading.source)[..., ::-1], reading.attention)
+    encoded = cv2.imencode(".png", drawn[..., ::-1])[1]
+    (out / name).write_bytes(encoded.tobytes())
+    return name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
