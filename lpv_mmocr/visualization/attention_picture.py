@@ -49,14 +49,14 @@ def draw_attention(
     """
     image = checked_image(image)
     stages = [_Stage.of(attention, number, gt_text) for number in range(len(attention.attn_maps))]
-    scale = HeatScale(max(float(stage.all_maps().max()) for stage in stages))
+    scale = HeatScale.of([weights for stage in stages for weights in stage.maps])
     layout = _Layout.of(
         image.shape[:2], max(len(stage.maps) for stage in stages), gt_text is not None
     )
     head = MARGIN + WORD_HEIGHT + GAP
     height = head + len(stages) * (layout.block_height + GAP) + MARGIN
     width = MARGIN + LEFT + 2 * GAP + layout.columns * layout.cell[0] + MARGIN
-    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + 430), height), PAPER)
+    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + 450), height), PAPER)
     pen = ImageDraw.Draw(canvas)
     _draw_head(canvas, pen, image, stages[-1], gt_text, scale)
     for number, stage in enumerate(stages):
@@ -102,9 +102,6 @@ class _Stage:
             marks=marks or [None],
         )
 
-    def all_maps(self) -> np.ndarray:
-        return np.concatenate([self.maps, self.total[None]])
-
 
 @dataclass(frozen=True)
 class _Layout:
@@ -128,6 +125,7 @@ class _Layout:
         """Choose the layout with the largest maps."""
         narrowest = WRONG_CAPTION if with_truth else CAPTION_WIDTH
         room = SUM_HEIGHT + READING
+        left = fitted_size(image_size, (LEFT, SUM_HEIGHT))[1] + READING
         best = None
         for rows in range(1, MOST_ROWS + 1):
             columns = -(-count // rows)
@@ -139,7 +137,7 @@ class _Layout:
             tile = fitted_size(image_size, box)
             if best is None or tile[0] * tile[1] > 1.1 * best.tile[0] * best.tile[1]:
                 cell = max(tile[0], narrowest) + GAP, tile[1] + CAPTION + GAP // 2
-                block = TITLE + max(room, rows * cell[1])
+                block = TITLE + max(left, rows * cell[1])
                 best = cls(columns, rows, tile, cell, block)
         return best
 

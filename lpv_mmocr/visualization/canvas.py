@@ -71,8 +71,9 @@ def draw_reading(
         draw_text(pen, (x, top + 18), read, 18, colour, bold=True, anchor="m", width=column)
         if match.wrong:
             frame(pen, (int(x - column / 2), top, int(column), 40), WRONG, 1)
+        if match.wrong or match.read is None:
             truth = "✗" if match.truth is None else visible(match.truth)
-            draw_text(pen, (x, top + 36), truth, 14, WRONG, anchor="m", width=column)
+            draw_text(pen, (x, top + 36), truth, 14, colour, anchor="m", width=column)
         x += column
 
 
@@ -84,7 +85,7 @@ def draw_scale(
     Args:
         canvas: Picture to draw on.
         pen: What to draw with.
-        place: Left and top, in pixels; the bar with its captions is 400 wide and 42 high.
+        place: Left and top, in pixels; the bar with its captions is 440 wide and 42 high.
         scale: The scale.
     """
     x, y = place
@@ -95,6 +96,7 @@ def draw_scale(
     for share in (0.0, 0.25, 1.0):
         at = x + share**0.5 * (width - 1)
         pen.line((at, y + height, at, y + height + 3), fill=PALE)
-        draw_text(pen, (at, y + height + 15), f"{share * scale.top:.2f}", 11, PALE, anchor="m")
-    draw_text(pen, (x + width + 20, y + 12), "attention weight of a grid cell,", 12, PALE)
-    draw_text(pen, (x + width + 20, y + 28), "the same scale in all maps", 12, PALE)
+        weight = f"{'≥ ' if share == 1 else ''}{share * scale.top:.2f}"
+        draw_text(pen, (at, y + height + 15), weight, 11, PALE, anchor="m")
+    draw_text(pen, (x + width + 34, y + 12), "attention weight of a grid cell,", 12, PALE)
+    draw_text(pen, (x + width + 34, y + 28), "the same scale in all maps", 12, PALE)

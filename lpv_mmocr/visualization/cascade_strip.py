@@ -50,7 +50,7 @@ def draw_cascade_strip(
         shown_relations(view, len(text))
         for view, text in zip(attention.relations, texts, strict=False)
     ]
-    heat = HeatScale(max(float(total.max()) for total in sums))
+    heat = HeatScale.of(sums)
     relation = HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
     size = fitted_size(image.shape[:2], TILE)
     cell = max(size[0], 120)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,7 +11,7 @@ import matplotlib
 import numpy as np
 
 COLOUR_MAP = "inferno"
-BRIGHTNESS = 0.55
+BRIGHTNESS = 0.45
 """Brightness of the word where nothing was looked at."""
 STRENGTH = 0.85
 """How much the strongest attention covers the word."""
@@ -28,10 +29,22 @@ class HeatScale:
     """From attention weights to colours, the same for all maps of a picture.
 
     Attributes:
-        top: Weight of the brightest colour.
+        top: Weight from which on the colour is the brightest.
     """
 
     top: float
+
+    @classmethod
+    def of(cls, maps: Sequence[np.ndarray]) -> HeatScale:
+        """Make the scale on which most maps reach the brightest colours.
+
+        One map with a sharp peak must not leave all others dark: the top is the third quartile of
+        the maps' highest weights.
+
+        Args:
+            maps: Attention maps.
+        """
+        return cls(max(float(np.quantile([weights.max() for weights in maps], 0.75)), 1e-9))
 
     def colour(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Colours of weights.

@@ -1,0 +1,47 @@
+"""``tools/analysis_tools/measure_boxes.py``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("analysis_tools/measure_boxes.py")
+
+
+def test_scores_of_known_boxes(tool):
+    truth = np.array([[0, 0, 10, 10], [10, 0, 20, 10], [20, 0, 30, 10]], np.float32)
+    boxes = np.array([[0, 0, 10, 10], [15, 0, 25, 10], [40, 0, 50, 10]], np.float32)
+    scores = tool.score(boxes, truth)
+    assert scores.iou == pytest.approx([1, 1 / 3, 0])
+    assert scores.hit.tolist() == [True, True, False]
+
+
+def test_boxes_of_a_model(tool, toy_run, capsys, monkeypatch):
+    """An untrained model, whose readings are taken for right: the table is complete."""
+    read = tool.read
+
+    def read_right(args, words):
+        return [
+            (word.label.lower(), attention)
+            for word, (_, attention) in zip(words, read(args, words), strict=True)
+        ]
+
+    monkeypatch.setattr(tool, "read", read_right)
+    options = ["--count", "12", "--charset", "digits", "--max-length", "3", "--exact"]
+    assert tool.main([str(toy_run / "iter_4.pth"), *options, "--device", "cpu"]) == 0
+    output = capsys.readouterr().out
+    assert "12 of 12 words were read without a mistake" in output
+    assert "mean IoU" in output
+
+
+def test_bad_input(tool, toy_run, capsys):
+    for arguments, message in (
+        (["gone.pth"], "error: there is no checkpoint gone.pth"),
+        ([str(toy_run / "iter_4.pth"), "--count", "0"], "error: --count must be at least 1, got 0"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            tool.main(arguments)
+        assert message in capsys.readouterr().err

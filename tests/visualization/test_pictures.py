@@ -1,0 +1,142 @@
+"""Attention picture, relations, strip of the cascade: what is in them and where."""
+
+from __future__ import annotations
+
+from lpv_mmocr.visualization import (
+    attention_picture,
+    draw_attention,
+    draw_cascade_strip,
+    draw_relations,
+)
+from lpv_mmocr.visualization.heat_maps import HeatScale, heat_over_word
+from lpv_mmocr.visualization.relation_picture import shown_relations
+
+import numpy as np
+import pytest
+
+RED = np.array([0xC1, 0x12, 0x1F])
+
+
+def red_pixels(picture: np.ndarray) -> int:
+    return int((picture == RED).all(-1).sum())
+
+
+@pytest.fixture
+def drawn_text(monkeypatch):
+    """Every text that the attention picture puts on the canvas."""
+    texts = []
+
+    def note(pen, place, text, *args, **kwargs):
+        texts.append(text)
+        return 10.0
+
+    def note_pieces(pen, pieces, *args):
+        texts.append("".join(piece.text for piece in pieces))
+
+    monkeypatch.setattr(attention_picture, "draw_text", note)
+    monkeypatch.setattr(attention_picture, "draw_pieces", note_pieces)
+    return texts
+
+
+@pytest.mark.parametrize("length", [0, 1, 6, 25])
+@pytest.mark.parametrize("size", [(30, 120), (120, 30), (20, 400), (8, 8)])
+@pytest.mark.parametrize("gt_text", [None, "truth"])
+def test_any_word_gives_a_picture_of_moderate_size(make_attention, length, size, gt_text):
+    attention = make_attention(*["a" * length] * 3)
+    image = np.full((*size, 3), 128, np.uint8)
+    for picture in (
+        draw_attention(image, attention, gt_text=gt_text),
+        draw_cascade_strip(image, attention, gt_text=gt_text),
+    ):
+        assert picture.dtype == np.uint8
+        assert picture.shape[2] == 3
+        assert picture.shape[0] < 1100
+        assert 500 < picture.shape[1] < 1600
+    relations = draw_relations(attention)
+    assert relations.dtype == np.uint8
+
+
+def test_every_stage_and_character_has_its_caption(make_attention, word, drawn_text):
+    draw_attention(word, make_attention("abd", "abc", ""), gt_text="axc")
+    captions = [text for text in drawn_text if "%" in text]
+    assert captions == [
+        *("a 50%", "✗b 74% not x", "✗d 99% not c"),
+        *("a 50%", "✗b 74% not x", "c 99%"),
+        "end 50%",
+    ]
+    assert [text for text in drawn_text if text.startswith("Stage")] == [
+        "Stage 1",
+        "Stage 2",
+        "Stage 3",
+    ]
+    assert "axc" in drawn_text
+
+
+def test_errors_are_marked_and_only_where_they_are(make_attention, word):
+    attention = make_attention("cat")
+    right = red_pixels(draw_attention(word, attention, gt_text="Cat"))
+    one = red_pixels(draw_attention(word, attention, gt_text="car"))
+    all_wrong = red_pixels(draw_attention(word, attention, gt_text="dog"))
+    assert right == red_pixels(draw_attention(word, attention)) == 0
+    assert 500 < one < all_wrong
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_heat_lies_where_the_attention_is(place):
+    weights = np.zeros((2, 20))
+    weights[:, int(20 * place)] = 1.0
+    heat = heat_over_word(np.zeros((30, 120, 3), np.uint8), weights, (200, 50), HeatScale(1.0))
+    columns = heat.astype(int).sum((0, 2))
+    assert columns.argmax() == pytest.approx(200 * (int(20 * place) + 0.5) / 20, abs=6)
+
+
+def test_scale_grows_and_saturates():
+    colours, shares = HeatScale(0.5).colour(np.array([0.0, 0.1, 0.3, 0.5, 0.9]))
+    luminance = colours @ [0.2126, 0.7152, 0.0722]
+    assert np.all(np.diff(luminance[:4]) > 0)
+    assert shares[-2:].tolist() == [1.0, 1.0]
+    assert (colours[-1] == colours[-2]).all()
+
+
+def test_maps_of_nothing_do_not_divide_by_zero(make_attention, word):
+    attention = make_attention("ab")
+    attention.attn_maps = np.zeros_like(attention.attn_maps)
+    draw_attention(word, attention)
+    draw_cascade_strip(word, attention)
+
+
+class TestRelations:
+    def test_rows_are_normalised_over_what_is_shown(self):
+        relations = np.arange(16, dtype=np.float32).reshape(4, 4)
+        relations[2, 1:3] = 0
+        np.testing.assert_allclose(shown_relations(relations, 2), [[5 / 11, 6 / 11], [0, 0]])
+
+    def test_brightest_cell_is_the_strongest_relation(self, make_attention):
+        attention = make_attention("abcd", "abcd")
+        attention.relations[:] = 0.01
+        attention.relations[0, 2, 4] = 1.0  # the second row, the last column
+        attention.relations[0, 1, 1:5] = attention.relations[0, 3:5, 1:5] = 0.01
+        picture = draw_relations(attention).astype(int)
+        yellow = np.argwhere(
+            (picture[..., 0] > 240) & (picture[..., 1] > 240) & (picture[..., 2] < 190)
+        )
+        x, y = yellow[:, 1].mean(), yellow[:, 0].mean()
+        side, left, top = 380, 46, 92
+        assert (x - left) / side == pytest.approx(3.5 / 4, abs=0.05)
+        assert (y - top) / side == pytest.approx(1.5 / 4, abs=0.05)
+
+    def test_without_a_glrm(self, make_attention, word):
+        attention = make_attention("abc")
+        with pytest.raises(ValueError, match="no relations to draw: the model has no GLRM"):
+            draw_relations(attention)
+        assert draw_cascade_strip(word, attention).shape[1] > 300
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3)), np.zeros((0, 5, 3), np.uint8)],
+)
+@pytest.mark.parametrize("draw", [draw_attention, draw_cascade_strip])
+def test_bad_pictures(make_attention, draw, image):
+    with pytest.raises(ValueError, match=r"image must be RGB uint8 of shape \(H, W, 3\), got"):
+        draw(image, make_attention("a"))

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.structures import LabelData
+from mmocr.registry import VISUALIZERS
+from mmocr.structures import TextRecogDataSample
+
+
+@pytest.fixture
+def visualizer():
+    return VISUALIZERS.build(dict(type="AttentionTextRecogVisualizer", name="attention_test"))
+
+
+@pytest.fixture
+def sample(make_attention):
+    sample = TextRecogDataSample()
+    sample.pred_text = LabelData(item="cat", score=[0.9, 0.8, 0.7])
+    sample.gt_text = LabelData(item="cut")
+    sample.pred_attention = make_attention("cat", "cat")
+    return sample
+
+
+def test_attention_where_it_was_kept(visualizer, sample, word, tmp_path):
+    file = tmp_path / "new" / "word.png"
+    picture = visualizer.add_datasample("x", word, sample, out_file=str(file))
+    assert picture.shape[0] > 300
+    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], picture)
+    without_truth = visualizer.add_datasample("x", word, sample, draw_gt=False)
+    assert (without_truth != picture[: len(without_truth), : without_truth.shape[1]]).any()
+
+
+def test_grey_words(visualizer, sample, word):
+    assert visualizer.add_datasample("x", word[..., 0], sample).shape[2] == 3
+
+
+@pytest.mark.parametrize("case", ["none kept", "no prediction wanted", "bad picture"])
+def test_mmocrs_picture_otherwise(visualizer, sample, word, case):
+    if case == "none kept":
+        del sample.pred_attention
+    if case == "bad picture":
+        sample.set_metainfo(dict(bad_sample=True))
+    picture = visualizer.add_datasample("x", word, sample, draw_pred=case != "no prediction wanted")
+    lines = 2 if case == "no prediction wanted" else 3
+    assert picture.shape == (lines * 64, 256, 3)

@@ -1,0 +1,162 @@
+"""Measure character boxes on rendered words, where it is known where every letter is.
+
+A box is right where the renderer put ink of that letter. Counted are words that were read with the
+right number of characters, since others have no box for every letter; --exact takes only those
+that were read without a mistake.
+
+Example:
+    python tools/analysis_tools/measure_boxes.py lpv-toy.pth
+    python tools/analysis_tools/measure_boxes.py --config CONFIG CHECKPOINT --exact --count 500
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from lpv_mmocr import cli
+from lpv_mmocr.rendering import (
+    PRESETS,
+    FontLibrary,
+    RenderedWord,
+    TextSampler,
+    WordRenderer,
+    default_words,
+    preset,
+    resolve_charset,
+)
+from lpv_mmocr.visualization import character_boxes
+
+import numpy as np
+from mmengine.structures import LabelData
+from mmocr.apis import TextRecInferencer
+from rich.console import Console
+from rich.table import Table
+
+LENGTHS = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 25))
+
+
+@dataclass(frozen=True)
+class BoxScores:
+    """How boxes of one word agree with its letters.
+
+    Attributes:
+        iou: Intersection over union of each letter's box and the box of its ink, (n,).
+        hit: Whether the middle of each box lies in the box of the ink, (n,).
+    """
+
+    iou: np.ndarray
+    hit: np.ndarray
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", help="trained model; its decoder must be a CPADecoder")
+    parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
+    parser.add_argument("--device", help="where to run (default: the first GPU, or the CPU)")
+    parser.add_argument("--count", type=int, default=1000, help="number of words (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="which words (default: 0)")
+    parser.add_argument("--difficulty", choices=sorted(PRESETS), default="easy")
+    parser.add_argument("--charset", default="lower", help="characters of the words")
+    parser.add_argument("--min-length", type=int, default=1, help="default: 1")
+    parser.add_argument("--max-length", type=int, default=25, help="default: 25")
+    parser.add_argument("--exact", action="store_true", help="only words read without a mistake")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error"
+    )
+    return parser.parse_args(argv)
+
+
+def score(boxes: np.ndarray, truth: np.ndarray) -> BoxScores:
+    """Compare boxes with those of the ink.
+
+    Args:
+        boxes: Boxes of the letters, (n, 4).
+        truth: Boxes of their ink, (n, 4).
+    """
+    near = np.maximum(boxes[:, :2], truth[:, :2])
+    far = np.minimum(boxes[:, 2:], truth[:, 2:])
+    common = np.clip(far - near, 0, None).prod(axis=1)
+    areas = [(item[:, 2:] - item[:, :2]).prod(axis=1) for item in (boxes, truth)]
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    inside = (middle >= truth[:, :2]) & (middle <= truth[:, 2:])
+    return BoxScores(common / np.maximum(sum(areas) - common, 1e-9), inside.all(axis=1))
+
+
+def render(args: argparse.Namespace) -> list[RenderedWord]:
+    """The words to measure on."""
+    config = preset(args.difficulty)
+    texts = TextSampler(
+        config,
+        default_words(),
+        charset=resolve_charset(args.charset),
+        min_length=args.min_length,
+        max_length=args.max_length,
+    )
+    renderer = WordRenderer(FontLibrary.from_folders(), texts, config)
+    return [renderer(args.seed, index) for index in range(args.count)]
+
+
+def read(args: argparse.Namespace, words: list[RenderedWord]) -> list[tuple[str, LabelData]]:
+    """What the model reads and what it looked at."""
+    reader = TextRecInferencer(args.config, args.checkpoint, device=args.device)
+    if not hasattr(reader.model.decoder, "keep_attention"):
+        kind = type(reader.model.decoder).__name__
+        raise cli.InputError(
+            f"boxes need a model with a CPADecoder, {args.checkpoint} has a {kind}"
+        )
+    reader.model.decoder.keep_attention = True
+    pictures = [np.ascontiguousarray(word.image[..., ::-1]) for word in words]
+    samples = reader(pictures, batch_size=64, return_datasamples=True, progress_bar=False)
+    return [(s.pred_text.item, s.pred_attention) for s in samples["predictions"]]
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        cli.require_file(args.checkpoint, "checkpoint")
+        if args.count < 1:
+            raise cli.InputError(f"--count must be at least 1, got {args.count}")
+        words = render(args)
+        found: dict[int, list[BoxScores]] = {}
+        for word, (text, attention) in zip(words, read(args, words), strict=True):
+            right = text == word.label.lower() if args.exact else len(text) == len(word.label)
+            # A letter that the crop cut off, or that leaves no ink, has no box to compare with.
+            truth = word.letters.boxes()
+            shown = (truth[:, 2] > truth[:, 0]) & (truth[:, 3] > truth[:, 1])
+            if right and shown.any():
+                boxes = character_boxes(attention.attn_maps, len(text), word.mask.shape)
+                found.setdefault(len(text), []).append(score(boxes[shown], truth[shown]))
+        report(found, args)
+    return 0
+
+
+def report(found: dict[int, list[BoxScores]], args: argparse.Namespace) -> None:
+    """Print a table by length of the word.
+
+    Args:
+        found: Scores of words, by their number of characters.
+        args: The options.
+    """
+    table = Table("characters", "words", "letters", "mean IoU", "centre in the letter's box")
+    for low, high in (*LENGTHS, (1, 25)):
+        scores = [
+            item for length, items in found.items() if low <= length <= high for item in items
+        ]
+        if not scores:
+            continue
+        iou, hit = (np.concatenate([getattr(s, name) for s in scores]) for name in ("iou", "hit"))
+        name = "all" if (low, high) == (1, 25) else f"{low}" if low == high else f"{low}-{high}"
+        row = f"{len(scores)}", f"{len(iou)}", f"{iou.mean():.3f}", f"{100 * hit.mean():.1f} %"
+        table.add_row(name, *row)
+    counted = sum(map(len, found.values()))
+    which = "without a mistake" if args.exact else "with the right number of characters"
+    console = Console()
+    console.print(table)
+    console.print(f"{counted} of {args.count} words were read {which}; the others do not count")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
