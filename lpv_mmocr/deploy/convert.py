@@ -12,7 +12,7 @@ from lpv_mmocr.models.svtr_encoder import LPVSVTREncoder
 import torch
 from mmocr.structures import TextRecogDataSample
 
-from .layers import fold_batch_norm, pack, replace_layers
+from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
 
 
@@ -81,6 +81,7 @@ def to_deploy(
     dtype: torch.dtype = torch.float32,
     device: str | torch.device | None = None,
     compile_mode: str | None = None,
+    packed: bool = True,
 ) -> DeployedLPV:
     """Make a copy of a model that reads the same words in less time.
 
@@ -96,6 +97,8 @@ def to_deploy(
         compile_mode: Mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``,
             ``"max-autotune"``), or None. The first batch of each size then takes seconds to
             minutes.
+        packed: Whether weights may be packed. Otherwise there are PyTorch's standard layers only,
+            which take longer, and which exporters know.
 
     Returns:
         The deployed model, in evaluation mode. MMOCR's interfaces take it in place of the
@@ -127,7 +130,9 @@ def to_deploy(
         for part in deployed.children():
             if part is not deployed.data_preprocessor:
                 part.to(dtype, memory_format=torch.channels_last)
-        if device.type == "cpu" and compile_mode is None and can_pack(dtype):
+        if not packed:
+            standard_layers(deployed)
+        elif device.type == "cpu" and compile_mode is None and can_pack(dtype):
             pack(deployed.decoder)
             if isinstance(getattr(deployed, "encoder", None), LPVSVTREncoder):
                 pack(deployed.encoder)

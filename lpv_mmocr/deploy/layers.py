@@ -114,8 +114,8 @@ class ConstantQuery(nn.Module):
 
     def __init__(self, attention: PositionAttention) -> None:
         super().__init__()
-        table = attention.position.table[None]
-        self.register_buffer("queries", attention.query(table.to(attention.query.weight.dtype)))
+        table = attention.position.rows(attention.num_positions, attention.query.weight)
+        self.register_buffer("queries", attention.query(table[None]))
 
     def forward(self, characters: torch.Tensor) -> torch.Tensor:
         """Return queries of shape (1, T, D), whatever the character vectors are."""
@@ -146,6 +146,11 @@ def pack(model: nn.Module) -> None:
     for kind in (nn.Linear, TokenLinear):
         _replace(model, kind, PackedLinear)
     _replace(model, nn.Conv2d, PackedConv2d)
+
+
+def standard_layers(model: nn.Module) -> None:
+    """Put PyTorch's own linear layers in place of those that choose between libraries."""
+    _replace(model, TokenLinear, lambda layer: _linear(layer.weight, layer.bias))
 
 
 def _pack_sequence(sequence: nn.Sequential) -> None:

@@ -7,49 +7,10 @@ from lpv_mmocr.deploy.onednn import PackedLinear, can_pack
 
 import pytest
 import torch
+from deploy_cases import images, plain_logits, settle
 from lpv_cases import SIZES, build_size, build_toy, word_sample
 from mmengine.structures import LabelData
 from torch import nn
-
-
-def settle(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Gives norms, biases and statistics values that an error in folding would show."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0, 0.3, generator=generator)
-                module.running_var.uniform_(0.5, 2.0, generator=generator)
-            if isinstance(module, nn.BatchNorm2d | nn.LayerNorm):
-                module.weight.uniform_(0.5, 1.5, generator=generator)
-                module.bias.normal_(0, 0.2, generator=generator)
-        for attention in model.decoder.attentions:
-            attention.query.weight.mul_(40)  # peaked maps, so that the mask hides something
-    return model.eval()
-
-
-@torch.no_grad()
-def images(model: nn.Module, number: int = 3) -> torch.Tensor:
-    """Images whose masks do not hang on a rounding error, and hide something."""
-    generator = torch.Generator().manual_seed(1)
-    threshold = model.decoder.mask_threshold
-    found: list[torch.Tensor] = []
-    for _ in range(200):
-        image = torch.rand(1, 3, *model.encoder.img_size, generator=generator)
-        maps = model.decoder.forward_train(out_enc=model.encoder(image))["attn_maps"][:-1]
-        clear = maps.numel() == 0 or (
-            (maps - threshold).abs().min() > 2e-6 and (maps > threshold).any()
-        )
-        if clear or not model.decoder.with_mask:
-            found.append(image)
-        if len(found) == number:
-            return torch.cat(found)
-    raise AssertionError("no image is clear of the threshold")
-
-
-@torch.no_grad()
-def plain_logits(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
-    return model.decoder.forward_train(out_enc=model.encoder(batch))["logits"][-1]
 
 
 @pytest.mark.parametrize("with_mask", [False, True])

@@ -1,0 +1,230 @@
+"""LPV as an ONNX file that is checked before it gets its name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from lpv_mmocr.models.lpv import LPV
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from .convert import DeployedLPV, to_deploy
+from .onnx_check import Comparison, compare
+from .onnx_metadata import METADATA_KEY, Preprocessing, describe, encode
+
+PRECISIONS = ("fp32", "fp16", "int8")
+OPSET = 20
+"""The first with GELU as one operator; onnxruntime reads it from 1.17 on."""
+
+
+class OnnxExportError(RuntimeError):
+    """The file cannot be made, or would not read as the model does; the message says why."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What came of an export.
+
+    Attributes:
+        path: The file.
+        size: Its size in bytes.
+        metadata: What it says of itself, see :func:`~.onnx_metadata.describe`.
+        comparison: How near its logits are to those of PyTorch.
+    """
+
+    path: Path
+    size: int
+    metadata: dict
+    comparison: Comparison
+
+
+class ReadingGraph(nn.Module):
+    """The part of a deployed model that goes into the file: from images to logits.
+
+    Args:
+        model: The deployed model.
+        attention: Whether the attention maps are a second output.
+    """
+
+    def __init__(self, model: DeployedLPV, attention: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.attention = attention
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Read images.
+
+        Args:
+            images: Shape (N, C, H, W), normalised, float32.
+
+        Returns:
+            Logits of shape (N, T, C), and, if asked for, attention maps of shape
+            (N, S, T, h, w); both float32.
+        """
+        features = self.model.extract_feat(images.to(self.model.dtype))
+        if self.model.with_encoder:
+            features = self.model.encoder(features)
+        decoder = self.model.decoder
+        characters, maps = zip(*decoder.cascade(features), strict=True)
+        logits = decoder.classifiers[-1](characters[-1]).float()
+        return (logits, torch.stack(maps, 1).float()) if self.attention else logits
+
+
+def export_onnx(
+    model: LPV,
+    cfg: Config,
+    out: str | os.PathLike,
+    *,
+    precision: str = "fp32",
+    attention: bool = False,
+    mask: bool | None = None,
+    source: str | None = None,
+) -> Export:
+    """Write a model as an ONNX file with everything in it that reading needs.
+
+    Batch norms are folded and earlier classifiers left out, as :func:`to_deploy` does it. The file
+    is checked and compared with the model under a temporary name; only then it gets its own, in
+    the place of an earlier one.
+
+    Args:
+        model: Trained model; it is left as it is.
+        cfg: Its config, whose test pipeline says how pictures are prepared.
+        out: File to write.
+        precision: ``fp32``; ``fp16`` (attention maps, which decide the mask, stay float32); or
+            ``int8``: weights of the linear layers in 8 bits, one scale per output, their inputs
+            rounded to 8 bits while reading (onnxruntime's dynamic quantisation).
+        attention: Whether the attention maps of all stages are a second output.
+        mask: Whether the GLRMs hide a character's tokens from one another; by default as the model
+            has it.
+        source: Name of the checkpoint, kept in the metadata.
+
+    Returns:
+        What came of it.
+
+    Raises:
+        TypeError: If the model is no LPV, see :func:`to_deploy`.
+        ValueError: If the precision is unknown, the mask is asked for without a GLRM, or a step of
+            the pipeline is unknown to the reader.
+        OSError: If the file cannot be written.
+        OnnxExportError: If a package is missing, or the file does not read as the model does.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    _require_packages()
+    dtype = torch.float16 if precision == "fp16" else torch.float32
+    deployed = to_deploy(model, dtype=dtype, device="cpu", packed=False)
+    decoder = deployed.decoder
+    if mask and not decoder.glrms:
+        raise ValueError("the mask belongs to the GLRMs, and this model has none: leave it off")
+    decoder.with_mask = decoder.with_mask if mask is None else mask
+    preprocessing = Preprocessing.of(cfg)
+    metadata = describe(
+        deployed, preprocessing, precision=precision, attention=attention, source=source
+    )
+    out = Path(out)
+    with _draft(out) as draft:
+        _trace(ReadingGraph(deployed, attention), preprocessing, draft)
+        if precision == "int8":
+            _quantise(draft)
+        _finish(draft, metadata)
+        comparison = compare(model, draft, preprocessing, decoder.with_mask)
+        if not comparison.passes(precision):
+            raise OnnxExportError(
+                f"{out} was not written: what onnxruntime makes of the {precision} graph is not "
+                f"what the model computes ({comparison})"
+            )
+    return Export(out, out.stat().st_size, metadata, comparison)
+
+
+def _require_packages() -> None:
+    # PyTorch's exporter needs onnxscript.
+    missing = [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]
+    if missing:
+        raise OnnxExportError(
+            f"exporting needs {', '.join(missing)}: pip install 'lpv-mmocr[onnx]'"
+        )
+
+
+@contextlib.contextmanager
+def _draft(out: Path) -> Iterator[Path]:
+    """A file beside ``out`` that takes its name if nothing goes wrong, and else is removed."""
+    if out.is_dir():
+        raise IsADirectoryError(f"{out} is a folder; name a file")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # A folder, since quantisation needs a second file.
+        folder = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
+    except OSError as error:
+        raise OSError(f"{out} cannot be written ({error.strerror})") from error
+    with folder:
+        draft = Path(folder.name, "draft.onnx")
+        yield draft
+        os.replace(draft, out)
+
+
+def _trace(graph: ReadingGraph, preprocessing: Preprocessing, file: Path) -> None:
+    images = torch.zeros(2, *preprocessing.shape)
+    outputs = ["logits", "attention"] if graph.attention else ["logits"]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.eval().to(memory_format=torch.contiguous_format),
+            (images,),
+            file,
+            input_names=["images"],
+            output_names=outputs,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _quantise(file: Path) -> None:
+    """Quantise the linear layers of a file in place.
+
+    Convolutions, a tenth of the work, stay float: onnxruntime has no fast kernel for them here.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = file.with_name("prepared.onnx")
+    # It would look for a package of its own for symbolic shapes, which are not needed.
+    quant_pre_process(file, prepared, skip_symbolic_shape=True)
+    quantize_dynamic(
+        prepared,
+        file,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"MatMulConstBOnly": True},
+    )
+
+
+def _finish(file: Path, metadata: dict) -> None:
+    """Add the metadata and check the file."""
+    import onnx
+
+    graph = onnx.load(file)
+    del graph.metadata_props[:]
+    onnx.helper.set_model_props(graph, {METADATA_KEY: encode(metadata)})
+    graph.producer_name = "lpv-mmocr"
+    graph.producer_version = metadata["lpv_mmocr"]
+    # Names of the exporter's own passes and of source files of this machine are of no use.
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise OnnxExportError(f"the exported graph is not valid ONNX: {error}") from error
+    onnx.save(graph, file)

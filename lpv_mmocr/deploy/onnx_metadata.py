@@ -1,0 +1,221 @@
+"""What an ONNX file of LPV says of itself, so that reading needs nothing beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lpv_mmocr.version import __version__
+
+import torch
+from mmengine.config import Config
+
+from .convert import DeployedLPV
+
+METADATA_KEY = "lpv"
+"""Key of the entry in the file's metadata; its value is JSON."""
+
+FORMAT = 1
+"""Grows when readers have to know of a change."""
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "lanczos", "hamming")
+
+# What these do is done by reading a picture and by building the batch.
+_LOADING = (
+    "LoadWordImage",
+    "LoadImageFromFile",
+    "LoadImageFromNDArray",
+    "InferencerLoader",
+    "LoadOCRAnnotations",
+)
+_PACKING = ("PackWordInputs", "PackTextRecogInputs")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes an image for the network.
+
+    Attributes:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        interpolation: Pillow's name of the filter of the resize.
+        mean: Subtracted from each channel, of pixels in 0..255.
+        std: Divided by.
+        channels: ``rgb`` or ``bgr``.
+        keep_ratio: None where pictures are stretched to height and width. Otherwise
+            ``min_width``, ``max_width`` and ``divisor`` of the width that keeps the proportions,
+            and the value ``fill`` (0..255) of the columns that are added on the right.
+    """
+
+    height: int
+    width: int
+    interpolation: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    channels: str
+    keep_ratio: dict[str, Any] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return len(self.mean), self.height, self.width
+
+    @classmethod
+    def of(cls, cfg: Config) -> Preprocessing:
+        """Read it off the test pipeline and the data preprocessor of a config.
+
+        Args:
+            cfg: The config.
+
+        Raises:
+            ValueError: If the config has no test pipeline, or it does something that the reader of
+                ONNX files does not do.
+        """
+        return cls(**_resizing(_test_pipeline(cfg)), **_normalisation(cfg.model))
+
+    def normalise(self, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Normalise pictures of the image's size.
+
+        Args:
+            pictures: N pictures of shape (C, H, W), uint8, in the order of ``channels``.
+
+        Returns:
+            Images of shape (N, C, H, W), float32.
+        """
+        mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (torch.stack(list(pictures)).float() - mean) / std
+
+
+def describe(
+    model: DeployedLPV,
+    preprocessing: Preprocessing,
+    *,
+    precision: str,
+    attention: bool,
+    source: str | None,
+) -> dict[str, Any]:
+    """Say what a reader has to know.
+
+    Args:
+        model: The deployed model.
+        preprocessing: How pictures are prepared.
+        precision: ``fp32``, ``fp16`` or ``int8``.
+        attention: Whether the attention maps are a second output.
+        source: Name of the checkpoint.
+
+    Returns:
+        Plain data: ``format``, ``lpv_mmocr`` (version), ``source``, ``precision``, ``mask``,
+        ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (what each class
+        prints), ``start`` and ``end`` (their indexes), ``preprocessing``.
+    """
+    decoder = model.decoder
+    dictionary = decoder.postprocessor.dictionary
+    return dict(
+        format=FORMAT,
+        lpv_mmocr=__version__,
+        source=source,
+        precision=precision,
+        mask=decoder.with_mask,
+        mask_threshold=decoder.mask_threshold,
+        attention=attention,
+        stages=len(decoder.attentions),
+        max_seq_len=decoder.max_seq_len,
+        classes=list(dictionary.dict),
+        start=dictionary.start_idx,
+        end=dictionary.end_idx,
+        preprocessing=asdict(preprocessing),
+    )
+
+
+def encode(metadata: dict[str, Any]) -> str:
+    """Write metadata as JSON."""
+    return json.dumps(metadata, ensure_ascii=False)
+
+
+def _test_pipeline(cfg: Config) -> list[dict]:
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    pipeline = dataset.get("pipeline") or cfg.get("test_pipeline")
+    if not pipeline:
+        raise ValueError(
+            "the config has no test pipeline, so nothing says how pictures are resized"
+        )
+    return pipeline
+
+
+def _resizing(pipeline: Sequence[dict]) -> dict[str, Any]:
+    steps = [dict(step) for step in pipeline if step["type"] not in (*_LOADING, *_PACKING)]
+    kinds = [step.pop("type") for step in steps]
+    if kinds == ["Resize"]:
+        return _stretching(steps[0])
+    if kinds == ["RescaleToHeight", "PadToWidth"]:
+        return _proportional(*steps)
+    raise ValueError(
+        "the reader of ONNX files knows two ways to prepare a picture, Resize, and "
+        f"RescaleToHeight with PadToWidth; the test pipeline has {', '.join(kinds) or 'none'}"
+    )
+
+
+def _stretching(step: dict) -> dict[str, Any]:
+    scale = step.pop("scale", None)
+    if isinstance(scale, int) or scale is None or step.pop("keep_ratio", False):
+        raise ValueError(
+            "Resize in the test pipeline must have a scale (width, height) and keep no ratio"
+        )
+    interpolation = _interpolation("Resize", step)
+    return dict(height=scale[1], width=scale[0], interpolation=interpolation)
+
+
+def _proportional(rescale: dict, pad: dict) -> dict[str, Any]:
+    height, width = rescale.pop("height"), pad.pop("width")
+    keep_ratio = dict(
+        min_width=rescale.pop("min_width", None) or 1,
+        max_width=rescale.pop("max_width", None) or width,
+        divisor=rescale.pop("width_divisor", 1),
+        fill=_fill(pad.pop("pad_cfg", None) or {}),
+    )
+    if keep_ratio["max_width"] > width:
+        raise ValueError(
+            f"RescaleToHeight makes pictures up to {keep_ratio['max_width']} pixels wide, "
+            f"PadToWidth only {width}: pictures of different widths cannot be read together"
+        )
+    interpolation = _interpolation("RescaleToHeight", rescale)
+    return dict(height=height, width=width, interpolation=interpolation, keep_ratio=keep_ratio)
+
+
+def _fill(pad_cfg: dict) -> int:
+    fill = pad_cfg.get("pad_val", 0)
+    fill = fill.get("img", 0) if isinstance(fill, dict) else fill
+    if not isinstance(fill, int) or pad_cfg.get("padding_mode", "constant") != "constant":
+        raise ValueError("PadToWidth in the test pipeline must pad with one constant value")
+    return fill
+
+
+def _interpolation(kind: str, step: dict) -> str:
+    backend, interpolation = step.pop("backend", "cv2"), step.pop("interpolation", "bilinear")
+    if backend != "pillow" or interpolation not in INTERPOLATIONS:
+        raise ValueError(
+            f"{kind} in the test pipeline resizes with {backend}'s {interpolation}; the reader of "
+            "ONNX files resizes with Pillow alone: train with backend='pillow'"
+        )
+    if step:
+        raise ValueError(
+            f"the reader of ONNX files does not know {', '.join(step)} of {kind} in the test "
+            "pipeline"
+        )
+    return interpolation
+
+
+def _normalisation(model: dict) -> dict[str, Any]:
+    settings = dict(model.get("data_preprocessor") or {})
+    mean, std = settings.get("mean") or [0, 0, 0], settings.get("std") or [1, 1, 1]
+    if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, (*mean, *std))):
+        raise ValueError("data_preprocessor must have a mean and a std for each of three channels")
+    return dict(
+        mean=tuple(map(float, mean)),
+        std=tuple(map(float, std)),
+        # Pictures come in BGR order, as OpenCV decodes them.
+        channels="rgb" if settings.get("bgr_to_rgb") else "bgr",
+    )

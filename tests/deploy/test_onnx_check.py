@@ -1,0 +1,68 @@
+"""Comparison of a file with the model."""
+
+from __future__ import annotations
+
+from lpv_mmocr.deploy.onnx_check import Comparison, drawn_pictures, reference
+from lpv_mmocr.deploy.onnx_metadata import Preprocessing
+
+import pytest
+import torch
+from deploy_cases import images, plain_logits, settle
+from lpv_cases import build_toy
+
+
+@pytest.mark.parametrize(
+    ("precision", "difference", "deviation", "passes"),
+    [
+        ("fp32", 9e-5, 0.0, True),
+        ("fp32", 2e-4, 0.0, False),
+        ("fp32", float("inf"), 0.0, False),
+        ("fp16", 1.0, 0.01, True),
+        ("fp16", 0.0, 0.03, False),
+        ("int8", 1.0, 0.1, True),
+        ("int8", 1.0, float("inf"), False),
+    ],
+)
+def test_what_passes(precision, difference, deviation, passes):
+    assert Comparison(8, 0, difference, deviation).passes(precision) is passes
+
+
+def test_in_words():
+    text = str(Comparison(pictures=9, at_threshold=3, difference=2e-5, deviation=1e-6))
+    assert text == (
+        "logits of 9 drawn words differ by up to 2.0e-05, 1.0e-06 of their spread, 3 at the mask's "
+        "threshold"
+    )
+
+
+def test_reference_is_the_plain_model_and_leaves_it_alone():
+    model = settle(build_toy(with_mask=True)).train()
+    batch = images(model.eval(), 2)
+    expected = plain_logits(model, batch)
+    model.train()
+    logits, clear = reference(model, batch, mask=True)
+    assert torch.equal(logits, expected)
+    assert model.training
+    assert model.decoder.with_mask
+    assert clear.dtype is torch.bool
+    unmasked, all_clear = reference(model, batch, mask=False)
+    assert not torch.equal(unmasked, expected)
+    assert all_clear.all()
+
+
+def test_words_at_the_threshold_are_found():
+    model = settle(build_toy(with_mask=True))
+    batch = images(model, 3)
+    with torch.no_grad():
+        maps = model.decoder.forward_train(out_enc=model.encoder(batch))["attn_maps"]
+    # The threshold is laid on a weight of the second word's first map.
+    model.decoder.mask_threshold = float(maps[0, 1].max())
+    _, clear = reference(model, batch, mask=True)
+    assert clear.tolist() == [True, False, True]
+
+
+def test_drawn_pictures():
+    pictures = drawn_pictures(Preprocessing(16, 40, "bicubic", (0,) * 3, (255,) * 3, "rgb"), 3)
+    assert [tuple(picture.shape) for picture in pictures] == [(3, 16, 40)] * 3
+    assert all(picture.dtype is torch.uint8 for picture in pictures)
+    assert not torch.equal(pictures[0], pictures[1])

@@ -1,0 +1,160 @@
+"""The exported file beside PyTorch, and what keeps a bad file from getting a name."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+
+from lpv_mmocr.deploy import onnx_export, to_deploy
+from lpv_mmocr.deploy.onnx_check import Comparison
+from lpv_mmocr.deploy.onnx_export import Export, OnnxExportError, export_onnx
+from lpv_mmocr.models.token_linear import TokenLinear
+
+import numpy as np
+import pytest
+import torch
+from deploy_cases import images, plain_logits, settle
+from lpv_cases import SIZES, build_size, build_toy
+from mmengine.config import Config
+from torch import nn
+
+onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
+
+BAD = Comparison(pictures=4, at_threshold=0, difference=2.0, deviation=0.9)
+
+
+def config_for(model: nn.Module) -> Config:
+    """A config whose pipeline makes images of the encoder's size."""
+    height, width = model.encoder.img_size
+    resize = dict(type="Resize", scale=(width, height), backend="pillow", interpolation="bicubic")
+    pipeline = [dict(type="LoadImageFromNDArray"), resize, dict(type="PackWordInputs")]
+    return Config(
+        dict(
+            model=dict(
+                data_preprocessor=dict(mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True)
+            ),
+            test_pipeline=pipeline,
+        )
+    )
+
+
+def run(file: Path, batch: torch.Tensor) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    return session.run(None, {"images": batch.numpy()})
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return settle(build_toy(with_mask=True))
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory) -> Export:
+    out = tmp_path_factory.mktemp("onnx") / "new" / "toy.onnx"
+    return export_onnx(model, config_for(model), out, attention=True, source="toy.pth")
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_logits_and_maps_of_any_batch(model, exported, number):
+    batch = images(model, number)
+    logits, attention = run(exported.path, batch)
+    torch.testing.assert_close(
+        torch.from_numpy(logits), plain_logits(model, batch), atol=1e-4, rtol=0
+    )
+    with torch.no_grad():
+        maps = model.decoder.forward_train(out_enc=model.encoder(batch))["attn_maps"]
+    torch.testing.assert_close(torch.from_numpy(attention), maps.transpose(0, 1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+def test_logits_of_the_published_sizes(size, tmp_path):
+    torch.manual_seed(0)
+    model = settle(build_size(size, with_mask=True))
+    export = export_onnx(model, config_for(model), tmp_path / "sized.onnx")
+    batch = images(model, 2)
+    expected = plain_logits(model, batch)
+    assert expected.std() > 0.01
+    (logits,) = run(export.path, batch)
+    assert (torch.from_numpy(logits) - expected).abs().max() < 1e-4
+
+
+def test_mask_can_be_left_off(model, tmp_path):
+    without = copy.deepcopy(model)
+    without.decoder.with_mask = False
+    export = export_onnx(model, config_for(model), tmp_path / "off.onnx", mask=False)
+    batch = images(model)
+    (logits,) = run(export.path, batch)
+    unmasked = plain_logits(without, batch)
+    torch.testing.assert_close(torch.from_numpy(logits), unmasked, atol=1e-4, rtol=0)
+    assert (unmasked - plain_logits(model, batch)).abs().max() > 1e-3
+    assert model.decoder.with_mask
+    assert export.metadata["mask"] is False
+
+
+@pytest.mark.parametrize(("precision", "type_kept"), [("fp16", "FLOAT16"), ("int8", "INT8")])
+def test_narrower_precisions(model, exported, tmp_path, precision, type_kept):
+    export = export_onnx(model, config_for(model), tmp_path / "small.onnx", precision=precision)
+    assert export.comparison.deviation < 0.1
+    graph = onnx.load(export.path).graph
+    kind = getattr(onnx.TensorProto, type_kept)
+    weights = [tensor for tensor in graph.initializer if tensor.data_type == kind]
+    assert len(weights) > 10
+    interface = [*graph.input, *graph.output]
+    assert {value.type.tensor_type.elem_type for value in interface} == {onnx.TensorProto.FLOAT}
+    assert export.metadata["precision"] == precision
+
+
+def test_the_file_is_whole_and_names_nothing_of_this_machine(exported):
+    onnx.checker.check_model(str(exported.path), full_check=True)
+    content = exported.path.read_bytes()
+    assert exported.size == len(content)
+    assert str(Path(__file__).resolve().parents[2]).encode() not in content
+    assert list(exported.path.parent.iterdir()) == [exported.path]
+    assert exported.comparison.difference < 1e-4
+
+
+def test_a_file_that_reads_otherwise_is_not_written(model, exported, tmp_path, monkeypatch):
+    out = tmp_path / "toy.onnx"
+    out.write_text("an earlier export")
+    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+    monkeypatch.setattr(onnx_export, "compare", lambda *args: BAD)
+    with pytest.raises(OnnxExportError, match=r"toy.onnx was not written.* differ by up to 2.0e"):
+        export_onnx(model, config_for(model), out)
+    assert out.read_text() == "an earlier export"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_cannot_be_exported(model, tmp_path, monkeypatch):
+    cfg = config_for(model)
+    with pytest.raises(ValueError, match="precision must be one of fp32, fp16, int8, got 'int4'"):
+        export_onnx(model, cfg, tmp_path / "x.onnx", precision="int4")
+    with pytest.raises(TypeError, match=r"only an LPV with a CPADecoder .* got Linear"):
+        export_onnx(nn.Linear(2, 2), cfg, tmp_path / "x.onnx")
+    single = settle(build_toy(num_stages=1, glrm=None))
+    with pytest.raises(ValueError, match="the mask belongs to the GLRMs, and this model has none"):
+        export_onnx(single, cfg, tmp_path / "x.onnx", mask=True)
+    with pytest.raises(OSError, match=r"x is a folder; name a file"):
+        (tmp_path / "x").mkdir()
+        export_onnx(model, cfg, tmp_path / "x")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file/x.onnx cannot be written \(File exists\)"):
+        export_onnx(model, cfg, tmp_path / "file" / "x.onnx")
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
+    with pytest.raises(OnnxExportError, match=r"needs onnx, onnxruntime, onnxscript: pip install"):
+        export_onnx(model, cfg, tmp_path / "x.onnx")
+
+
+def test_deployed_without_packing_has_standard_layers(model):
+    deployed = to_deploy(model, packed=False)
+    special = [m for m in deployed.modules() if isinstance(m, TokenLinear | nn.BatchNorm2d)]
+    assert special == []
+    assert any(type(m) is nn.Linear for m in deployed.modules())
+    batch = images(model)
+    torch.testing.assert_close(
+        deployed.logits(batch), plain_logits(model, batch), atol=1e-5, rtol=0
+    )

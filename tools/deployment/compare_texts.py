@@ -1,0 +1,227 @@
+"""Count the words that deployed and exported models read as the model itself does.
+
+The model is read with by MMOCR's TextRecInferencer: as it is, deployed in float32 and in bfloat16;
+ONNX files are read with by lpv_onnx.Reader, which decodes and resizes the pictures itself. With the
+mask on, words are counted apart for which an attention weight lies within 1e-5 of the mask's
+threshold: there rounding decides what is masked, and two correct readers may differ.
+
+Example:
+    python tools/deployment/compare_texts.py lpv-tiny.pth --data data/IIIT5K_train \
+        --onnx lpv-tiny.onnx lpv-tiny_int8.onnx
+    python tools/deployment/compare_texts.py lpv-tiny.pth --data data/IIIT5K_train --mask on \
+        --onnx lpv-tiny_mask.onnx --engine onnxruntime openvino
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.datasets import LPVLMDBDataset
+from lpv_mmocr.datasets.transforms.loading import decode_image
+from lpv_mmocr.deploy.onnx_check import reference
+from lpv_mmocr.deploy.onnx_metadata import Preprocessing
+from lpv_mmocr.evaluation.text_protocol import TextProtocol
+from lpv_mmocr.reading.inferencer import build_inferencer
+
+import torch
+from mmengine.logging import MMLogger
+from mmocr.apis import TextRecInferencer
+from rich.console import Console
+from rich.progress import track
+
+import lpv_onnx
+
+BATCH = 32
+PLAIN = "PyTorch"
+DEPLOYED = {"PyTorch, deployed": torch.float32, "PyTorch, deployed, bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How one reader's texts compare with those of the plain model.
+
+    Attributes:
+        reader: Name of the reader.
+        same: Words read alike, of those clear of the mask's threshold.
+        same_at_threshold: Words read alike, of the others.
+        right: Words read as labelled (case-insensitive, 0-9 and a-z only).
+    """
+
+    reader: str
+    same: int
+    same_at_threshold: int
+    right: int
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", help="checkpoint of an LPV")
+    add("--config", help="config (default: the one inside the checkpoint)")
+    add("--data", required=True, metavar="LMDB", help="words to read")
+    add("--num", type=int, metavar="N", help="read the first N words only")
+    add("--mask", choices=("on", "off"), help="default: as the model has it")
+    add("--onnx", nargs="+", default=[], metavar="FILE.onnx", help="files to compare")
+    add(
+        "--engine",
+        nargs="+",
+        choices=lpv_onnx.ENGINES,
+        default=["onnxruntime"],
+        help="what reads the ONNX files (default: onnxruntime)",
+    )
+    add("--out", type=Path, metavar="FILE.json", help="also write counts and texts there")
+    add("--traceback", action="store_true", help="show the traceback of an error")
+    return parser.parse_args(argv)
+
+
+def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]:
+    """Encoded pictures and labels of an LMDB."""
+    words = LPVLMDBDataset(ann_file=folder, test_mode=True)
+    infos = [words.get_data_info(index) for index in range(min(number or len(words), len(words)))]
+    return [info["img_bytes"] for info in infos], [info["instances"][0]["text"] for info in infos]
+
+
+def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[str]:
+    texts = []
+    for batch in progressive(encoded):
+        pictures = [decode_image(content) for content in batch]
+        read = inferencer(pictures, batch_size=len(pictures), progress_bar=False)
+        texts += [prediction["text"] for prediction in read["predictions"]]
+    return texts
+
+
+def read_onnx(file: str, engine: str, mask: bool, encoded: Sequence[bytes]) -> list[str]:
+    reader = lpv_onnx.Reader(file, engine=engine, threads=torch.get_num_threads())
+    if reader.metadata["mask"] != mask:
+        raise cli.InputError(
+            f"{file} reads with the mask {'off' if mask else 'on'}, the model with it "
+            f"{'on' if mask else 'off'}: export it again, or give --mask"
+        )
+    texts = []
+    for batch in progressive(encoded):
+        texts += [reading.text for reading in reader(batch)]
+    return texts
+
+
+def find_clear(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[bool]:
+    """Whether each word's mask is the same in every correct reader."""
+    model = inferencer.model
+    if not model.decoder.with_mask:
+        return [True] * len(encoded)
+    preprocessing = Preprocessing.of(inferencer.cfg)
+    clear: list[bool] = []
+    for batch in progressive(encoded):
+        pictures = [inferencer.pipeline(decode_image(content))["inputs"] for content in batch]
+        if preprocessing.channels == "rgb":
+            pictures = [picture.flip(0) for picture in pictures]
+        clear += reference(model, preprocessing.normalise(pictures), mask=True)[1].tolist()
+    return clear
+
+
+def progressive(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """Batches, with a progress bar on standard error."""
+    starts = range(0, len(encoded), BATCH)
+    for start in track(starts, "", console=Console(stderr=True), transient=True):
+        yield list(encoded[start : start + BATCH])
+
+
+def compare(args: argparse.Namespace) -> None:
+    for file in args.onnx:
+        cli.require_file(file, "ONNX file")
+    encoded, labels = load_words(args.data, args.num)
+    with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
+        inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
+    model = inferencer.model
+    if args.mask == "on" and not model.decoder.glrms:
+        raise cli.InputError("--mask on: the mask belongs to the GLRMs, and this model has none")
+    if args.mask is not None:
+        model.decoder.with_mask = args.mask == "on"
+    mask = model.decoder.with_mask
+    clear = find_clear(inferencer, encoded)
+
+    def read_deployed(dtype: torch.dtype) -> list[str]:
+        inferencer.model = model.to_deploy(dtype=dtype)
+        return read_torch(inferencer, encoded)
+
+    readers: dict[str, Callable[[], list[str]]] = {PLAIN: lambda: read_torch(inferencer, encoded)}
+    for name, dtype in DEPLOYED.items():
+        readers[name] = lambda dtype=dtype: read_deployed(dtype)
+    for file in args.onnx:
+        for engine in args.engine:
+            readers[f"{Path(file).name}, {engine}"] = lambda file=file, engine=engine: read_onnx(
+                file, engine, mask, encoded
+            )
+    texts = {}
+    for name, read in readers.items():
+        print(f"reading with {name}", file=sys.stderr)
+        texts[name] = read()
+    rows = [count(name, texts[name], texts[PLAIN], labels, clear) for name in readers]
+    print(table(rows, clear, args, mask))
+    if args.out:
+        content = dict(
+            checkpoint=args.checkpoint,
+            data=args.data,
+            mask=mask,
+            rows=[asdict(row) for row in rows],
+            clear=clear,
+            labels=labels,
+            texts=texts,
+        )
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def count(
+    name: str,
+    texts: Sequence[str],
+    plain: Sequence[str],
+    labels: Sequence[str],
+    clear: Sequence[bool],
+) -> Agreement:
+    same = [ours == theirs for ours, theirs in zip(texts, plain, strict=True)]
+    reduce = TextProtocol().reduce
+    right = [reduce(text) == reduce(label) for text, label in zip(texts, labels, strict=True)]
+    at_threshold = sum(ours and not is_clear for ours, is_clear in zip(same, clear, strict=True))
+    return Agreement(name, sum(same) - at_threshold, at_threshold, sum(right))
+
+
+def table(
+    rows: Sequence[Agreement], clear: Sequence[bool], args: argparse.Namespace, mask: bool
+) -> str:
+    """The counts in Markdown."""
+    number, at_threshold = len(clear), len(clear) - sum(clear)
+    lines = [
+        f"{number} words of {Path(args.data).name}, {Path(args.checkpoint).name}, mask "
+        f"{'on' if mask else 'off'}",
+        "",
+        "| reader | same text as PyTorch | at the mask's threshold, the same | accuracy |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.reader} | {row.same} of {number - at_threshold} | "
+            f"{row.same_at_threshold} of {at_threshold} | {row.right / number:.2%} |"
+        )
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    MMLogger.get_current_instance().setLevel("WARNING")
+    with cli.ReportInputErrors(traceback=args.traceback):
+        compare(args)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,96 @@
+"""Write a checkpoint as an ONNX file that reads without PyTorch.
+
+The file takes batches of any size, and says itself how pictures are prepared and what its classes
+mean. It is checked and compared with PyTorch before it gets its name. `python -m lpv_onnx FILE.onnx
+PICTURE...` reads with it; docs/onnx.md says more.
+
+Example:
+    python tools/deployment/export_onnx.py lpv-tiny.pth --out lpv-tiny.onnx
+    python tools/deployment/export_onnx.py lpv-tiny.pth --out lpv-tiny_int8.onnx --precision int8
+    python tools/deployment/export_onnx.py lpv-tiny.pth --out lpv-tiny.onnx --attention --mask off
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.deploy.onnx_export import PRECISIONS, OnnxExportError, export_onnx
+from lpv_mmocr.reading.inferencer import build_inferencer
+
+from mmengine.logging import MMLogger
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of an LPV")
+    parser.add_argument("--config", help="config (default: the one inside the checkpoint)")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.onnx", help="file to write"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="fp16 for GPUs, int8 for a file of a third of the size that CPUs read faster "
+        "(default: fp32)",
+    )
+    parser.add_argument(
+        "--attention", action="store_true", help="attention maps of all stages as a second output"
+    )
+    parser.add_argument(
+        "--mask",
+        choices=("on", "off"),
+        help="whether the GLRMs hide a character's tokens from one another (default: as the "
+        "model has it)",
+    )
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
+    args = parser.parse_args(argv)
+    if args.out.suffix != ".onnx":
+        parser.error(f"--out must end in .onnx, got {args.out}")
+    return args
+
+
+def export(args: argparse.Namespace) -> None:
+    cli.require_file(args.checkpoint, "checkpoint")
+    with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
+        inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
+    try:
+        result = export_onnx(
+            inferencer.model,
+            inferencer.cfg,
+            args.out,
+            precision=args.precision,
+            attention=args.attention,
+            mask=None if args.mask is None else args.mask == "on",
+            source=Path(args.checkpoint).name,
+        )
+    except (TypeError, OnnxExportError) as error:
+        raise cli.InputError(str(error)) from error
+    height, width = (result.metadata["preprocessing"][side] for side in ("height", "width"))
+    mask = "on" if result.metadata["mask"] else "off"
+    print(
+        f"{result.path}: {result.size / 1e6:.1f} MB, {args.precision}, images {height}x{width} "
+        f"(height x width), mask {mask}"
+    )
+    print(f"beside PyTorch: {result.comparison}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    MMLogger.get_current_instance().setLevel("WARNING")
+    # The exporter and the quantiser have their own advice, which is of no use here.
+    logging.getLogger().setLevel("ERROR")
+    with cli.ReportInputErrors(traceback=args.traceback):
+        export(args)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
