@@ -73,7 +73,7 @@ setup(
     ],
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     py_modules=["lpv_mmocr_cli"],
-    package_data={PACKAGE: ["**/*.txt"]},
+    package_data={PACKAGE: ["**/*.txt", "**/*.jinja"]},
     include_package_data=False,
     cmdclass={"build_py": BuildWithMim},
     entry_points={"console_scripts": ["lpv-mmocr = lpv_mmocr_cli:main"]},

@@ -1,0 +1,15 @@
+"""A page about a test that people can look at, made by ``lpv-mmocr eval --report``."""
+
+from .hook import REPORT_NAME, ReportPageHook
+from .page import Report, Table, render
+from .statistics import ReadingStatistics, ReadWord
+
+__all__ = [
+    "REPORT_NAME",
+    "ReadWord",
+    "ReadingStatistics",
+    "Report",
+    "ReportPageHook",
+    "Table",
+    "render",
+]

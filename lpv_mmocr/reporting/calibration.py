@@ -1,0 +1,91 @@
+"""Whether a confidence of 90 % is right nine times out of ten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+NUM_BINS = 10
+
+
+@dataclass
+class ConfidenceBin:
+    """Words whose confidence lies in one interval.
+
+    Attributes:
+        count: Number of words.
+        right: How many of them were read right.
+        confidence_sum: Sum of their confidences.
+    """
+
+    count: int = 0
+    right: int = 0
+    confidence_sum: float = 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """Part that was right; ZeroDivisionError where there are no words."""
+        return self.right / self.count
+
+    @property
+    def confidence(self) -> float:
+        """Mean confidence; ZeroDivisionError where there are no words."""
+        return self.confidence_sum / self.count
+
+
+@dataclass
+class Calibration:
+    """Confidence against accuracy, in intervals of equal width.
+
+    Attributes:
+        bins: :data:`NUM_BINS` intervals; number b is [b / NUM_BINS, (b + 1) / NUM_BINS), and a
+            confidence of 1 is in the last.
+    """
+
+    bins: list[ConfidenceBin] = field(
+        default_factory=lambda: [ConfidenceBin() for _ in range(NUM_BINS)]
+    )
+
+    def add(self, confidence: float, right: bool) -> None:
+        """Count a word.
+
+        Args:
+            confidence: Probability that it is right, as the model has it. What rounding put
+                outside 0 to 1 is put back.
+            right: Whether it is.
+        """
+        confidence = min(max(confidence, 0.0), 1.0)
+        chosen = self.bins[min(int(confidence * NUM_BINS), NUM_BINS - 1)]
+        chosen.count += 1
+        chosen.right += right
+        chosen.confidence_sum += confidence
+
+    def merge(self, other: Calibration) -> None:
+        """Add the words of another process.
+
+        Args:
+            other: Other words.
+        """
+        for mine, theirs in zip(self.bins, other.bins, strict=True):
+            mine.count += theirs.count
+            mine.right += theirs.right
+            mine.confidence_sum += theirs.confidence_sum
+
+    @property
+    def total(self) -> ConfidenceBin:
+        """All words as one interval."""
+        return ConfidenceBin(
+            sum(each.count for each in self.bins),
+            sum(each.right for each in self.bins),
+            sum(each.confidence_sum for each in self.bins),
+        )
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error (Naeini et al. 2015; Guo et al. 2017, equation 3).
+
+        With n_b words in interval b and n in all, ``sum_b n_b / n |accuracy_b - confidence_b|``.
+
+        Raises:
+            ZeroDivisionError: If there are no words.
+        """
+        return sum(abs(each.right - each.confidence_sum) for each in self.bins) / self.total.count

@@ -1,0 +1,172 @@
+"""Charts of a report, as SVG that takes its text colour and fonts from the page around it."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from scipy.stats import binomtest
+
+from .calibration import Calibration
+from .statistics import Tally
+from .text_display import single
+
+MAX_CHARACTERS = 36
+"""More columns than this cannot be told apart on a phone."""
+
+# Colours that stand out from white as well as from black.
+_BAR = "#3b82c4"
+_LINE = "#d9622b"
+_GREY = "#8a8a8a"
+_SIZE = (4.8, 3.4)  # inches; small, so that the text stays legible when a phone shrinks it
+
+
+def length_chart(by_length: Mapping[int, Tally]) -> str:
+    """Accuracy, and number of words, by the length of the label.
+
+    Args:
+        by_length: At least one length.
+
+    Returns:
+        An SVG element.
+    """
+    lengths = sorted(by_length)
+    tallies = [by_length[length] for length in lengths]
+    figure, upper, lower = _two_panels()
+    _accuracy_bars(upper, lengths, tallies)
+    upper.set_ylabel("words right")
+    lower.bar(lengths, [tally.count for tally in tallies], color=_GREY)
+    lower.set_ylabel("words")
+    lower.set_xlabel("characters in the label")
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    return _svg(figure, "length")
+
+
+def character_chart(by_character: Mapping[str, Tally]) -> str:
+    """Accuracy by character, the worst first; of too many, those with the most errors.
+
+    Args:
+        by_character: At least one character.
+
+    Returns:
+        An SVG element.
+    """
+    most_errors = sorted(
+        by_character.items(), key=lambda item: (item[1].right - item[1].count, item[0])
+    )
+    shown = sorted(most_errors[:MAX_CHARACTERS], key=lambda item: (item[1].accuracy, item[0]))
+    figure, upper, lower = _two_panels()
+    places = range(len(shown))
+    _accuracy_bars(upper, places, [tally for _, tally in shown])
+    upper.set_ylabel("characters right")
+    lower.bar(places, [tally.count for _, tally in shown], color=_GREY)
+    lower.set_ylabel("in labels")
+    lower.set_xticks(places, [single(character) for character, _ in shown])
+    return _svg(figure, "characters")
+
+
+def reliability_diagram(calibration: Calibration) -> str:
+    """Accuracy against confidence, above a histogram of the confidence with its counts.
+
+    Args:
+        calibration: At least one word.
+
+    Returns:
+        An SVG element.
+    """
+    bins = calibration.bins
+    width = 1 / len(bins)
+    full = [each for each in bins if each.count]
+    figure, upper, lower = _two_panels()
+    upper.plot([0, 1], [0, 1], "--", color=_GREY, label="perfect")
+    confidences = [each.confidence for each in full]
+    accuracies = [each.accuracy for each in full]
+    upper.errorbar(
+        confidences,
+        accuracies,
+        _interval([Tally(each.count, each.right) for each in full]),
+        fmt="o-",
+        color=_LINE,
+        markersize=5,
+        capsize=2,
+        label="measured",
+        clip_on=False,
+    )
+    upper.set_ylim(0, 1.04)
+    upper.yaxis.set_major_formatter(PercentFormatter(1))
+    upper.set_ylabel("words right")
+    upper.legend(frameon=False, loc="upper left")
+    centres = [(place + 0.5) * width for place in range(len(bins))]
+    columns = lower.bar(centres, [each.count for each in bins], 0.92 * width, color=_BAR)
+    # Counts written on the columns: beside a tall one, small ones cannot be seen.
+    lower.bar_label(columns, [f"{each.count:,}" for each in bins], fontsize=7, padding=1)
+    lower.margins(y=0.25)
+    lower.set_xlim(0, 1)
+    lower.set_xticks([place / 5 for place in range(6)])
+    lower.xaxis.set_major_formatter(PercentFormatter(1))
+    lower.set_xlabel("confidence")
+    lower.set_ylabel("words")
+    return _svg(figure, "reliability")
+
+
+def _two_panels() -> tuple[Figure, Axes, Axes]:
+    figure = Figure(figsize=_SIZE, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set_color(_GREY)
+        axes.tick_params(color=_GREY, labelsize=9)
+        axes.patch.set_visible(False)
+        axes.set_axisbelow(True)
+    upper.tick_params(axis="x", length=0)
+    lower.yaxis.set_major_locator(MaxNLocator(2, integer=True))
+    lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    upper.grid(axis="y", color=_GREY, alpha=0.35, linewidth=0.6)
+    figure.align_ylabels()
+    return figure, upper, lower
+
+
+def _accuracy_bars(axes: Axes, places: Sequence[float], tallies: Sequence[Tally]) -> None:
+    axes.bar(
+        places,
+        [tally.accuracy for tally in tallies],
+        color=_BAR,
+        yerr=_interval(tallies),
+        error_kw=dict(ecolor=_GREY, elinewidth=1, capsize=1.5),
+    )
+    axes.set_ylim(0, 1.04)
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def _interval(tallies: Sequence[Tally]) -> list[list[float]]:
+    """How far below and above the accuracy its 95 % interval (Wilson's) reaches."""
+    below, above = [], []
+    for tally in tallies:
+        interval = binomtest(tally.right, tally.count).proportion_ci(method="wilson")
+        below.append(max(tally.accuracy - interval.low, 0.0))
+        above.append(max(interval.high - tally.accuracy, 0.0))
+    return [below, above]
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure as an element to be put into HTML."""
+    options = {
+        "svg.fonttype": "none",  # the browser has fonts for scripts that matplotlib's lacks
+        "svg.hashsalt": name,  # ids that differ between the charts of a page
+        "text.parse_math": False,  # a dollar is a character that can be read like any other
+    }
+    file = io.StringIO()
+    with matplotlib.rc_context(options), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        # What the metadata says is on the page already, with a date that differs in every run.
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+    document = file.getvalue()
+    # Names of groups are the same in every chart, and nothing refers to them.
+    return re.sub(r'<g id="[^"]*"', "<g", document[document.index("<svg") :])

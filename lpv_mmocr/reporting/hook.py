@@ -1,0 +1,172 @@
+"""Gathers what a report needs while a test runs, and writes it at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from itertools import chain
+from pathlib import Path
+
+from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
+from lpv_mmocr.engine.prediction_hooks import sample_name
+from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
+
+import numpy as np
+from mmengine.dist import (
+    all_gather_object,
+    collect_results,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+from mmocr.structures import TextRecogDataSample
+
+from .exact_text import ExactText
+from .page import Report, Table, render
+from .score_table import benchmark_rows, set_row
+from .second_look import look_again
+from .statistics import ReadingStatistics, ReadWord
+
+REPORT_NAME = "report.html"
+"""Name of the page in its folder."""
+
+
+@HOOKS.register_module()
+class ReportPageHook(Hook):
+    """Writes a page about a test: scores, confusions, calibration and the worst errors.
+
+    What counts as right is up to the first :class:`BenchmarkMetric` of the evaluator; without one,
+    label and reading have to be equal. Every word of the data set counts once, whatever the number
+    of processes. Between words only counts and the worst errors are kept.
+
+    Args:
+        out_dir: Folder for ``report.html``, made at once so that a test does not run in vain.
+        num_worst: How many of the worst errors to show.
+
+    Raises:
+        OSError: If the folder cannot be made or written to.
+        ValueError: If ``num_worst`` is negative; when testing, if a word has no label.
+    """
+
+    def __init__(self, *, out_dir: str, num_worst: int = 30) -> None:
+        if num_worst < 0:
+            raise ValueError(f"num_worst must not be negative, got {num_worst}")
+        self.file = Path(out_dir, REPORT_NAME)
+        if self.file.parent.exists() and not self.file.parent.is_dir():
+            raise NotADirectoryError(f"the report needs a folder, and {out_dir} is a file")
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.file.parent, os.W_OK):
+            raise PermissionError(f"the folder for the report cannot be written to: {out_dir}")
+        self.num_worst = num_worst
+        self._statistics = ReadingStatistics(protocol=ExactText())
+        self._indexes = self._first = np.empty(0, np.int64)
+        self._seen = 0
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Learn which words of the data set this process reads, and which of them it counts."""
+        self._statistics = ReadingStatistics(protocol=_protocol(runner), num_worst=self.num_worst)
+        self._seen = 0
+        batches = runner.test_dataloader.batch_sampler
+        self._indexes = np.fromiter(chain.from_iterable(batches), np.int64)
+        # Samplers repeat words so that all processes get as many; the first one counts.
+        self._first = np.zeros(len(self._indexes), bool)
+        self._first[np.unique(self._indexes, return_index=True)[1]] = True
+        for others in all_gather_object(self._indexes)[: get_rank()]:
+            self._first &= ~np.isin(self._indexes, others)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: Sequence[TextRecogDataSample] | None = None,
+    ) -> None:
+        """Count the words of a batch."""
+        for sample in outputs or ():
+            if self._first[self._seen]:
+                self._statistics.add(_read_word(sample, int(self._indexes[self._seen])))
+            self._seen += 1
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Write the page, on the main process."""
+        parts = collect_results([self._statistics], get_world_size(), device="cpu")
+        if not is_main_process():
+            return
+        whole = ReadingStatistics(protocol=self._statistics.protocol, num_worst=self.num_worst)
+        for part in parts:
+            whole.merge(part)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        checkpoint = runner.cfg.get("load_from") or "random weights"
+        page = render(
+            Report(
+                title=Path(checkpoint).name,
+                facts={
+                    "Checkpoint": checkpoint,
+                    "Config": str(runner.cfg.filename or "not from a file"),
+                    "Written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC"),
+                },
+                tables=_tables(runner, whole),
+                statistics=whole,
+                looks=look_again(model, runner.test_dataloader, whole.worst),
+                metrics=_other_metrics(runner, metrics or {}),
+            )
+        )
+        # Labels are whatever is in the data; half a surrogate pair has no UTF-8.
+        content = page.encode("utf-8", errors="xmlcharrefreplace")
+        AtomicLocalBackend().put(content, self.file)
+        runner.logger.info(f"The report is {self.file}")
+
+
+def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:
+    key = sample_name(sample)
+    if "gt_text" not in sample:
+        raise ValueError(
+            f"{key or 'a word'} has no label (gt_text), and a report compares with labels; the "
+            "pipeline needs dict(type='LoadOCRAnnotations', with_text=True)"
+        )
+    prediction = sample.pred_text
+    confidence = prediction.get("word_score")
+    return ReadWord(
+        index=index,
+        key=key,
+        label=sample.gt_text.item,
+        text=prediction.item,
+        confidence=None if confidence is None else float(confidence),
+        character_scores=tuple(map(float, prediction.get("score", ()))),
+        set_name=sample.get("benchmark_set") or "",
+        bad_sample=bool(sample.get("bad_sample")),
+    )
+
+
+def _benchmark_metrics(runner: Runner) -> list[BenchmarkMetric]:
+    return [each for each in runner.test_evaluator.metrics if isinstance(each, BenchmarkMetric)]
+
+
+def _protocol(runner: Runner) -> TextProtocol:
+    return next((metric.protocol for metric in _benchmark_metrics(runner)), ExactText())
+
+
+def _tables(runner: Runner, statistics: ReadingStatistics) -> list[Table]:
+    reports = [metric.report for metric in _benchmark_metrics(runner) if metric.report is not None]
+    if reports:
+        return [
+            Table(protocol=report.protocol.name, rows=benchmark_rows(report)) for report in reports
+        ]
+    rows = [set_row("all words", statistics.score)]
+    return [Table(protocol=statistics.protocol.name, rows=rows)]
+
+
+def _other_metrics(runner: Runner, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Numbers that no table has: those of other metrics than the benchmark's."""
+    tabled: set[str] = set()
+    for metric in _benchmark_metrics(runner):
+        names = ("accuracy", "one_minus_ned")
+        if metric.report is not None:
+            names = metric.report.to_metrics()
+        tabled.update(f"{metric.prefix}/{name}" for name in names)
+    return {name: value for name, value in metrics.items() if name not in tabled}

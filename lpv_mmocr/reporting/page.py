@@ -1,0 +1,175 @@
+"""The report as one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from lpv_mmocr import __version__
+
+import jinja2
+import numpy as np
+import torch
+from markupsafe import Markup
+from PIL import Image
+
+from . import charts
+from .score_table import Row
+from .second_look import Look
+from .statistics import MISSING, ReadingStatistics, ReadWord
+from .text_display import Run, character_name, compare, single, visible
+
+_NUM_CONFUSIONS = 25
+_MATRIX_SIZE = 16
+_PROTOCOLS = {
+    "case-insensitive-36": "case does not count, and only 0-9 and a-z do",
+    "case-sensitive-94": "the 94 printable ASCII characters count, with their case; others do not",
+    "exact": "every character counts",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Scores under one protocol.
+
+    Attributes:
+        protocol: Name of the protocol.
+        rows: Sets and means.
+    """
+
+    protocol: str
+    rows: Sequence[Row]
+
+    @property
+    def meaning(self) -> str:
+        """What the protocol compares."""
+        return _PROTOCOLS.get(self.protocol, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that the page shows.
+
+    Attributes:
+        title: What was tested, in a few words.
+        facts: Config, checkpoint, date and the like, by name.
+        tables: Scores of the sets; the first is under the protocol of the statistics.
+        statistics: What is known of all words.
+        looks: Pictures of ``statistics.worst``.
+        metrics: What other metrics than the tables' measured, by name.
+    """
+
+    title: str
+    facts: Mapping[str, str]
+    tables: Sequence[Table]
+    statistics: ReadingStatistics
+    looks: Sequence[Look] = ()
+    metrics: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Error:
+    """A wrong word as the template wants it."""
+
+    word: ReadWord
+    label: list[Run]
+    text: list[Run]
+    compared: tuple[str, str] | None
+    weakest: str
+    look: Look
+
+
+def render(report: Report) -> str:
+    """Make the page.
+
+    Args:
+        report: What to show.
+
+    Returns:
+        HTML with everything in it: style, charts and pictures.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("lpv_mmocr.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=lambda fraction: f"{100 * fraction:.2f}",
+        thousands=lambda number: f"{number:,}",
+        visible=visible,
+        single=lambda character: single(character) if character != MISSING else "∅",
+        character_name=character_name,
+        data_uri=_data_uri,
+    )
+    return environment.get_template("report.html.jinja").render(
+        report=report,
+        statistics=report.statistics,
+        versions={"lpv-mmocr": __version__, "PyTorch": torch.__version__},
+        charts=_charts(report.statistics),
+        matrix=_confusion_matrix(report.statistics),
+        confusions=report.statistics.confusions.most_common(_NUM_CONFUSIONS),
+        errors=_errors(report),
+        with_attention=any(look.attention is not None for look in report.looks),
+        MISSING=MISSING,
+        MAX_CHARACTERS=charts.MAX_CHARACTERS,
+    )
+
+
+def _charts(statistics: ReadingStatistics) -> dict[str, Markup]:
+    # matplotlib escapes what it writes.
+    drawn = {}
+    if statistics.by_length:
+        drawn["length"] = Markup(charts.length_chart(statistics.by_length))
+    if statistics.by_character:
+        drawn["characters"] = Markup(charts.character_chart(statistics.by_character))
+    if statistics.calibration.total.count:
+        drawn["reliability"] = Markup(charts.reliability_diagram(statistics.calibration))
+    return drawn
+
+
+def _confusion_matrix(statistics: ReadingStatistics) -> dict:
+    """Counts between the characters that are confused most often."""
+    involved: dict[str, int] = {}
+    for pair, count in statistics.confusions.items():
+        for character in pair:
+            involved[character] = involved.get(character, 0) + count
+    involved.pop(MISSING, None)
+    chosen = sorted(involved, key=lambda character: (-involved[character], character))
+    characters = [*sorted(chosen[:_MATRIX_SIZE]), MISSING]
+    rows = [
+        (there, [statistics.confusions.get((there, read), 0) for read in characters])
+        for there in characters
+    ]
+    return {
+        "characters": characters,
+        "rows": rows,
+        "highest": max((count for _, counts in rows for count in counts), default=0),
+        "complete": len(chosen) <= _MATRIX_SIZE,
+    }
+
+
+def _errors(report: Report) -> list[_Error]:
+    protocol = report.statistics.protocol
+    errors = []
+    for word, look in zip(report.statistics.worst, report.looks, strict=True):
+        runs = compare(word.label, word.text, protocol)
+        compared = (protocol.reduce(word.label), protocol.reduce(word.text))
+        if compared in ((word.label, word.text), (word.label.lower(), word.text.lower())):
+            compared = None  # plain to see
+        weakest = ""
+        if word.text and len(word.text) == len(word.character_scores):
+            score, character = min(zip(word.character_scores, word.text, strict=True))
+            weakest = f"{single(character)} {100 * score:.1f} %"
+        errors.append(_Error(word, *runs, compared, weakest, look))
+    return errors
+
+
+def _data_uri(picture: np.ndarray, quality: int = 100) -> str:
+    """A picture (H, W, 3), RGB, uint8, as an address that holds it; lossless at quality 100."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, format="WEBP", quality=quality, lossless=quality == 100)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,95 @@
+"""The table of sets and means, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lpv_mmocr.evaluation import BenchmarkReport, SetScore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A set or a mean.
+
+    Attributes:
+        name: What it is called.
+        count: Number of words; None where there are none to count.
+        correct: How many of them were read right; None for means.
+        accuracy: Part that was read right, 0 to 1, or the mean of such; None if not computed.
+        one_minus_ned: One minus the normalised edit distance, likewise.
+        remarks: What one should know about it.
+        is_mean: Whether it is a mean.
+    """
+
+    name: str
+    count: int | None = None
+    correct: int | None = None
+    accuracy: float | None = None
+    one_minus_ned: float | None = None
+    remarks: str = ""
+    is_mean: bool = False
+
+
+def set_row(name: str, score: SetScore) -> Row:
+    """Row of one set.
+
+    Args:
+        name: Name of the set.
+        score: Its score; the set may be empty.
+    """
+    if score.count == 0:
+        return Row(name=name, count=0, correct=0, remarks="EMPTY: there are no words in it")
+    remarks = []
+    if not score.has_expected_count:
+        remarks.append(f"COUNT: should be {score.expected_count:,}")
+    if score.bad_samples:
+        remarks.append(f"{len(score.bad_samples):,} bad, counted as wrong")
+    if score.empty_labels:
+        remarks.append(f"{score.empty_labels:,} with a label of which nothing counts")
+    return Row(
+        name=name,
+        count=score.count,
+        correct=score.correct,
+        accuracy=score.accuracy,
+        one_minus_ned=score.one_minus_ned,
+        remarks="; ".join(remarks),
+    )
+
+
+def benchmark_rows(report: BenchmarkReport) -> list[Row]:
+    """Rows of a benchmark: its sets, those that are absent, and the means.
+
+    Args:
+        report: Scores of the benchmark.
+
+    Returns:
+        The rows in the order in which to show them; means that cannot be given say why.
+    """
+    rows = [set_row(name, score) for name, score in report.scores.items()]
+    rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in report.absent.items()]
+    if any(score.count == 0 for score in report.scores.values()):
+        return [*rows, Row(name="Means", remarks="not computed: a set is empty", is_mean=True)]
+    for group, mean in report.means.items():
+        label = f"the {len(mean.sets)} present" if group == "present" else f"the {group}"
+        wrong = [name for name in mean.sets if not report.scores[name].has_expected_count]
+        remarks = ", ".join(mean.sets) if group == "present" else ""
+        if wrong and group != "present":
+            remarks = f"COUNT: see {', '.join(wrong)}"
+        for kind, accuracy, one_minus_ned in (
+            ("Mean", mean.accuracy, mean.one_minus_ned),
+            ("Weighted mean", mean.weighted_accuracy, mean.weighted_one_minus_ned),
+        ):
+            rows.append(
+                Row(
+                    name=f"{kind} of {label}",
+                    count=mean.count,
+                    accuracy=accuracy,
+                    one_minus_ned=one_minus_ned,
+                    remarks=remarks,
+                    is_mean=True,
+                )
+            )
+    for group, names in report.missing.items():
+        why = f"not computed: no {', '.join(names)}"
+        rows.append(Row(name=f"Mean of the {group}", remarks=why, is_mean=True))
+    return rows

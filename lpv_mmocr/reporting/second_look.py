@@ -1,0 +1,82 @@
+"""Reads the worst errors once more, to show the pictures and what the model looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lpv_mmocr.engine.prediction_hooks import sample_name
+from lpv_mmocr.visualization import draw_attention
+
+import numpy as np
+import torch
+from mmocr.structures import TextRecogDataSample
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .statistics import ReadWord
+
+
+@dataclass(frozen=True)
+class Look:
+    """Pictures of a word.
+
+    Attributes:
+        picture: The word as the model saw it, RGB, uint8, (H, W, 3); None if the data set no
+            longer has that word in its place.
+        attention: The attention of every stage, drawn, of the same kind; None if the model keeps
+            none.
+    """
+
+    picture: np.ndarray | None
+    attention: np.ndarray | None
+
+
+def look_again(model: nn.Module, loader: DataLoader, words: Sequence[ReadWord]) -> list[Look]:
+    """Read words again, one by one, with attention where the model can keep it.
+
+    During a test it is not kept: of 100,000 words it would be gigabytes.
+
+    Args:
+        model: The model that read them, in evaluation mode, not wrapped.
+        loader: Loader of the data set that they come from.
+        words: The words.
+
+    Returns:
+        What there is to see, word by word.
+    """
+    with _attention_kept(model):
+        return [_look(model, loader, word) for word in words]
+
+
+@torch.no_grad()
+def _look(model: nn.Module, loader: DataLoader, word: ReadWord) -> Look:
+    packed = loader.dataset[word.index]
+    # Test-time augmentation packs lists of variants, the first of which is the plain picture.
+    variants = packed["inputs"] if isinstance(packed["inputs"], list) else [packed["inputs"]]
+    (sample,) = model.test_step(loader.collate_fn([packed]))
+    if (sample_name(sample), sample.gt_text.item) != (word.key, word.label):
+        return Look(None, None)
+    # (3, H, W), BGR as loaded.
+    picture = np.ascontiguousarray(variants[0].flip(0).permute(1, 2, 0).numpy())
+    return Look(picture, _attention(picture, sample))
+
+
+def _attention(picture: np.ndarray, sample: TextRecogDataSample) -> np.ndarray | None:
+    if "pred_attention" not in sample:
+        return None
+    return draw_attention(picture, sample.pred_attention, gt_text=sample.gt_text.item)
+
+
+@contextmanager
+def _attention_kept(model: nn.Module) -> Iterator[None]:
+    decoder = getattr(model, "decoder", None)
+    if not hasattr(decoder, "keep_attention"):
+        yield
+        return
+    before, decoder.keep_attention = decoder.keep_attention, True
+    try:
+        yield
+    finally:
+        decoder.keep_attention = before

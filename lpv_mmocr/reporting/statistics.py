@@ -1,0 +1,200 @@
+"""What is known of a test once its words are forgotten: counts, and the worst errors."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lpv_mmocr.evaluation import SetScore, TextProtocol
+
+from rapidfuzz.distance import Levenshtein
+
+from .calibration import Calibration
+
+MISSING = ""
+"""Stands in a pair of characters for the one that is not there."""
+
+_NAMED_BAD_SAMPLES = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadWord:
+    """A word with its label and what was read.
+
+    Attributes:
+        index: Position in the data set.
+        key: Name of the sample.
+        label: The label.
+        text: What was read.
+        confidence: Probability that the model gives to the whole text, 0 to 1; None without one.
+        character_scores: Probabilities of the single characters of ``text``.
+        set_name: Benchmark set that the word belongs to, or nothing.
+        bad_sample: Whether the picture could not be read; the word then counts as wrong.
+    """
+
+    index: int
+    key: str
+    label: str
+    text: str
+    confidence: float | None = None
+    character_scores: tuple[float, ...] = ()
+    set_name: str = ""
+    bad_sample: bool = False
+
+
+@dataclass
+class Tally:
+    """How many there were, and how many of them were right.
+
+    Attributes:
+        count: Number of words or characters.
+        right: How many were read right.
+    """
+
+    count: int = 0
+    right: int = 0
+
+    @property
+    def accuracy(self) -> float:
+        """Part that was right, 0 to 1.
+
+        Raises:
+            ZeroDivisionError: If there was none.
+        """
+        return self.right / self.count
+
+    def add(self, count: int, right: int) -> None:
+        """Count more.
+
+        Args:
+            count: How many.
+            right: How many of these were right.
+        """
+        self.count += count
+        self.right += right
+
+
+def align(label: str, text: str) -> Iterator[tuple[str, str]]:
+    """Lay a reading beside its label, with as few edits as possible (Levenshtein's).
+
+    Args:
+        label: The label.
+        text: What was read.
+
+    Yields:
+        Pairs of a character of the label and one of the reading, in order. One of both is
+        :data:`MISSING` where the reading leaves a character out or has one too many.
+    """
+    for step in Levenshtein.opcodes(label, text):
+        there = label[step.src_start : step.src_end] or MISSING
+        read = text[step.dest_start : step.dest_end] or MISSING
+        # "equal" and "replace" span as many characters on both sides; the others one side only.
+        for position in range(max(len(there), len(read))):
+            yield there[position : position + 1], read[position : position + 1]
+
+
+@dataclass(kw_only=True)
+class ReadingStatistics:
+    """Counts over the words of a test, of a size that does not grow with their number.
+
+    A word whose picture could not be read counts as wrong among the words, and not at all among
+    characters and confidences: nothing was read.
+
+    Attributes:
+        protocol: What counts of a text; characters that do not are never seen here.
+        num_worst: How many errors to keep.
+        words: All words.
+        similarity: Sum over the words of one minus the normalised edit distance.
+        empty_labels: Words of whose label nothing counts, so that reading nothing is right.
+        empty_texts: Words out of which nothing was read, unreadable pictures aside.
+        num_bad_samples: Pictures that could not be read.
+        bad_samples: Names of the first of them.
+        by_length: Words by the number of characters of the label.
+        by_character: Characters of the labels, and how many of each were read right.
+        confusions: How often the first character was read as the second; :data:`MISSING` as
+            :func:`align` has it.
+        calibration: Confidence against accuracy.
+        worst: The errors that the model was most sure of, the surest first.
+    """
+
+    protocol: TextProtocol
+    num_worst: int = 30
+    words: Tally = field(default_factory=Tally)
+    similarity: float = 0.0
+    empty_labels: int = 0
+    empty_texts: int = 0
+    num_bad_samples: int = 0
+    bad_samples: list[str] = field(default_factory=list)
+    by_length: dict[int, Tally] = field(default_factory=dict)
+    by_character: dict[str, Tally] = field(default_factory=dict)
+    confusions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    calibration: Calibration = field(default_factory=Calibration)
+    worst: list[ReadWord] = field(default_factory=list)
+
+    def add(self, word: ReadWord) -> None:
+        """Count a word.
+
+        Args:
+            word: A word that was not counted yet.
+        """
+        label, text = self.protocol.reduce(word.label), self.protocol.reduce(word.text)
+        right = label == text and not word.bad_sample
+        self.words.add(1, right)
+        self.empty_labels += not label
+        self.by_length.setdefault(len(label), Tally()).add(1, right)
+        if word.bad_sample:
+            self.num_bad_samples += 1
+            self.bad_samples = [*self.bad_samples, word.key][:_NAMED_BAD_SAMPLES]
+            return
+        self.similarity += Levenshtein.normalized_similarity(label, text)
+        self.empty_texts += not word.text
+        for there, read in align(label, text):
+            if there:
+                self.by_character.setdefault(there, Tally()).add(1, there == read)
+            if there != read:
+                self.confusions[there, read] += 1
+        if word.confidence is not None and math.isfinite(word.confidence):
+            self.calibration.add(word.confidence, right)
+        if not right:
+            self.worst = heapq.nlargest(self.num_worst, [*self.worst, word], key=_sureness)
+
+    def merge(self, other: ReadingStatistics) -> None:
+        """Add what another process counted.
+
+        Args:
+            other: Statistics of other words under the same protocol.
+        """
+        self.words.add(other.words.count, other.words.right)
+        self.similarity += other.similarity
+        self.empty_labels += other.empty_labels
+        self.empty_texts += other.empty_texts
+        self.num_bad_samples += other.num_bad_samples
+        self.bad_samples = sorted({*self.bad_samples, *other.bad_samples})[:_NAMED_BAD_SAMPLES]
+        for mine, theirs in (
+            (self.by_length, other.by_length),
+            (self.by_character, other.by_character),
+        ):
+            for key, tally in theirs.items():
+                mine.setdefault(key, Tally()).add(tally.count, tally.right)
+        self.confusions.update(other.confusions)
+        self.calibration.merge(other.calibration)
+        self.worst = heapq.nlargest(self.num_worst, [*self.worst, *other.worst], key=_sureness)
+
+    @property
+    def score(self) -> SetScore:
+        """All words as one set, as the table of sets has it."""
+        return SetScore(
+            count=self.words.count,
+            correct=self.words.right,
+            similarity=self.similarity,
+            empty_labels=self.empty_labels,
+        )
+
+
+def _sureness(word: ReadWord) -> tuple[float, int]:
+    """Order of errors, the same for any number of processes."""
+    confidence = -1.0 if word.confidence is None else word.confidence
+    return confidence, -word.index

@@ -1,0 +1,81 @@
+"""Charts of a report."""
+
+from __future__ import annotations
+
+import random
+import re
+import warnings
+from xml.etree import ElementTree
+
+from lpv_mmocr.reporting import charts
+from lpv_mmocr.reporting.statistics import Tally
+
+import pytest
+from report_cases import gather, words
+
+
+def texts(svg: str) -> list[str]:
+    """Texts of a chart; fails where it is no well-formed element of its own."""
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    return ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    return gather(words(300))
+
+
+def test_lengths(statistics):
+    found = texts(charts.length_chart(statistics.by_length))
+    assert {"words right", "words", "characters in the label"} <= set(found)
+
+
+def test_characters_of_any_kind_stay_text():
+    tallies = {character: Tally(3, 1) for character in "<&$_^\\漢ش\u0301 \x00"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = texts(charts.character_chart(tallies))
+    assert {"<", "&", "$", "_", "^", "\\", "漢", "ش", "◌\u0301", "␣", "U+0000"} <= set(found)
+
+
+def test_too_many_characters_leave_those_with_the_most_errors():
+    tallies = {chr(0x4E00 + number): Tally(100, 100 - number) for number in range(60)}
+    shown = list(tallies.items())
+    random.Random(0).shuffle(shown)
+    found = [text for text in texts(charts.character_chart(dict(shown))) if text in tallies]
+    # The worst first: 59 errors, 58, ...
+    assert found == [chr(0x4E00 + 59 - n) for n in range(charts.MAX_CHARACTERS)]
+
+
+def test_reliability_has_the_counts(statistics):
+    found = texts(charts.reliability_diagram(statistics.calibration))
+    counts = [f"{each.count:,}" for each in statistics.calibration.bins]
+    assert [text for text in found if text in counts][-len(counts) :] == counts
+    assert {"perfect", "measured", "confidence"} <= set(found)
+
+
+def test_one_word_is_enough():
+    statistics = gather(words(1))
+    for svg in (
+        charts.length_chart(statistics.by_length),
+        charts.character_chart(statistics.by_character),
+        charts.reliability_diagram(statistics.calibration),
+    ):
+        assert texts(svg)
+
+
+def test_charts_on_one_page_share_no_ids(statistics):
+    svgs = (
+        charts.length_chart(statistics.by_length),
+        charts.reliability_diagram(statistics.calibration),
+    )
+    first, second = (set(re.findall(r'\sid="([^"]+)"', svg)) for svg in svgs)
+    assert first and second
+    assert not first & second
+    for svg, ids in zip(svgs, (first, second), strict=True):
+        assert set(re.findall(r"""(?:url\(|href=")#([^")]+)""", svg)) <= ids
+
+
+def test_same_words_same_chart(statistics):
+    assert charts.length_chart(statistics.by_length) == charts.length_chart(statistics.by_length)

@@ -1,0 +1,152 @@
+"""Counts over the words of a test."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from functools import cache
+
+from lpv_mmocr.evaluation import TextProtocol
+from lpv_mmocr.reporting import ReadWord
+from lpv_mmocr.reporting.exact_text import ExactText
+from lpv_mmocr.reporting.statistics import MISSING, align
+
+import pytest
+from report_cases import gather, words
+
+
+def distance(label: str, text: str) -> int:
+    """Levenshtein's distance by its definition."""
+
+    @cache
+    def tail(i: int, j: int) -> int:
+        if i == len(label) or j == len(text):
+            return len(label) - i + len(text) - j
+        if label[i] == text[j]:
+            return tail(i + 1, j + 1)
+        return 1 + min(tail(i + 1, j), tail(i, j + 1), tail(i + 1, j + 1))
+
+    return tail(0, 0)
+
+
+class TestAlign:
+    def test_by_hand(self):
+        assert list(align("kitten", "sittin!")) == [
+            ("k", "s"),
+            ("i", "i"),
+            ("t", "t"),
+            ("t", "t"),
+            ("e", "i"),
+            ("n", "n"),
+            (MISSING, "!"),
+        ]
+        assert list(align("abc", "b")) == [("a", MISSING), ("b", "b"), ("c", MISSING)]
+        assert list(align("", "")) == []
+
+    def test_has_both_texts_and_no_more_edits_than_needed(self):
+        numbers = random.Random(1)
+        for _ in range(200):
+            label, text = (
+                "".join(numbers.choices("abc中", k=numbers.randint(0, 7))) for _ in range(2)
+            )
+            pairs = list(align(label, text))
+            assert "".join(there for there, _ in pairs) == label
+            assert "".join(read for _, read in pairs) == text
+            assert sum(there != read for there, read in pairs) == distance(label, text)
+
+
+class TestByHand:
+    @pytest.fixture
+    def statistics(self):
+        texts = [("Hallo!", "hello", False), ("so", "os", False), ("no", "no", True), ("?", "", 0)]
+        return gather(
+            [
+                ReadWord(index=index, key=str(index), label=label, text=text, bad_sample=bool(bad))
+                for index, (label, text, bad) in enumerate(texts)
+            ]
+        )
+
+    def test_words(self, statistics):
+        # Of "?" nothing counts, so that reading nothing is right; the bad sample is wrong.
+        assert (statistics.words.count, statistics.words.right) == (4, 1)
+        assert statistics.score.accuracy == 0.25
+        assert statistics.score.one_minus_ned == pytest.approx((4 / 5 + 0 + 0 + 1) / 4)
+        assert (statistics.empty_labels, statistics.empty_texts) == (1, 1)
+        assert (statistics.num_bad_samples, statistics.bad_samples) == (1, ["2"])
+
+    def test_lengths_are_of_what_counts(self, statistics):
+        counts = {n: (tally.count, tally.right) for n, tally in statistics.by_length.items()}
+        assert counts == {5: (1, 0), 2: (2, 0), 0: (1, 1)}
+
+    def test_characters_and_confusions(self, statistics):
+        counts = {c: (tally.count, tally.right) for c, tally in statistics.by_character.items()}
+        assert counts["a"] == (1, 0)
+        assert counts["l"] == (2, 2)
+        assert "n" not in counts, "nothing was read of the bad sample"
+        assert "!" not in counts
+        assert statistics.confusions["a", "e"] == 1
+        # "so" read as "os": two replacements, or one left out and one too many.
+        assert statistics.confusions.total() == 3
+
+    def test_exact_text_counts_everything(self):
+        word = ReadWord(index=0, key="", label="É b", text="é b")
+        statistics = gather([word], ExactText())
+        assert statistics.words.right == 0
+        assert statistics.confusions == Counter({("É", "é"): 1})
+        assert statistics.by_length[3].count == 1
+
+
+def test_worst_errors_are_the_surest():
+    read = words(500)
+    statistics = gather(read, num_worst=7)
+    protocol = TextProtocol()
+    wrong = [
+        word
+        for word in read
+        if protocol.reduce(word.label) != protocol.reduce(word.text) and not word.bad_sample
+    ]
+    wrong.sort(key=lambda word: -word.confidence)
+    assert statistics.worst == wrong[:7]
+
+
+def test_errors_without_confidence_come_last_in_the_order_of_the_data():
+    confidences = [None, 0.1, None, 0.3]
+    read = [
+        ReadWord(index=index, key="", label="a", text="b", confidence=confidence)
+        for index, confidence in enumerate(confidences)
+    ]
+    statistics = gather(read)
+    assert [word.index for word in statistics.worst] == [3, 1, 0, 2]
+    assert statistics.calibration.total.count == 2
+
+
+def test_confidence_that_is_no_number_is_left_out():
+    word = ReadWord(index=0, key="", label="a", text="a", confidence=float("nan"))
+    assert gather([word]).calibration.total.count == 0
+
+
+def test_parts_give_what_the_whole_gives():
+    read = words(400)
+    whole = gather(read)
+    shares = [gather(read[rank::3]) for rank in range(3)]
+    for order in itertools.permutations(range(3)):
+        merged = gather([])
+        for rank in order:
+            merged.merge(shares[rank])
+        assert merged.words == whole.words
+        assert merged.similarity == pytest.approx(whole.similarity, abs=1e-9)
+        assert merged.by_length == whole.by_length
+        assert merged.by_character == whole.by_character
+        assert merged.confusions == whole.confusions
+        assert merged.worst == whole.worst
+        assert merged.bad_samples == whole.bad_samples
+        assert merged.num_bad_samples == whole.num_bad_samples == 8
+        assert merged.calibration.error == pytest.approx(whole.calibration.error, abs=1e-12)
+
+
+def test_size_does_not_grow_with_the_words():
+    few, many = (gather(words(count)) for count in (2000, 6000))
+    assert len(many.worst) == len(few.worst) == 30
+    assert len(many.bad_samples) == 20 < many.num_bad_samples
+    assert len(many.by_character) == len(few.by_character) == 36
