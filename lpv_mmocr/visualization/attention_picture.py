@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.structures import LabelData
 from PIL import Image, ImageDraw
 
 from .alignment import CharacterMatch, align
-from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_reading, draw_scale, frame
+from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_reading, draw_scales, frame
 from .glyphs import Piece, draw_pieces, draw_text, visible
 from .heat_maps import HeatScale, fitted_size, heat_over_word, resized
 
-LEFT, RIGHT = 330, 1000
+LEFT, RIGHT = 330, 1150
 """Width of the column of sums and of the space for characters, in pixels."""
 SUM_HEIGHT, WORD_HEIGHT = 110, 120
 CAPTION, READING = 24, 46
@@ -30,10 +31,10 @@ def draw_attention(
 
     The word stands on top. Below it, one stage under another: the sum of the stage's attention
     maps over the characters that it reads, with its reading under it, and one map for each
-    character, with the character and its probability. All maps have the same scale of colours,
-    which is drawn beside the word. With a ground truth, wrong characters have a thick red frame, a
-    cross and the truth beside them; case, and punctuation that is missed or too many, do not
-    count as wrong.
+    character, with the character and its probability. All characters of all stages have the same
+    scale of colours, and all sums; both are drawn beside the word. With a ground truth, wrong
+    characters have a thick red frame, a cross and the truth beside them; case, and punctuation
+    that is missed or too many, do not count as wrong.
 
     Args:
         image: The word, RGB uint8 of shape (H, W, 3); the original or as the model saw it.
@@ -49,21 +50,31 @@ def draw_attention(
     """
     image = checked_image(image)
     stages = [_Stage.of(attention, number, gt_text) for number in range(len(attention.attn_maps))]
-    scale = HeatScale.of([weights for stage in stages for weights in stage.maps])
+    scales = _Scales(
+        characters=HeatScale.of([weights for stage in stages for weights in stage.maps]),
+        sums=HeatScale.of([stage.total for stage in stages]),
+    )
     layout = _Layout.of(
         image.shape[:2], max(len(stage.maps) for stage in stages), gt_text is not None
     )
     head = MARGIN + WORD_HEIGHT + GAP
     height = head + len(stages) * (layout.block_height + GAP) + MARGIN
     width = MARGIN + LEFT + 2 * GAP + layout.columns * layout.cell[0] + MARGIN
-    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + 450), height), PAPER)
+    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + 470), height), PAPER)
     pen = ImageDraw.Draw(canvas)
-    _draw_head(canvas, pen, image, stages[-1], gt_text, scale)
+    _draw_head(canvas, pen, image, stages[-1], gt_text, scales)
     for number, stage in enumerate(stages):
         _draw_stage(
-            canvas, pen, image, stage, head + number * (layout.block_height + GAP), layout, scale
+            canvas, pen, image, stage, head + number * (layout.block_height + GAP), layout, scales
         )
     return np.asarray(canvas)
+
+
+class _Scales(NamedTuple):
+    """Scales of colours: of the maps of characters and, as these add up, of their sums."""
+
+    characters: HeatScale
+    sums: HeatScale
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class _Stage:
         number: From 1.
         maps: Attention maps of the characters read, (n, h, w); of the end class, (1, h, w), for
             an empty text.
-        captions: What stands under each map.
+        scores: Probability of each of them.
         total: Sum of the maps, (h, w).
         matches: Reading beside the truth.
         marks: For each map its match; None for the end class.
@@ -112,6 +123,7 @@ class _Layout:
         rows: Rows of maps in each stage.
         tile: Width and height of a map.
         cell: Width and height of a map with its caption and what is free around it.
+        block_height: Height of a stage.
     """
 
     columns: int
@@ -148,7 +160,7 @@ def _draw_head(
     image: np.ndarray,
     last: _Stage,
     gt_text: str | None,
-    scale: HeatScale,
+    scales: _Scales,
 ) -> None:
     size = fitted_size(image.shape[:2], (LEFT, WORD_HEIGHT))
     canvas.paste(Image.fromarray(resized(image, size)), (MARGIN, MARGIN))
@@ -165,7 +177,8 @@ def _draw_head(
         taken = draw_text(pen, (x, y + 32), "truth ", 18, PALE)
         truth = "".join(map(visible, gt_text)) or "nothing"
         draw_text(pen, (x + taken, y + 32), truth, 24, INK, bold=True, width=width - taken)
-    draw_scale(canvas, pen, (x, MARGIN + WORD_HEIGHT - 42), scale)
+    named = {"one character, in all stages": scales.characters, "sum of a stage": scales.sums}
+    draw_scales(canvas, pen, (x, MARGIN + WORD_HEIGHT - 50), named)
 
 
 def _draw_stage(
@@ -175,14 +188,14 @@ def _draw_stage(
     stage: _Stage,
     top: int,
     layout: _Layout,
-    scale: HeatScale,
+    scales: _Scales,
 ) -> None:
     pen.line((MARGIN, top + 2, canvas.width - MARGIN, top + 2), fill="#c8c8c8")
     draw_text(pen, (MARGIN, top + 21), f"Stage {stage.number}", 16, INK, bold=True)
     draw_text(pen, (MARGIN + LEFT, top + 21), "sum of the characters", 13, PALE, anchor="r")
     top += TITLE
     size = fitted_size(image.shape[:2], (LEFT, SUM_HEIGHT))
-    heat = heat_over_word(image, stage.total, size, scale)
+    heat = heat_over_word(image, stage.total, size, scales.sums)
     canvas.paste(Image.fromarray(heat), (MARGIN + (LEFT - size[0]) // 2, top))
     draw_reading(pen, stage.matches, (MARGIN, top + size[1] + 4), LEFT)
     for index, weights in enumerate(stage.maps):
@@ -190,7 +203,7 @@ def _draw_stage(
         cell_left = MARGIN + LEFT + 2 * GAP + column * layout.cell[0]
         left = cell_left + (layout.cell[0] - GAP - layout.tile[0]) // 2
         upper = top + row * layout.cell[1]
-        heat = heat_over_word(image, weights, layout.tile, scale)
+        heat = heat_over_word(image, weights, layout.tile, scales.characters)
         canvas.paste(Image.fromarray(heat), (left, upper))
         mark, score = stage.marks[index], stage.scores[index]
         wrong = mark is not None and mark.wrong

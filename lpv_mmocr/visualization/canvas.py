@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -77,26 +77,30 @@ def draw_reading(
         x += column
 
 
-def draw_scale(
-    canvas: Image.Image, pen: ImageDraw.ImageDraw, place: tuple[int, int], scale: HeatScale
+def draw_scales(
+    canvas: Image.Image,
+    pen: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    scales: Mapping[str, HeatScale],
 ) -> None:
     """Draw the bar that says which colour is which attention weight.
 
     Args:
         canvas: Picture to draw on.
         pen: What to draw with.
-        place: Left and top, in pixels; the bar with its captions is 440 wide and 42 high.
-        scale: The scale.
+        place: Left and top, in pixels; the bar with the notes beside it is 450 wide.
+        scales: For what the scales are, and the scales; each has a line of 15 pixels below the bar.
     """
     x, y = place
-    width, height = 220, 14
-    weights = np.linspace(0, 1, width) ** 2 * scale.top
-    bar = np.broadcast_to(scale.colour(weights)[0].astype(np.uint8), (height, width, 3))
+    width, height = 220, 12
+    shares = np.linspace(0, 1, width) ** 2  # even in colour
+    bar = np.broadcast_to(HeatScale(1.0).colour(shares)[0].astype(np.uint8), (height, width, 3))
     canvas.paste(Image.fromarray(np.ascontiguousarray(bar)), (x, y))
-    for share in (0.0, 0.25, 1.0):
-        at = x + share**0.5 * (width - 1)
-        pen.line((at, y + height, at, y + height + 3), fill=PALE)
-        weight = f"{'≥ ' if share == 1 else ''}{share * scale.top:.2f}"
-        draw_text(pen, (at, y + height + 15), weight, 11, PALE, anchor="m")
-    draw_text(pen, (x + width + 34, y + 12), "attention weight of a grid cell,", 12, PALE)
-    draw_text(pen, (x + width + 34, y + 28), "the same scale in all maps", 12, PALE)
+    draw_text(pen, (x + width + 34, y + 11), "attention weight of a grid cell", 12, PALE)
+    for line, (name, scale) in enumerate(scales.items(), start=1):
+        base = y + height + 15 * line
+        for share in (0.0, 0.25, 1.0):
+            at = x + share**0.5 * (width - 1)
+            weight = f"{'≥ ' if share == 1 else ''}{share * scale.top:.2f}"
+            draw_text(pen, (at, base), weight, 11, PALE, anchor="m")
+        draw_text(pen, (x + width + 34, base), name, 12, PALE)

@@ -26,7 +26,7 @@ def _colours() -> np.ndarray:
 
 @dataclass(frozen=True)
 class HeatScale:
-    """From attention weights to colours, the same for all maps of a picture.
+    """From attention weights to colours.
 
     Attributes:
         top: Weight from which on the colour is the brightest.
