@@ -1,0 +1,156 @@
+"""The page as text: whole, escaped, and honest about what is not there."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from lpv_mmocr.evaluation import BenchmarkReport, SetScore, TextProtocol
+from lpv_mmocr.reporting import Report, Table, render
+from lpv_mmocr.reporting.score_table import benchmark_rows
+from lpv_mmocr.reporting.second_look import Look
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_cases import AWKWARD_WORDS, SCRIPT, awkward_report, gather, report, words
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text outside style and charts."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def awkward() -> str:
+    return render(awkward_report())
+
+
+def test_labels_stay_text(awkward):
+    page = Page(awkward)
+    assert not page.named("script")
+    assert not [name for _, attributes in page.tags for name in attributes if name[:2] == "on"]
+    assert not page.named("i")
+    assert SCRIPT not in awkward
+    assert page.named("title") and "Test of <i>model</i>.pth" in page.text
+    for label, text, _ in AWKWARD_WORDS[:-1]:
+        # Runs are marked one by one: look for the longest piece without a difference.
+        for piece in re.findall(r"[a-z]{4,}", label + " " + text):
+            assert piece in page.text
+    assert "{{␣7␣*␣7␣}}" in page.text
+
+
+def test_nothing_comes_from_elsewhere(awkward):
+    page = Page(awkward)
+    addresses = [
+        attributes[name]
+        for _, attributes in page.tags
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data")
+        if attributes.get(name)
+    ]
+    assert addresses
+    assert all(address.startswith(("data:", "#")) for address in addresses)
+    assert not re.search(r"@import|url\((?!#)", awkward)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"iframe", "object", "embed", "base", "form"})
+
+
+def test_empty_and_invisible_texts_can_be_seen(awkward):
+    assert awkward.count('<span class="none">(empty)</span>') == 2
+    assert "U+202E" in awkward
+    assert "U+0000" in awkward
+    assert "\u202e" not in awkward
+    assert "\x00" not in awkward
+
+
+def test_any_script_can_be_written(awkward):
+    assert awkward.encode("utf-8").decode() == awkward
+    assert "U+D800" in awkward, "half a surrogate pair, which has no UTF-8"
+    assert "漢" in awkward
+    assert "سل" in awkward, "letters that are right stay joined"
+
+
+def test_everything_has_a_name(awkward):
+    page = Page(awkward)
+    assert all(attributes["alt"] for attributes in page.named("img"))
+    assert len(page.named("table")) == len(page.named("caption"))
+    drawings = [a for _, a in page.tags if a.get("role") == "img"]
+    assert len(drawings) == len(page.named("svg")) == 3
+    assert all(attributes["aria-label"] for attributes in drawings)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_pictures_are_the_ones_that_were_seen():
+    picture = np.random.default_rng(3).integers(0, 256, (20, 50, 3), np.uint8)
+    statistics = gather(words(30), num_worst=2)
+    whole = replace(report(statistics), looks=[Look(picture, None), Look(None, None)])
+    html = render(whole)
+    (data,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', html)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+    assert np.array_equal(shown, picture)
+    assert "there is no picture" in html
+    assert "This model keeps no attention." in html
+
+
+def test_numbers_are_those_of_the_statistics():
+    statistics = gather(words(1500))
+    text = Page(render(report(statistics))).text
+    assert "1,500" in text
+    assert f"{100 * statistics.words.accuracy:.2f} %" in text
+    assert f"{100 * statistics.calibration.error:.2f} %" in text
+    assert "Samples that could not be loaded: 30." in text
+    assert "Some of them are" in text
+    assert f"of {statistics.words.count - statistics.words.right:,} wrong ones" in text
+
+
+def test_no_words_at_all():
+    text = Page(render(report(gather([])))).text
+    assert "EMPTY: there are no words in it" in text
+    assert text.count("There were no words.") == 2
+    assert "No character was confused with another." in text
+
+
+def test_no_confidence_and_no_errors():
+    read = [replace(word, text=word.label, confidence=None) for word in words(9)]
+    text = Page(render(report(gather(read)))).text
+    assert "the model gives no word_score" in text
+    assert "Every word that could be seen was read right." in text
+    assert "100.00 %" in text
+
+
+def test_several_tables_absent_sets_and_other_metrics():
+    scores = {"SVT": SetScore(count=4, correct=3, similarity=3.5, expected_count=647)}
+    tables = [
+        Table(
+            protocol=protocol.name,
+            rows=benchmark_rows(
+                BenchmarkReport(protocol=protocol, scores=scores, absent={"SVTP": "no <folder>"})
+            ),
+        )
+        for protocol in (TextProtocol(), TextProtocol(case_sensitive=True))
+    ]
+    whole: Report = replace(
+        report(gather(words(4))), tables=tables, metrics={"recog/word_acc": 0.12345678}
+    )
+    text = Page(render(whole)).text
+    assert text.count("ABSENT: no <folder>") == 2
+    assert "All that follows is under this one." in text
+    assert "COUNT: should be 647" in text
+    assert "0.123457" in text
