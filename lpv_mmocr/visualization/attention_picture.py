@@ -19,7 +19,10 @@ LEFT, RIGHT = 330, 1150
 SUM_HEIGHT, WORD_HEIGHT = 110, 120
 CAPTION, READING = 24, 46
 CAPTION_WIDTH, WRONG_CAPTION = 58, 100
-MOST_ROWS = 4
+MOST_ROWS, HIGHEST = 5, 260
+"""Rows of maps in a stage, and their height in pixels."""
+TILE = 240, 110
+"""Largest width and height of a map."""
 GAP = 10
 TITLE = 26
 
@@ -136,16 +139,14 @@ class _Layout:
     def of(cls, image_size: tuple[int, int], count: int, with_truth: bool) -> _Layout:
         """Choose the layout with the largest maps."""
         narrowest = WRONG_CAPTION if with_truth else CAPTION_WIDTH
-        room = SUM_HEIGHT + READING
         left = fitted_size(image_size, (LEFT, SUM_HEIGHT))[1] + READING
         best = None
         for rows in range(1, MOST_ROWS + 1):
             columns = -(-count // rows)
-            box = RIGHT / columns - GAP, room / rows - CAPTION - GAP / 2
-            if rows == 1:
-                box = min(box[0], LEFT), min(box[1], SUM_HEIGHT)
             if columns * (narrowest + GAP) > RIGHT and rows < MOST_ROWS:
                 continue  # captions would not be legible
+            height = HIGHEST / rows - CAPTION - GAP // 2
+            box = min(RIGHT / columns - GAP, TILE[0]), min(height, TILE[1])
             tile = fitted_size(image_size, box)
             if best is None or tile[0] * tile[1] > 1.1 * best.tile[0] * best.tile[1]:
                 cell = max(tile[0], narrowest) + GAP, tile[1] + CAPTION + GAP // 2

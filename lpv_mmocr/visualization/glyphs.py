@@ -19,6 +19,9 @@ from PIL import ImageDraw
 SMALLEST = 7
 """Pixels per em below which text is not shrunk any further."""
 
+SOUND_ALIKE = "改開個"
+"""Ideographs that Koreans read alike: some fonts draw all of them as that one syllable."""
+
 
 def visible(character: str) -> str:
     """What to draw for a character.
@@ -54,15 +57,22 @@ def font_of(character: str, bold: bool = False) -> str | None:
     own = str(matplotlib_font_folder() / f"DejaVuSans{'-Bold' if bold else ''}.ttf")
     if FT2Font(own).get_char_index(ord(character)):
         return own
-    for path in _system_fonts():
-        try:
-            mapped = FT2Font(path).get_char_index(ord(character))
-        except (OSError, RuntimeError):  # a damaged font of the system is not our concern
-            continue
-        # Some fonts map every character to the same box.
-        if mapped and glyph_coverage(path, 0, [character]):
-            return path
-    return None
+    return next((path for path in _system_fonts() if _shows(path, character)), None)
+
+
+def _shows(path: str, character: str) -> bool:
+    """Whether a font of the system draws the character itself, and not what stands for many."""
+    alike = SOUND_ALIKE if unicodedata.name(character, "").startswith("CJK") else ""
+    try:
+        font = FT2Font(path)
+        if not font.get_char_index(ord(character)):
+            return False
+        mapped = {other for other in alike if font.get_char_index(ord(other))}
+        distinct = glyph_coverage(path, 0, [character, *mapped])
+    except (OSError, RuntimeError, StopIteration):
+        # A damaged font, or one that leaves no code free to see its box, is skipped.
+        return False
+    return character in distinct and (len(mapped) < len(SOUND_ALIKE) or bool(mapped & distinct))
 
 
 @lru_cache(maxsize=1)

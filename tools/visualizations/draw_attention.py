@@ -1,0 +1,154 @@
+"""Draw what a model looks at: the whole attention, the relations of its GLRMs, or the cascade.
+
+Without a picture, words are rendered, and the first is taken that the last stage reads and the
+first does not: the cascade at work.
+
+Example:
+    python tools/visualizations/draw_attention.py lpv-tiny.pth word.jpg --truth word
+    python tools/visualizations/draw_attention.py lpv-tiny.pth word.jpg --what relations
+    python tools/visualizations/draw_attention.py lpv-tiny.pth --what strip --out strip.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.rendering import (
+    FontLibrary,
+    TextSampler,
+    WordRenderer,
+    default_words,
+    preset,
+    resolve_charset,
+)
+from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
+
+import numpy as np
+from mmengine.structures import LabelData
+from mmocr.apis import TextRecInferencer
+from PIL import Image, UnidentifiedImageError
+
+BATCH = 50
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", help="trained model; its decoder must be a CPADecoder")
+    parser.add_argument("picture", nargs="?", help="picture of a word (default: rendered words)")
+    parser.add_argument("--what", choices=("attention", "relations", "strip"), default="attention")
+    parser.add_argument("--truth", metavar="TEXT", help="what the picture says")
+    parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
+    parser.add_argument("--device", help="where to run (default: the first GPU, or the CPU)")
+    parser.add_argument("--out", default="attention.png", help="default: attention.png")
+    rendered = parser.add_argument_group("rendered words")
+    rendered.add_argument("--seed", type=int, default=0, help="which words (default: 0)")
+    rendered.add_argument("--count", type=int, default=400, help="how many at most (default: 400)")
+    rendered.add_argument("--charset", default="lower", help="default: lower")
+    rendered.add_argument("--min-length", type=int, default=5, help="default: 5")
+    rendered.add_argument("--max-length", type=int, default=8, help="default: 8")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error"
+    )
+    return parser.parse_args(argv)
+
+
+def build_reader(args: argparse.Namespace) -> TextRecInferencer:
+    """The model, which keeps its attention.
+
+    Raises:
+        InputError: If it has none to keep.
+    """
+    cli.require_file(args.checkpoint, "checkpoint")
+    reader = TextRecInferencer(args.config, args.checkpoint, device=args.device)
+    decoder = reader.model.decoder
+    if not hasattr(decoder, "keep_attention"):
+        raise cli.InputError(
+            f"{args.checkpoint} has a {type(decoder).__name__}; attention is kept by a CPADecoder"
+        )
+    decoder.keep_attention = True
+    return reader
+
+
+def read(reader: TextRecInferencer, pictures: list[np.ndarray]) -> list[LabelData]:
+    """Attention of RGB pictures."""
+    inputs = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
+    results = reader(inputs, batch_size=BATCH, return_datasamples=True, progress_bar=False)
+    return [sample.pred_attention for sample in results["predictions"]]
+
+
+def load_picture(path: str) -> np.ndarray:
+    """An RGB picture of a file.
+
+    Raises:
+        InputError: If there is none.
+    """
+    cli.require_file(path, "picture")
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise cli.InputError(f"{path} is no picture that can be read: {error}") from error
+
+
+def rendered_word(
+    reader: TextRecInferencer, args: argparse.Namespace
+) -> tuple[np.ndarray, str, LabelData]:
+    """A rendered word that only the later stages read: picture, text, attention.
+
+    Raises:
+        InputError: If there is none, nor one that the last stage reads.
+    """
+    config = preset("easy")
+    texts = TextSampler(
+        config,
+        default_words(),
+        charset=resolve_charset(args.charset),
+        min_length=args.min_length,
+        max_length=args.max_length,
+    )
+    renderer = WordRenderer(FontLibrary.from_folders(), texts, config)
+    read_at_once = None
+    for first in range(0, args.count, BATCH):
+        numbers = range(first, min(first + BATCH, args.count))
+        words = [renderer(args.seed, number) for number in numbers]
+        for word, attention in zip(words, read(reader, [w.image for w in words]), strict=True):
+            early, *_, last = attention.stage_texts
+            if last != word.label.lower():
+                continue
+            if early != last:
+                return word.image, word.label, attention
+            read_at_once = read_at_once or (word.image, word.label, attention)
+    if read_at_once is None:
+        raise cli.InputError(
+            f"the model reads none of {args.count} rendered words: give a picture, another --seed "
+            "or a trained model"
+        )
+    return read_at_once
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors(traceback=args.traceback):
+        reader = build_reader(args)
+        if args.picture:
+            image, truth = load_picture(args.picture), args.truth
+            (attention,) = read(reader, [image])
+        else:
+            image, truth, attention = rendered_word(reader, args)
+        if args.what == "relations":
+            drawn = draw_relations(attention)
+        else:
+            draw = draw_cascade_strip if args.what == "strip" else draw_attention
+            drawn = draw(image, attention, gt_text=truth)
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn).save(args.out)
+        print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
