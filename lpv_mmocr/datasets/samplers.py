@@ -166,7 +166,10 @@ class SourceShareBatchSampler(Sampler):
         self._offsets = [0, *dataset.cumulative_sizes[:-1]]
         sizes = np.diff([0, *dataset.cumulative_sizes]).tolist()
         self.batch_size = batch_size
-        self.shares = _divide(batch_size, [1] * len(sizes) if weights is None else weights, sizes)
+        weights = [1] * len(sizes) if weights is None else weights
+        if len(weights) != len(sizes):
+            raise ValueError(f"{len(weights)} weights are given for {len(sizes)} sources")
+        self.shares = divide_batch(batch_size, weights)
         self.sampler = sampler
         self._streams = [
             EpochShuffle(size=size, seed=(sampler.seed, source), shuffle=sampler.shuffle)
@@ -203,10 +206,19 @@ class SourceShareBatchSampler(Sampler):
         return math.ceil(len(self.sampler) / self.batch_size)
 
 
-def _divide(batch_size: int, weights: Sequence[float], sizes: Sequence[int]) -> list[int]:
-    """Divide a batch among sources in proportion to their weights, by largest remainder."""
-    if len(weights) != len(sizes):
-        raise ValueError(f"{len(weights)} weights are given for {len(sizes)} sources")
+def divide_batch(batch_size: int, weights: Sequence[float]) -> list[int]:
+    """Divide a batch among sources in proportion to their weights, by largest remainder.
+
+    Args:
+        batch_size: Samples in a batch.
+        weights: One for each source.
+
+    Returns:
+        Samples of each source.
+
+    Raises:
+        ValueError: If a weight is no positive number, or a source would get no sample.
+    """
     if not all(weight > 0 and math.isfinite(weight) for weight in weights):
         raise ValueError(f"weights must be positive numbers, not {list(weights)}")
     exact = np.asarray(weights, dtype=np.float64) * batch_size / sum(weights)

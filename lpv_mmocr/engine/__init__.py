@@ -11,6 +11,7 @@ from .deploy_hook import DeployHook
 from .loops import ResumableIterBasedTrainLoop
 from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
 from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from .time_budget import TimeBudgetHook
 from .training_hooks import (
     InitialWeightsError,
     InitialWeightsHook,
@@ -38,6 +39,7 @@ __all__ = [
     "ResumableIterBasedTrainLoop",
     "StopOnSignalHook",
     "ThroughputTimerHook",
+    "TimeBudgetHook",
     "UnsafeCheckpointError",
     "checkpoint_io",
     "find_last_complete_checkpoint",

@@ -12,6 +12,8 @@ from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
+from .encoded_words import EncodedWords
+
 
 @MODELS.register_module()
 class CPAModuleLoss(BaseTextRecogModuleLoss):
@@ -49,17 +51,19 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         self._warned_long = False
 
     def get_targets(
-        self, data_samples: Sequence[TextRecogDataSample]
-    ) -> Sequence[TextRecogDataSample]:
+        self, data_samples: Sequence[TextRecogDataSample] | EncodedWords
+    ) -> Sequence[TextRecogDataSample] | EncodedWords:
         """Add the target indexes to the samples.
 
         Args:
-            data_samples: Samples with ``gt_text.item``.
+            data_samples: Samples with ``gt_text.item``, or words that are encoded already.
 
         Returns:
             The same samples, with ``gt_text.indexes`` (characters only) and
             ``gt_text.padded_indexes`` (T,), both int64 on the CPU.
         """
+        if isinstance(data_samples, EncodedWords):
+            return data_samples
         for data_sample in data_samples:
             if data_sample.get("have_target", False):
                 continue
@@ -90,7 +94,9 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         return [index for index in indexes if index is not None][: self.max_seq_len]
 
     def forward(
-        self, outputs: dict[str, torch.Tensor], data_samples: Sequence[TextRecogDataSample]
+        self,
+        outputs: dict[str, torch.Tensor],
+        data_samples: Sequence[TextRecogDataSample] | EncodedWords,
     ) -> dict[str, torch.Tensor]:
         """Compute the loss.
 
@@ -103,8 +109,11 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             ``ce_stage1`` ... ``ce_stageS``, the same mean stage by stage, detached.
         """
         logits = outputs["logits"]
-        targets = torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
-        targets = targets.to(logits.device, non_blocking=True)
+        if isinstance(data_samples, EncodedWords):
+            targets = data_samples.targets
+        else:
+            targets = torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
+            targets = targets.to(logits.device, non_blocking=True)
         num_stages, num_classes = logits.shape[0], logits.shape[-1]
         cross_entropy = F.cross_entropy(
             logits.to(torch.promote_types(logits.dtype, torch.float32)).reshape(-1, num_classes),

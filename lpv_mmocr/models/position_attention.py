@@ -102,7 +102,8 @@ class PositionAttention(BaseModule):
             raise ValueError(f"dim={dim} is too small for the default key_dim=dim//8; set key_dim")
         self.scale = 1 / math.sqrt(dim)
         self.key_unet = KeyUNet(dim, key_dim)
-        self.position = SinusoidalPosition(dim, num_positions)
+        self.num_positions = num_positions
+        self.position = SinusoidalPosition(dim)
         self.query = nn.Linear(dim, dim)
 
     def forward(

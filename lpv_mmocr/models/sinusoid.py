@@ -35,19 +35,33 @@ def sinusoidal_table(length: int, dim: int) -> torch.Tensor:
 class SinusoidalPosition(nn.Module):
     """Adds the sinusoidal table to a sequence; the table grows to the longest sequence seen.
 
-    The table is a function of its shape alone, so it stays out of the state dict.
+    The table is a function of its shape alone, so it is neither in the state dict nor a buffer:
+    what averages or exchanges the buffers of two models, as MMEngine's ``EMAHook`` does, would stop
+    at tables of different lengths.
 
     Args:
         dim: Width D of the sequence.
-        length: Number of positions to tabulate at once; longer sequences extend the table.
     """
 
-    table: torch.Tensor
-
-    def __init__(self, dim: int, length: int = 0) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
-        self.register_buffer("table", sinusoidal_table(length, dim), persistent=False)
+        self._tables: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
+
+    def rows(self, length: int, like: torch.Tensor) -> torch.Tensor:
+        """First rows of the table.
+
+        Args:
+            length: Number L of rows.
+            like: Gives the dtype and the device.
+
+        Returns:
+            Rows of shape (L, D).
+        """
+        kind = like.device, like.dtype
+        if kind not in self._tables or len(self._tables[kind]) < length:
+            self._tables[kind] = sinusoidal_table(length, self.dim).to(*kind)
+        return self._tables[kind][:length]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``x`` plus the first L rows of the table.
@@ -58,7 +72,4 @@ class SinusoidalPosition(nn.Module):
         Returns:
             Sequence of shape (N, L, D), in the dtype of ``x``.
         """
-        length = x.shape[1]
-        if length > self.table.shape[0]:
-            self.table = sinusoidal_table(length, self.dim).to(x.device)
-        return x + self.table[:length].to(x.dtype)
+        return x + self.rows(x.shape[1], x)

@@ -21,7 +21,8 @@ def test_table_is_its_definition(dim):
 
 
 def test_position_grows_with_the_sequence_and_is_not_stored():
-    position = SinusoidalPosition(6, length=2)
-    out = position(torch.zeros(1, 9, 6, dtype=torch.float64))
-    torch.testing.assert_close(out[0], sinusoidal_table(9, 6).double())
-    assert not position.state_dict()
+    position = SinusoidalPosition(6)
+    for length in (2, 9, 4):
+        out = position(torch.zeros(1, length, 6, dtype=torch.float64))
+        torch.testing.assert_close(out[0], sinusoidal_table(length, 6).double())
+    assert not position.state_dict() and not list(position.buffers())

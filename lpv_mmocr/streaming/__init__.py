@@ -1,0 +1,15 @@
+"""Words that wait on the device: for a GPU that trains faster than data loaders hand over."""
+
+from .data_preprocessor import StreamedDataPreprocessor
+from .dataset import StreamedWordDataset
+from .picture_pool import PicturePool
+from .producer import ChunkProducer
+from .usage_hook import PoolUsageHook
+
+__all__ = [
+    "ChunkProducer",
+    "PicturePool",
+    "PoolUsageHook",
+    "StreamedDataPreprocessor",
+    "StreamedWordDataset",
+]

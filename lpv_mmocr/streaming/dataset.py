@@ -1,0 +1,119 @@
+"""Batches out of pools of pictures on the device."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.registry import FUNCTIONS
+from mmocr.registry import DATASETS, MODELS
+from torch.utils.data import Dataset
+
+from ..datasets.samplers import divide_batch
+from ..models.encoded_words import EncodedWords
+from .sources import StreamedSource, WholeSource
+
+
+@FUNCTIONS.register_module()
+def only_item(items: list[Any]) -> Any:
+    """Collate a batch of one item, which is a batch already."""
+    (item,) = items
+    return item
+
+
+@DATASETS.register_module()
+class StreamedWordDataset(Dataset):
+    """Whole batches of words, drawn at random from pools on the device that trains.
+
+    For a GPU that trains faster than data loaders hand over batches. Each source has a pool
+    (:class:`PicturePool`): one with a ``capacity`` is a stream of new pictures
+    (:class:`StreamedSource`), the others are loaded whole (:class:`WholeSource`). A batch is taken
+    from the pools in the ratio of their weights. Which pictures are in a pool at a given moment
+    depends on how fast they are made, so two runs are not alike to the bit.
+
+    An item is a batch, so the data loader has ``batch_size=1``, ``num_workers=0`` and
+    ``collate_fn=dict(type="only_item")``, and the model ``StreamedDataPreprocessor``.
+
+    Args:
+        batch_size: Words in a batch.
+        sources: For each source ``dataset``, a config whose pipeline ends with a ``Resize`` to the
+            model's size, ``weight`` (1 by default), and the arguments of :class:`StreamedSource`.
+        loss: Config of the model's loss, with its dictionary; it encodes the labels.
+        length: Number of batches; more than a run draws.
+        device: Where the pools lie; the first GPU if there is one by default.
+
+    Raises:
+        ValueError: If there is no source, or a source has no word in a batch.
+    """
+
+    metainfo = dict(dataset_type="streamed_words", task_name="textrecog")
+
+    def __init__(
+        self,
+        *,
+        batch_size: int,
+        sources: Sequence[dict],
+        loss: dict,
+        length: int = 1_000_000,
+        device: str | None = None,
+    ) -> None:
+        if not sources:
+            raise ValueError("a StreamedWordDataset needs at least one source")
+        self._length = length
+        # MMOCR's dictionary belongs to the loss.
+        encoder = MODELS.build(loss)
+        place = torch.device(device or get_device())
+        weights = [source.get("weight", 1.0) for source in sources]
+        self._counts = divide_batch(batch_size, weights)
+        self.sources: list[StreamedSource | WholeSource] = []
+        for source in sources:
+            options = {key: value for key, value in source.items() if key != "weight"}
+            kind = StreamedSource if "capacity" in options else WholeSource
+            self.sources.append(kind(**options, loss=encoder, device=place))
+        self._started = False
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return self._length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """A batch: ``inputs`` (N, 3, H, W), uint8, BGR, and ``data_samples``, the labels."""
+        if not self._started:
+            self.start()
+        drawn = [
+            source.draw(count) for source, count in zip(self.sources, self._counts, strict=True)
+        ]
+        images, words = zip(*drawn, strict=True)
+        return dict(
+            inputs=torch.cat(images),
+            data_samples=EncodedWords(
+                torch.cat([part.targets for part in words]),
+                torch.cat([part.numbers for part in words]),
+            ),
+        )
+
+    def start(self) -> None:
+        """Start what fills the pools, and wait for the first pictures."""
+        self._started = True
+        atexit.register(self.stop)
+        for source in self.sources:
+            source.start()
+
+    def stop(self) -> None:
+        """End the processes that make pictures."""
+        atexit.unregister(self.stop)
+        for source in self.sources:
+            source.stop()
+
+    def statistics(self) -> dict[str, float]:
+        """Pictures in the pools, and how often each was used, over all sources."""
+        pools = [source.pool for source in self.sources if hasattr(source, "pool")]
+        added = sum(pool.added for pool in pools)
+        return dict(
+            pool_pictures=float(sum(map(len, pools))),
+            pool_added=float(added),
+            mean_uses=sum(pool.drawn for pool in pools) / max(added, 1),
+        )

@@ -1,0 +1,175 @@
+"""Where the pictures of a pool come from."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import torch
+from mmengine.logging import print_log
+from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
+from mmocr.registry import DATASETS
+from torch.utils.data import Dataset
+
+from ..models.encoded_words import EncodedWords
+from .chunk import Chunk, chunk_numbers, chunk_path, make_chunk, read_chunk
+from .picture_pool import PicturePool
+from .producer import ChunkProducer
+
+_POLL_SECONDS = 0.2
+_REPORT_SECONDS = 30.0
+
+
+class WholeSource:
+    """A data set that lies in the pool whole.
+
+    Args:
+        dataset: Config of a map-style data set whose samples have ``img`` and ``instances``.
+        loss: Encodes the labels.
+        device: Where the pictures lie.
+    """
+
+    def __init__(
+        self, *, dataset: dict, loss: BaseTextRecogModuleLoss, device: torch.device
+    ) -> None:
+        self._dataset = DATASETS.build(dataset)
+        self._loss = loss
+        self._device = device
+
+    def start(self) -> None:
+        """Load all pictures."""
+        samples = ((number, self._dataset[number]) for number in range(len(self._dataset)))
+        chunk = make_chunk(samples, self._loss)
+        self.pool = PicturePool(len(chunk.images), self._device)
+        self.pool.add(chunk)
+
+    def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
+        """Take pictures at random; see :meth:`PicturePool.draw`."""
+        return self.pool.draw(count)
+
+    def stop(self) -> None:
+        """Does nothing: no process is at work."""
+
+
+class StreamedSource:
+    """A data set without end, of which the newest pictures lie in the pool.
+
+    Processes make chunks on the disk (:class:`ChunkProducer`), a thread brings them into the pool
+    and deletes those whose pictures have left it. An interrupted training finds its pool again
+    on the disk.
+
+    Args:
+        dataset: Config of a map-style data set whose samples have ``img`` and ``instances``.
+        loss: Encodes the labels.
+        device: Where the pictures lie.
+        folder: Where chunks lie; about 9.6 kB for a picture of 32 × 100.
+        capacity: Pictures in the pool, rounded down to whole chunks.
+        workers: Processes that make pictures.
+        chunk_size: Pictures in a chunk.
+        min_pictures: Pictures to wait for at the start.
+
+    Raises:
+        ValueError: If ``capacity`` is below ``chunk_size`` or ``min_pictures``.
+    """
+
+    def __init__(
+        self,
+        *,
+        dataset: dict,
+        loss: BaseTextRecogModuleLoss,
+        device: torch.device,
+        folder: str | Path,
+        capacity: int,
+        workers: int,
+        chunk_size: int = 2048,
+        min_pictures: int = 20_000,
+    ) -> None:
+        if capacity < max(chunk_size, min_pictures):
+            raise ValueError(
+                f"capacity must be at least chunk_size={chunk_size} and "
+                f"min_pictures={min_pictures}, got {capacity}"
+            )
+        self._dataset: Dataset = DATASETS.build(dataset)
+        self._loss = loss
+        self._chunk_size = chunk_size
+        self._min_pictures = min_pictures
+        self._max_chunks = capacity // chunk_size
+        self.pool = PicturePool(self._max_chunks * chunk_size, device)
+        self._producer = ChunkProducer(
+            folder,
+            self._make,
+            recipe=dict(dataset=dataset, chunk_size=chunk_size, loss=_description(loss)),
+            workers=workers,
+            max_waiting=self._max_chunks + 2 * workers,
+        )
+        self._folder = Path(folder)
+        self._pooled: list[int] = []
+        self._stopped = threading.Event()
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:
+        """Start the processes, and wait for the first pictures.
+
+        Raises:
+            ChildProcessError: If a process ends meanwhile.
+        """
+        self._producer.start()
+        threading.Thread(target=self._feed, name="feeds the pool", daemon=True).start()
+        reported = time.monotonic()
+        while len(self.pool) < self._min_pictures:
+            self._check()
+            time.sleep(_POLL_SECONDS)
+            if time.monotonic() - reported > _REPORT_SECONDS:
+                reported = time.monotonic()
+                print_log(f"{len(self.pool)} of {self._min_pictures} pictures", logger="current")
+
+    def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
+        """Take pictures at random; see :meth:`PicturePool.draw`.
+
+        Raises:
+            ChildProcessError: If a process that makes pictures has ended.
+        """
+        self._check()
+        return self.pool.draw(count)
+
+    def stop(self) -> None:
+        """End the processes and the thread."""
+        self._stopped.set()
+        self._producer.stop()
+
+    def _make(self, number: int) -> Chunk:
+        first = number * self._chunk_size
+        places = range(first, first + self._chunk_size)
+        return make_chunk(((place, self._dataset[place]) for place in places), self._loss)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        self._producer.check()
+
+    def _feed(self) -> None:
+        try:
+            while not self._stopped.wait(_POLL_SECONDS):
+                self._take_new_chunks()
+        except BaseException as error:  # shown by the thread that trains
+            self._failure = error
+
+    def _take_new_chunks(self) -> None:
+        pooled = set(self._pooled)
+        new = [number for number in chunk_numbers(self._folder) if number not in pooled]
+        for number in new:
+            if self._stopped.is_set():
+                return
+            self.pool.add(read_chunk(self._folder, number))
+            self._pooled.append(number)
+            while len(self._pooled) > self._max_chunks:
+                chunk_path(self._folder, self._pooled.pop(0)).unlink()
+
+
+def _description(loss: BaseTextRecogModuleLoss) -> dict:
+    return dict(
+        characters="".join(loss.dictionary.dict),
+        max_seq_len=loss.max_seq_len,
+        letter_case=loss.letter_case,
+    )

@@ -1,0 +1,110 @@
+"""A training that fits into its time."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+from lpv_mmocr.engine import TimeBudgetHook, time_budget
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from training_cases import training_config
+
+HOOK = dict(type="TimeBudgetHook", minutes=1.0, peak_lr=0.5, warm_up=0.25, mask_from=0.5)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that goes on by five seconds whenever it is asked."""
+    clock = SimpleNamespace(now=0.0)
+
+    def monotonic() -> float:
+        clock.now += 5.0
+        return clock.now
+
+    monkeypatch.setattr(time_budget, "time", SimpleNamespace(monotonic=monotonic))
+    return clock
+
+
+def budget_config(numbers, folder, hook: dict, **overrides):
+    config = training_config(numbers, folder, param_scheduler=None, **overrides)
+    config.custom_hooks = [hook]
+    config.train_cfg.max_iters = 1000
+    return config
+
+
+def test_rate_rises_and_falls():
+    hook = TimeBudgetHook(minutes=1, peak_lr=2.0, warm_up=0.2, final_lr=0.1)
+    assert hook.rate(0.0) == pytest.approx(0.02)
+    assert hook.rate(0.1) == pytest.approx(1.0)
+    assert hook.rate(0.2) == pytest.approx(2.0)
+    middle = 0.1 + 0.9 * (1 + math.cos(math.pi / 2)) / 2
+    assert hook.rate(0.6) == pytest.approx(2.0 * middle)
+    assert hook.rate(1.0) == pytest.approx(0.2)
+
+
+def test_ends_when_the_time_is_up(numbers, tmp_path, clock):
+    runner = Runner.from_cfg(budget_config(numbers, tmp_path, HOOK))
+    runner.train()
+    # The clock is asked twice in an iteration, of which each counts ten seconds.
+    assert runner.iter == 6
+    assert runner.model.decoder.with_mask
+    assert (tmp_path / "iter_6.pth").is_file()
+    assert runner.optim_wrapper.param_groups[0]["lr"] < 0.05
+
+
+def test_mask_comes_on_in_the_middle(numbers, tmp_path, clock):
+    masks = []
+
+    class Watch(TimeBudgetHook):
+        def before_train_iter(self, runner, *args, **kwargs):
+            super().before_train_iter(runner, *args, **kwargs)
+            masks.append(runner.model.decoder.with_mask)
+
+    runner = Runner.from_cfg(budget_config(numbers, tmp_path, dict(type="IterTimerHook")))
+    runner.register_hook(Watch(**{key: HOOK[key] for key in HOOK if key != "type"}))
+    runner.train()
+    assert masks == sorted(masks) and {*masks} == {False, True}
+
+
+def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock):
+    hook = {**HOOK, "call_minutes": 0.5}
+    first = Runner.from_cfg(budget_config(numbers, tmp_path, hook))
+    first.train()
+    rate = first.optim_wrapper.param_groups[0]["lr"]
+    iterations = first.iter
+    assert 0 < iterations < 6
+    clock.now += 1e6  # the time between the two does not count
+    second = Runner.from_cfg(budget_config(numbers, tmp_path, hook, resume=True))
+    second.train()
+    assert second.iter > iterations
+    assert second.optim_wrapper.param_groups[0]["lr"] < rate
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(minutes=0), "minutes must be positive, got 0"),
+        (dict(call_minutes=-1), "call_minutes must be positive, got -1"),
+        (dict(warm_up=1), "warm_up is a part of the budget, from 0 to below 1, got 1"),
+        (dict(mask_from=2), "mask_from is a part of the budget, from 0 to 1, got 2"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises(ValueError, match=message):
+        TimeBudgetHook(**{"minutes": 1, "peak_lr": 1.0, **options})
+
+
+def test_averaged_weights(numbers, tmp_path):
+    """MMEngine's ``EMAHook`` averages LPV, and its checkpoints hold the average."""
+    config = training_config(numbers, tmp_path)
+    config.custom_hooks = [dict(type="EMAHook", momentum=0.1, update_buffers=True)]
+    runner = Runner.from_cfg(config)
+    runner.train()
+    saved = torch.load(tmp_path / "iter_12.pth", weights_only=True)
+    name = "decoder.classifiers.0.weight"
+    trained = runner.model.state_dict()[name]
+    assert torch.equal(saved["ema_state_dict"][f"module.{name}"], trained)
+    assert not torch.equal(saved["state_dict"][name], trained)

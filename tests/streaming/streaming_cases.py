@@ -1,0 +1,39 @@
+"""Data sets and chunks that the tests of the streaming share."""
+
+from __future__ import annotations
+
+from lpv_mmocr.streaming.chunk import Chunk
+
+import numpy as np
+from lpv_cases import DICTIONARY
+from mmocr.registry import DATASETS
+from torch.utils.data import Dataset
+
+LOSS = dict(type="CPAModuleLoss", dictionary=DICTIONARY)
+PICTURE = (8, 20)
+
+
+@DATASETS.register_module()
+class NumberWords(Dataset):
+    """Word n has the text of n, and a picture whose first pixel says n modulo 256."""
+
+    def __init__(self, length: int = 1_000_000, fail_at: int | None = None) -> None:
+        self.length, self.fail_at = length, fail_at
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> dict:
+        if number == self.fail_at:
+            raise OSError("no more pictures")
+        picture = np.zeros((*PICTURE, 3), np.uint8)
+        picture[0, 0] = number % 256
+        return dict(img=picture, instances=[dict(text=str(number))])
+
+
+def numbered_chunk(first: int, count: int) -> Chunk:
+    """Pictures whose pixels, targets and numbers all say their number."""
+    numbers = np.arange(first, first + count)
+    images = np.broadcast_to(numbers[:, None, None, None] % 256, (count, 3, *PICTURE))
+    targets = np.broadcast_to(numbers[:, None], (count, 27))
+    return Chunk(images.astype(np.uint8), targets.astype(np.int16), numbers)

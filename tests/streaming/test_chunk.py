@@ -1,0 +1,47 @@
+"""Files of pictures."""
+
+from __future__ import annotations
+
+from lpv_mmocr.streaming.chunk import chunk_numbers, make_chunk, read_chunk, write_chunk
+
+import numpy as np
+import pytest
+from mmengine.structures import LabelData
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+from streaming_cases import LOSS, NumberWords, numbered_chunk
+
+
+@pytest.fixture
+def loss():
+    return MODELS.build(LOSS)
+
+
+def test_targets_are_those_of_the_loss(loss):
+    words = NumberWords()
+    chunk = make_chunk(((n, words[n]) for n in (7, 1234)), loss)
+    sample = TextRecogDataSample()
+    sample.gt_text = LabelData(item="1234")
+    expected = loss.get_targets([sample])[0].gt_text.padded_indexes
+    assert chunk.targets[1].tolist() == expected.tolist()
+    assert chunk.images.shape == (2, 3, 8, 20) and chunk.images.dtype == np.uint8
+    assert chunk.images[:, :, 0, 0].tolist() == [[7] * 3, [1234 % 256] * 3]
+    assert chunk.numbers.tolist() == [7, 1234]
+
+
+def test_pictures_of_two_sizes_are_refused(loss):
+    words = [NumberWords()[n] for n in (0, 1)]
+    words[1]["img"] = words[1]["img"][:4]
+    with pytest.raises(ValueError, match=r"end the pipeline with a Resize"):
+        make_chunk(enumerate(words), loss)
+
+
+def test_round_trip(tmp_path):
+    chunk = numbered_chunk(5, 3)
+    for number in (11, 2):
+        write_chunk(tmp_path, number, chunk)
+    (tmp_path / "chunk_00000003.partial").write_bytes(b"half")
+    assert chunk_numbers(tmp_path) == [2, 11]
+    for written, read in zip(chunk, read_chunk(tmp_path, 11), strict=True):
+        np.testing.assert_array_equal(written, read)
+        assert written.dtype == read.dtype

@@ -1,0 +1,71 @@
+"""The ring of pictures."""
+
+from __future__ import annotations
+
+from lpv_mmocr.streaming import PicturePool
+
+import pytest
+import torch
+from streaming_cases import PICTURE, numbered_chunk
+
+
+def contents(pool: PicturePool) -> set[int]:
+    """Numbers of all pictures in a pool that is drawn from often enough."""
+    torch.manual_seed(0)
+    return set(pool.draw(50 * pool.capacity)[1].numbers.tolist())
+
+
+def test_newest_pictures_stay():
+    pool = PicturePool(10)
+    for first in (0, 4, 8):  # the last four go around the end of the ring
+        pool.add(numbered_chunk(first, 4))
+    assert len(pool) == 10
+    assert contents(pool) == set(range(2, 12))
+
+
+def test_pool_that_is_not_full_gives_what_it_has():
+    pool = PicturePool(10)
+    pool.add(numbered_chunk(0, 3))
+    assert len(pool) == 3
+    assert contents(pool) == {0, 1, 2}
+
+
+def test_pictures_keep_their_targets():
+    pool = PicturePool(300)
+    pool.add(numbered_chunk(0, 300))
+    images, words = pool.draw(64)
+    assert images.shape == (64, 3, *PICTURE) and images.dtype == torch.uint8
+    assert words.targets.shape == (64, 27) and words.targets.dtype == torch.int64
+    assert torch.equal(images[:, 0, 0, 0].long(), words.numbers % 256)
+    assert torch.equal(words.targets[:, 5], words.numbers)
+    assert len(words) == 64
+
+
+def test_draws_follow_the_seed():
+    pool = PicturePool(100)
+    pool.add(numbered_chunk(0, 100))
+    first, again = (torch.manual_seed(7) and pool.draw(20)[1].numbers for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, pool.draw(20)[1].numbers)
+
+
+def test_counts_uses():
+    pool = PicturePool(4)
+    pool.add(numbered_chunk(0, 4))
+    pool.add(numbered_chunk(4, 4))
+    pool.draw(20)
+    assert (pool.added, pool.drawn, pool.mean_uses) == (8, 20, 2.5)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match="capacity must be positive, got 0"):
+        PicturePool(0)
+    pool = PicturePool(4)
+    with pytest.raises(RuntimeError, match="empty"):
+        pool.draw(1)
+    with pytest.raises(ValueError, match="5 pictures at once are more than the pool's 4"):
+        pool.add(numbered_chunk(0, 5))
+    pool.add(numbered_chunk(0, 2))
+    larger = numbered_chunk(0, 2)._replace(images=numbered_chunk(0, 2).images.repeat(2, axis=3))
+    with pytest.raises(ValueError, match="the new pictures bring"):
+        pool.add(larger)

@@ -1,0 +1,140 @@
+"""Batches out of pools, and their way through the model."""
+
+from __future__ import annotations
+
+import time
+
+from lpv_mmocr.models.encoded_words import EncodedWords
+from lpv_mmocr.streaming import StreamedDataPreprocessor, StreamedWordDataset
+
+import pytest
+import torch
+from lpv_cases import decoder_config
+from mmengine.structures import LabelData
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+from streaming_cases import LOSS, PICTURE
+
+
+@pytest.fixture
+def stream(tmp_path):
+    made = []
+
+    def build(batch_size=8, whole=None, **options) -> StreamedWordDataset:
+        streamed = dict(
+            dataset=dict(type="NumberWords"),
+            folder=str(tmp_path / "pool"),
+            capacity=64,
+            chunk_size=16,
+            min_pictures=16,
+            workers=1,
+        )
+        sources = [{**streamed, **options}]
+        if whole:
+            sources.append(dict(dataset=dict(type="NumberWords", length=whole), weight=3))
+        made.append(
+            StreamedWordDataset(batch_size=batch_size, sources=sources, loss=LOSS, device="cpu")
+        )
+        return made[-1]
+
+    yield build
+    for dataset in made:
+        dataset.stop()
+
+
+def test_batch_is_of_both_sources(stream):
+    batch = stream(whole=5)[0]
+    images, words = batch["inputs"], batch["data_samples"]
+    assert images.shape == (8, 3, *PICTURE)
+    assert torch.equal(images[:, 0, 0, 0].long(), words.numbers % 256)
+    assert words.targets.shape == (8, 27)
+    assert max(words.numbers[2:]) < 5  # six of eight from the small source
+
+
+def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
+    dataset = stream()
+    dataset[0]
+    pool = dataset.sources[0].pool
+    end = time.monotonic() + 60
+    while pool.added < 200:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert len(pool) == 64
+    assert min(dataset[1]["data_samples"].numbers) >= 16
+    statistics = dataset.statistics()
+    assert statistics["pool_pictures"] == 64
+    assert statistics["mean_uses"] == pytest.approx(16 / statistics["pool_added"], rel=0.5)
+    dataset.stop()
+    assert len(list((tmp_path / "pool").glob("chunk_*.npz"))) <= 4 + 2 + 2
+
+
+def test_failing_source_ends_the_training(stream):
+    dataset = stream(dataset=dict(type="NumberWords", fail_at=40))
+    with pytest.raises(ChildProcessError, match="see the output above"):
+        for index in range(10_000):
+            dataset[index]
+            time.sleep(0.01)
+
+
+def test_bad_arguments(stream):
+    with pytest.raises(ValueError, match="capacity must be at least chunk_size=16"):
+        stream(capacity=8)
+    with pytest.raises(ValueError, match="at least one source"):
+        StreamedWordDataset(batch_size=4, sources=[], loss=LOSS)
+    with pytest.raises(ValueError, match="a source would get no sample"):
+        stream(batch_size=1, whole=5)
+
+
+class TestWayThroughTheModel:
+    @pytest.fixture
+    def words(self) -> tuple[list[str], EncodedWords]:
+        texts = ["abc", "7", ""]
+        targets = [s.gt_text.padded_indexes for s in MODELS.build(LOSS).get_targets(samples(texts))]
+        return texts, EncodedWords(torch.stack(targets), torch.arange(3))
+
+    def test_loss_is_that_of_data_samples(self, words):
+        texts, encoded = words
+        decoder = MODELS.build(decoder_config(16)).eval()
+        features = torch.randn(3, 16, 2, 5)
+        expected = decoder.loss(None, features, samples(texts))
+        actual = decoder.loss(None, features, encoded)
+        assert actual.keys() == expected.keys()
+        for name, value in expected.items():
+            torch.testing.assert_close(actual[name], value)
+
+    @pytest.mark.parametrize("training", [True, False])
+    def test_preprocessor_normalises_and_augments(self, words, training):
+        class Darker(torch.nn.Module):
+            def forward(self, inputs, data_samples):
+                return inputs / 2, data_samples
+
+        preprocessor = StreamedDataPreprocessor(
+            mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True
+        )
+        preprocessor.batch_augments = torch.nn.ModuleList([Darker()])
+        images = torch.randint(0, 256, (3, 3, *PICTURE), dtype=torch.uint8)
+        out = preprocessor(dict(inputs=images, data_samples=words[1]), training)
+        expected = images.flip(1) / 255 / (2 if training else 1)
+        torch.testing.assert_close(out["inputs"], expected)
+        assert out["data_samples"] is words[1]
+
+    def test_preprocessor_takes_lists_as_before(self):
+        preprocessor = StreamedDataPreprocessor(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True)
+        data = samples(["a"])
+        data[0].set_metainfo(dict(valid_ratio=1.0, img_shape=PICTURE))
+        out = preprocessor(
+            dict(inputs=[torch.full((3, *PICTURE), 255, dtype=torch.uint8)], data_samples=data)
+        )
+        assert torch.equal(out["inputs"], torch.ones(1, 3, *PICTURE))
+
+    def test_words_name_themselves(self, words):
+        assert [word["sample_key"] for word in words[1]] == ["picture 0", "picture 1", "picture 2"]
+
+
+def samples(texts: list[str]) -> list[TextRecogDataSample]:
+    made = []
+    for text in texts:
+        sample = TextRecogDataSample()
+        sample.gt_text = LabelData(item=text)
+        made.append(sample)
+    return made
