@@ -111,7 +111,13 @@ def render(report: Report) -> str:
         versions={"lpv-mmocr": __version__, "PyTorch": torch.__version__},
         charts=_charts(report.statistics),
         matrix=_confusion_matrix(report.statistics),
-        confusions=report.statistics.confusions.most_common(_NUM_CONFUSIONS),
+        # Order must not depend on which process read a word.
+        confusions=sorted(
+            report.statistics.confusions.items(), key=lambda item: (-item[1], item[0])
+        )[:_NUM_CONFUSIONS],
+        characters=sorted(
+            report.statistics.by_character.items(), key=lambda item: (item[1].accuracy, item[0])
+        ),
         errors=_errors(report),
         with_attention=any(look.attention is not None for look in report.looks),
         MISSING=MISSING,

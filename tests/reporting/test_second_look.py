@@ -1,0 +1,50 @@
+"""Reading the worst errors once more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lpv_mmocr.reporting import ReadWord
+from lpv_mmocr.reporting.second_look import Look, look_again
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmocr.registry import MODELS
+
+
+@pytest.fixture(scope="module")
+def loader(bench):
+    return Runner.build_dataloader(Config.fromfile(bench / "bench.py").test_dataloader)
+
+
+@pytest.fixture(scope="module")
+def model(bench):
+    return MODELS.build(Config.fromfile(bench / "bench.py").model).eval()
+
+
+WORD = ReadWord(index=3, key="svt:image-000000004", label="6789", text="1")
+
+
+def test_picture_and_attention(model, loader):
+    (look,) = look_again(model, loader, [WORD])
+    assert look.picture.shape[2] == 3
+    assert look.attention.shape[0] > look.picture.shape[0]
+    assert model.decoder.keep_attention is False
+
+
+def test_another_word_in_its_place_is_not_shown(model, loader):
+    others = [replace(WORD, index=2), replace(WORD, label="6788")]
+    assert look_again(model, loader, others) == [Look(None, None)] * 2
+
+
+def test_deployed_model_keeps_no_attention(model, loader):
+    (look,) = look_again(model.to_deploy(), loader, [WORD])
+    assert look.picture is not None
+    assert look.attention is None
+
+
+def test_attention_is_off_again_after_an_error(model, loader):
+    with pytest.raises(IndexError):
+        look_again(model, loader, [replace(WORD, index=10**6)])
+    assert model.decoder.keep_attention is False
