@@ -106,6 +106,8 @@ class Reader:
 
     Attributes:
         metadata: What the file says of itself, as a dictionary.
+        run: The network alone: takes images of :meth:`prepare`, shape (N, 3, H, W), and returns
+            logits (N, T, C) and, where the file has them, attention maps (N, S, T, h, w).
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -134,9 +136,9 @@ class Reader:
             raise ValueError("providers belong to the engine onnxruntime")
         self.batch_size = batch_size
         if engine == "onnxruntime":
-            self._run, text = _start_onnxruntime(path, threads, providers)
+            self.run, text = _start_onnxruntime(path, threads, providers)
         else:
-            self._run, text = _start_openvino(path, threads, engine.endswith("bf16"))
+            self.run, text = _start_openvino(path, threads, engine.endswith("bf16"))
         self.metadata = _parse_metadata(text, path)
         self._preprocessing: dict[str, Any] = self.metadata["preprocessing"]
 
@@ -183,7 +185,7 @@ class Reader:
             except PictureError as error:
                 readings[number] = Reading(source, error=str(error))
         if images:
-            logits, *attention = self._run(np.stack(list(images.values())))
+            logits, *attention = self.run(np.stack(list(images.values())))
             maps = attention[0] if attention else [None] * len(images)
             for (source, number), word, looked in zip(images, logits, maps, strict=True):
                 readings[number] = Reading(source, *self._decode(word), looked)

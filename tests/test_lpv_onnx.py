@@ -213,7 +213,7 @@ class TestDecoding:
         """Decodes logits (N, T, C) with the reader and with the decoder's postprocessor."""
 
         def both(logits: np.ndarray) -> tuple[list, list]:
-            monkeypatch.setattr(reader, "_run", lambda images: [logits[: len(images)]])
+            monkeypatch.setattr(reader, "run", lambda images: [logits[: len(images)]])
             monkeypatch.setattr(reader, "batch_size", len(logits))
             ours = reader([noise()] * len(logits))
             postprocessor = CPAPostprocessor(DICTIONARY)

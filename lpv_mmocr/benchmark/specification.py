@@ -1,10 +1,12 @@
-"""What the command line says of a model: ``NAME[:switch…]``, ``FILE.py:FUNCTION[:switch…]``."""
+"""What the command line says of a model: a name, an ONNX file or an adapter, and switches."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from lpv_onnx import ENGINES
 
 from ..cli import InputError
 from .machine import DTYPES
@@ -37,6 +39,7 @@ class Specification:
         label: Name in tables.
         config: Path of its config, or None for an adapter.
         adapter: File and function of an adapter, or None.
+        onnx: ONNX file and the engine that runs it, or None.
         precision: "fp32", "bf16", "fp16", or None for the task's default.
         compile: Whether to run it through ``torch.compile``.
         deploy: Whether to measure what ``to_deploy()`` makes of it.
@@ -48,6 +51,7 @@ class Specification:
     label: str
     config: str | None = None
     adapter: tuple[str, str] | None = None
+    onnx: tuple[str, str] | None = None
     precision: str | None = None
     compile: bool = False
     deploy: bool = False
@@ -70,15 +74,18 @@ class Specification:
 
 
 def parse_model(text: str) -> Specification:
-    """Read ``NAME[:switch…]``.
+    """Read ``NAME[:switch…]``, or ``onnx:FILE.onnx[:ENGINE]``.
 
     Args:
         text: Short name, path of a config, ``SCOPE::PATH``, or ``mmocr:PATH`` for a config below
-            ``textrecog`` of MMOCR's model zoo, then switches.
+            ``textrecog`` of MMOCR's model zoo, then switches; or an ONNX file and an engine of
+            ``lpv_onnx``.
 
     Raises:
         InputError: If there is no such model or switch, or two switches exclude one another.
     """
+    if text.startswith("onnx:"):
+        return _onnx_file(text)
     name, switches = _split_switches(text)
     if name in LPV:
         config, label = _own_config(LPV[name]), name
@@ -90,8 +97,9 @@ def parse_model(text: str) -> Specification:
         config, label = f"mmocr::textrecog/{name.removeprefix('mmocr:')}.py", name
     else:
         raise InputError(
-            f"{text!r} names no model: give a config file, one of {', '.join((*LPV, *PEERS))}, or "
-            "mmocr:FOLDER/NAME of MMOCR's text recognition configs; after it any of the switches "
+            f"{text!r} names no model: give a config file, one of {', '.join((*LPV, *PEERS))}, "
+            "onnx:FILE.onnx, or mmocr:FOLDER/NAME of MMOCR's text recognition configs; after it "
+            "(but for onnx) any of the switches "
             f"{', '.join(SWITCHES)}, each behind a colon"
         )
     return _with_switches(Specification(label, config=config), switches, text)
@@ -114,6 +122,20 @@ def parse_adapter(text: str) -> Specification:
     if "deploy" in switches:
         raise InputError(f"{text!r}: deploy is for LPV models; an adapter returns what to measure")
     return _with_switches(specification, switches, text)
+
+
+def _onnx_file(text: str) -> Specification:
+    """Read ``onnx:FILE.onnx[:ENGINE]``."""
+    file, colon, engine = text.removeprefix("onnx:").partition(".onnx")
+    engine = engine.removeprefix(":") if engine else ENGINES[0]
+    if not colon or engine not in ENGINES:
+        raise InputError(
+            f"{text!r}: an ONNX file is given as onnx:FILE.onnx or onnx:FILE.onnx:ENGINE, and "
+            f"ENGINE is one of {', '.join(ENGINES)}"
+        )
+    label = Path(file).name if engine == ENGINES[0] else f"{Path(file).name}:{engine}"
+    precision = "bf16" if engine.endswith("bf16") else None
+    return Specification(f"onnx:{label}", onnx=(f"{file}.onnx", engine), precision=precision)
 
 
 def _own_config(name: str) -> str:

@@ -279,4 +279,8 @@ def build_subject(spec: Specification, device: torch.device) -> Subject:
         device: Where it runs.
     """
     torch.manual_seed(0)
+    if spec.onnx:
+        from .onnx_subject import OnnxSubject  # derived from what is above
+
+        return OnnxSubject(spec, device)
     return (AdapterSubject if spec.adapter else ConfigSubject)(spec, device)

@@ -8,7 +8,8 @@ A model is NAME[:SWITCH...]. NAME is lpv-tiny, lpv-small or lpv-base; mmocr:svtr
 mmocr:svtr-base, mmocr:abinet-vision, mmocr:satrn-small or mmocr:crnn; mmocr:FOLDER/NAME of any
 text recognition config of MMOCR; or a config file. SWITCH is fp32, bf16 or fp16, compile
 (torch.compile), deploy (what the model's to_deploy() returns) or channels_last. Without deploy,
-bf16 and fp16 mean autocast.
+bf16 and fp16 mean autocast. onnx:FILE.onnx[:ENGINE] is a file of tools/deployment/export_onnx.py,
+run by onnxruntime, openvino or openvino-bf16.
 
 Any other PyTorch recogniser can be measured beside through an adapter, a function that returns a
 module and the height and width of its images:

@@ -20,8 +20,8 @@ import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets import LPVLMDBDataset
@@ -44,8 +44,7 @@ PLAIN = "PyTorch"
 DEPLOYED = {"PyTorch, deployed": torch.float32, "PyTorch, deployed, bf16": torch.bfloat16}
 
 
-@dataclass(frozen=True)
-class Agreement:
+class Agreement(NamedTuple):
     """How one reader's texts compare with those of the plain model.
 
     Attributes:
@@ -172,7 +171,7 @@ def compare(args: argparse.Namespace) -> None:
             checkpoint=args.checkpoint,
             data=args.data,
             mask=mask,
-            rows=[asdict(row) for row in rows],
+            rows=[row._asdict() for row in rows],
             clear=clear,
             labels=labels,
             texts=texts,

@@ -1,0 +1,66 @@
+"""An exported LPV, measured beside PyTorch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from lpv_onnx import Reader
+
+from ..cli import InputError
+from . import samples
+from .specification import Specification
+from .subjects import Call, Subject
+
+
+class _Network(nn.Module):
+    """The network of a reader as a module; its weights are not PyTorch's."""
+
+    def __init__(self, reader: Reader) -> None:
+        super().__init__()
+        self.reader = reader
+
+    def forward(self, images: torch.Tensor) -> list:
+        return self.reader.run(images.numpy())
+
+
+class OnnxSubject(Subject):
+    """The network in an ONNX file of ours, run by ``lpv_onnx``.
+
+    It takes as many threads as PyTorch does. The numbers of its parameters and operations are not
+    known, and the share of the machine's peak is not told.
+
+    Args:
+        spec: What was asked for; it names a file and an engine.
+        device: Where it runs; only ``cpu``.
+
+    Raises:
+        InputError: If the file cannot be used, or the device is another one.
+    """
+
+    def __init__(self, spec: Specification, device: torch.device) -> None:
+        if device.type != "cpu":
+            raise InputError(f"{spec.label}: ONNX files are measured on the CPU; give --device cpu")
+        file, engine = spec.onnx
+        try:
+            self.reader = Reader(file, engine=engine, threads=torch.get_num_threads())
+        except (OSError, ValueError, ImportError) as error:
+            raise InputError(f"{spec.label}: {error}") from error
+        settings = self.reader.metadata["preprocessing"]
+        shape = (3, settings["height"], settings["width"])
+        super().__init__(spec, _Network(self.reader), shape, device)
+
+    def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
+        return model(images)
+
+    def inference_call(self, number: int) -> Call:
+        """See :meth:`Subject.inference_call`; the reader decodes and resizes the pictures."""
+        self.reader.batch_size = number
+        encoded = samples.encoded_pictures(number)
+        return lambda: self.reader(encoded)
+
+    def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
+        """Refuse: there is nothing to train in an ONNX file."""
+        raise InputError(f"{self.spec.label}: an ONNX file only reads; leave --task train out")

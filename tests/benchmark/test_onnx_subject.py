@@ -1,0 +1,63 @@
+"""An ONNX file measured beside PyTorch's models."""
+
+from __future__ import annotations
+
+from lpv_mmocr.benchmark import Plan
+from lpv_mmocr.benchmark.specification import parse_model
+from lpv_mmocr.benchmark.subjects import build_subject, load
+from lpv_mmocr.benchmark.tasks import run_task
+from lpv_mmocr.cli import InputError
+from lpv_mmocr.deploy.onnx_export import export_onnx
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
+
+pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
+pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "onnx", "precision"),
+    [
+        ("onnx:some/lpv.onnx", "onnx:lpv", ("some/lpv.onnx", "onnxruntime"), None),
+        (
+            "onnx:lpv.onnx:openvino-bf16",
+            "onnx:lpv:openvino-bf16",
+            ("lpv.onnx", "openvino-bf16"),
+            "bf16",
+        ),
+    ],
+)
+def test_specification(text, label, onnx, precision):
+    spec = parse_model(text)
+    assert (spec.label, spec.onnx, spec.precision, spec.config) == (label, onnx, precision, None)
+
+
+@pytest.mark.parametrize("text", ["onnx:lpv.pth", "onnx:lpv.onnx:bf16", "onnx:lpv.onnx:deploy"])
+def test_bad_specifications(text):
+    with pytest.raises(InputError, match=r"ENGINE is one of onnxruntime, openvino"):
+        parse_model(text)
+
+
+def test_measured_beside_pytorch(toy_file, quick, tmp_path):
+    init_default_scope("mmocr")
+    toy = parse_model(toy_file)
+    cfg = load(toy)
+    exported = export_onnx(MODELS.build(cfg.model), cfg, tmp_path / "toy.onnx")
+    specs = [toy, parse_model(f"onnx:{exported.path}")]
+    for task in ("forward", "inference"):
+        for found in run_task(task, specs, [2], toy.label, quick):
+            assert found.error is None
+            assert len(found.times) == quick.rounds
+    with pytest.raises(InputError, match="an ONNX file only reads"):
+        build_subject(specs[1], torch.device("cpu")).train_call(1, {})
+    with pytest.raises(InputError, match="give --device cpu"):
+        build_subject(specs[1], torch.device("cuda"))
+
+
+def test_missing_file(quick: Plan):
+    with pytest.raises(InputError, match=r"onnx:none: there is no model file none.onnx"):
+        run_task("forward", [parse_model("onnx:none.onnx")], [1], "x", quick)

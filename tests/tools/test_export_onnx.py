@@ -1,0 +1,118 @@
+"""``tools/deployment``: a toy as an ONNX file, and its texts beside those of PyTorch."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from lpv_mmocr.deploy import onnx_export
+
+import numpy as np
+import pytest
+import torch
+
+import lpv_onnx
+
+pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
+pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
+
+
+@pytest.fixture
+def export(tool_in_process):
+    return tool_in_process("deployment/export_onnx.py")
+
+
+@pytest.fixture
+def compare(tool_in_process):
+    return tool_in_process("deployment/compare_texts.py")
+
+
+def test_export(export, toy_run, tmp_path, capsys):
+    assert export(toy_run / "iter_4.pth", "--out", "new/toy.onnx") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"new/toy\.onnx: \d\.\d MB, fp32, images 32x64 \(height x width\), mask off", first
+    )
+    assert re.fullmatch(r"beside PyTorch: logits of 16 drawn words differ by up to .*", second)
+    metadata = lpv_onnx.Reader(tmp_path / "new/toy.onnx").metadata
+    assert metadata["source"] == "iter_4.pth"
+    assert metadata["classes"][:3] == ["0", "1", "2"]
+
+
+def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys):
+    checkpoint = toy_run / "iter_4.pth"
+    made = export(
+        checkpoint, "--out", "a.onnx", "--mask", "on", "--attention", "--precision", "int8"
+    )
+    assert made == 0, capsys.readouterr().err
+    reader = lpv_onnx.Reader("a.onnx")
+    assert (reader.metadata["mask"], reader.metadata["precision"]) == (True, "int8")
+    (reading,) = reader(np.zeros((20, 50, 3), np.uint8))
+    assert reading.attention.shape[:2] == (3, 27)
+
+    capsys.readouterr()
+    options = [checkpoint, "--data", toy_data / "train", "--num", 5, "--onnx", "a.onnx"]
+    assert compare(*options, "--mask", "on", "--out", "texts.json") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("5 words of train, iter_4.pth, mask on\n")
+    rows = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "reader",
+        "---",
+        "PyTorch",
+        "PyTorch, deployed",
+        "PyTorch, deployed, bf16",
+        "a.onnx, onnxruntime",
+    ]
+    content = json.loads(Path("texts.json").read_text())
+    assert len(content["texts"]["PyTorch"]) == len(content["labels"]) == len(content["clear"]) == 5
+    plain, deployed, *_ = content["rows"]
+    assert plain["same"] + plain["same_at_threshold"] == 5
+    assert deployed["same"] == plain["same"] == sum(content["clear"])
+
+    assert compare(*options, "--mask", "off") == 2
+    assert "a.onnx reads with the mask on, the model with it off" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["none.pth", "--out", "a.onnx"], "there is no checkpoint none.pth"),
+        (["{checkpoint}", "--out", "a.pt"], "--out must end in .onnx, got a.pt"),
+        (["{checkpoint}"], "required: --out"),
+        (["{checkpoint}", "--out", "file/a.onnx"], "file/a.onnx cannot be written"),
+        (["{checkpoint}", "--out", "a.onnx", "--config", "none.py"], "no config file none.py"),
+        (["bare.pth", "--out", "a.onnx"], "bare.pth has no config inside"),
+        (["file", "--out", "a.onnx"], "file cannot be read"),
+    ],
+)
+def test_bad_input(export, toy_run, tmp_path, capsys, options, message):
+    (tmp_path / "file").touch()
+    torch.save(dict(state_dict={}, meta={}), tmp_path / "bare.pth")
+    words = [word.format(checkpoint=toy_run / "iter_4.pth") for word in options]
+    assert export(*words) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_another_recogniser(export, tmp_path, capsys):
+    config = "mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py"
+    from lpv_mmocr import cli
+
+    from mmengine.registry import init_default_scope
+    from mmocr.registry import MODELS
+
+    init_default_scope("mmocr")
+    model = MODELS.build(cli.load_config(config).model)
+    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / "crnn.pth")
+    assert export("crnn.pth", "--config", config, "--out", "a.onnx") == 2
+    assert "only an LPV with a CPADecoder can be deployed" in capsys.readouterr().err
+
+
+def test_without_the_extra(export, toy_run, monkeypatch, capsys):
+    monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnx" else name)
+    assert export(toy_run / "iter_4.pth", "--out", "a.onnx") == 2
+    assert "exporting needs onnx: pip install 'lpv-mmocr[onnx]'" in capsys.readouterr().err
