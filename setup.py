@@ -72,7 +72,7 @@ setup(
         "Topic :: Scientific/Engineering :: Image Recognition",
     ],
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    py_modules=["lpv_mmocr_cli"],
+    py_modules=["lpv_mmocr_cli", "lpv_onnx"],
     package_data={PACKAGE: ["**/*.txt", "**/*.jinja"]},
     include_package_data=False,
     cmdclass={"build_py": BuildWithMim},
@@ -81,6 +81,7 @@ setup(
     install_requires=read_requirements("runtime.txt"),
     extras_require={
         "lite": read_requirements("lite.txt"),
+        "onnx": read_requirements("onnx.txt"),
         "tests": read_requirements("tests.txt"),
         "words": read_requirements("words.txt"),
     },

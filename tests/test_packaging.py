@@ -114,6 +114,7 @@ class TestContents:
         assert {top for top in tops if not top.endswith(".dist-info")} == {
             "lpv_mmocr",
             "lpv_mmocr_cli.py",
+            "lpv_onnx.py",
         }
 
     def test_mmcv_is_left_to_the_user(self, wheel):
