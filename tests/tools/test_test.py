@@ -50,6 +50,17 @@ def test_predictions_into_a_named_file(test_tool, toy_config, toy_run, tmp_path)
     assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == WORDS
 
 
+@pytest.mark.parametrize("options", [[], ["--tta"], ["--deploy"]], ids=["plain", "tta", "deploy"])
+def test_report(test_tool, toy_config, toy_run, tmp_path, options):
+    assert test_tool(toy_config, toy_run / "iter_4.pth", "--report", "page", *options) == 0
+    html = (tmp_path / "page/report.html").read_text(encoding="utf-8")
+    assert "<h1>Test of iter_4.pth</h1>" in html
+    errors = html.count("<dt>Sample</dt>")
+    assert errors > 0, "four iterations teach nothing"
+    assert html.count('class="word"') == errors
+    assert html.count('class="attention"') == (0 if options else errors)
+
+
 def test_tta_uses_the_config(test_tool, toy_config, toy_run):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--tta") == 0
 
@@ -110,6 +121,11 @@ class TestBadInput:
     def test_damaged_checkpoint(self, error_of, toy_config, tmp_path):
         (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
         assert "bad.pth" in error_of(toy_config, "bad.pth")
+
+    def test_report_into_a_file(self, error_of, toy_config, toy_run, tmp_path):
+        (tmp_path / "taken").touch()
+        error = error_of(toy_config, toy_run / "iter_4.pth", "--report", "taken")
+        assert error == "error: the report needs a folder, and taken is a file"
 
     def test_no_data(self, error_of, toy_config, toy_run):
         options = ["--cfg-options", "test_dataloader.dataset.ann_file=gone"]
