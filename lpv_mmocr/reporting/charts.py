@@ -68,6 +68,9 @@ def character_chart(by_character: Mapping[str, Tally]) -> str:
     lower.bar(places, [tally.count for _, tally in shown], color=_GREY)
     lower.set_ylabel("in labels")
     lower.set_xticks(places, [single(character) for character, _ in shown])
+    for label in lower.get_xticklabels():
+        if len(label.get_text()) > 2:  # a code point
+            label.set(rotation=90, fontsize=7)
     return _svg(figure, "characters")
 
 

@@ -21,7 +21,7 @@ from .second_look import Look
 from .statistics import MISSING, ReadingStatistics, ReadWord
 from .text_display import Run, character_name, compare, single, visible
 
-_NUM_CONFUSIONS = 25
+_NUM_CONFUSIONS = 20
 _MATRIX_SIZE = 16
 _PROTOCOLS = {
     "case-insensitive-36": "case does not count, and only 0-9 and a-z do",
@@ -169,7 +169,7 @@ def _errors(report: Report) -> list[_Error]:
         weakest = ""
         if word.text and len(word.text) == len(word.character_scores):
             score, character = min(zip(word.character_scores, word.text, strict=True))
-            weakest = f"{single(character)} {100 * score:.1f} %"
+            weakest = f"{single(character)} {100 * score:.1f}\N{NO-BREAK SPACE}%"
         errors.append(_Error(word, *runs, compared, weakest, look))
     return errors
 

@@ -79,7 +79,7 @@ def test_worst_errors_are_those_of_the_predictions(alone):
     assert wrong
     shown = re.findall(r"<dt>Sample</dt><dd>\w+, (\S+)</dd>", html)
     assert shown == [row["key"] for row in wrong]
-    confidences = re.findall(r"<dt>Confidence</dt><dd>([\d.]+) %", html)
+    confidences = re.findall(r"<dt>Confidence</dt><dd>([\d.]+)&nbsp;%", html)
     assert confidences == [f"{100 * row['word_score']:.2f}" for row in wrong]
 
 
