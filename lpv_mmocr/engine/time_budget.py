@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
+
+FINISHED = "finished"
+"""File that stands in the work folder once the whole budget is used."""
 
 _USED = "time_budget_used_seconds"
 
@@ -103,6 +108,11 @@ class TimeBudgetHook(Hook):
                 "the same command with --resume goes on"
             )
             runner.train_loop.stop_training = True
+
+    def after_run(self, runner: Runner) -> None:
+        """Leave a sign for scripts once the last checkpoint is written."""
+        if is_main_process() and runner.message_hub.get_info(_USED, 0.0) >= self.budget:
+            Path(runner.work_dir, FINISHED).touch()
 
     def rate(self, progress: float) -> float:
         """Learning rate when a part of the budget is used, 0 to 1."""

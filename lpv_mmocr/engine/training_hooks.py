@@ -47,7 +47,7 @@ class InitialWeightsHook(Hook):
         given = checkpoint.get("state_dict", checkpoint)
         given = {name.removeprefix("module."): value for name, value in given.items()}
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        problems = _misfits(model.state_dict(), given)
+        problems = misfits(model.state_dict(), given)
         if problems:
             raise InitialWeightsError(
                 f"The checkpoint is not of this model: {len(problems)} weights do not fit, among "
@@ -65,8 +65,16 @@ class InitialWeightsHook(Hook):
         return f"Give them with: --cfg-options load_from={self.source}"
 
 
-def _misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
-    """The weights that are missing or of another shape."""
+def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
+    """Find the weights that a model misses.
+
+    Args:
+        wanted: State dict of the model.
+        given: State dict to fill it with.
+
+    Returns:
+        For each weight that is missing or of another shape, what is wrong.
+    """
     problems = []
     for name, value in wanted.items():
         if name not in given:

@@ -52,6 +52,7 @@ def test_ends_when_the_time_is_up(numbers, tmp_path, clock):
     assert runner.iter == 6
     assert runner.model.decoder.with_mask
     assert (tmp_path / "iter_6.pth").is_file()
+    assert (tmp_path / "finished").is_file()
     assert runner.optim_wrapper.param_groups[0]["lr"] < 0.05
 
 
@@ -76,6 +77,7 @@ def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock
     rate = first.optim_wrapper.param_groups[0]["lr"]
     iterations = first.iter
     assert 0 < iterations < 6
+    assert not (tmp_path / "finished").exists()
     clock.now += 1e6  # the time between the two does not count
     second = Runner.from_cfg(budget_config(numbers, tmp_path, hook, resume=True))
     second.train()

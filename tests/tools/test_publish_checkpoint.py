@@ -1,0 +1,70 @@
+"""``publish_checkpoint.py``."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+from mmocr.apis import TextRecInferencer
+
+
+@pytest.fixture
+def publish(tool_in_process):
+    return tool_in_process("model_converters/publish_checkpoint.py")
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "fp32"])
+def test_file_reads_words_on_its_own(publish, toy_run, tmp_path, capsys, dtype):
+    source, target = toy_run / "iter_4.pth", tmp_path / "new" / "toy.pth"
+    assert publish(source, target, "--dtype", dtype) == 0
+    said = capsys.readouterr().out
+    assert f"sha256 {hashlib.sha256(target.read_bytes()).hexdigest()}" in said
+    small, whole = (torch.load(path, weights_only=True) for path in (target, source))
+    assert small.keys() == {"meta", "state_dict"}
+    assert target.stat().st_size < source.stat().st_size / 2
+    model = TextRecInferencer(weights=str(target), device="cpu").model
+    for name, value in model.state_dict().items():
+        expected = whole["state_dict"][name]
+        if dtype == "fp16" and expected.is_floating_point():
+            expected = expected.half().float()
+        assert torch.equal(value, expected), name
+
+
+def test_another_config(publish, toy_run, toy_config, tmp_path):
+    assert publish(toy_run / "iter_4.pth", tmp_path / "a.pth", "--config", toy_config) == 0
+    saved = torch.load(tmp_path / "a.pth", weights_only=True)
+    whole = torch.load(toy_run / "iter_4.pth", weights_only=True)
+    assert str(toy_run) in whole["meta"]["cfg"]
+    assert str(toy_run) not in saved["meta"]["cfg"]
+    assert TextRecInferencer(weights=str(tmp_path / "a.pth"), device="cpu").model.with_encoder
+
+
+class TestBadInput:
+    @pytest.fixture
+    def error_of(self, publish, capsys):
+        def run(*arguments: object) -> str:
+            assert publish(*arguments) == 2
+            return capsys.readouterr().err.strip()
+
+        return run
+
+    def test_no_file(self, error_of):
+        assert error_of("gone.pth", "a.pth") == "error: there is no checkpoint gone.pth"
+
+    def test_weights_alone(self, error_of, tmp_path):
+        torch.save({"state_dict": {}}, tmp_path / "bare.pth")
+        assert "bare.pth is no checkpoint of a training" in error_of("bare.pth", "a.pth")
+
+    def test_values_that_fp16_cannot_hold(self, error_of, toy_run, tmp_path):
+        saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
+        name = next(iter(saved["state_dict"]))
+        saved["state_dict"][name].fill_(1e6)
+        torch.save(saved, tmp_path / "large.pth")
+        assert f"{name} of large.pth has values that" in error_of("large.pth", "a.pth")
+        assert not (tmp_path / "a.pth").exists()
+
+    def test_config_of_another_model(self, error_of, toy_run):
+        config = "lpv_mmocr::textrecog/lpv/resnet31-cpa_own_data.py"
+        error = error_of(toy_run / "iter_4.pth", "a.pth", "--config", config)
+        assert error.startswith(f"error: the weights are not of the model in {config}")

@@ -1,0 +1,111 @@
+"""Make a small file of a trained checkpoint, for others to read words with.
+
+It holds the weights, averaged ones where the training averaged them, and a config. The state of the
+optimizer and the log stay behind.
+
+Example:
+    python tools/model_converters/publish_checkpoint.py work_dirs/run/iter_20000.pth lpv-tiny.pth
+    python tools/model_converters/publish_checkpoint.py run/iter_20000.pth lpv.pth --dtype fp32
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+
+from lpv_mmocr import cli
+from lpv_mmocr.engine import load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.training_hooks import misfits
+
+import torch
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
+
+DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+KEPT_META = (
+    "cfg",
+    "dataset_meta",
+    "iter",
+    "epoch",
+    "seed",
+    "mmengine_version",
+    "lpv_mmocr_version",
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of a training")
+    parser.add_argument("target", type=Path, metavar="DST", help="file to write")
+    parser.add_argument(
+        "--config",
+        help="config to put in, of the same model, for a training whose own config says more than "
+        "readers need (default: the one of the training)",
+    )
+    parser.add_argument(
+        "--dtype", choices=tuple(DTYPES), default="fp16", help="of the weights (default: fp16)"
+    )
+    return parser.parse_args(argv)
+
+
+def published(checkpoint: dict, dtype: torch.dtype, name: str) -> dict:
+    """What others need of a checkpoint.
+
+    Args:
+        checkpoint: The whole checkpoint.
+        dtype: Float type of the weights.
+        name: What to call the file in an error.
+
+    Raises:
+        cli.InputError: If it has no weights or no config, or a weight does not fit the dtype.
+    """
+    meta = checkpoint.get("meta", {})
+    if "state_dict" not in checkpoint or "cfg" not in meta:
+        raise cli.InputError(f"{name} is no checkpoint of a training: it needs weights and config")
+    weights = {}
+    for key, value in checkpoint["state_dict"].items():
+        small = value.to(dtype) if value.is_floating_point() else value
+        if not torch.isfinite(small).all():
+            raise cli.InputError(f"{key} of {name} has values that {dtype} cannot hold")
+        weights[key] = small.contiguous()
+    return dict(meta={key: meta[key] for key in KEPT_META if key in meta}, state_dict=weights)
+
+
+def with_config(checkpoint: dict, path: str) -> dict:
+    """The checkpoint with another config, whose model its weights must fill.
+
+    Raises:
+        cli.InputError: If they do not.
+    """
+    cfg = cli.load_config(path)
+    cli.require(cfg, "model", "test_dataloader")
+    init_default_scope(cfg.get("default_scope", "mmocr"))
+    wanted, given = MODELS.build(cfg.model).state_dict(), checkpoint["state_dict"]
+    problems = misfits(wanted, given) + [f"{name} is left over" for name in given.keys() - wanted]
+    if problems:
+        raise cli.InputError(
+            f"the weights are not of the model in {path}: {len(problems)} do not fit, among them "
+            f"{'; '.join(problems[:3])}"
+        )
+    return {**checkpoint, "meta": {**checkpoint["meta"], "cfg": cfg.pretty_text}}
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors():
+        cli.require_file(str(args.source), "checkpoint")
+        checkpoint = published(load_checkpoint(args.source), DTYPES[args.dtype], str(args.source))
+        if args.config:
+            checkpoint = with_config(checkpoint, args.config)
+        args.target.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(checkpoint, str(args.target))
+    digest = hashlib.sha256(args.target.read_bytes()).hexdigest()
+    print(f"{args.target}: {args.target.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
