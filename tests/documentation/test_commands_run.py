@@ -22,6 +22,8 @@ NOT_RUN = {
     r"^tensorboard": "a server",
     r"Union14M-L": "a download; formats: tests/datasets/test_label_files.py",
     r"benchmark(_augment|_lmdb)?\.py": "takes minutes; tests/tools/test_benchmark.py",
+    r"measure_boxes\.py": "screens all fonts of the machine; tests/tools/test_measure_boxes.py",
+    r"--what strip": "needs a trained model; tests/tools/test_draw_attention.py",
     r"pack_fonts\.py": "screens all fonts of the machine; tests/rendering/test_fonts.py",
     r"--fonts fontpack": "fonts of another machine",
     r"chinese_words\.txt": "needs a Chinese font",

@@ -57,7 +57,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
     parser.add_argument("--device", help="where to run (default: the first GPU, or the CPU)")
     parser.add_argument("--count", type=int, default=1000, help="number of words (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="which words (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=1000, help="which words (default: 1000; training takes seed 0)"
+    )
     parser.add_argument("--difficulty", choices=sorted(PRESETS), default="easy")
     parser.add_argument("--charset", default="lower", help="characters of the words")
     parser.add_argument("--min-length", type=int, default=1, help="default: 1")

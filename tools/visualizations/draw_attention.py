@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
             draw = draw_cascade_strip if args.what == "strip" else draw_attention
             drawn = draw(image, attention, gt_text=truth)
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(drawn).save(args.out)
+        Image.fromarray(drawn).save(args.out, optimize=True)
         print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
     return 0
 

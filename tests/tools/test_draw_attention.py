@@ -1,0 +1,77 @@
+"""``tools/visualizations/draw_attention.py``."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.structures import LabelData
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("visualizations/draw_attention.py")
+
+
+@pytest.fixture
+def word(tmp_path):
+    cv2.imwrite(str(tmp_path / "word.png"), np.full((30, 90, 3), 200, np.uint8))
+    return tmp_path / "word.png"
+
+
+@pytest.mark.parametrize("what", ["attention", "relations", "strip"])
+def test_a_picture(tool, toy_run, word, tmp_path, capsys, what):
+    out = tmp_path / "new" / f"{what}.png"
+    arguments = [toy_run / "iter_4.pth", word, "--what", what, "--truth", "12", "--out", out]
+    assert tool.main([*map(str, arguments), "--device", "cpu"]) == 0
+    assert cv2.imread(str(out)).shape[0] > 100
+    assert f"{out}: stages read '" in capsys.readouterr().out
+
+
+def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
+    """The first word that only later stages read, else the first that is read at all."""
+    readings = [["x", "y", "z"], ["one", "one", "one"], ["oen", "one", "one"]]
+    args = SimpleNamespace(seed=0, count=3, charset="lower", min_length=3, max_length=3)
+    texts = []
+
+    def read(reader, pictures):
+        return [
+            LabelData(stage_texts=[text.replace("one", label) for text in stages])
+            for stages, label in zip(readings, texts, strict=False)
+        ]
+
+    class Renderer:
+        def __init__(self, *parts):
+            pass
+
+        def __call__(self, seed, number):
+            texts.append("abc"[number] * 3)
+            return SimpleNamespace(image=number, label=texts[-1])
+
+    monkeypatch.setattr(tool, "read", read)
+    monkeypatch.setattr(tool, "WordRenderer", Renderer)
+    monkeypatch.setattr(tool, "FontLibrary", SimpleNamespace(from_folders=lambda: None))
+    assert tool.rendered_word(None, args)[:2] == (2, "ccc")
+    texts.clear()
+    readings.pop()
+    args.count = 2
+    assert tool.rendered_word(None, args)[:2] == (1, "bbb")
+    texts.clear()
+    args.count = 1
+    with pytest.raises(ValueError, match="the model reads none of 1 rendered words"):
+        tool.rendered_word(None, args)
+
+
+def test_bad_input(tool, toy_run, tmp_path, capsys):
+    (tmp_path / "bad.png").write_text("no picture")
+    checkpoint = str(toy_run / "iter_4.pth")
+    for arguments, message in (
+        (["gone.pth"], "error: there is no checkpoint gone.pth"),
+        ([checkpoint, "gone.png"], "error: there is no picture gone.png"),
+        ([checkpoint, str(tmp_path / "bad.png")], "bad.png is no picture that can be read"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            tool.main(arguments)
+        assert message in capsys.readouterr().err
