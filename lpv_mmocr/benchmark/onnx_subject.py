@@ -29,8 +29,7 @@ class _Network(nn.Module):
 class OnnxSubject(Subject):
     """The network in an ONNX file of ours, run by ``lpv_onnx``.
 
-    It takes as many threads as PyTorch does. The numbers of its parameters and operations are not
-    known, and the share of the machine's peak is not told.
+    It takes as many threads as PyTorch does. Neither its operations nor its memory are counted.
 
     Args:
         spec: What was asked for; it names a file and an engine.
@@ -51,6 +50,7 @@ class OnnxSubject(Subject):
         settings = self.reader.metadata["preprocessing"]
         shape = (3, settings["height"], settings["width"])
         super().__init__(spec, _Network(self.reader), shape, device)
+        self.parameters = self.reader.metadata["parameters"]
 
     def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
         return model(images)

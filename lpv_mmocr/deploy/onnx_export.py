@@ -128,7 +128,12 @@ def export_onnx(
     decoder.with_mask = decoder.with_mask if mask is None else mask
     preprocessing = Preprocessing.of(cfg)
     metadata = describe(
-        deployed, preprocessing, precision=precision, attention=attention, source=source
+        deployed,
+        preprocessing,
+        precision=precision,
+        attention=attention,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        source=source,
     )
     out = Path(out)
     with _draft(out) as draft:

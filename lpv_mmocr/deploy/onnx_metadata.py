@@ -95,6 +95,7 @@ def describe(
     *,
     precision: str,
     attention: bool,
+    parameters: int,
     source: str | None,
 ) -> dict[str, Any]:
     """Say what a reader has to know.
@@ -104,12 +105,13 @@ def describe(
         preprocessing: How pictures are prepared.
         precision: ``fp32``, ``fp16`` or ``int8``.
         attention: Whether the attention maps are a second output.
+        parameters: Number of parameters that the model was trained with.
         source: Name of the checkpoint.
 
     Returns:
-        Plain data: ``format``, ``lpv_mmocr`` (version), ``source``, ``precision``, ``mask``,
-        ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (what each class
-        prints), ``start`` and ``end`` (their indexes), ``preprocessing``.
+        Plain data: ``format``, ``lpv_mmocr`` (version), ``source``, ``parameters``, ``precision``,
+        ``mask``, ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (what
+        each class prints), ``start`` and ``end`` (their indexes), ``preprocessing``.
     """
     decoder = model.decoder
     dictionary = decoder.postprocessor.dictionary
@@ -117,6 +119,7 @@ def describe(
         format=FORMAT,
         lpv_mmocr=__version__,
         source=source,
+        parameters=parameters,
         precision=precision,
         mask=decoder.with_mask,
         mask_threshold=decoder.mask_threshold,

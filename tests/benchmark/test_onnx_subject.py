@@ -52,6 +52,7 @@ def test_measured_beside_pytorch(toy_file, quick, tmp_path):
         for found in run_task(task, specs, [2], toy.label, quick):
             assert found.error is None
             assert len(found.times) == quick.rounds
+            assert found.parameters > 1000
     with pytest.raises(InputError, match="an ONNX file only reads"):
         build_subject(specs[1], torch.device("cpu")).train_call(1, {})
     with pytest.raises(InputError, match="give --device cpu"):

@@ -80,7 +80,9 @@ def test_what_the_reader_cannot_do(cfg, message):
 def test_description_is_plain_data():
     model = to_deploy(build_toy(with_mask=True))
     preprocessing = Preprocessing.of(config(RESIZE))
-    found = describe(model, preprocessing, precision="int8", attention=True, source="a.pth")
+    found = describe(
+        model, preprocessing, precision="int8", attention=True, parameters=7, source="a.pth"
+    )
     again = json.loads(encode(found))
     assert again["preprocessing"].pop("interpolation") == "bicubic"
     assert again["preprocessing"]["channels"] == "bgr"
@@ -92,6 +94,7 @@ def test_description_is_plain_data():
         format=1,
         lpv_mmocr=__version__,
         source="a.pth",
+        parameters=7,
         precision="int8",
         mask=True,
         mask_threshold=0.05,
