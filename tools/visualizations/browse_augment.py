@@ -3,11 +3,14 @@
 
 One row per operation, one column per word picture and magnitude; the first row shows the pictures
 as they are. Without pictures, words are rendered with the fonts that matplotlib brings along.
+With --batch, one row per group of ``BatchTextAugment`` and some of all groups together, with four
+draws of each picture.
 
 Examples::
 
     python tools/visualizations/browse_augment.py --out augment.png
     python tools/visualizations/browse_augment.py word1.png word2.jpg --groups blur weather
+    python tools/visualizations/browse_augment.py --batch --out batch_augment.png
 """
 
 from __future__ import annotations
@@ -23,10 +26,13 @@ from lpv_mmocr.datasets.transforms.text_augment import (
     NUM_MAGNITUDES,
     operations_by_group,
 )
+from lpv_mmocr.streaming.batch_augment import PROBABILITIES, BatchTextAugment
 
 import cv2
 import numpy as np
+import torch
 
+BATCH_COPIES = 4
 LABEL_WIDTH = 130
 GAP = 4
 WORDS = (
@@ -44,11 +50,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("augment.png"), help="sheet to write")
     parser.add_argument("--size", nargs=2, type=int, default=(100, 32), metavar=("W", "H"))
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
+    parser.add_argument("--batch", action="store_true", help="show BatchTextAugment instead")
     parser.add_argument("--scale", type=int, default=2, help="enlargement of every picture")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     if min(*args.size, args.scale) < 1:
         parser.error("--size and --scale must be positive")
+    if args.batch and args.groups is not GROUPS:
+        parser.error("--groups are those of TextAugment; --batch always shows all of its own")
     return args
 
 
@@ -120,10 +129,28 @@ def draw_sheet(
     return np.vstack(rows)
 
 
+def draw_batch_sheet(pictures: Sequence[np.ndarray], scale: int, seed: int) -> np.ndarray:
+    """Augment copies of every picture by every group alone, and by all with their probabilities."""
+    copies = [picture for picture in pictures for _ in range(BATCH_COPIES)]
+    rows = [draw_row("original", copies, scale)]
+    inputs = torch.from_numpy(np.stack(copies)[..., ::-1].transpose(0, 3, 1, 2) / np.float32(255))
+    generator = torch.Generator().manual_seed(seed)
+    kinds = [(group, {group: 1.0}) for group in PROBABILITIES]
+    for label, groups in kinds + [("all", None)] * BATCH_COPIES:
+        augment = BatchTextAugment(intact_prob=0, groups=groups)
+        augmented, _ = augment(inputs.clone(), generator=generator)
+        cells = (augmented * 255).round().byte().permute(0, 2, 3, 1).numpy()[..., ::-1]
+        rows.append(draw_row(label, cells, scale))
+    return np.vstack(rows)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     pictures = load_pictures(args.images, args.size)
-    sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
+    if args.batch:
+        sheet = draw_batch_sheet(pictures, args.scale, args.seed)
+    else:
+        sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(args.out), sheet):
         sys.exit(f"{args.out}: could not be written; use a name that ends in .png or .jpg")
