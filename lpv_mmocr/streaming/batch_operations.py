@@ -53,7 +53,7 @@ def fitted_matrix(
 ) -> Tensor:
     """Projective maps that turn, shear and tilt a picture and fit what results into its frame.
 
-    So no letter is pushed out, however strong the map.
+    So no letter is pushed out, however strong the map, unless ``size`` exceeds 1.
 
     Args:
         angle: Rotation in radians, (N,).
