@@ -15,9 +15,11 @@ from pathlib import Path
 
 TOOLS = {
     "read": ("read.py", "read pictures of words"),
+    "demo": ("demo.py", "a page in the browser to try it"),
     "train": ("train.py", "train a model"),
     "eval": ("test.py", "evaluate a checkpoint, save predictions"),
     "config": ("print_config.py", "print a config with everything it inherits"),
+    "export": ("deployment/export_onnx.py", "write a model as ONNX, to run without PyTorch"),
     "convert": ("model_converters/official_to_mmocr.py", "convert the authors' weights"),
     "render": ("dataset_converters/render_words.py", "render words for training"),
     "to-lmdb": ("dataset_converters/labels_to_lmdb.py", "store pictures and labels in an LMDB"),
@@ -30,8 +32,10 @@ TOOLS = {
 EXAMPLES = """\
 examples:
   lpv-mmocr read words/ --weights lpv-tiny.pth --json > readings.jsonl
+  lpv-mmocr demo --weights lpv-tiny.pth
   lpv-mmocr train lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py --work-dir runs/tiny
   lpv-mmocr eval CONFIG CHECKPOINT --save-preds
+  lpv-mmocr export lpv-tiny.pth --out lpv-tiny.onnx
   lpv-mmocr config CONFIG --cfg-options train_dataloader.batch_size=32
   lpv-mmocr render --out data/words --num 100000 --workers 8
   lpv-mmocr to-lmdb words/labels.tsv --out data/words

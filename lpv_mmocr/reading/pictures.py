@@ -57,7 +57,7 @@ def load_picture(
     except cv2.error as error:
         raise PictureError(f"it cannot be decoded ({str(error).strip()})") from error
     if image is None or image.size == 0:
-        raise PictureError("it is no picture, or one of unknown or damaged format")
+        raise PictureError("it is a picture of damaged or unknown content")
     return image
 
 
@@ -87,7 +87,8 @@ def _check_header(encoded: bytes, max_pixels: int) -> None:
             width, height = Image.open(io.BytesIO(encoded)).size
     except Image.DecompressionBombError as error:
         raise PictureError(too_many) from error
-    except (OSError, ValueError, SyntaxError):
-        return  # no format of Pillow's; OpenCV decides
+    except (OSError, ValueError, SyntaxError) as error:
+        # OpenCV knows a few formats more, none of them of words, and has next to no limits.
+        raise PictureError("it is no picture, or one of unknown or damaged format") from error
     if width * height > max_pixels:
         raise PictureError(f"{too_many} ({width} by {height})")

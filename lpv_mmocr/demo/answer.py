@@ -1,0 +1,69 @@
+"""What the page says about a picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lpv_mmocr.reading import WordReader
+from lpv_mmocr.reading.pictures import PictureError, load_picture
+from lpv_mmocr.visualization import draw_attention
+
+import numpy as np
+
+EXAMPLES = Path(__file__).parent / "examples"
+"""Words made by the project's own renderer."""
+
+MAX_PIXELS = 25_000_000
+"""More than phones take; decoded it is 75 MB."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the page shows for a picture.
+
+    Attributes:
+        text: What was read.
+        confidence: Probability of the whole word, as a percentage; empty where nothing was read.
+        characters: Number, character and probability of each character.
+        attention: Picture of what the model looked at, RGB uint8 (H, W, 3).
+        message: What the reader should know, such as why the picture cannot be read.
+    """
+
+    text: str = ""
+    confidence: str = ""
+    characters: list[list[str]] = field(default_factory=list)
+    attention: np.ndarray | None = None
+    message: str = ""
+
+
+def answer(reader: WordReader, path: str | None) -> Answer:
+    """Read a picture for the page.
+
+    Args:
+        reader: Must keep the attention.
+        path: File of the picture; None where there is none.
+
+    Returns:
+        The answer. Where the picture cannot be read, only its message says something.
+    """
+    if path is None:
+        return Answer()
+    try:
+        picture = load_picture(path, max_pixels=MAX_PIXELS)
+    except PictureError as error:
+        return Answer(message=f"This file cannot be read: {error}.")
+    (reading,) = reader.read(picture)
+    characters = [
+        [str(number), character, f"{score:.1%}"]
+        for number, (character, score) in enumerate(
+            zip(reading.text, reading.scores, strict=True), start=1
+        )
+    ]
+    return Answer(
+        reading.text,
+        f"{reading.confidence:.1%}",
+        characters,
+        draw_attention(picture[..., ::-1], reading.attention),
+        "" if reading.text else "The model reads no character in this picture.",
+    )

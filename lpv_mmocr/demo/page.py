@@ -1,0 +1,83 @@
+"""The page: a place for a picture, and what was read in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lpv_mmocr.reading import WordReader
+
+import gradio as gr
+
+from .answer import EXAMPLES, answer
+
+# Fonts of the machine: nothing is fetched, be it from elsewhere or from here.
+THEME = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
+
+
+def build_page(reader: WordReader) -> gr.Blocks:
+    """Put the page together.
+
+    Args:
+        reader: Reads the pictures; must keep the attention.
+
+    Returns:
+        The page, not yet served.
+    """
+
+    def read(upload: Any) -> tuple:
+        # Gradio has checked that the path lies in the folder of uploads, preprocessed or not.
+        said = answer(reader, upload and upload["path"])
+        return (
+            said.message and f"**{said.message}**",
+            said.text,
+            said.confidence,
+            said.characters,
+            said.attention,
+        )
+
+    # What was uploaded an hour ago is deleted.
+    with gr.Blocks(title="LPV", analytics_enabled=False, delete_cache=(600, 3600)) as page:
+        gr.Markdown("# Read a word with LPV\nDrop a picture of one word.")
+        with gr.Row():
+            with gr.Column(scale=2):
+                picture = gr.Image(
+                    label="Picture",
+                    type="filepath",
+                    sources=["upload", "clipboard"],
+                    height=220,
+                    elem_id="picture",
+                )
+                gr.Examples([[str(file)] for file in sorted(EXAMPLES.glob("*.jpg"))], picture)
+            with gr.Column(scale=3):
+                message = gr.Markdown(elem_id="message")
+                with gr.Row():
+                    text = gr.Textbox(label="Text", interactive=False, elem_id="text")
+                    confidence = gr.Textbox(
+                        label="Confidence",
+                        interactive=False,
+                        elem_id="confidence",
+                    )
+                characters = gr.Dataframe(
+                    label="Characters",
+                    headers=["", "character", "probability"],
+                    interactive=False,
+                    max_height=400,
+                    elem_id="characters",
+                )
+        gr.Markdown("### Where each stage looked for each character")
+        attention = gr.Image(
+            show_label=False,
+            format="png",
+            interactive=False,
+            buttons=["download", "fullscreen"],
+            elem_id="attention",
+        )
+        picture.change(
+            read,
+            picture,
+            [message, text, confidence, characters, attention],
+            # Left to itself, Gradio opens the file first, and what is no picture ends in a trace.
+            preprocess=False,
+            api_visibility="private",
+        )
+    return page

@@ -1,0 +1,74 @@
+"""Serving the page from this machine, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lpv_mmocr.reading import WordReader
+
+MAX_FILE_SIZE = 10 * 2**20
+"""Bytes of an upload."""
+
+
+@contextmanager
+def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = None) -> Iterator[str]:
+    """Serve the page for as long as the context lasts.
+
+    Nothing is fetched from elsewhere or told to anyone, and no file is handed out but the page's
+    own and those uploaded to it. These lie in a folder that only this page uses, and that is
+    deleted in the end.
+
+    Args:
+        reader: Reads the pictures; must keep the attention.
+        host: Address to listen on; the default can be reached from this machine alone.
+        port: Port; by default the first free one from 7860.
+
+    Yields:
+        The page's address.
+
+    Raises:
+        ModuleNotFoundError: If Gradio is not installed.
+        OSError: If the port is taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="lpv-demo-") as folder:
+        os.environ["GRADIO_TEMP_DIR"] = os.path.realpath(folder)
+        # Read when Gradio is imported, or of the libraries that it brings along.
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        try:
+            import gradio  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"the page needs Gradio, of which {error.name} is missing: "
+                "pip install 'lpv-mmocr[demo]'"
+            ) from error
+        from starlette.middleware import Middleware
+
+        from .local_only import LocalOnly
+        from .page import THEME, build_page
+
+        page = build_page(reader)
+        page.queue(max_size=32)
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            prevent_thread_lock=True,
+            quiet=True,
+            max_file_size=MAX_FILE_SIZE,
+            theme=THEME,
+            footer_links=[],
+            run_history=False,
+            enable_monitoring=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            app_kwargs={"middleware": [Middleware(LocalOnly)]},
+        )
+        try:
+            yield address
+        finally:
+            page.close(verbose=False)

@@ -1,0 +1,49 @@
+"""The page, served by this process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from lpv_mmocr.reading import WordReader
+
+import pytest
+from apis.inference_cases import write_toy
+from mmengine.registry import init_default_scope
+
+
+class Served(NamedTuple):
+    """A page that is served, its folder of uploads, and what reads for it."""
+
+    address: str
+    uploads: Path
+    reader: WordReader
+
+
+@pytest.fixture(scope="session")
+def reader(tmp_path_factory) -> WordReader:
+    init_default_scope("mmocr")
+    checkpoint = write_toy(tmp_path_factory.mktemp("toy"))[1]
+    return WordReader(checkpoint, device="cpu", attention=True)
+
+
+@pytest.fixture(scope="module")
+def served(reader, tmp_path_factory) -> Iterator[Served]:
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
+    from lpv_mmocr.demo.server import serve
+
+    with pytest.MonkeyPatch.context() as patch:
+        # The server sets these for its process; this one goes on after it.
+        for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
+            patch.setenv(name, "")
+        patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+        # Not the first free port: tests of other processes look for one at the same time.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with serve(reader, port=port) as address:
+            uploads = Path(os.environ["GRADIO_TEMP_DIR"])
+            yield Served(address, uploads, reader)
+    assert not uploads.exists()

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from lpv_mmocr.demo import answer as module
+from lpv_mmocr.demo.answer import Answer, answer
+
+import cv2
+import numpy as np
+import pytest
+from apis.inference_cases import noise
+from reading.test_pictures import png_header
+
+
+def test_what_was_read(reader, tmp_path):
+    cv2.imwrite(str(tmp_path / "word.png"), noise())
+    said = answer(reader, str(tmp_path / "word.png"))
+    (reading,) = reader.read(noise())
+    assert said.text == reading.text
+    assert said.confidence == f"{100 * reading.confidence:.1f}%"
+    assert "".join(row[1] for row in said.characters) == reading.text
+    assert [row[2] for row in said.characters] == [f"{100 * s:.1f}%" for s in reading.scores]
+    assert said.attention.dtype == np.uint8 and said.attention.shape[2] == 3
+    assert bool(said.message) == (not reading.text)
+
+
+def test_no_picture(reader):
+    assert answer(reader, None) == Answer()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"hello", "it is no picture, or one of unknown or damaged format"),
+        (b"", "the file is empty"),
+        (png_header(40_000, 40_000), "it has too many pixels; 25 million are allowed"),
+        (png_header(6_000, 6_000), "it has too many pixels; 25 million are allowed"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n", "it is no picture"),
+    ],
+)
+def test_what_cannot_be_read_gets_a_message_alone(reader, tmp_path, content, reason):
+    (tmp_path / "word.png").write_bytes(content)
+    said = answer(reader, str(tmp_path / "word.png"))
+    assert said.message.startswith(f"This file cannot be read: {reason}")
+    assert str(tmp_path) not in said.message
+    assert said == Answer(message=said.message)
+
+
+def test_empty_text_says_so(reader, tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "word.png"), noise())
+    (reading,) = reader.read(noise())
+    empty = type(reading)(0, "", 0.5, (), None, reading.attention)
+    monkeypatch.setattr(reader, "read", lambda picture: [empty])
+    said = answer(reader, str(tmp_path / "word.png"))
+    assert said.message == "The model reads no character in this picture."
+    assert (said.text, said.confidence, said.characters) == ("", "50.0%", [])
+
+
+def test_limit_is_above_what_phones_take_and_below_what_hurts():
+    assert 4000 * 6000 <= module.MAX_PIXELS <= 5000 * 6000

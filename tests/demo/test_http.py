@@ -1,0 +1,150 @@
+"""What the page's server hands out, asked without a browser."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import cv2
+import pytest
+from apis.inference_cases import ROOT, noise
+
+SECRET = b"a secret of this machine"
+
+
+def ask(address: str, method: str, path: str, body: bytes | None = None, **headers: str):
+    """Ask as it stands, without the clean-up that clients do: status and content."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
+    connection.request(method, path, body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    connection.close()
+    return response.status, content
+
+
+def upload(address: str, name: str, content: bytes) -> tuple[int, bytes]:
+    boundary = "boundary"
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+        "Content-Type: image/png\r\n\r\n"
+    )
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    return ask(address, "POST", "/gradio_api/upload", body, **kind)
+
+
+def read_event(address: str, path: str) -> str:
+    """What the page's own event says about a path that a client makes up."""
+    config = json.loads(ask(address, "GET", "/config")[1])
+    (event,) = [d["id"] for d in config["dependencies"] if len(d["outputs"]) == 5]
+    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
+    call = json.dumps({"data": data, "fn_index": event, "session_hash": "abc"}).encode()
+    status, content = ask(
+        address, "POST", "/gradio_api/queue/join", call, **{"Content-Type": "application/json"}
+    )
+    if status != 200:
+        return content.decode()
+    return ask(address, "GET", "/gradio_api/queue/data?session_hash=abc")[1].decode()
+
+
+@pytest.fixture(scope="module")
+def secret(tmp_path_factory) -> Path:
+    """A file outside the uploads."""
+    file = tmp_path_factory.mktemp("outside") / "secret.txt"
+    file.write_bytes(SECRET)
+    return file
+
+
+def test_page_is_served(served):
+    status, content = ask(served.address, "GET", "/")
+    assert status == 200 and b"LPV" in content
+    assert urlsplit(served.address).hostname == "127.0.0.1"
+
+
+@pytest.mark.parametrize("route", ["/gradio_api/file=", "/file=", "/gradio_api/file", "/static"])
+def test_no_file_outside_the_uploads(served, secret, route):
+    climb = "/.." * 30
+    for way in (
+        str(secret),
+        f"{climb}{secret}",
+        f"{served.uploads}{climb}{secret}",
+        f"{served.uploads}/../{os.path.relpath(secret, served.uploads.parent)}",
+        os.path.relpath(secret, Path.cwd()),
+        f"file://{secret}",
+        f"//{secret}",
+        str(ROOT / "setup.py"),
+        "setup.py",
+    ):
+        ways = {way, quote(way), quote(way, safe=""), way.replace(".", "%2e")}
+        for path in sorted(ways | {"/" + form for form in ways}):
+            status, content = ask(served.address, "GET", f"{route}{path}")
+            assert SECRET not in content and b"find_packages" not in content, path
+            assert status != 200 or b"<!doctype html" in content.lower(), path
+
+
+@pytest.mark.parametrize("name", ["../../evil.png", "/tmp/evil.png", "..%2fevil.png"])
+def test_uploads_stay_in_their_folder(served, name):
+    picture = cv2.imencode(".png", noise())[1].tobytes()
+    status, content = upload(served.address, name, picture)
+    assert status == 200
+    (path,) = json.loads(content)
+    assert Path(os.path.realpath(path)).is_relative_to(served.uploads)
+    status, content = ask(served.address, "GET", f"/gradio_api/file={quote(path)}")
+    assert (status, content) == (200, picture)
+
+
+def test_uploaded_picture_is_read(served):
+    picture = cv2.imencode(".png", noise())[1].tobytes()
+    (path,) = json.loads(upload(served.address, "word.png", picture)[1])
+    (reading,) = served.reader.read(noise())
+    said = read_event(served.address, path)
+    assert '"success":true' in said and json.dumps(reading.text) in said
+
+
+def test_event_reads_no_picture_outside_the_uploads(served, secret):
+    outside = secret.with_name("word.png")
+    cv2.imwrite(str(outside), noise())
+    for path in (
+        str(outside),
+        f"{served.uploads}/../{os.path.relpath(outside, served.uploads.parent)}",
+    ):
+        said = read_event(served.address, path)
+        assert '"success":true' not in said
+        assert "probability" not in said and "attention" not in said
+
+
+@pytest.mark.parametrize("address", ["https://example.org/", "http://127.0.0.1:9/", "HTTPS://a.b/"])
+def test_nothing_is_fetched_for_others(served, address):
+    for route in ("/gradio_api/file=", "/gradio_api/proxy="):
+        for form in (address, quote(address, safe="")):
+            status, content = ask(served.address, "GET", f"{route}{form}")
+            assert (status, content) == (403, b"not on this page")
+
+
+def test_addresses_of_this_machine_are_no_uploads(served):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.5)
+        said = read_event(served.address, f"http://127.0.0.1:{other.getsockname()[1]}/word.png")
+        with pytest.raises(TimeoutError):
+            other.accept()
+    assert '"success":true' not in said
+
+
+def test_upload_that_is_too_large(served):
+    status, _ = upload(served.address, "word.png", bytes(10 * 2**20 + 1))
+    assert status == 413
+    assert not [file for file in served.uploads.rglob("*") if file.stat().st_size > 10 * 2**20]
+
+
+def test_other_pages_may_not_use_it(served):
+    """A page of another site, open in the same browser, cannot read what this one says."""
+    connection = http.client.HTTPConnection(urlsplit(served.address).netloc, timeout=30)
+    connection.request("GET", "/config", headers={"Origin": "https://example.org"})
+    response = connection.getresponse()
+    response.read()
+    assert response.getheader("Access-Control-Allow-Origin") in (None, "")
+    connection.close()

@@ -1,0 +1,139 @@
+"""``lpv-mmocr demo``, as a user types it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+from apis.inference_cases import ROOT, write_toy
+from mmengine.registry import init_default_scope
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    init_default_scope("mmocr")
+    return write_toy(tmp_path_factory.mktemp("toy"))[1]
+
+
+@pytest.fixture
+def demo(tool_in_process, capsys):
+    """Runs the tool in this process: exit status and standard error."""
+    run = tool_in_process("demo.py")
+    return lambda *arguments: (run(*arguments), capsys.readouterr().err)
+
+
+@pytest.fixture
+def telephone():
+    """A proxy that puts no call through; its address, and the list of who called."""
+    calls: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def listen() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                calls.append(connection.recv(200))
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}", calls
+    server.shutdown(socket.SHUT_RDWR)
+    server.close()
+    thread.join()
+
+
+@pytest.mark.slow
+def test_serves_until_it_is_told_to_end(checkpoint, telephone, tmp_path):
+    """It calls nobody, and what was uploaded goes when it goes."""
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
+    proxy, calls = telephone
+    environment = {
+        **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+        **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), proxy),
+        "NO_PROXY": "127.0.0.1,localhost",
+        "PYTHONPATH": str(ROOT),
+        "TMPDIR": str(tmp_path),
+        "LPV_WEIGHTS": str(checkpoint),
+    }
+    command = [sys.executable, "-m", "lpv_mmocr_cli", "demo", "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+        try:
+            line = next(line for line in process.stdout if "http" in line)
+            assert line.startswith("The page is at http://127.0.0.1:")
+            with urllib.request.urlopen(line.split()[4], timeout=30) as page:
+                assert page.status == 200
+            assert list(tmp_path.glob("lpv-demo-*"))
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+    assert not list(tmp_path.glob("lpv-demo-*"))
+    assert calls == []
+
+
+def test_port_that_is_taken(demo, checkpoint, monkeypatch):
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, log = demo("--weights", checkpoint, "--device", "cpu", "--port", port)
+    assert status == 2
+    assert str(port) in log.splitlines()[-1] and "Traceback" not in log
+
+
+def test_without_gradio_it_says_what_to_install(demo, checkpoint, monkeypatch):
+    found = builtins.__import__
+
+    def without_gradio(name, *rest, **options):
+        if name.partition(".")[0] == "gradio":
+            raise ModuleNotFoundError("No module named 'gradio'", name="gradio")
+        return found(name, *rest, **options)
+
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(builtins, "__import__", without_gradio)
+    status, log = demo("--weights", checkpoint, "--device", "cpu")
+    assert status == 2
+    assert "error: the page needs Gradio, of which gradio is missing: pip install" in log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--port", "0"), "--port must be from 1 to 65535, got 0"),
+        (("--port", "x"), "invalid int value: 'x'"),
+        (("--weights", "gone.pth"), "error: there is no checkpoint gone.pth"),
+        (("--config", "gone.py"), "error: there is no config file gone.py"),
+    ],
+)
+def test_bad_input(demo, checkpoint, arguments, message, monkeypatch):
+    monkeypatch.setenv("LPV_WEIGHTS", str(checkpoint))
+    status, log = demo(*arguments)
+    assert status == 2
+    assert message in log and "Traceback" not in log
+
+
+def test_help_does_not_wait_for_pytorch():
+    code = (
+        "import sys, runpy; sys.argv = ['demo', '--help']\n"
+        "try: runpy.run_path('tools/demo.py', run_name='__main__')\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "slow = {'torch', 'mmengine', 'numpy', 'gradio'} & set(sys.modules); assert not slow"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert "lpv-mmocr demo --weights lpv-tiny.pth" in result.stdout

@@ -1,0 +1,63 @@
+"""Try a model in the browser: drop a picture of a word, see text, confidence and attention.
+
+Needs Gradio: pip install 'lpv-mmocr[demo]'
+
+Example:
+    lpv-mmocr demo
+    lpv-mmocr demo --weights lpv-tiny.pth --port 8000
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add(
+        "--weights",
+        metavar="FILE",
+        help="checkpoint (default: the one that LPV_WEIGHTS names, else the one shipped)",
+    )
+    add("--config", help="config (default: the one inside the checkpoint)")
+    add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, which only this machine reaches)",
+    )
+    add("--port", type=int, help="port to listen on (default: the first free one from 7860)")
+    add("--traceback", action="store_true", help="show the full traceback of an error")
+    args = parser.parse_args(argv)
+    if args.port is not None and not 0 < args.port < 65536:
+        parser.error(f"--port must be from 1 to 65535, got {args.port}")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    # What takes long to import is imported once the options are known to be right.
+    from lpv_mmocr import cli
+    from lpv_mmocr.demo.server import serve
+    from lpv_mmocr.reading import WordReader
+
+    with cli.ReportInputErrors(traceback=args.traceback):
+        reader = WordReader(args.weights, args.config, device=args.device, attention=True)
+        # A page that is told to end, in whatever way, deletes what was uploaded to it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with serve(reader, host=args.host, port=args.port) as address:
+            print(f"The page is at {address} (Ctrl+C ends it)", flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
