@@ -110,8 +110,11 @@ class RecogVisualizationHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
-        """Draw the words of a batch."""
-        for picture, sample in zip(data_batch["inputs"], outputs, strict=True):
+        """Draw the words of a batch; under test-time augmentation, as the first one shows them."""
+        pictures = data_batch["inputs"]
+        if isinstance(pictures[0], (list, tuple)):
+            pictures = pictures[0]
+        for picture, sample in zip(pictures, outputs, strict=True):
             self._seen += 1
             if (self._seen - 1) % self.interval:
                 continue

@@ -80,6 +80,21 @@ def test_pictures_are_rgb_safely_named_and_thinned_out(tmp_path):
     ]
 
 
+def test_pictures_under_test_time_augmentation(tmp_path):
+    """Batches are lists of augmentations then, each with all words."""
+    drawn = []
+    runner = SimpleNamespace(
+        visualizer=SimpleNamespace(add_datasample=lambda name, image, **_: drawn.append(image))
+    )
+    words = [torch.full((3, 4, 5), value, dtype=torch.uint8) for value in (10, 20)]
+    turned = [word.transpose(1, 2) for word in words]
+    hook = RecogVisualizationHook(out_dir=str(tmp_path))
+    hook.before_test_epoch(runner)
+    outputs = [sample("a", [1.0]), sample("b", [1.0])]
+    hook.after_test_iter(runner, 0, dict(inputs=[tuple(words), tuple(turned)]), outputs)
+    assert [(image.shape, image[0, 0, 0]) for image in drawn] == [((4, 5, 3), 10), ((4, 5, 3), 20)]
+
+
 def test_bad_interval():
     with pytest.raises(ValueError, match="interval must be at least 1, got 0"):
         RecogVisualizationHook(out_dir="x", interval=0)

@@ -61,8 +61,10 @@ def test_report(test_tool, toy_config, toy_run, tmp_path, options):
     assert html.count('class="attention"') == (0 if options else errors)
 
 
-def test_tta_uses_the_config(test_tool, toy_config, toy_run):
-    assert test_tool(toy_config, toy_run / "iter_4.pth", "--tta") == 0
+def test_tta_uses_the_config(test_tool, toy_config, toy_run, tmp_path):
+    options = ["--tta", "--show-dir", tmp_path / "pictures"]
+    assert test_tool(toy_config, toy_run / "iter_4.pth", *options) == 0
+    assert len(list((tmp_path / "pictures").iterdir())) == WORDS
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

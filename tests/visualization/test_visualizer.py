@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.structures import LabelData
+from mmocr.apis import TextRecInferencer
 from mmocr.registry import VISUALIZERS
 from mmocr.structures import TextRecogDataSample
+
+CONFIG = Path(__file__).parents[2] / "configs/textrecog/lpv/lpv-toy_digits.py"
 
 
 @pytest.fixture
@@ -44,3 +50,15 @@ def test_mmocrs_picture_otherwise(visualizer, sample, word, case):
     picture = visualizer.add_datasample("x", word, sample, draw_pred=case != "no prediction wanted")
     lines = 2 if case == "no prediction wanted" else 3
     assert picture.shape == (lines * 64, 256, 3)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_pictures_of_the_inferencer(word, tmp_path, keep):
+    """By config alone, as the docs say."""
+    config = Config.fromfile(CONFIG)
+    config.model.decoder.keep_attention = keep
+    reader = TextRecInferencer(config, device="cpu")
+    cv2.imwrite(str(tmp_path / "word.png"), word)
+    reader(str(tmp_path / "word.png"), out_dir=str(tmp_path), save_vis=True, progress_bar=False)
+    height = cv2.imread(str(tmp_path / "vis" / "word.jpg")).shape[0]
+    assert height > 400 if keep else height == 2 * 64
