@@ -21,6 +21,7 @@ from . import (  # noqa: E402
     inference,
     models,
     rendering,
+    reporting,
     streaming,
     visualization,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "models",
     "read",
     "rendering",
+    "reporting",
     "streaming",
     "visualization",
 ]

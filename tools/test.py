@@ -18,6 +18,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.engine import DeployHook, distributed
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from lpv_mmocr.reporting import ReportPageHook
 from lpv_mmocr.models import CPADecoder
 from lpv_mmocr.visualization import AttentionTextRecogVisualizer
 
@@ -106,8 +107,6 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
         # The pictures go into one folder, not into the log of the run as well.
         cfg.visualizer.vis_backends = []
     if args.report:
-        from lpv_mmocr.reporting import ReportPageHook  # its chart libraries take long to import
-
         hooks.append({"type": ReportPageHook.__name__, "out_dir": args.report})
     if args.deploy:
         hooks.append({"type": DeployHook.__name__, "dtype": args.deploy})

@@ -1,5 +1,6 @@
 """Words that wait on the device: for a GPU that trains faster than data loaders hand over."""
 
+from .batch_augment import BatchTextAugment
 from .data_preprocessor import StreamedDataPreprocessor
 from .dataset import StreamedWordDataset
 from .picture_pool import PicturePool
@@ -7,6 +8,7 @@ from .producer import ChunkProducer
 from .usage_hook import PoolUsageHook
 
 __all__ = [
+    "BatchTextAugment",
     "ChunkProducer",
     "PicturePool",
     "PoolUsageHook",

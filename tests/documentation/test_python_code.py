@@ -31,6 +31,7 @@ def names(tmp_path, monkeypatch, load_tool) -> dict:
     monkeypatch.chdir(tmp_path)
     return dict(
         picture=sandbox.word_picture("one"),
+        paths=["word.jpg", "my_word.png"],
         test_pipeline=[],
         dataloader=sandbox.training_loader(Path("data/train")),
         iteration=3,

@@ -1,0 +1,76 @@
+# LPV-Tiny on rendered words alone, in 16 minutes of one large GPU (docs/synth.md): words are
+# rendered while it trains, wait on the GPU, and are augmented there. Both stages are in one run.
+_base_ = [
+    "_base_lpv-tiny.py",
+    "../_base_/schedules/schedule_adamw_onecycle.py",
+    "../_base_/default_runtime.py",
+]
+
+model = dict(
+    decoder=dict(with_mask=True),
+    data_preprocessor=dict(
+        type="StreamedDataPreprocessor", batch_augments=[dict(type="BatchTextAugment")]
+    ),
+)
+
+# A pack of fonts and words, for a machine that has none (docs/rendering.md).
+fonts, words = "{{$LPV_FONTS:none}}", "{{$LPV_WORDS:none}}"
+rendered_words = dict(
+    dataset=dict(
+        type="RenderedWordDataset",
+        length=1_000_000_000,
+        fonts=[] if fonts == "none" else [fonts],
+        words=None if words == "none" else words,
+        pipeline=[_base_.resize],
+    ),
+    folder="{{$LPV_POOL:data/pool}}",
+    capacity=4_000_000,
+    workers=15,
+)
+train_dataloader = dict(
+    batch_size=1,  # a batch of 384 is one item
+    num_workers=0,
+    collate_fn=dict(type="only_item"),
+    sampler=dict(type="ResumableInfiniteSampler"),
+    dataset=dict(
+        type="StreamedWordDataset",
+        batch_size=384,
+        sources=[rendered_words],
+        loss=dict(type="CPAModuleLoss", letter_case="lower", dictionary=_base_.dictionary),
+    ),
+)
+
+# Real words, the last of two training sets, choose the best checkpoint. No benchmark does.
+real_data = "{{$LPV_REAL_DATA:data/real}}"
+held_out = 250
+real_sets = ["IIIT5K_train", "IC15_train"]
+validation_words = [
+    dict(
+        type="LPVLMDBDataset",
+        data_root=real_data,
+        ann_file=name,
+        indices=-held_out,
+        test_mode=True,
+        pipeline=_base_.test_pipeline,
+    )
+    for name in real_sets
+]
+val_dataloader = dict(
+    batch_size=256,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(type="ConcatDataset", datasets=validation_words),
+)
+test_dataloader = val_dataloader
+
+# The time decides: rate, mask and end follow the clock, and max_iters is never reached.
+max_iters = 1_000_000
+param_scheduler = None
+train_cfg = dict(max_iters=max_iters, val_interval=2000)
+custom_hooks = [
+    dict(type="TimeBudgetHook", minutes=16, call_minutes=8.3, peak_lr=2e-3, mask_from=0.5),
+    dict(type="EMAHook", momentum=2e-3, interval=10, update_buffers=True),
+    dict(type="PoolUsageHook"),
+]
+default_hooks = dict(checkpoint=dict(interval=2000, max_keep_ckpts=1))

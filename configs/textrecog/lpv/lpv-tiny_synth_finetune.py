@@ -1,0 +1,29 @@
+# lpv-tiny_synth.py continued on rendered and real words, half of every batch each; the mask is on.
+_base_ = "lpv-tiny_synth.py"
+
+real_words = [
+    dict(
+        type="LPVLMDBDataset",
+        data_root=_base_.real_data,
+        ann_file=name,
+        hold_out=_base_.held_out,
+        pipeline=_base_.train_pipeline[:3],
+    )
+    for name in _base_.real_sets
+]
+train_dataloader = dict(
+    dataset=dict(
+        sources=[
+            _base_.rendered_words,
+            # The two kinds of data set name themselves differently.
+            dict(dataset=dict(type="ConcatDataset", datasets=real_words, verify_meta=False)),
+        ]
+    )
+)
+train_cfg = dict(val_interval=500)
+custom_hooks = [
+    dict(type="TimeBudgetHook", minutes=3, call_minutes=8.3, peak_lr=3e-4, mask_from=0.0),
+    *_base_.custom_hooks[1:],
+    dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/BEST_CHECKPOINT.pth"),
+]
+default_hooks = dict(checkpoint=dict(interval=500))
