@@ -18,8 +18,8 @@ from lpv_mmocr import cli
 from lpv_mmocr.engine import DeployHook, distributed
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
-from lpv_mmocr.reporting import ReportPageHook
 from lpv_mmocr.models import CPADecoder
+from lpv_mmocr.reporting import ReportPageHook
 from lpv_mmocr.visualization import AttentionTextRecogVisualizer
 
 from mmengine.config import Config
