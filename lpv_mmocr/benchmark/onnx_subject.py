@@ -12,7 +12,7 @@ from lpv_onnx import Reader
 from ..cli import InputError
 from . import samples
 from .specification import Specification
-from .subjects import Call, Subject
+from .subject import Call, Subject
 
 
 class _Network(nn.Module):

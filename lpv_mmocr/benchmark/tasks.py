@@ -15,7 +15,8 @@ from .measurement import Measurement
 from .memory import bytes_of, peak_of_call
 from .precision import training_precision
 from .specification import Specification
-from .subjects import Call, ConfigSubject, Subject, build_subject, load
+from .subject import Call, Subject
+from .subjects import ConfigSubject, build_subject, load
 from .timing import clock_for, measure_in_turns, summarise
 
 TASKS = ("forward", "inference", "train")

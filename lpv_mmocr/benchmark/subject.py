@@ -1,0 +1,133 @@
+"""What every model that is measured has in common: the calls that can be timed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from . import samples
+from .precision import autocast, training_wrapper
+from .specification import Specification
+from .work import count_macs
+
+Call = Callable[[], object]
+
+
+class Subject(ABC):
+    """A model that is ready to be measured.
+
+    Args:
+        spec: What was asked for.
+        model: The model.
+        shape: Channels, height and width of its pictures.
+        device: Where it runs.
+
+    Attributes:
+        macs: Multiply-accumulates for one picture, or None where they cannot be counted.
+        parameters: Number of trainable parameters.
+    """
+
+    def __init__(
+        self,
+        spec: Specification,
+        model: nn.Module,
+        shape: tuple[int, int, int],
+        device: torch.device,
+    ) -> None:
+        self.spec = spec
+        self.shape = shape
+        self.device = device
+        self.parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        self.macs = self._count(model)
+        self.model = model.to(device)
+        if spec.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
+        self.wrapper: OptimWrapper | None = None
+        self._is_compiled = False
+
+    def _compile(self) -> None:
+        """Compile the forward pass once, as MMEngine's runner does it."""
+        if self.spec.compile and not self._is_compiled:
+            # Each batch size gets code of its own, as it would have if it were the only one.
+            self.model.forward = torch.compile(self.model.forward, dynamic=False)
+            self._is_compiled = True
+
+    def _count(self, model: nn.Module) -> int | None:
+        try:
+            return count_macs(model, self.shape[1:], channels=self.shape[0], forward=self._forward)
+        except Exception:  # another's model may do anything on the meta device
+            return None
+
+    @abstractmethod
+    def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
+        """Run a model of this kind on images (N, C, H, W) that are normalised."""
+
+    @property
+    def persistent_tensors(self) -> list[torch.Tensor]:
+        """What stays in memory between calls: the model, and the state of its optimiser."""
+        modules = (value for module in self.model.modules() for value in vars(module).values())
+        states = self.wrapper.optimizer.state.values() if self.wrapper else ()
+        moments = (value for state in states for value in state.values())
+        return [
+            *self.model.parameters(),
+            *self.model.buffers(),
+            # Packed weights of a deployed model are plain attributes.
+            *(value for value in (*modules, *moments) if isinstance(value, torch.Tensor)),
+        ]
+
+    def images(self, number: int) -> torch.Tensor:
+        """Random images of shape (N, C, H, W) in 0..1 on the device."""
+        images = samples.random_pictures(number, self.shape).to(self.device) / 255
+        if self.spec.channels_last:
+            images = images.to(memory_format=torch.channels_last)
+        return images
+
+    def forward_call(self, number: int) -> Call:
+        """Prepare the forward pass of a batch, from normalised images to scores of characters.
+
+        Args:
+            number: Number of images.
+        """
+        images, model, run = self.images(number), self.model.eval(), self._forward
+        self._compile()
+
+        @torch.inference_mode()
+        def call() -> object:
+            with autocast(self.spec, self.device):
+                return run(model, images)
+
+        return call
+
+    def inference_call(self, number: int) -> Call:
+        """Prepare the reading of a batch of encoded pictures up to their texts.
+
+        Args:
+            number: Number of pictures in the batch.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no pipeline")
+
+    @abstractmethod
+    def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
+        """Prepare a training step: forward, backward, clipping and the optimiser's step.
+
+        Args:
+            number: Number of images.
+            optim_wrapper: Config of the optimiser where the subject brings none.
+
+        Raises:
+            InputError: If it has no loss.
+        """
+
+    def _optimiser(self, config: dict[str, Any]) -> OptimWrapper:
+        self._compile()
+        if self.wrapper is None:
+            config = training_wrapper(config, self.spec, self.device)
+            with DefaultScope.overwrite_default_scope("mmocr"):
+                self.wrapper = build_optim_wrapper(self.model, config)
+        return self.wrapper
