@@ -41,6 +41,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def end(*_: object) -> None:
+    """Handle the first signal to end; further ones must not disturb the deleting of uploads."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     # What takes long to import is imported once the options are known to be right.
@@ -50,8 +57,8 @@ def main(argv: list[str] | None = None) -> int:
 
     with cli.ReportInputErrors(traceback=args.traceback):
         reader = WordReader(args.weights, args.config, device=args.device, attention=True)
-        # A page that is told to end, in whatever way, deletes what was uploaded to it.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, end)
         with serve(reader, host=args.host, port=args.port) as address:
             print(f"The page is at {address} (Ctrl+C ends it)", flush=True)
             with contextlib.suppress(KeyboardInterrupt):

@@ -20,6 +20,8 @@ NOT_RUN = {
     r"^bash tools/dist_": "several GPUs; two processes: tests/tools/test_dist_scripts.py",
     r"^(pip|apt-get|xargs) ": "installs into this machine",
     r"^tensorboard": "a server",
+    r"^lpv-mmocr demo": "serves until it is told to end: tests/tools/test_demo.py",
+    r"^lpv-mmocr read -( |$)": "a list on standard input: tests/tools/test_read.py",
     r"^python -m lpv_onnx": "a process of its own: tests/test_lpv_onnx.py",
     r"Union14M-L": "a download; formats: tests/datasets/test_label_files.py",
     r"benchmark(_augment|_lmdb)?\.py": "takes minutes; tests/tools/test_benchmark.py",
