@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import torch
 
 from ..models.encoded_words import EncodedWords
@@ -33,10 +35,12 @@ class PicturePool:
         self.device = torch.device(device)
         self.added = 0
         self.drawn = 0
+        self._oldest = 0
+        self._lock = threading.Lock()
         self._images: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        """Number of pictures in the pool."""
+        """Number of pictures in the pool, with those that are being replaced."""
         return min(self.added, self.capacity)
 
     @property
@@ -45,10 +49,11 @@ class PicturePool:
         return self.drawn / max(self.added, 1)
 
     def add(self, chunk: Chunk) -> None:
-        """Put pictures in; another thread may draw meanwhile.
+        """Put pictures in; another thread may draw meanwhile, and gets none of those that go.
 
         Args:
-            chunk: Pictures of the size of all others.
+            chunk: Pictures of the size of all others. Where they are as many as the pool holds,
+                there is nothing to draw until they are in.
 
         Raises:
             ValueError: If their size or the length of their targets is another, or they are more
@@ -67,6 +72,9 @@ class PicturePool:
                     f"the pool holds arrays of shape {tuple(place.shape[1:])}, the new pictures "
                     f"bring {tuple(new.shape[1:])}"
                 )
+        # Whoever draws has asked the device for all parts of a picture before one is overwritten.
+        with self._lock:
+            self._oldest = max(self._oldest, self.added + len(images) - self.capacity)
         start = self.added % self.capacity
         first = min(len(images), self.capacity - start)
         for new, place in (
@@ -90,15 +98,17 @@ class PicturePool:
         Raises:
             RuntimeError: If the pool is empty.
         """
-        if not len(self):
-            raise RuntimeError("the pool is empty")
-        places = torch.randint(len(self), (count,))
-        if self.device.type == "cuda":
-            places = places.pin_memory()
-        places = places.to(self.device, non_blocking=True)
+        with self._lock:
+            if self._oldest == self.added:
+                raise RuntimeError("the pool is empty")
+            places = torch.randint(self._oldest, self.added, (count,)) % self.capacity
+            if self.device.type == "cuda":
+                places = places.pin_memory()
+            places = places.to(self.device, non_blocking=True)
+            images, numbers = self._images[places], self._numbers[places]
+            targets = self._targets[places]
         self.drawn += count
-        words = EncodedWords(self._targets[places].long(), self._numbers[places])
-        return self._images[places], words
+        return images, EncodedWords(targets.long(), numbers)
 
     def _allocate(self, images: torch.Tensor, targets: torch.Tensor) -> None:
         def empty(shape: torch.Size, dtype: torch.dtype) -> torch.Tensor:

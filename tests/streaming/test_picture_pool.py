@@ -49,6 +49,28 @@ def test_draws_follow_the_seed():
     assert not torch.equal(first, pool.draw(20)[1].numbers)
 
 
+def test_draws_while_pictures_come_in_see_whole_pictures(monkeypatch):
+    """As from another thread: between any two of the copies that replace pictures."""
+    pool = PicturePool(12)
+    for first in (0, 4, 8):
+        pool.add(numbered_chunk(first, 4))
+    copy, seen = torch.Tensor.copy_, set()
+
+    def copy_and_draw(self, *args):
+        result = copy(self, *args)
+        images, words = pool.draw(200)
+        assert torch.equal(images[:, 0, 0, 0].long(), words.numbers)
+        assert torch.equal(words.targets[:, 0], words.numbers)
+        seen.update(words.numbers.tolist())
+        return result
+
+    monkeypatch.setattr(torch.Tensor, "copy_", copy_and_draw)
+    pool.add(numbered_chunk(12, 4))
+    assert seen == set(range(4, 12))
+    monkeypatch.undo()
+    assert contents(pool) == set(range(4, 16))
+
+
 def test_counts_uses():
     pool = PicturePool(4)
     pool.add(numbered_chunk(0, 4))
