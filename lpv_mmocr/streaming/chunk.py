@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from mmengine.structures import LabelData
 from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.structures import TextRecogDataSample
 
+PARTIAL_SUFFIX = ".partial"
 _NAME = re.compile(r"chunk_(\d{8})\.npz")
 
 
@@ -51,6 +53,8 @@ def make_chunk(samples: Iterable[tuple[int, dict]], loss: BaseTextRecogModuleLos
         word.gt_text = LabelData(item=sample["instances"][0]["text"])
         words.append(word)
         numbers.append(number)
+    if not images:
+        raise ValueError("a chunk needs pictures, but the data set is empty")
     if len({image.shape for image in images}) != 1:
         raise ValueError(
             f"a chunk needs pictures of one size, got {len(images)} pictures of sizes "
@@ -72,12 +76,21 @@ def chunk_numbers(folder: Path) -> list[int]:
 
 
 def write_chunk(folder: Path, number: int, chunk: Chunk) -> None:
-    """Write a chunk; it has its name only when it is whole."""
+    """Write a chunk; it has its name only when it is whole.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left of it then.
+    """
     path = chunk_path(folder, number)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, **chunk._asdict())
-    partial.rename(path)
+    # A process that an earlier training has left behind may be writing the same chunk.
+    partial = path.with_suffix(f".{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **chunk._asdict())
+        partial.rename(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_chunk(folder: Path, number: int) -> Chunk:
@@ -85,6 +98,14 @@ def read_chunk(folder: Path, number: int) -> Chunk:
 
     Raises:
         FileNotFoundError: If it is not there.
+        ValueError: If it is damaged.
     """
-    with np.load(chunk_path(folder, number)) as arrays:
-        return Chunk(**{name: arrays[name] for name in Chunk._fields})
+    path = chunk_path(folder, number)
+    try:
+        with np.load(path) as arrays:
+            return Chunk(**{name: arrays[name] for name in Chunk._fields})
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} is damaged, perhaps since the machine stopped ({error}): delete it, and "
+            "resume the training"
+        ) from error

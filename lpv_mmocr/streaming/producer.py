@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,10 @@ from pathlib import Path
 import cv2
 
 from ..rendering.processes import single_threaded_opencv, worker_context
-from .chunk import Chunk, chunk_numbers, write_chunk
+from .chunk import PARTIAL_SUFFIX, Chunk, chunk_numbers, write_chunk
 
 RECIPE_FILE = "recipe.json"
+LOCK_FILE = "lock"
 _WAIT_SECONDS = 0.2
 
 
@@ -22,8 +25,11 @@ class ChunkProducer:
 
     What chunk a number stands for does not depend on the number of processes. A later producer
     goes on behind the highest number in the folder. Where as many chunks wait as ``max_waiting``,
-    the processes rest; whoever uses the chunks deletes them. They end with the process that
-    started them, however it ends.
+    the processes rest; whoever uses the chunks deletes them. They end by :meth:`stop`, or with the
+    process that started them, however it ends; signals that a terminal or a scheduler sends to all
+    processes do not end them, so that a training can finish its iteration.
+
+    A folder belongs to one process at a time.
 
     Args:
         folder: Where chunks go; it is made if needed.
@@ -33,9 +39,12 @@ class ChunkProducer:
         max_waiting: Most chunks in the folder.
 
     Raises:
-        FileExistsError: If the folder holds chunks of another recipe.
+        FileExistsError: If another process uses the folder, or it holds chunks of another recipe.
+        OSError: If the folder cannot be written to.
         ValueError: If a number is not positive.
     """
+
+    seconds_to_end = 30.0
 
     def __init__(
         self,
@@ -54,6 +63,10 @@ class ChunkProducer:
         self._workers = workers
         self._max_waiting = max_waiting
         self._processes = []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        for partial in self.folder.glob(f"*{PARTIAL_SUFFIX}"):
+            partial.unlink(missing_ok=True)
         self._claim(json.loads(json.dumps(recipe)))
 
     def start(self) -> None:
@@ -63,7 +76,9 @@ class ChunkProducer:
         first = max(chunk_numbers(self.folder), default=-1) + 1
         with single_threaded_opencv():
             for worker in range(self._workers):
-                process = context.Process(target=self._run, args=(first + worker,), daemon=True)
+                process = context.Process(
+                    target=self._run, args=(first + worker, os.getpid()), daemon=True
+                )
                 process.start()
                 self._processes.append(process)
 
@@ -82,19 +97,29 @@ class ChunkProducer:
             )
 
     def stop(self) -> None:
-        """End the processes behind the chunks that they are at."""
-        if not self._processes:
-            return
-        self._stop.set()
+        """End the processes behind the chunks that they are at, and give the folder back."""
+        if self._processes:
+            self._stop.set()
+        end = time.monotonic() + self.seconds_to_end
         for process in self._processes:
-            process.join(timeout=30)
+            process.join(timeout=max(0.0, end - time.monotonic()))
             if process.is_alive():
-                process.terminate()
+                process.kill()
                 process.join()
         self._processes.clear()
+        self._lock_file.close()
+
+    def _lock(self) -> None:
+        # Processes that are forked later do not get this kind of lock.
+        self._lock_file = (self.folder / LOCK_FILE).open("w")
+        try:
+            fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise FileExistsError(
+                f"another training fills {self.folder}: wait for its end, or choose another folder"
+            ) from error
 
     def _claim(self, recipe: dict) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / RECIPE_FILE
         if file.is_file():
             found = json.loads(file.read_text(encoding="utf-8"))
@@ -109,11 +134,14 @@ class ChunkProducer:
         elif chunk_numbers(self.folder):
             raise FileExistsError(f"{self.folder} holds chunks without {RECIPE_FILE}: delete it")
         else:
-            file.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
+            partial = file.with_suffix(PARTIAL_SUFFIX)
+            partial.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
+            partial.replace(file)
 
-    def _run(self, first: int) -> None:
+    def _run(self, number: int, parent: int) -> None:
+        for inherited in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(inherited, signal.SIG_IGN)
         cv2.setNumThreads(1)
-        parent, number = os.getppid(), first
         while not self._stop.is_set() and os.getppid() == parent:
             if len(chunk_numbers(self.folder)) >= self._max_waiting:
                 time.sleep(_WAIT_SECONDS)

@@ -64,13 +64,15 @@ class StreamedSource:
         loss: Encodes the labels.
         device: Where the pictures lie.
         folder: Where chunks lie; about 9.6 kB for a picture of 32 × 100.
-        capacity: Pictures in the pool, rounded down to whole chunks.
+        capacity: Pictures in the pool, rounded down to whole chunks, two at least: one of them
+            may be in exchange.
         workers: Processes that make pictures.
         chunk_size: Pictures in a chunk.
         min_pictures: Pictures to wait for at the start.
 
     Raises:
-        ValueError: If ``capacity`` is below ``chunk_size`` or ``min_pictures``.
+        FileExistsError: If the folder is in use, or holds chunks made with other settings.
+        ValueError: If ``capacity`` is below two chunks or ``min_pictures``.
     """
 
     def __init__(
@@ -85,17 +87,21 @@ class StreamedSource:
         chunk_size: int = 2048,
         min_pictures: int = 20_000,
     ) -> None:
-        if capacity < max(chunk_size, min_pictures):
+        for name, value in (("chunk_size", chunk_size), ("min_pictures", min_pictures)):
+            if value < 1:
+                raise ValueError(f"{name} must be positive, got {value}")
+        rounded = capacity // chunk_size * chunk_size
+        if rounded < max(2 * chunk_size, min_pictures):
             raise ValueError(
-                f"capacity must be at least chunk_size={chunk_size} and "
-                f"min_pictures={min_pictures}, got {capacity}"
+                f"capacity={capacity}, {rounded} in whole chunks, must be at least twice "
+                f"chunk_size={chunk_size} and min_pictures={min_pictures}"
             )
         self._dataset: Dataset = DATASETS.build(dataset)
         self._loss = loss
         self._chunk_size = chunk_size
         self._min_pictures = min_pictures
         self._max_chunks = capacity // chunk_size
-        self.pool = PicturePool(self._max_chunks * chunk_size, device)
+        self.pool = PicturePool(rounded, device)
         self._producer = ChunkProducer(
             folder,
             self._make,
@@ -106,6 +112,7 @@ class StreamedSource:
         self._folder = Path(folder)
         self._pooled: list[int] = []
         self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
     def start(self) -> None:
@@ -115,7 +122,8 @@ class StreamedSource:
             ChildProcessError: If a process ends meanwhile.
         """
         self._producer.start()
-        threading.Thread(target=self._feed, name="feeds the pool", daemon=True).start()
+        self._thread = threading.Thread(target=self._feed, name="feeds the pool", daemon=True)
+        self._thread.start()
         reported = time.monotonic()
         while len(self.pool) < self._min_pictures:
             self._check()
@@ -137,6 +145,9 @@ class StreamedSource:
         """End the processes and the thread."""
         self._stopped.set()
         self._producer.stop()
+        # At the end of the interpreter a thread within PyTorch would crash.
+        if self._thread is not None:
+            self._thread.join()
 
     def _make(self, number: int) -> Chunk:
         first = number * self._chunk_size

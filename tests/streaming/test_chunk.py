@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.streaming.chunk import chunk_numbers, make_chunk, read_chunk, write_chunk
+import errno
+import os
+
+from lpv_mmocr.streaming.chunk import (
+    chunk_numbers,
+    chunk_path,
+    make_chunk,
+    read_chunk,
+    write_chunk,
+)
 
 import numpy as np
 import pytest
@@ -34,6 +43,30 @@ def test_pictures_of_two_sizes_are_refused(loss):
     words[1]["img"] = words[1]["img"][:4]
     with pytest.raises(ValueError, match=r"end the pipeline with a Resize"):
         make_chunk(enumerate(words), loss)
+
+
+def test_empty_data_set_is_refused(loss):
+    with pytest.raises(ValueError, match="the data set is empty"):
+        make_chunk([], loss)
+
+
+@pytest.mark.parametrize("size", [0, 10, 1000])
+def test_damaged_file_is_named(tmp_path, size):
+    write_chunk(tmp_path, 3, numbered_chunk(5, 3))
+    os.truncate(chunk_path(tmp_path, 3), size)
+    with pytest.raises(ValueError, match=r"chunk_00000003\.npz is damaged.*delete it"):
+        read_chunk(tmp_path, 3)
+
+
+def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
+    def fail(file, **arrays):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_chunk(tmp_path, 3, numbered_chunk(5, 3))
+    assert not list(tmp_path.iterdir())
 
 
 def test_round_trip(tmp_path):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import time
 
 from lpv_mmocr.streaming import ChunkProducer
@@ -91,6 +95,61 @@ def test_folder_of_other_pictures_is_refused(produce, tmp_path):
     (tmp_path / "pool" / "recipe.json").unlink()
     with pytest.raises(FileExistsError, match=r"holds chunks without recipe\.json"):
         produce(recipe=dict(seed=1))
+
+
+def test_signals_to_all_processes_do_not_end_them(produce, tmp_path):
+    """A terminal and a scheduler signal the workers too, and the training is to end in order."""
+    folder = tmp_path / "pool"
+    producer = produce(workers=1, max_waiting=1)
+    wait_for(lambda: chunk_numbers(folder))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(producer._processes[0].pid, number)
+    chunk_path(folder, 0).unlink()
+    wait_for(lambda: chunk_numbers(folder))
+    producer.check()
+
+
+def test_process_that_hangs_is_killed(produce, tmp_path):
+    def hang(number: int):
+        (tmp_path / "begun").touch()
+        while True:
+            time.sleep(1)
+
+    producer = produce(hang, workers=1)
+    producer.seconds_to_end = 0.1
+    (process,) = producer._processes
+    wait_for((tmp_path / "begun").exists)
+    producer.stop()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_half_files_of_earlier_processes_are_deleted(produce, tmp_path):
+    (tmp_path / "pool").mkdir()
+    half = tmp_path / "pool" / "chunk_00000007.123.partial"
+    half.write_bytes(b"half")
+    produce()
+    assert not half.exists()
+
+
+def test_folder_in_use_is_refused(produce, tmp_path):
+    (tmp_path / "pool").mkdir()
+    other = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys; file = open(sys.argv[1], 'w'); "
+            "fcntl.lockf(file, fcntl.LOCK_EX); print('locked', flush=True); sys.stdin.read()",
+            tmp_path / "pool" / "lock",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with other:
+        assert other.stdout.readline() == b"locked\n"
+        with pytest.raises(FileExistsError, match=r"another training fills .*pool"):
+            produce()
+        other.stdin.close()
+    produce()
 
 
 @pytest.mark.parametrize("name", ["workers", "max_waiting"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 from lpv_mmocr.models.encoded_words import EncodedWords
 from lpv_mmocr.streaming import StreamedDataPreprocessor, StreamedWordDataset
+from lpv_mmocr.streaming.chunk import chunk_numbers
 
 import pytest
 import torch
@@ -68,6 +70,20 @@ def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
     assert len(list((tmp_path / "pool").glob("chunk_*.npz"))) <= 4 + 2 + 2
 
 
+def test_folder_moves_to_the_next_run(stream, tmp_path):
+    first = stream()
+    first[0]
+    first.stop()
+    assert not any(thread.name == "feeds the pool" for thread in threading.enumerate())
+    left = set(chunk_numbers(tmp_path / "pool"))
+    second = stream(capacity=1600)
+    second[0]
+    end = time.monotonic() + 60
+    while not left <= set(second.sources[0]._pooled):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_failing_source_ends_the_training(stream):
     dataset = stream(dataset=dict(type="NumberWords", fail_at=40))
     with pytest.raises(ChildProcessError, match="see the output above"):
@@ -77,8 +93,12 @@ def test_failing_source_ends_the_training(stream):
 
 
 def test_bad_arguments(stream):
-    with pytest.raises(ValueError, match="capacity must be at least chunk_size=16"):
-        stream(capacity=8)
+    for capacity, min_pictures in ((31, 16), (60, 50)):
+        with pytest.raises(ValueError, match=f"capacity={capacity}, .* min_pictures"):
+            stream(capacity=capacity, min_pictures=min_pictures)
+    for name in ("chunk_size", "min_pictures"):
+        with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+            stream(**{name: 0})
     with pytest.raises(ValueError, match="at least one source"):
         StreamedWordDataset(batch_size=4, sources=[], loss=LOSS)
     with pytest.raises(ValueError, match="a source would get no sample"):
