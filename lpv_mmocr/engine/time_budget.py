@@ -6,7 +6,7 @@ import math
 import time
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -30,6 +30,8 @@ class TimeBudgetHook(Hook):
     LPV (paper section 3.5) fit into one run: the mask of the GLRMs is off before ``mask_from``,
     and on from there.
 
+    It is for one process: the clocks of several would part their learning rates and their ends.
+
     Args:
         minutes: The budget.
         peak_lr: Highest learning rate.
@@ -41,6 +43,7 @@ class TimeBudgetHook(Hook):
 
     Raises:
         ValueError: If an argument is out of range.
+        RuntimeError: When training begins in several processes.
     """
 
     # Before the iteration timer and the log.
@@ -72,6 +75,11 @@ class TimeBudgetHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock where the last run stopped it."""
+        if get_world_size() > 1:
+            raise RuntimeError(
+                f"TimeBudgetHook trains in one process, and these are {get_world_size()}: start "
+                "the training without a launcher"
+            )
         self._used_before = float(runner.message_hub.get_info(_USED, 0.0))
         self._start: float | None = None
 
@@ -87,7 +95,7 @@ class TimeBudgetHook(Hook):
             group["lr"] = self.rate(progress)
         if self.mask_from is not None:
             model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            model.decoder.with_mask = progress >= self.mask_from
+            model.decoder.with_mask = self.mask_from < 1 and progress >= self.mask_from
 
     def after_train_iter(
         self,
@@ -111,7 +119,7 @@ class TimeBudgetHook(Hook):
 
     def after_run(self, runner: Runner) -> None:
         """Leave a sign for scripts once the last checkpoint is written."""
-        if is_main_process() and runner.message_hub.get_info(_USED, 0.0) >= self.budget:
+        if runner.message_hub.get_info(_USED, 0.0) >= self.budget:
             Path(runner.work_dir, FINISHED).touch()
 
     def rate(self, progress: float) -> float:

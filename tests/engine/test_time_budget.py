@@ -85,6 +85,22 @@ def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock
     assert second.optim_wrapper.param_groups[0]["lr"] < rate
 
 
+def test_mask_can_stay_off(numbers, tmp_path, clock):
+    # The clock is past the end when the last iteration begins.
+    hook = {**HOOK, "mask_from": 1, "minutes": 0.75}
+    runner = Runner.from_cfg(budget_config(numbers, tmp_path, hook))
+    runner.model.decoder.with_mask = True
+    runner.train()
+    assert runner.optim_wrapper.param_groups[0]["lr"] == 0
+    assert not runner.model.decoder.with_mask
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr(time_budget, "get_world_size", lambda: 2)
+    with pytest.raises(RuntimeError, match="in one process, and these are 2"):
+        TimeBudgetHook(minutes=1, peak_lr=1.0).before_train(None)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
