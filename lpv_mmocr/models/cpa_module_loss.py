@@ -113,7 +113,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             targets = data_samples.targets
         else:
             targets = torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
-            targets = targets.to(logits.device, non_blocking=True)
+        targets = targets.to(logits.device, non_blocking=True)
         num_stages, num_classes = logits.shape[0], logits.shape[-1]
         cross_entropy = F.cross_entropy(
             logits.to(torch.promote_types(logits.dtype, torch.float32)).reshape(-1, num_classes),

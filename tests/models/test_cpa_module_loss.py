@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.models import CPAModuleLoss
+from lpv_mmocr.models.encoded_words import EncodedWords
 
 import pytest
 import torch
@@ -102,3 +103,9 @@ def test_mean_is_over_positions_not_over_words():
 def test_dictionary_needs_start_and_end(missing):
     with pytest.raises(ValueError, match="with_start=True and with_end=True"):
         _loss(dictionary={**DICTIONARY, missing: False})
+
+
+def test_encoded_words_may_lie_on_another_device():
+    words = EncodedWords(torch.zeros(2, 27, dtype=torch.int64), torch.arange(2))
+    losses = _loss()(dict(logits=torch.empty(3, 2, 27, 38, device="meta")), words)
+    assert losses["loss_cpa"].device.type == "meta"
