@@ -19,11 +19,12 @@ configs=$(dirname "$tools")/configs/textrecog/lpv
 export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
 export LPV_POOL=${LPV_POOL:-$work/pool}
 
-# The checkpoint that was best on words kept out, or the last where none has been tested.
+# The checkpoint that was best on words kept out, or the last where none has been tested. A call that
+# is killed while it saves may leave an older best beside the newest.
 chosen() {
     local best
-    best=$(find "$work/$1" -maxdepth 1 -name 'best_*.pth' | head -n 1)
-    if [[ -n $best ]]; then printf '%s\n' "$best"; else cat "$work/$1/last_checkpoint"; fi
+    best=$(find "$work/$1" -maxdepth 1 -name 'best_*.pth' -printf '%T@ %p\n' | sort -n | tail -n 1)
+    if [[ -n $best ]]; then printf '%s\n' "${best#* }"; else cat "$work/$1/last_checkpoint"; fi
 }
 
 # run NAME CONFIG [KEY=VALUE ...]: one call of a training.
