@@ -10,7 +10,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.registry import FUNCTIONS
 from mmocr.registry import DATASETS, MODELS
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from ..datasets.samplers import divide_batch
 from ..models.encoded_words import EncodedWords
@@ -47,6 +47,7 @@ class StreamedWordDataset(Dataset):
 
     Raises:
         ValueError: If there is no source, or a source has no word in a batch.
+        RuntimeError: When a process of a data loader asks for a batch.
     """
 
     metainfo = dict(dataset_type="streamed_words", task_name="textrecog")
@@ -97,6 +98,8 @@ class StreamedWordDataset(Dataset):
 
     def start(self) -> None:
         """Start what fills the pools, and wait for the first pictures."""
+        if get_worker_info() is not None:
+            raise RuntimeError("a StreamedWordDataset needs a data loader with num_workers=0")
         self._started = True
         atexit.register(self.stop)
         for source in self.sources:

@@ -16,6 +16,7 @@ from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from streaming_cases import LOSS, PICTURE
+from torch.utils.data import DataLoader
 
 
 @pytest.fixture
@@ -103,6 +104,12 @@ def test_bad_arguments(stream):
         StreamedWordDataset(batch_size=4, sources=[], loss=LOSS)
     with pytest.raises(ValueError, match="a source would get no sample"):
         stream(batch_size=1, whole=5)
+
+
+def test_processes_of_a_data_loader_are_refused(stream):
+    loader = DataLoader(stream(), batch_size=1, num_workers=1)
+    with pytest.raises(RuntimeError, match="needs a data loader with num_workers=0"):
+        next(iter(loader))
 
 
 class TestWayThroughTheModel:
