@@ -40,6 +40,10 @@ FORMAT = 1
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
 
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""As shells report a program that SIGINT or SIGPIPE has ended."""
+
 ENGINES = ("onnxruntime", "openvino", "openvino-bf16")
 
 Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
@@ -427,16 +431,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if hasattr(sys.stdout, "reconfigure"):  # names of files need not be valid in any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        unreadable = _print_readings(reader, args.pictures, as_json=args.json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 1 if unreadable else 0
+
+
+def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -> int:
+    """Print what is read; returns how many pictures could not be."""
     unreadable = 0
-    for reading in reader.iterate(args.pictures):
+    for reading in reader.iterate(pictures):
         if reading.error is not None:
             unreadable += 1
             print(f"{reading.source} cannot be read: {reading.error}", file=sys.stderr)
-        if args.json:
+        if as_json:
             print(json.dumps(reading.to_dict(), ensure_ascii=False))
         elif reading.error is None:
             print(f"{reading.source}\t{reading.text}\t{reading.confidence:.4f}")
-    return 1 if unreadable else 0
+    return unreadable
 
 
 if __name__ == "__main__":

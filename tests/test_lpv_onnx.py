@@ -368,6 +368,23 @@ class TestAlone:
         assert row["path"] == "a.png"
         assert len(row["scores"]) == max(1, len(row["text"]))
 
+    def test_names_need_not_be_valid(self, alone, model_file, tmp_path):
+        name = os.fsdecode(b"caf\xe9.png")
+        (tmp_path / name).write_bytes(encode(noise()))
+        for options in ([], ["--json"]):
+            result = alone("-m", "lpv_onnx", model_file, name, *options)
+            assert result.returncode == 0, result.stderr
+            assert "caf\\udce9.png" in result.stdout
+
+    def test_reader_of_the_output_may_leave(self, alone, model_file, tmp_path):
+        (tmp_path / "a.png").write_bytes(encode(noise()))
+        code = (
+            "import os, sys, lpv_onnx; end, out = os.pipe(); os.close(end); os.dup2(out, 1); "
+            "sys.exit(lpv_onnx.main(sys.argv[1:]))"
+        )
+        result = alone("-c", code, model_file, "a.png")
+        assert (result.returncode, result.stderr) == (141, "")
+
     def test_errors(self, alone, model_file):
         result = alone("-m", "lpv_onnx", "none.onnx", "a.png")
         assert (result.returncode, result.stdout) == (2, "")
