@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from lpv_mmocr.deploy import onnx_export
@@ -53,7 +54,10 @@ def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys)
     assert reading.attention.shape[:2] == (3, 27)
 
     capsys.readouterr()
-    options = [checkpoint, "--data", toy_data / "train", "--num", 5, "--onnx", "a.onnx"]
+    Path("copy").mkdir()
+    shutil.copy("a.onnx", "copy")
+    files = ["a.onnx", "copy/a.onnx"]  # two files of one name are two
+    options = [checkpoint, "--data", toy_data / "train", "--num", 5, "--onnx", *files]
     assert compare(*options, "--mask", "on", "--out", "texts.json") == 0
     printed = capsys.readouterr().out
     assert printed.startswith("5 words of train, iter_4.pth, mask on\n")
@@ -65,6 +69,7 @@ def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys)
         "PyTorch, deployed",
         "PyTorch, deployed, bf16",
         "a.onnx, onnxruntime",
+        "copy/a.onnx, onnxruntime",
     ]
     content = json.loads(Path("texts.json").read_text())
     assert len(content["texts"]["PyTorch"]) == len(content["labels"]) == len(content["clear"]) == 5
@@ -72,6 +77,8 @@ def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys)
     assert plain["same"] + plain["same_at_threshold"] == 5
     assert deployed["same"] == plain["same"] == sum(content["clear"])
 
+    assert compare(*options, "--num", 0) == 2
+    assert "--num must be at least 1, got 0" in capsys.readouterr().err
     assert compare(*options, "--mask", "off") == 2
     assert "a.onnx reads with the mask on, the model with it off" in capsys.readouterr().err
 

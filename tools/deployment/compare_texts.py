@@ -86,7 +86,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]:
     """Encoded pictures and labels of an LMDB."""
     words = LPVLMDBDataset(ann_file=folder, test_mode=True)
-    infos = [words.get_data_info(index) for index in range(min(number or len(words), len(words)))]
+    if not len(words):
+        raise cli.InputError(f"{folder} has no words")
+    infos = [words.get_data_info(index) for index in range(len(words))[:number]]
     return [info["img_bytes"] for info in infos], [info["instances"][0]["text"] for info in infos]
 
 
@@ -135,6 +137,8 @@ def progressive(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
 
 
 def compare(args: argparse.Namespace) -> None:
+    if args.num is not None and args.num < 1:
+        raise cli.InputError(f"--num must be at least 1, got {args.num}")
     for file in args.onnx:
         cli.require_file(file, "ONNX file")
     encoded, labels = load_words(args.data, args.num)
@@ -157,7 +161,7 @@ def compare(args: argparse.Namespace) -> None:
         readers[name] = lambda dtype=dtype: read_deployed(dtype)
     for file in args.onnx:
         for engine in args.engine:
-            readers[f"{Path(file).name}, {engine}"] = lambda file=file, engine=engine: read_onnx(
+            readers[f"{file}, {engine}"] = lambda file=file, engine=engine: read_onnx(
                 file, engine, mask, encoded
             )
     texts = {}
