@@ -20,6 +20,7 @@ CHECKPOINTS = (
     "checkpoint.pth",
     "epoch_10.pth",
     "work_dirs/lpv-tiny_own_data/iter_20000.pth",
+    "work_dirs/run/iter_20000.pth",
 )
 """Names that the docs give to a trained model."""
 LMDBS = {

@@ -17,6 +17,7 @@ import lpv_mmocr_cli
 
 NOT_RUN = {
     r"^bash tools/(quickstart|run_tests)\.sh": "CI runs both",
+    r"^bash tools/train_synth": "half an hour of a GPU; tests/tools/test_train_synth.py",
     r"^bash tools/dist_": "several GPUs; two processes: tests/tools/test_dist_scripts.py",
     r"^(pip|apt-get|xargs) ": "installs into this machine",
     r"^tensorboard": "a server",
