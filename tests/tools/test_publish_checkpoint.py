@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 
 import pytest
 import torch
@@ -51,6 +52,12 @@ class TestBadInput:
 
     def test_no_file(self, error_of):
         assert error_of("gone.pth", "a.pth") == "error: there is no checkpoint gone.pth"
+
+    def test_onto_itself(self, error_of, toy_run, tmp_path):
+        source = shutil.copy(toy_run / "iter_4.pth", tmp_path / "a.pth")
+        size = source.stat().st_size
+        assert "a.pth is the checkpoint itself" in error_of("a.pth", source)
+        assert source.stat().st_size == size
 
     def test_weights_alone(self, error_of, tmp_path):
         torch.save({"state_dict": {}}, tmp_path / "bare.pth")

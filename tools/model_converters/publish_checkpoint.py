@@ -97,6 +97,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors():
         cli.require_file(str(args.source), "checkpoint")
+        if args.target.exists() and args.target.samefile(args.source):
+            raise cli.InputError(
+                f"{args.target} is the checkpoint itself, which could not be resumed any more: "
+                "name another file to write"
+            )
         checkpoint = published(load_checkpoint(args.source), DTYPES[args.dtype], str(args.source))
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
