@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mmengine.structures import LabelData
+from mmocr.models.common import Dictionary
 from mmocr.models.textrecog.postprocessors import BaseTextRecogPostprocessor
 
 from .glrm import GLRM
@@ -68,21 +69,62 @@ def attention_records(
         N records as :attr:`CPADecoder.keep_attention` describes them.
     """
     maps = torch.stack(list(attn_maps), 1).float().cpu().numpy()
-    num_words, positions = maps.shape[0], maps.shape[2]
-    if relations:
-        views = torch.stack(list(relations), 1).cpu().numpy()
-    else:
-        views = np.zeros((num_words, 0, positions, positions), np.float32)
+    views = [view.cpu().numpy() for view in relations]
+    positions = maps.shape[2]
     stages = torch.stack([stage.float() for stage in probs], 1).cpu()
+    dictionary = postprocessor.dictionary
     records = []
-    for word in range(num_words):
+    for word in range(len(maps)):
         read = [postprocessor.get_single_prediction(stage) for stage in stages[word]]
+        orders = [
+            _reading_order(stage.max(-1).indices.tolist(), printed, dictionary.start_idx)
+            for stage, (printed, _) in zip(stages[word], read, strict=True)
+        ]
         records.append(
             LabelData(
-                attn_maps=maps[word],
-                stage_texts=[postprocessor.dictionary.idx2str(indexes) for indexes, _ in read],
+                attn_maps=np.stack(
+                    [stage[order] for stage, order in zip(maps[word], orders, strict=True)]
+                ),
+                stage_texts=[
+                    "".join(_letter(dictionary, index) for index in printed) for printed, _ in read
+                ],
                 stage_scores=[[float(score) for score in scores] for _, scores in read],
-                relations=views[word],
+                # The stage before a GLRM says whose relations these are.
+                relations=np.array(
+                    [
+                        view[word][np.ix_(order, order)]
+                        for view, order in zip(views, orders, strict=False)
+                    ],
+                    np.float32,
+                ).reshape(-1, positions, positions),
             )
         )
     return records
+
+
+def _reading_order(best: list[int], printed: list[int], start: int) -> list[int]:
+    """Positions such that those of the characters read stand side by side.
+
+    A start class between characters prints nothing; its position moves behind the end.
+
+    Args:
+        best: Most probable class of each of the T positions.
+        printed: Classes of the characters read, in order.
+        start: The start class.
+
+    Returns:
+        All T positions: 0, those of the characters, the others.
+    """
+    order = [0]
+    for index in printed:
+        order.append(best.index(index, order[-1] + 1))
+    others = sorted(
+        set(range(len(best))) - set(order), key=lambda place: (best[place] == start, place)
+    )
+    return order + others
+
+
+def _letter(dictionary: Dictionary, index: int) -> str:
+    """Text of a class, of length 1 so that it has one map."""
+    text = dictionary.idx2str([index])
+    return text if len(text) == 1 else "\N{REPLACEMENT CHARACTER}"

@@ -50,9 +50,10 @@ class CPADecoder(BaseDecoder):
             - ``attn_maps``: float32 array (S, T, h, w), the attention maps of every stage, each
               summing to 1. All T positions are there, because stages may read words of different
               lengths: map 0 belongs to the start class, map k + 1 to character k, and the one
-              after the last character to the end class.
+              after the last character to the end class. A start class that was read between
+              characters, which prints nothing, stands behind these.
             - ``stage_texts``: S strings, what each stage reads by itself; the last is the
-              prediction.
+              prediction. A class with several characters, such as ``<UKN>``, is one U+FFFD.
             - ``stage_scores``: S lists of the characters' probabilities, one of the end class for
               an empty text.
             - ``relations``: float32 array (S - 1, T, T), what the GLRM after each stage let the

@@ -112,7 +112,8 @@ def read(args: argparse.Namespace, words: list[RenderedWord]) -> list[tuple[str,
     reader.model.decoder.keep_attention = True
     pictures = [np.ascontiguousarray(word.image[..., ::-1]) for word in words]
     samples = reader(pictures, batch_size=64, return_datasamples=True, progress_bar=False)
-    return [(s.pred_text.item, s.pred_attention) for s in samples["predictions"]]
+    records = [sample.pred_attention for sample in samples["predictions"]]
+    return [(record.stage_texts[-1], record) for record in records]
 
 
 def main(argv: list[str] | None = None) -> int:
