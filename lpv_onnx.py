@@ -251,7 +251,7 @@ def load_picture(picture: Picture) -> Image.Image:
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
     if isinstance(picture, Image.Image):
-        return _to_rgb(picture)
+        return _load_image(lambda: picture)
     if not isinstance(picture, Picture):
         raise TypeError(
             "a picture is a path, bytes, a NumPy array or a Pillow image, got "
@@ -265,11 +265,18 @@ def load_picture(picture: Picture) -> Image.Image:
         raise PictureError(str(error)) from error
     if not encoded:
         raise PictureError("the file is empty")
+    return _load_image(lambda: Image.open(io.BytesIO(encoded)))
+
+
+def _load_image(open_image: Callable[[], Image.Image]) -> Image.Image:
+    """Decode what Pillow opens; it does so only now for a picture of its own, too."""
     too_many = f"it has too many pixels; {MAX_PIXELS / 1e6:.0f} million are allowed"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow has to say of odd files
-            image = Image.open(io.BytesIO(encoded))
+            image = open_image()
+            if 0 in image.size:
+                raise PictureError("it has no pixels")
             if image.width * image.height > MAX_PIXELS:
                 raise PictureError(f"{too_many} ({image.width} x {image.height})")
             return _to_rgb(image)
@@ -294,7 +301,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    channels = 1 if array.ndim == 2 else array.shape[-1]
+    channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
         raise PictureError(
             f"an array of shape {array.shape} is no picture; it must be (height, width) or "
