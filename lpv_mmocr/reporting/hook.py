@@ -112,7 +112,7 @@ class ReportPageHook(Hook):
                 },
                 tables=_tables(runner, whole),
                 statistics=whole,
-                looks=look_again(model, runner.test_dataloader, whole.worst),
+                looks=look_again(model, runner.test_dataloader, whole.worst, whole.protocol),
                 metrics=_other_metrics(runner, metrics or {}),
             )
         )

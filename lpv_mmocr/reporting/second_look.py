@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lpv_mmocr.engine.prediction_hooks import sample_name
+from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.visualization import draw_attention
 
 import numpy as np
@@ -33,7 +34,9 @@ class Look:
     attention: np.ndarray | None
 
 
-def look_again(model: nn.Module, loader: DataLoader, words: Sequence[ReadWord]) -> list[Look]:
+def look_again(
+    model: nn.Module, loader: DataLoader, words: Sequence[ReadWord], protocol: TextProtocol
+) -> list[Look]:
     """Read words again, one by one, with attention where the model can keep it.
 
     During a test it is not kept: of 100,000 words it would be gigabytes.
@@ -42,31 +45,36 @@ def look_again(model: nn.Module, loader: DataLoader, words: Sequence[ReadWord]) 
         model: The model that read them, in evaluation mode, not wrapped.
         loader: Loader of the data set that they come from.
         words: The words.
+        protocol: What counts of a text.
 
     Returns:
         What there is to see, word by word.
     """
     with _attention_kept(model):
-        return [_look(model, loader, word) for word in words]
+        return [_look(model, loader, word, protocol) for word in words]
 
 
 @torch.no_grad()
-def _look(model: nn.Module, loader: DataLoader, word: ReadWord) -> Look:
+def _look(model: nn.Module, loader: DataLoader, word: ReadWord, protocol: TextProtocol) -> Look:
     packed = loader.dataset[word.index]
     # Test-time augmentation packs lists of variants, the first of which is the plain picture.
     variants = packed["inputs"] if isinstance(packed["inputs"], list) else [packed["inputs"]]
     (sample,) = model.test_step(loader.collate_fn([packed]))
     if (sample_name(sample), sample.gt_text.item) != (word.key, word.label):
         return Look(None, None)
-    # (3, H, W), BGR as loaded.
-    picture = np.ascontiguousarray(variants[0].flip(0).permute(1, 2, 0).numpy())
-    return Look(picture, _attention(picture, sample))
+    # (3, H, W), BGR as loaded, or (1, H, W), grey.
+    planes = variants[0].flip(0).expand(3, -1, -1)
+    picture = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+    return Look(picture, _attention(picture, sample, protocol))
 
 
-def _attention(picture: np.ndarray, sample: TextRecogDataSample) -> np.ndarray | None:
+def _attention(
+    picture: np.ndarray, sample: TextRecogDataSample, protocol: TextProtocol
+) -> np.ndarray | None:
     if "pred_attention" not in sample:
         return None
-    return draw_attention(picture, sample.pred_attention, gt_text=sample.gt_text.item)
+    truth = sample.gt_text.item
+    return draw_attention(picture, sample.pred_attention, gt_text=truth, protocol=protocol)
 
 
 @contextmanager

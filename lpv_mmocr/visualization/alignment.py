@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+
+from lpv_mmocr.evaluation import TextProtocol
 
 from rapidfuzz.distance import Levenshtein
 
@@ -22,32 +25,42 @@ class CharacterMatch:
     wrong: bool
 
 
-def align(reading: str, truth: str | None) -> list[CharacterMatch]:
+def align(
+    reading: str, truth: str | None, protocol: TextProtocol | None = None
+) -> list[CharacterMatch]:
     """Lay a reading beside the ground truth, with as few differences as possible.
-
-    As in the evaluation, case does not count, nor do marks that are neither letters nor digits
-    where they are missed or too many.
 
     Args:
         reading: What was read.
         truth: Ground truth, or None, which makes nothing wrong.
+        protocol: What counts. Without one everything does but case, and but punctuation, symbols
+            and spaces that are missed or too many.
 
     Returns:
         One match for each character of the reading and each missed one, in reading order.
     """
     if truth is None:
         return [CharacterMatch(read, None, False) for read in reading]
+    fold, counts = (
+        (str.casefold, _belongs_to_a_word)
+        if protocol is None
+        else (protocol.reduce, lambda character: bool(protocol.reduce(character)))
+    )
     matches = []
     # Character by character: folding a whole text may change its length ("ß" to "ss").
-    folded = [[character.casefold() for character in text] for text in (reading, truth)]
+    folded = [[fold(character) for character in text] for text in (reading, truth)]
     for step in Levenshtein.opcodes(*folded):
         read = reading[step.src_start : step.src_end]
         there = truth[step.dest_start : step.dest_end]
-        if step.tag == "equal":
-            matches += [CharacterMatch(*pair, False) for pair in zip(read, there, strict=True)]
-        elif step.tag == "replace":
-            matches += [CharacterMatch(*pair, True) for pair in zip(read, there, strict=True)]
+        if step.tag in ("equal", "replace"):
+            wrong = step.tag == "replace"
+            matches += [CharacterMatch(*pair, wrong) for pair in zip(read, there, strict=True)]
         else:
-            matches += [CharacterMatch(extra, None, extra.isalnum()) for extra in read]
-            matches += [CharacterMatch(None, missed, missed.isalnum()) for missed in there]
+            matches += [CharacterMatch(extra, None, counts(extra)) for extra in read]
+            matches += [CharacterMatch(None, missed, counts(missed)) for missed in there]
     return matches
+
+
+def _belongs_to_a_word(character: str) -> bool:
+    # Vowel signs of Indic scripts are marks, and neither letters nor digits to str.isalnum.
+    return unicodedata.category(character)[0] in "LMN"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from lpv_mmocr.evaluation import TextProtocol
+
 import numpy as np
 from mmengine.structures import LabelData
 from PIL import Image, ImageDraw
@@ -28,7 +30,11 @@ TITLE = 26
 
 
 def draw_attention(
-    image: np.ndarray, attention: LabelData, *, gt_text: str | None = None
+    image: np.ndarray,
+    attention: LabelData,
+    *,
+    gt_text: str | None = None,
+    protocol: TextProtocol | None = None,
 ) -> np.ndarray:
     """Draw where each stage looked for each character.
 
@@ -36,14 +42,15 @@ def draw_attention(
     maps over the characters that it reads, with its reading under it, and one map for each
     character, with the character and its probability. All characters of all stages have the same
     scale of colours, and all sums; both are drawn beside the word. With a ground truth, wrong
-    characters have a thick red frame, a cross and the truth beside them; case, and punctuation
-    that is missed or too many, do not count as wrong.
+    characters have a thick red frame, a cross and the truth beside them.
 
     Args:
         image: The word, RGB uint8 of shape (H, W, 3); the original or as the model saw it.
         attention: ``pred_attention`` of a data sample, see
             :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
         gt_text: Ground truth, if it is known.
+        protocol: What counts as wrong. Without one everything does but case, and but punctuation,
+            symbols and spaces that are missed or too many.
 
     Returns:
         The picture, RGB uint8.
@@ -52,7 +59,8 @@ def draw_attention(
         ValueError: If ``image`` is no RGB picture of bytes.
     """
     image = checked_image(image)
-    stages = [_Stage.of(attention, number, gt_text) for number in range(len(attention.attn_maps))]
+    numbers = range(len(attention.attn_maps))
+    stages = [_Stage.of(attention, number, gt_text, protocol) for number in numbers]
     scales = _Scales(
         characters=HeatScale.of([weights for stage in stages for weights in stage.maps]),
         sums=HeatScale.of([stage.total for stage in stages]),
@@ -102,10 +110,16 @@ class _Stage:
     marks: list[CharacterMatch | None]
 
     @classmethod
-    def of(cls, attention: LabelData, index: int, gt_text: str | None) -> _Stage:
+    def of(
+        cls,
+        attention: LabelData,
+        index: int,
+        gt_text: str | None,
+        protocol: TextProtocol | None,
+    ) -> _Stage:
         text = attention.stage_texts[index]
         maps = attention.attn_maps[index][1 : max(len(text), 1) + 1]
-        matches = align(text, gt_text)
+        matches = align(text, gt_text, protocol)
         marks = [match for match in matches if match.read is not None]
         return cls(
             number=index + 1,

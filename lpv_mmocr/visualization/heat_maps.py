@@ -44,7 +44,7 @@ class HeatScale:
         Args:
             maps: Attention maps.
         """
-        return cls(max(float(np.quantile([weights.max() for weights in maps], 0.75)), 1e-9))
+        return cls(float(np.quantile([weights.max() for weights in maps], 0.75)))
 
     def colour(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Colours of weights.
@@ -56,7 +56,8 @@ class HeatScale:
             Colours, float32 (..., 3), and the share of the scale, float32 (...), 0 to 1. Square
             roots, so that weak attention shows beside strong.
         """
-        share = np.sqrt(np.clip(weights / self.top, 0, 1)).astype(np.float32)
+        # Where all weights are 0, so is the top.
+        share = np.sqrt(np.clip(weights / max(self.top, 1e-9), 0, 1)).astype(np.float32)
         return _colours()[(255 * share).round().astype(int)], share
 
 

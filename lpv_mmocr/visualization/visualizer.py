@@ -36,7 +36,7 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer):
 
         Args:
             name: Title of the picture.
-            image: The word, RGB uint8 (H, W, 3) or grey (H, W).
+            image: The word, RGB uint8 (H, W, 3), or grey, (H, W) or (H, W, 1).
             data_sample: What was read, and the ground truth.
             draw_gt: Whether to compare with the ground truth, if there is one.
             draw_pred: Whether to draw what was read, and with it the attention.
@@ -64,8 +64,8 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer):
                 out_file=out_file,
                 step=step,
             )
-        if image.ndim == 2:
-            image = np.repeat(image[..., None], 3, axis=2)
+        if image.ndim == 2 or image.shape[2] == 1:
+            image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
         truth = data_sample.gt_text.item if draw_gt and "gt_text" in data_sample else None
         picture = draw_attention(image, data_sample.pred_attention, gt_text=truth)
         if show:

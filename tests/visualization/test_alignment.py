@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.visualization.alignment import CharacterMatch, align
 
 import pytest
 
 
-def described(reading: str, truth: str | None) -> str:
+def described(reading: str, truth: str | None, protocol: TextProtocol | None = None) -> str:
     """One word for each match, with a mark behind wrong ones."""
     return " ".join(
         f"{match.read or '-'}{match.truth or '-'}{'!' if match.wrong else ''}"
-        for match in align(reading, truth)
+        for match in align(reading, truth, protocol)
     )
 
 
@@ -27,6 +28,7 @@ def described(reading: str, truth: str | None) -> str:
         ("ab", "", "a-! b-!"),
         ("straße", "STRASSE", "sS tT rR aA ßS! -S! eE"),
         ("你好", "你们", "你你 好们!"),
+        ("नमसते", "नमस्ते", "नन मम सस -्! तत ेे"),
     ],
 )
 def test_alignment(reading, truth, expected):
@@ -40,3 +42,10 @@ def test_alignment(reading, truth, expected):
 
 def test_without_truth_nothing_is_wrong():
     assert align("ab", None) == [CharacterMatch("a", None, False), CharacterMatch("b", None, False)]
+
+
+def test_what_counts_is_up_to_the_protocol():
+    without_case, with_case = TextProtocol(), TextProtocol(case_sensitive=True)
+    assert described("a-b", "A.bé", without_case) == "aA -. bb -é"
+    assert described("a-b", "A.bé", with_case) == "aA! -.! bb -é"
+    assert described("it's", "its", with_case) == "ii tt '-! ss"

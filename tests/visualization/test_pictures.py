@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.visualization import (
     attention_picture,
     draw_attention,
@@ -81,6 +82,13 @@ def test_errors_are_marked_and_only_where_they_are(make_attention, word):
     assert 500 < one < all_wrong
 
 
+def test_what_is_wrong_is_up_to_the_protocol(make_attention, word, drawn_text):
+    for protocol in (None, TextProtocol(case_sensitive=True)):
+        draw_attention(word, make_attention("cat"), gt_text="Cat", protocol=protocol)
+    verdicts = [text for text in drawn_text if text.startswith("cat  ")]
+    assert verdicts == ["cat  ✓ right", "cat  ✗ wrong"]
+
+
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
 def test_heat_lies_where_the_attention_is(place):
     weights = np.zeros((2, 20))
@@ -101,8 +109,12 @@ def test_scale_grows_and_saturates():
 def test_maps_of_nothing_do_not_divide_by_zero(make_attention, word):
     attention = make_attention("ab")
     attention.attn_maps = np.zeros_like(attention.attn_maps)
+    attention.relations = np.zeros((1, 27, 27), np.float32)
+    attention.attn_maps, attention.stage_texts = attention.attn_maps.repeat(2, 0), ["ab"] * 2
+    attention.stage_scores *= 2
     draw_attention(word, attention)
     draw_cascade_strip(word, attention)
+    draw_relations(attention)
 
 
 class TestRelations:

@@ -39,6 +39,7 @@ def test_attention_where_it_was_kept(visualizer, sample, word, tmp_path):
 
 def test_grey_words(visualizer, sample, word):
     assert visualizer.add_datasample("x", word[..., 0], sample).shape[2] == 3
+    assert visualizer.add_datasample("x", word[..., :1], sample).shape[2] == 3
 
 
 @pytest.mark.parametrize("case", ["none kept", "no prediction wanted", "bad picture"])
