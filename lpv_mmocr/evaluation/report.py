@@ -86,12 +86,12 @@ class BenchmarkReport:
 
     def to_markdown(self) -> str:
         """The report as a table and remarks, aligned so that a terminal can show it as well."""
-        rows = [self._set_row(name, score) for name, score in self.scores.items()]
+        rows = [_set_row(name, score) for name, score in self.scores.items()]
         rows += [(name, "", "", "", "", f"ABSENT: {why}") for name, why in self.absent.items()]
         for group, mean in self.means.items():
             rows += self._mean_rows(group, mean)
-        for group, names in self.missing.items():
-            rows.append((f"mean of {group}", "", "", "", "", f"not computed: no {_list(names)}"))
+        for group, why in self.missing_means.items():
+            rows.append((f"mean of {group}", "", "", "", "", why))
         lines = [f"Protocol: {self.protocol.name}", "", *_table(rows)]
         for name, score in self.scores.items():
             if score.bad_samples:
@@ -100,36 +100,44 @@ class BenchmarkReport:
                 lines += ["", f"Bad samples of {name}: {shown}" + f" and {more} more" * (more > 0)]
         return "\n".join(lines) + "\n"
 
-    @staticmethod
-    def _set_row(name: str, score: SetScore) -> tuple[str, ...]:
-        remarks = []
-        if not score.has_expected_count:
-            remarks.append(f"COUNT: should be {score.expected_count}")
-        if score.bad_samples:
-            remarks.append(f"{len(score.bad_samples)} bad, counted as wrong")
-        if score.empty_labels:
-            remarks.append(f"{score.empty_labels} with an empty label")
-        return (
-            name,
-            str(score.count),
-            str(score.correct),
-            _percent(score.accuracy),
-            _percent(score.one_minus_ned),
-            "; ".join(remarks),
-        )
+    def mean_name(self, group: str) -> str:
+        """What the sets of a group are called.
+
+        Args:
+            group: A key of ``means``.
+        """
+        return f"the {len(self.means[group].sets)} present" if group == "present" else group
+
+    def mean_remark(self, group: str) -> str:
+        """What one should know about a mean: its sets where they vary, and wrong counts.
+
+        Args:
+            group: A key of ``means``.
+        """
+        names = self.means[group].sets
+        if group == "present":
+            return _list(names)
+        wrong = [name for name in names if not self.scores[name].has_expected_count]
+        return f"COUNT: see {_list(wrong)}" if wrong else ""
+
+    @property
+    def missing_means(self) -> dict[str, str]:
+        """Why there is no mean of a group, by its name."""
+        return {group: f"not computed: no {_list(names)}" for group, names in self.missing.items()}
 
     def _mean_rows(self, group: str, mean: MeanScore) -> list[tuple[str, ...]]:
-        if group == "present":
-            label, remark = f"the {len(mean.sets)} present", _list(mean.sets)
-        else:
-            wrong = [name for name in mean.sets if not self.scores[name].has_expected_count]
-            label, remark = group, f"COUNT: see {_list(wrong)}" if wrong else ""
+        label, remark = self.mean_name(group), self.mean_remark(group)
         plain = (_percent(mean.accuracy), _percent(mean.one_minus_ned))
         weighted = (_percent(mean.weighted_accuracy), _percent(mean.weighted_one_minus_ned))
         return [
             (f"mean of {label}", str(mean.count), "", *plain, remark),
             (f"weighted mean of {label}", str(mean.count), "", *weighted, remark),
         ]
+
+
+def _set_row(name: str, score: SetScore) -> tuple[str, ...]:
+    percentages = _percent(score.accuracy), _percent(score.one_minus_ned)
+    return name, str(score.count), str(score.correct), *percentages, score.remarks
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -65,6 +65,18 @@ class SetScore:
         """Whether there are as many words as there should be, as far as that is known."""
         return self.expected_count in (None, self.count)
 
+    @property
+    def remarks(self) -> str:
+        """What one should know before believing the numbers; empty where there is nothing."""
+        remarks = []
+        if not self.has_expected_count:
+            remarks.append(f"COUNT: should be {self.expected_count}")
+        if self.bad_samples:
+            remarks.append(f"{len(self.bad_samples)} bad, counted as wrong")
+        if self.empty_labels:
+            remarks.append(f"{self.empty_labels} with an empty label")
+        return "; ".join(remarks)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeanScore:

@@ -39,20 +39,13 @@ def set_row(name: str, score: SetScore) -> Row:
     """
     if score.count == 0:
         return Row(name=name, count=0, correct=0, remarks="EMPTY: there are no words in it")
-    remarks = []
-    if not score.has_expected_count:
-        remarks.append(f"COUNT: should be {score.expected_count:,}")
-    if score.bad_samples:
-        remarks.append(f"{len(score.bad_samples):,} bad, counted as wrong")
-    if score.empty_labels:
-        remarks.append(f"{score.empty_labels:,} with a label of which nothing counts")
     return Row(
         name=name,
         count=score.count,
         correct=score.correct,
         accuracy=score.accuracy,
         one_minus_ned=score.one_minus_ned,
-        remarks="; ".join(remarks),
+        remarks=score.remarks,
     )
 
 
@@ -67,29 +60,22 @@ def benchmark_rows(report: BenchmarkReport) -> list[Row]:
     """
     rows = [set_row(name, score) for name, score in report.scores.items()]
     rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in report.absent.items()]
-    if any(score.count == 0 for score in report.scores.values()):
-        return [*rows, Row(name="Means", remarks="not computed: a set is empty", is_mean=True)]
     for group, mean in report.means.items():
-        label = f"the {len(mean.sets)} present" if group == "present" else f"the {group}"
-        wrong = [name for name in mean.sets if not report.scores[name].has_expected_count]
-        remarks = ", ".join(mean.sets) if group == "present" else ""
-        if wrong and group != "present":
-            remarks = f"COUNT: see {', '.join(wrong)}"
+        name, remark = report.mean_name(group), report.mean_remark(group)
         for kind, accuracy, one_minus_ned in (
             ("Mean", mean.accuracy, mean.one_minus_ned),
             ("Weighted mean", mean.weighted_accuracy, mean.weighted_one_minus_ned),
         ):
             rows.append(
                 Row(
-                    name=f"{kind} of {label}",
+                    name=f"{kind} of {name}",
                     count=mean.count,
                     accuracy=accuracy,
                     one_minus_ned=one_minus_ned,
-                    remarks=remarks,
+                    remarks=remark,
                     is_mean=True,
                 )
             )
-    for group, names in report.missing.items():
-        why = f"not computed: no {', '.join(names)}"
-        rows.append(Row(name=f"Mean of the {group}", remarks=why, is_mean=True))
+    for group, why in report.missing_means.items():
+        rows.append(Row(name=f"Mean of {group}", remarks=why, is_mean=True))
     return rows

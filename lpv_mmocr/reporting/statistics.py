@@ -6,7 +6,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lpv_mmocr.evaluation import SetScore, TextProtocol
 
@@ -138,8 +138,10 @@ class ReadingStatistics:
         """Count a word.
 
         Args:
-            word: A word that was not counted yet.
+            word: A word that was not counted yet. A confidence that is no number counts as none.
         """
+        if word.confidence is not None and not math.isfinite(word.confidence):
+            word = replace(word, confidence=None)
         label, text = self.protocol.reduce(word.label), self.protocol.reduce(word.text)
         right = label == text and not word.bad_sample
         self.words.add(1, right)
@@ -156,7 +158,7 @@ class ReadingStatistics:
                 self.by_character.setdefault(there, Tally()).add(1, there == read)
             if there != read:
                 self.confusions[there, read] += 1
-        if word.confidence is not None and math.isfinite(word.confidence):
+        if word.confidence is not None:
             self.calibration.add(word.confidence, right)
         if not right:
             self.worst = heapq.nlargest(self.num_worst, [*self.worst, word], key=_sureness)

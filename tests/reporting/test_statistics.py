@@ -121,9 +121,16 @@ def test_errors_without_confidence_come_last_in_the_order_of_the_data():
     assert statistics.calibration.total.count == 2
 
 
-def test_confidence_that_is_no_number_is_left_out():
-    word = ReadWord(index=0, key="", label="a", text="a", confidence=float("nan"))
-    assert gather([word]).calibration.total.count == 0
+def test_confidence_that_is_no_number_counts_as_none():
+    confidences = [float("nan"), 0.1, float("nan"), 0.3, float("inf")]
+    read = [
+        ReadWord(index=index, key="", label="a", text="b", confidence=confidence)
+        for index, confidence in enumerate(confidences)
+    ]
+    statistics = gather(read)
+    assert statistics.calibration.total.count == 2
+    assert [word.index for word in statistics.worst] == [3, 1, 0, 2, 4]
+    assert [word.confidence for word in statistics.worst] == [0.3, 0.1, None, None, None]
 
 
 def test_parts_give_what_the_whole_gives():
