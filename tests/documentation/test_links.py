@@ -1,0 +1,66 @@
+"""Links and names of files in the README and the docs lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from documented_code import DOCUMENTS, ROOT
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+FOLDERS = ("configs", "docs", "lpv_mmocr", "requirements", "tests", "tools")
+"""Code that begins with one of these names a file of the checkout."""
+OF_MMOCR = "tests/test_models/"
+
+
+def tokens(file: Path) -> list[Token]:
+    """All tokens of a document, those inside of lines as well."""
+    parsed = MarkdownIt("gfm-like", {"linkify": False}).parse(file.read_text(encoding="utf-8"))
+    return [inner for token in parsed for inner in (token, *(token.children or ()))]
+
+
+def anchors(file: Path) -> set[str]:
+    """What GitHub calls the headings of a document."""
+    parsed = tokens(file)
+    headings = [after for token, after in pairwise(parsed) if token.type == "heading_open"]
+    texts = [re.sub(r"[^\w\- ]", "", heading.content.lower()) for heading in headings]
+    return {text.replace(" ", "-") for text in texts}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    file = ROOT / document
+    for token in tokens(file):
+        address = str(token.attrGet("href") or token.attrGet("src") or "")
+        if not address or re.match(r"[a-z]+:", address):
+            continue
+        path, _, anchor = address.partition("#")
+        target = (file.parent / path) if path else file
+        assert target.exists(), f"{document} links to {address}"
+        assert not anchor or anchor in anchors(target), f"{address} of {document}: no such heading"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_files_exist(document):
+    names = [token.content.split()[0] for token in tokens(ROOT / document) if is_file_name(token)]
+    for name in names:
+        pattern = re.sub(r"\{[^}]*\}", "*", name)
+        assert any(ROOT.glob(pattern)), f"{document} names {name}"
+
+
+def is_file_name(token: Token) -> bool:
+    return (
+        token.type == "code_inline"
+        and token.content.startswith(tuple(f"{folder}/" for folder in FOLDERS))
+        and not token.content.startswith(OF_MMOCR)
+    )
+
+
+def test_there_are_links_and_anchors():
+    # If they were not found, nothing above would be tested.
+    assert "is-it-really-lpv" in anchors(ROOT / "README.md")
+    links = [token for token in tokens(ROOT / "README.md") if token.attrGet("href")]
+    assert len(links) > 30
