@@ -13,7 +13,8 @@ from markdown_it.token import Token
 
 FOLDERS = ("configs", "docs", "lpv_mmocr", "requirements", "tests", "tools")
 """Code that begins with one of these names a file of the checkout."""
-OF_MMOCR = "tests/test_models/"
+OF_MMOCR = re.compile(r"tests/test_\w+(/|$)")
+"""Folders of MMOCR's tests; of the tests here only files are called so."""
 
 
 def tokens(file: Path) -> list[Token]:
@@ -55,7 +56,7 @@ def is_file_name(token: Token) -> bool:
     return (
         token.type == "code_inline"
         and token.content.startswith(tuple(f"{folder}/" for folder in FOLDERS))
-        and not token.content.startswith(OF_MMOCR)
+        and not OF_MMOCR.match(token.content)
     )
 
 
