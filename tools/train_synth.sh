@@ -19,14 +19,6 @@ configs=$(dirname "$tools")/configs/textrecog/lpv
 export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
 export LPV_POOL=${LPV_POOL:-$work/pool}
 
-# The checkpoint that was best on words kept out, or the last where none has been tested. A call that
-# is killed while it saves may leave an older best beside the newest.
-chosen() {
-    local best
-    best=$(find "$work/$1" -maxdepth 1 -name 'best_*.pth' -printf '%T@ %p\n' | sort -n | tail -n 1)
-    if [[ -n $best ]]; then printf '%s\n' "${best#* }"; else cat "$work/$1/last_checkpoint"; fi
-}
-
 # run NAME CONFIG [KEY=VALUE ...]: one call of a training.
 run() {
     local name=$1 config=$2 started=$SECONDS
@@ -42,10 +34,14 @@ next_step() {
     if [[ -f $work/$1/finished ]]; then echo "$2"; else echo "$1 goes on"; fi
 }
 
-# Readers need the model and its preprocessing, and nothing of how it was trained.
+# publish NAME FILE: what readers need, the model and its preprocessing and nothing of how it was
+# trained; and its scores on the words kept out. The last checkpoint counts: its learning rate has
+# come down, and an earlier one may have been trained without the mask.
 publish() {
-    python "$tools/model_converters/publish_checkpoint.py" "$@" \
-        --config "$configs/lpv-tiny_stage2_10e_st_mj.py"
+    python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
+        "$work/$2" --config "$configs/lpv-tiny_stage2_10e_st_mj.py"
+    python "$tools/test.py" "$configs/lpv-tiny_synth.py" "$work/$2" \
+        --work-dir "$work/test_$1" --report "$work/report_$1"
 }
 
 options=("$@")
@@ -54,11 +50,11 @@ if [[ ! -f $work/synth/finished ]]; then
     run synth lpv-tiny_synth.py
     next=$(next_step synth finetune)
 elif [[ ! -f $work/finetune/finished ]]; then
-    run finetune lpv-tiny_synth_finetune.py "load_from=$(chosen synth)"
+    run finetune lpv-tiny_synth_finetune.py "load_from=$(<"$work/synth/last_checkpoint")"
     next=$(next_step finetune publish)
 else
-    publish "$(chosen synth)" "$work/lpv-tiny.pth"
-    publish "$(chosen finetune)" "$work/lpv-tiny_finetuned.pth"
+    publish synth lpv-tiny.pth
+    publish finetune lpv-tiny_finetuned.pth
     echo "All is done: $work/lpv-tiny.pth and $work/lpv-tiny_finetuned.pth"
     exit
 fi

@@ -13,7 +13,7 @@ STAND_IN = """\
 # Writes down its arguments; a training is done with its second call.
 echo "$*" >>calls
 echo "$LPV_POOL" >pool
-[[ $1 == */publish_checkpoint.py ]] && exit
+[[ $1 == */publish_checkpoint.py || $1 == */test.py ]] && exit
 while [[ $1 != --work-dir ]]; do shift; done
 mkdir -p "$2"
 if [[ -f $2/last_checkpoint ]]; then touch "$2/finished"; fi
@@ -41,11 +41,6 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
         result = train_synth("work", "train_cfg.val_interval=7")
         assert result.returncode == 0, result.stderr
         said.append(result.stdout.splitlines()[-1])
-        if len(said) == 3:  # the fine-tuning has found a best checkpoint, a killed call another
-            for age, iteration in enumerate((5, 3, 9)):
-                best = tmp_path / f"work/finetune/best_recog_accuracy_iter_{iteration}.pth"
-                best.touch()
-                os.utime(best, (1e9 - age, 1e9 - age))
     assert [line.partition(":")[2].partition(".")[0].strip() for line in said[:4]] == [
         "synth goes on",
         "finetune",
@@ -62,8 +57,11 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
         assert (call[2], *call[4:6]) == ("--work-dir", "--resume", "--cfg-options")
         assert call[-1] == "train_cfg.val_interval=7"
     assert calls[2][6] == "load_from=work/synth/iter_9.pth"
+    assert [Path(call[0]).name for call in publishing] == ["publish_checkpoint.py", "test.py"] * 2
     assert publishing[0][1:3] == ["work/synth/iter_9.pth", "work/lpv-tiny.pth"]
-    assert publishing[1][1] == "work/finetune/best_recog_accuracy_iter_5.pth"
+    assert publishing[1][2] == "work/lpv-tiny.pth"
+    assert publishing[2][1:3] == ["work/finetune/iter_9.pth", "work/lpv-tiny_finetuned.pth"]
+    assert publishing[3][-1] == "work/report_finetune"
     assert (tmp_path / "pool").read_text() == "work/pool\n"
 
 

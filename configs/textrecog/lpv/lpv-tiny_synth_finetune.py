@@ -24,6 +24,6 @@ train_cfg = dict(val_interval=500)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=3, call_minutes=8.3, peak_lr=3e-4, mask_from=0.0),
     *_base_.custom_hooks[1:],
-    dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/BEST_CHECKPOINT.pth"),
+    dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/LAST_CHECKPOINT.pth"),
 ]
 default_hooks = dict(checkpoint=dict(interval=500))
