@@ -55,7 +55,7 @@ def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
     monkeypatch.setattr(tool, "FontLibrary", SimpleNamespace(from_folders=lambda: None))
     assert tool.rendered_word(None, args)[:2] == (2, "ccc")
     texts.clear()
-    readings.pop()
+    readings[:] = [["x"], ["one"]]  # of a model with one stage
     args.count = 2
     assert tool.rendered_word(None, args)[:2] == (1, "bbb")
     texts.clear()

@@ -25,12 +25,12 @@ def test_boxes_of_a_model(tool, toy_run, capsys, monkeypatch):
 
     def read_right(args, words):
         return [
-            (word.label.lower(), attention)
+            (word.label.swapcase(), attention)  # case does not count
             for word, (_, attention) in zip(words, read(args, words), strict=True)
         ]
 
     monkeypatch.setattr(tool, "read", read_right)
-    options = ["--count", "12", "--charset", "digits", "--max-length", "3", "--exact"]
+    options = ["--count", "12", "--charset", "lower", "--max-length", "3", "--exact"]
     assert tool.main([str(toy_run / "iter_4.pth"), *options, "--device", "cpu"]) == 0
     output = capsys.readouterr().out
     assert "12 of 12 words were read without a mistake" in output

@@ -125,7 +125,9 @@ def main(argv: list[str] | None = None) -> int:
         words = render(args)
         found: dict[int, list[BoxScores]] = {}
         for word, (text, attention) in zip(words, read(args, words), strict=True):
-            right = text == word.label.lower() if args.exact else len(text) == len(word.label)
+            right = (
+                text.lower() == word.label.lower() if args.exact else len(text) == len(word.label)
+            )
             # A letter that the crop cut off, or that leaves no ink, has no box to compare with.
             truth = word.letters.boxes()
             shown = (truth[:, 2] > truth[:, 0]) & (truth[:, 3] > truth[:, 1])

@@ -116,10 +116,10 @@ def rendered_word(
         numbers = range(first, min(first + BATCH, args.count))
         words = [renderer(args.seed, number) for number in numbers]
         for word, attention in zip(words, read(reader, [w.image for w in words]), strict=True):
-            early, *_, last = attention.stage_texts
-            if last != word.label.lower():
+            first_read, last_read = attention.stage_texts[0], attention.stage_texts[-1]
+            if last_read.lower() != word.label.lower():
                 continue
-            if early != last:
+            if first_read.lower() != last_read.lower():
                 return word.image, word.label, attention
             read_at_once = read_at_once or (word.image, word.label, attention)
     if read_at_once is None:
