@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from pathlib import Path
@@ -79,10 +80,16 @@ class ReportInputErrors(Hook):
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
-        if isinstance(error, _INPUT_ERRORS) and not self.traceback:
+        if _is_input_error(error) and not self.traceback:
             if os.environ.get("RANK", "0") == "0":
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _is_input_error(error: BaseException | None) -> bool:
+    # A misspelt argument of a class that a config names.
+    misspelt = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
+    return misspelt or isinstance(error, _INPUT_ERRORS)
 
 
 def _message(error: BaseException) -> str:
@@ -90,6 +97,23 @@ def _message(error: BaseException) -> str:
     if isinstance(error, KeyError) and error.args:
         return str(error.args[0])
     return str(error) or type(error).__name__
+
+
+class ConfigOptions(DictAction):
+    """MMEngine's ``DictAction``, which answers an entry without ``=`` with a usage error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Parse the entries."""
+        wrong = [value for value in values if "=" not in value]
+        if wrong:
+            parser.error(f"{option_string} takes KEY=VALUE, got {' '.join(wrong)}")
+        super().__call__(parser, namespace, values, option_string)
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +126,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="change entries of the config, e.g. train_cfg.max_iters=1000 "
         'model.encoder.depths="(1,2,1)"',
@@ -151,11 +175,23 @@ def load_config(path: str, options: dict | None = None) -> Config:
         raise InputError(
             f"the config {path} cannot be read ({type(error).__name__}: {_message(error)})"
         ) from error
+    for key in options or {}:
+        _check_first_name(cfg, key)
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(f"--cfg-options does not fit {path}: {_message(error)}") from error
     return cfg
+
+
+def _check_first_name(cfg: Config, key: str) -> None:
+    """Refuse a key that begins with a slip of the pen; a config may well get new entries."""
+    name, dot, _ = key.partition(".")
+    if not dot or name in cfg:
+        return
+    close = difflib.get_close_matches(name, cfg.keys(), n=1, cutoff=0.8)
+    if close:
+        raise InputError(f"--cfg-options {key}: the config has no {name}; did you mean {close[0]}?")
 
 
 def load_run_config(args: argparse.Namespace) -> Config:

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.engine import DeployHook, distributed
+from lpv_mmocr.engine import DeployHook, FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.models import CPADecoder
@@ -96,8 +96,10 @@ def enable_attention(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
-    """Add what writes predictions and pictures."""
-    hooks = list(cfg.get("custom_hooks") or [])
+    """Add what looks at the checkpoint, and what writes predictions and pictures."""
+    # What a training demands of the weights it begins with is not a test's concern.
+    hooks = [h for h in cfg.get("custom_hooks") or [] if h["type"] != InitialWeightsHook.__name__]
+    hooks.append({"type": FittingWeightsHook.__name__})
     if args.save_preds:
         name = f"{Path(args.checkpoint).stem}_predictions.jsonl"
         out_file = Path(cfg.work_dir, name) if args.save_preds == "auto" else args.save_preds

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.engine import distributed
+from lpv_mmocr.engine import FittingWeightsHook, distributed
 from lpv_mmocr.engine.amp import enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
@@ -83,6 +83,8 @@ def main(argv: list[str] | None = None) -> int:
             cli.require_file(cfg.load_from, "checkpoint (load_from)")
         runner = cli.build_runner(cfg)
         runner.register_hook(report)
+        # A new run may take over a part of another model.
+        runner.register_hook(FittingWeightsHook(all_of_them=cfg.resume))
         runner.train()
     distributed.leave()
     return 0

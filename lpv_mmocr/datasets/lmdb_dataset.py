@@ -139,7 +139,8 @@ class LPVLMDBDataset(BaseDataset):
         if total <= 0:
             raise ValueError(
                 f"hold_out={self.hold_out} leaves nothing of the {sum(counts)} samples of "
-                f"{', '.join(self._folders)}"
+                f"{', '.join(self._folders)}; keep out fewer, for example with --cfg-options "
+                "train_dataloader.dataset.hold_out=20"
             )
         first, last = self._interval(total)
         ends = list(accumulate(counts))
@@ -184,7 +185,10 @@ class LPVLMDBDataset(BaseDataset):
         if not isinstance(self._indices, int):
             return 0, total
         if abs(self._indices) > total:
-            raise ValueError(f"indices={self._indices}, but there are only {total} samples")
+            raise ValueError(
+                f"indices={self._indices}, but there are only {total} samples in "
+                f"{', '.join(self._folders)}"
+            )
         return (0, self._indices) if self._indices >= 0 else (total + self._indices, total)
 
     def _positions_of(

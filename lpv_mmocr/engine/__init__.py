@@ -12,12 +12,8 @@ from .loops import ResumableIterBasedTrainLoop
 from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
 from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from .time_budget import TimeBudgetHook
-from .training_hooks import (
-    InitialWeightsError,
-    InitialWeightsHook,
-    StopOnSignalHook,
-    ThroughputTimerHook,
-)
+from .training_hooks import StopOnSignalHook, ThroughputTimerHook
+from .weights_hooks import FittingWeightsHook, InitialWeightsError, InitialWeightsHook
 
 checkpoint_io.install()
 checkpoint_search.install()
@@ -30,6 +26,7 @@ __all__ = [
     "DeferredOptimWrapper",
     "DeferredRuntimeInfoHook",
     "DeployHook",
+    "FittingWeightsHook",
     "InitialWeightsError",
     "InitialWeightsHook",
     "NonFiniteGuardHook",

@@ -1,4 +1,4 @@
-"""Hooks around a training: its initial weights, its speed, and its end by a signal."""
+"""Hooks around a training: its speed, and its end by a signal."""
 
 from __future__ import annotations
 
@@ -6,83 +6,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook, IterTimerHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
-
-
-class InitialWeightsError(ValueError):
-    """A training lacks the weights that it is to begin with."""
-
-
-@HOOKS.register_module()
-class InitialWeightsHook(Hook):
-    """Stops a training that begins without given weights, or with weights of another model.
-
-    For configs such as LPV's second stage, which has no meaning without the first: MMEngine would
-    train from scratch without a word, and it only logs what does not fit.
-
-    Args:
-        source: What to give as ``load_from``, for the error; a path or a description.
-
-    Raises:
-        InitialWeightsError: When the training is about to begin.
-    """
-
-    priority = "VERY_HIGH"
-
-    def __init__(self, *, source: str) -> None:
-        self.source = source
-        self._loaded = False
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check that the weights are those of this model, all of them."""
-        self._loaded = True
-        given = checkpoint.get("state_dict", checkpoint)
-        given = {name.removeprefix("module."): value for name, value in given.items()}
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        problems = misfits(model.state_dict(), given)
-        if problems:
-            raise InitialWeightsError(
-                f"The checkpoint is not of this model: {len(problems)} weights do not fit, among "
-                f"them {'; '.join(problems[:3])}. {self._advice()}"
-            )
-
-    def before_train(self, runner: Runner) -> None:
-        """Refuse to begin without weights."""
-        if not self._loaded:
-            raise InitialWeightsError(
-                f"This config continues from trained weights, and none are given. {self._advice()}"
-            )
-
-    def _advice(self) -> str:
-        return f"Give them with: --cfg-options load_from={self.source}"
-
-
-def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
-    """Find the weights that a model misses.
-
-    Args:
-        wanted: State dict of the model.
-        given: State dict to fill it with.
-
-    Returns:
-        For each weight that is missing or of another shape, what is wrong.
-    """
-    problems = []
-    for name, value in wanted.items():
-        if name not in given:
-            problems.append(f"{name} is missing")
-        elif given[name].shape != value.shape:
-            shapes = f"{tuple(given[name].shape)} instead of {tuple(value.shape)}"
-            problems.append(f"{name} has the shape {shapes}")
-    return problems
 
 
 @HOOKS.register_module()

@@ -1,4 +1,4 @@
-"""Initial weights are demanded, speed and losses are logged, signals end a training in order."""
+"""Speed and losses are logged, signals end a training in order."""
 
 from __future__ import annotations
 
@@ -8,79 +8,12 @@ import signal
 import subprocess
 from pathlib import Path
 
-from lpv_mmocr.engine import (
-    InitialWeightsError,
-    InitialWeightsHook,
-    StopOnSignalHook,
-    ThroughputTimerHook,
-)
+from lpv_mmocr.engine import StopOnSignalHook, ThroughputTimerHook
 
 import pytest
-import torch
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_cases import At, recorded, train, training_config
-
-# --- Initial weights ---
-
-SOURCE = "work_dirs/stage1/best.pth"
-
-
-def second_stage(numbers, work_dir, **overrides):
-    hooks = [dict(type="BatchRecorderHook"), dict(type="InitialWeightsHook", source=SOURCE)]
-    overrides.setdefault("train_cfg__max_iters", 2)
-    return training_config(numbers, work_dir, custom_hooks=hooks, **overrides)
-
-
-@pytest.fixture
-def first_stage(numbers, tmp_path) -> Path:
-    train(training_config(numbers, tmp_path / "stage1", train_cfg__max_iters=1))
-    return tmp_path / "stage1" / "iter_1.pth"
-
-
-def test_training_without_initial_weights_is_refused(numbers, tmp_path):
-    with pytest.raises(InitialWeightsError, match=f"--cfg-options load_from={SOURCE}"):
-        train(second_stage(numbers, tmp_path))
-
-
-def test_resume_that_finds_nothing_needs_them_too(numbers, tmp_path):
-    with pytest.raises(InitialWeightsError, match="none are given"):
-        train(second_stage(numbers, tmp_path, resume=True))
-
-
-def test_training_with_initial_weights_starts_and_resumes(numbers, tmp_path, first_stage):
-    work_dir = tmp_path / "stage2"
-    _, seen = train(second_stage(numbers, work_dir, load_from=str(first_stage)))
-    assert len(seen) == 2
-    config = second_stage(numbers, work_dir, resume=True, train_cfg__max_iters=3)
-    assert len(train(config)[1]) == 1
-
-
-@pytest.mark.parametrize("change", ["missing", "shape"])
-def test_weights_of_another_model_are_refused(numbers, tmp_path, first_stage, change):
-    checkpoint = torch.load(first_stage, weights_only=True)
-    name = next(iter(checkpoint["state_dict"]))
-    if change == "missing":
-        del checkpoint["state_dict"][name]
-        said = f"{name} is missing"
-    else:
-        checkpoint["state_dict"][name] = torch.zeros(1, 2)
-        said = rf"{name} has the shape \(1, 2\) instead of"
-    torch.save(checkpoint, tmp_path / "other.pth")
-    config = second_stage(numbers, tmp_path, load_from=str(tmp_path / "other.pth"))
-    with pytest.raises(InitialWeightsError, match=f"1 weights do not fit, among them {said}"):
-        train(config)
-
-
-def test_bare_weights_and_those_of_a_distributed_run_are_welcome(numbers, tmp_path, first_stage):
-    weights = torch.load(first_stage, weights_only=True)["state_dict"]
-    torch.save({f"module.{name}": value for name, value in weights.items()}, tmp_path / "bare.pth")
-    train(second_stage(numbers, tmp_path, load_from=str(tmp_path / "bare.pth")))
-
-
-def test_it_runs_before_errors_get_their_traceback():
-    assert InitialWeightsHook(source="x").priority == "VERY_HIGH"
-
 
 # --- What is logged ---
 

@@ -6,6 +6,7 @@ import json
 
 import cv2
 import pytest
+import torch
 
 WORDS = 7
 
@@ -116,6 +117,14 @@ class TestBadInput:
 
     def test_no_config(self, error_of):
         assert error_of("nowhere.py", "x.pth") == "error: there is no config file nowhere.py"
+
+    @pytest.mark.parametrize("tta", [[], ["--tta"]])
+    def test_weights_of_another_model(self, error_of, toy_config, toy_run, tmp_path, tta):
+        whole = torch.load(toy_run / "iter_4.pth", weights_only=True)
+        whole["state_dict"].popitem()
+        torch.save(whole, tmp_path / "part.pth")
+        error = error_of(toy_config, "part.pth", *tta)
+        assert "1 of" in error and "Use the config that it was trained with" in error
 
     def test_no_checkpoint(self, error_of, toy_config):
         assert error_of(toy_config, "gone.pth") == "error: there is no checkpoint gone.pth"

@@ -96,6 +96,25 @@ class TestBadInput:
         error = error_of(toy_config, "--cfg-options", "train_pipeline.99.type=Resize")
         assert error.startswith("error: --cfg-options does not fit")
 
+    def test_option_without_a_value(self, error_of, toy_config):
+        error = error_of(toy_config, "--cfg-options", "nonsense")
+        assert error.endswith("error: --cfg-options takes KEY=VALUE, got nonsense")
+
+    @pytest.mark.parametrize(
+        ("option", "said"),
+        [
+            ("trian_cfg.max_iters=4", "the config has no trian_cfg; did you mean train_cfg?"),
+            ("train_cfg.max_iter=4", "got an unexpected keyword argument 'max_iter'"),
+        ],
+    )
+    def test_misspelt_option(self, error_of, toy_config, option, said):
+        assert said in error_of(toy_config, "--cfg-options", option)
+
+    def test_weights_of_another_model(self, error_of, toy_config, tmp_path):
+        torch.save({"state_dict": {"a": torch.zeros(3)}}, tmp_path / "other.pth")
+        error = error_of(toy_config, "--cfg-options", "load_from=other.pth")
+        assert "The checkpoint is not of this model" in error
+
     def test_no_checkpoint_to_resume(self, error_of, toy_config):
         error = error_of(toy_config, "--resume", "gone.pth")
         assert error == "error: there is no checkpoint gone.pth"

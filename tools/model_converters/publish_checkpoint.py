@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.training_hooks import misfits
+from lpv_mmocr.engine.weights_hooks import misfits
 
 import torch
 from mmengine.registry import init_default_scope

@@ -1,0 +1,119 @@
+"""Hooks that look at the weights a run begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.runner import Runner
+from mmocr.registry import HOOKS
+from torch import nn
+
+
+class InitialWeightsError(ValueError):
+    """A run lacks the weights that it is to begin with, or has those of another model."""
+
+
+@HOOKS.register_module()
+class InitialWeightsHook(Hook):
+    """Stops a training that begins without given weights, or with weights of another model.
+
+    For configs such as LPV's second stage, which has no meaning without the first: MMEngine would
+    train from scratch without a word, and it only logs what does not fit.
+
+    Args:
+        source: What to give as ``load_from``, for the error; a path or a description.
+
+    Raises:
+        InitialWeightsError: When the training is about to begin.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, *, source: str) -> None:
+        self.source = source
+        self._loaded = False
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Check that the weights are those of this model, all of them."""
+        self._loaded = True
+        wanted, problems = _compare(runner.model, checkpoint)
+        if problems:
+            raise InitialWeightsError(f"{_complaint(wanted, problems)}. {self._advice()}")
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse to begin without weights."""
+        if not self._loaded:
+            raise InitialWeightsError(
+                f"This config continues from trained weights, and none are given. {self._advice()}"
+            )
+
+    def _advice(self) -> str:
+        return f"Give them with: --cfg-options load_from={self.source}"
+
+
+def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
+    """Find the weights that a model misses.
+
+    Args:
+        wanted: State dict of the model.
+        given: State dict to fill it with.
+
+    Returns:
+        For each weight that is missing or of another shape, what is wrong.
+    """
+    problems = []
+    for name, value in wanted.items():
+        if name not in given:
+            problems.append(f"{name} is missing")
+        elif given[name].shape != value.shape:
+            shapes = f"{tuple(given[name].shape)} instead of {tuple(value.shape)}"
+            problems.append(f"{name} has the shape {shapes}")
+    return problems
+
+
+@HOOKS.register_module()
+class FittingWeightsHook(Hook):
+    """Stops a run whose checkpoint is of another model; MMEngine fills what fits and goes on.
+
+    Args:
+        all_of_them: Whether every weight must fit, as for a test or a resumed run. Otherwise one
+            has to, and the log names the others, which begin as they are initialised.
+
+    Raises:
+        InitialWeightsError: When the checkpoint is loaded.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self, *, all_of_them: bool = True) -> None:
+        self.all_of_them = all_of_them
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the weights with the model's."""
+        wanted, problems = _compare(runner.model, checkpoint)
+        if not problems:
+            return
+        complaint = _complaint(wanted, problems)
+        if self.all_of_them or len(problems) == len(wanted):
+            raise InitialWeightsError(f"{complaint}. Use the config that it was trained with")
+        runner.logger.warning(f"{complaint}. They begin as they are initialised.")
+
+
+def _compare(model: nn.Module, checkpoint: dict) -> tuple[Mapping[str, torch.Tensor], list[str]]:
+    """The model's weights, and what is wrong with those of a checkpoint."""
+    given = checkpoint.get("state_dict", checkpoint)
+    given = {name.removeprefix("module."): value for name, value in given.items()}
+    if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    wanted = model.state_dict()
+    return wanted, misfits(wanted, given)
+
+
+def _complaint(wanted: Mapping[str, torch.Tensor], problems: list[str]) -> str:
+    return (
+        f"The checkpoint is not of this model: {len(problems)} of {len(wanted)} weights do not "
+        f"fit, among them {'; '.join(problems[:3])}"
+    )

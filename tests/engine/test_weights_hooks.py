@@ -1,0 +1,101 @@
+"""Runs that need weights get them, and of their own model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lpv_mmocr.engine import InitialWeightsError, InitialWeightsHook
+
+import pytest
+import torch
+from training_cases import train, training_config
+
+SOURCE = "work_dirs/stage1/best.pth"
+
+
+def second_stage(numbers, work_dir, **overrides):
+    hooks = [dict(type="BatchRecorderHook"), dict(type="InitialWeightsHook", source=SOURCE)]
+    overrides.setdefault("train_cfg__max_iters", 2)
+    return training_config(numbers, work_dir, custom_hooks=hooks, **overrides)
+
+
+@pytest.fixture
+def first_stage(numbers, tmp_path) -> Path:
+    train(training_config(numbers, tmp_path / "stage1", train_cfg__max_iters=1))
+    return tmp_path / "stage1" / "iter_1.pth"
+
+
+def test_training_without_initial_weights_is_refused(numbers, tmp_path):
+    with pytest.raises(InitialWeightsError, match=f"--cfg-options load_from={SOURCE}"):
+        train(second_stage(numbers, tmp_path))
+
+
+def test_resume_that_finds_nothing_needs_them_too(numbers, tmp_path):
+    with pytest.raises(InitialWeightsError, match="none are given"):
+        train(second_stage(numbers, tmp_path, resume=True))
+
+
+def test_training_with_initial_weights_starts_and_resumes(numbers, tmp_path, first_stage):
+    work_dir = tmp_path / "stage2"
+    _, seen = train(second_stage(numbers, work_dir, load_from=str(first_stage)))
+    assert len(seen) == 2
+    config = second_stage(numbers, work_dir, resume=True, train_cfg__max_iters=3)
+    assert len(train(config)[1]) == 1
+
+
+@pytest.mark.parametrize("change", ["missing", "shape"])
+def test_weights_of_another_model_are_refused(numbers, tmp_path, first_stage, change):
+    checkpoint = torch.load(first_stage, weights_only=True)
+    name = next(iter(checkpoint["state_dict"]))
+    if change == "missing":
+        del checkpoint["state_dict"][name]
+        said = f"{name} is missing"
+    else:
+        checkpoint["state_dict"][name] = torch.zeros(1, 2)
+        said = rf"{name} has the shape \(1, 2\) instead of"
+    torch.save(checkpoint, tmp_path / "other.pth")
+    config = second_stage(numbers, tmp_path, load_from=str(tmp_path / "other.pth"))
+    with pytest.raises(
+        InitialWeightsError, match=rf"1 of \d+ weights do not fit, among them {said}"
+    ):
+        train(config)
+
+
+def test_bare_weights_and_those_of_a_distributed_run_are_welcome(numbers, tmp_path, first_stage):
+    weights = torch.load(first_stage, weights_only=True)["state_dict"]
+    torch.save({f"module.{name}": value for name, value in weights.items()}, tmp_path / "bare.pth")
+    train(second_stage(numbers, tmp_path, load_from=str(tmp_path / "bare.pth")))
+
+
+def test_it_runs_before_errors_get_their_traceback():
+    assert InitialWeightsHook(source="x").priority == "VERY_HIGH"
+
+
+class TestFittingWeights:
+    @pytest.fixture
+    def start(self, numbers, tmp_path, first_stage):
+        """Trains an iteration from weights of which only some names are kept."""
+
+        def start(keep, **options) -> None:
+            checkpoint = torch.load(first_stage, weights_only=True)
+            weights = checkpoint["state_dict"]
+            checkpoint["state_dict"] = {name: weights[name] for name in weights if keep(name)}
+            torch.save(checkpoint, tmp_path / "some.pth")
+            config = training_config(
+                numbers, tmp_path, train_cfg__max_iters=1, load_from=str(tmp_path / "some.pth")
+            )
+            config.custom_hooks.append(dict(type="FittingWeightsHook", **options))
+            train(config)
+
+        return start
+
+    def test_all_of_them(self, start):
+        start(lambda name: True)
+        with pytest.raises(InitialWeightsError, match="Use the config that it was trained with"):
+            start(lambda name: not name.startswith("decoder.classifiers"))
+
+    def test_some_of_them(self, start, capsys):
+        start(lambda name: not name.startswith("decoder.classifiers"), all_of_them=False)
+        assert "They begin as they are initialised" in capsys.readouterr().out
+        with pytest.raises(InitialWeightsError, match=r"(\d+) of \1 weights do not fit"):
+            start(lambda name: False, all_of_them=False)
