@@ -25,6 +25,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
+from torch import nn
 
 from .exact_text import ExactText
 from .page import Report, Table, render
@@ -108,6 +109,7 @@ class ReportPageHook(Hook):
                 facts={
                     "Checkpoint": checkpoint,
                     "Config": str(runner.cfg.filename or "not from a file"),
+                    "Model": _described(model),
                     "Written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC"),
                 },
                 tables=_tables(runner, whole),
@@ -120,6 +122,12 @@ class ReportPageHook(Hook):
         content = page.encode("utf-8", errors="xmlcharrefreplace")
         AtomicLocalBackend().put(content, self.file)
         runner.logger.info(f"The report is {self.file}")
+
+
+def _described(model: nn.Module) -> str:
+    """Class and float types: what tells a plain test from one with augmentation or in bfloat16."""
+    dtypes = {str(weights.dtype).removeprefix("torch.") for weights in model.parameters()}
+    return f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
 
 
 def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:

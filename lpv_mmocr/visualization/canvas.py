@@ -64,11 +64,14 @@ def draw_reading(
         draw_text(pen, (left + width / 2, top + 18), "nothing read", 16, PALE, anchor="m")
         return
     column = min(24.0, width / len(matches))
+    size = max(
+        9, min(18, int(column / 0.75))
+    )  # so that wide letters are hardly smaller than others
     x = left + (width - column * len(matches)) / 2 + column / 2
     for match in matches:
         colour = WRONG if match.wrong else INK
         read = "_" if match.read is None else visible(match.read)
-        draw_text(pen, (x, top + 18), read, 18, colour, bold=True, anchor="m", width=column)
+        draw_text(pen, (x, top + 18), read, size, colour, bold=True, anchor="m", width=column)
         if match.wrong:
             frame(pen, (int(x - column / 2), top, int(column), 40), WRONG, 1)
         if match.wrong or match.read is None:

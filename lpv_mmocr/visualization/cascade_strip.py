@@ -76,6 +76,9 @@ def draw_cascade_strip(
             _draw_arrow(pen, x)
             x += ARROW
             paste_relations(canvas, pen, views[stage], (x, TOP), SQUARE, relation)
+            if not text:
+                place = x + SQUARE / 2, TOP + SQUARE / 2 + 4
+                draw_text(pen, place, "nothing read", 12, PALE, anchor="m")
             title = f"GLRM {stage + 1}"
             draw_text(pen, (x + SQUARE / 2, TOP - 14), title, 16, INK, bold=True, anchor="m")
             for line, note in enumerate(("row attends", "to column")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.visualization import (
     attention_picture,
+    cascade_strip,
     draw_attention,
     draw_cascade_strip,
     draw_relations,
@@ -71,6 +72,13 @@ def test_every_stage_and_character_has_its_caption(make_attention, word, drawn_t
         "Stage 3",
     ]
     assert "axc" in drawn_text
+
+
+def test_a_strip_says_where_nothing_was_read(make_attention, word, monkeypatch):
+    texts = []
+    monkeypatch.setattr(cascade_strip, "draw_text", lambda *args, **kwargs: texts.append(args[2]))
+    draw_cascade_strip(word, make_attention("ab", "", "ab"))
+    assert texts.count("nothing read") == 1  # in the place of the second GLRM
 
 
 def test_errors_are_marked_and_only_where_they_are(make_attention, word):
