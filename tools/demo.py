@@ -52,10 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     # What takes long to import is imported once the options are known to be right.
     from lpv_mmocr import cli
+    from lpv_mmocr.demo.address import check_address
     from lpv_mmocr.demo.server import serve
     from lpv_mmocr.reading import WordReader
 
     with cli.ReportInputErrors(traceback=args.traceback):
+        check_address(args.host, args.port)  # now, not after the model is loaded
         reader = WordReader(args.weights, args.config, device=args.device, attention=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from lpv_mmocr.reading import WordReader
 
+from .address import check_address
+
 MAX_FILE_SIZE = 10 * 2**20
 """Bytes of an upload."""
 
@@ -31,8 +33,9 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
 
     Raises:
         ModuleNotFoundError: If Gradio is not installed.
-        OSError: If the port is taken.
+        OSError: If the port is taken, or the address is none of this machine's.
     """
+    check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="lpv-demo-") as folder:
         os.environ["GRADIO_TEMP_DIR"] = os.path.realpath(folder)
         # Read when Gradio is imported, or of the libraries that it brings along.

@@ -91,7 +91,12 @@ def test_port_that_is_taken(demo, checkpoint, monkeypatch):
         port = taken.getsockname()[1]
         status, log = demo("--weights", checkpoint, "--device", "cpu", "--port", port)
     assert status == 2
-    assert str(port) in log.splitlines()[-1] and "Traceback" not in log
+    assert log == f"error: port {port} is in use; choose another with --port, or leave it out\n"
+
+
+def test_address_is_checked_before_the_model_is_loaded(demo):
+    status, log = demo("--weights", "gone.pth", "--host", "1.2.3.4")
+    assert (status, log) == (2, "error: this machine has no address 1.2.3.4 (--host)\n")
 
 
 def test_without_gradio_it_says_what_to_install(demo, checkpoint, monkeypatch):
