@@ -29,6 +29,8 @@ TOOLS = {
 }
 """Name of each command: its script below ``tools``, and what it does."""
 
+EXIT_INTERRUPTED = 130
+
 EXAMPLES = """\
 examples:
   lpv-mmocr read words/ --weights lpv-tiny.pth --json > readings.jsonl
@@ -75,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process by default.
 
     Returns:
-        The exit status: 2 where the command is not known. Tools exit with their own.
+        The exit status: 2 where the command is not known, 130 where it was interrupted. Tools exit
+        with their own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] in (["-h"], ["--help"]):
@@ -95,7 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     sys.argv = [f"lpv-mmocr {name}", *rest]
-    run_script(script)
+    try:
+        run_script(script)
+    except KeyboardInterrupt:  # while the tool imports what it needs
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     return 0
 
 

@@ -74,6 +74,16 @@ def test_exit_status_of_the_tool():
     assert result.stderr.splitlines()[-1] == "error: there is no config file nowhere.py"
 
 
+def test_interrupted_while_the_tool_is_imported(tmp_path, monkeypatch, capsys):
+    (tmp_path / "read.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
+    monkeypatch.setattr(lpv_mmocr_cli, "tools_folder", lambda: tmp_path)
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+    for name in ("argv", "path"):
+        monkeypatch.setattr(sys, name, list(getattr(sys, name)))
+    assert lpv_mmocr_cli.main(["read"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [([], "error: no command given"), (["tarin"], "error: unknown command 'tarin'; choose from")],
