@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 METADATA_KEY = "lpv"
 FORMAT = 1
@@ -259,6 +259,10 @@ def load_picture(picture: Picture) -> Image.Image:
         )
     try:
         encoded = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    except IsADirectoryError as error:
+        raise PictureError(
+            f"it is a folder; give the files in it, such as {os.path.join(picture, '*.png')}"
+        ) from error
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from error
     except ValueError as error:  # such as a null character in the path
@@ -284,6 +288,8 @@ def _load_image(open_image: Callable[[], Image.Image]) -> Image.Image:
         raise PictureError(too_many) from error
     except PictureError:
         raise
+    except UnidentifiedImageError as error:  # its message names an object, not the file
+        raise PictureError("it is no picture, or a damaged one") from error
     except Exception as error:  # a damaged file can make a decoder fail in any way
         raise PictureError(f"it is no picture, or a damaged one ({error})") from error
 

@@ -261,7 +261,8 @@ class TestBadInput:
         [
             ("no_such_file.png", "No such file"),
             (b"", "the file is empty"),
-            (b"no picture at all", "no picture, or a damaged one"),
+            (b"no picture at all", "^it is no picture, or a damaged one$"),
+            (Path("/"), r"it is a folder; give the files in it, such as /\*\.png$"),
             (encode(smooth(), ".jpg")[:-200], "damaged one .*truncated"),
             (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is no picture"),
             (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is no picture"),
