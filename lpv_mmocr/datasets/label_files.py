@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -18,7 +19,8 @@ FORMATS = {
 }
 """Name of each format, which is also the ending of its files, and what it looks like."""
 
-_BOM = b"\xef\xbb\xbf"
+_BOM = codecs.BOM_UTF8
+_BOMS_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PATH_ENDS = dict(
     tsv=re.compile(r"[\t\r\n]"),
     txt=re.compile(r"\s"),
@@ -103,6 +105,11 @@ def _decode(raw: bytes, where: str) -> str:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
+        if raw.startswith(_BOMS_UTF16):
+            raise LabelFileError(
+                f"{where}: the file is UTF-16, as its byte order mark says; convert it first: "
+                "iconv -f UTF-16 -t UTF-8"
+            ) from None
         raise LabelFileError(
             f"{where} is not UTF-8 ({error.reason} at byte {error.start}); convert the file first, "
             "for example with: iconv -f LATIN1 -t UTF-8"

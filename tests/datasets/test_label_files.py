@@ -82,6 +82,9 @@ def test_is_lazy(tmp_path):
     [
         ("l.tsv", b"a.jpg\ta\nb\tc\td\n", r"line 2: 3 columns .* needs jsonl or json"),
         ("l.tsv", b"a.jpg\t\xe9\n", r"line 1 is not UTF-8 .* iconv"),
+        ("l.tsv", "a.jpg\ta\n".encode("utf-16"), r"line 1: .* is UTF-16, .* iconv -f UTF-16 -t"),
+        ("l.tsv", b"\xfe\xff\0a\0.\0j", r"line 1: .* is UTF-16, .* iconv -f UTF-16 -t UTF-8"),
+        ("l.json", "{}".encode("utf-16"), r"l\.json: the file is UTF-16, .* iconv -f UTF-16"),
         ("l.tsv", b"\tword\n", r"line 1: the path of the picture is ''"),
         ("l.txt", b"test/a.png\tTwo words\n", r"line 1: a TAB stands .* give --format tsv"),
         ("l.txt", b"a.jpg\n", r"line 1: there is no text behind 'a.jpg'; an empty text needs tsv"),
