@@ -69,9 +69,18 @@ def test_bad_samples_show_in_status_list_and_sheet(info, tmp_path, capsys):
         (["."], "error: . is no LMDB and holds none"),
         (["{val}", "--sample", "0"], "error: --sample must be at least 1, got 0\n"),
         (["{val}", "--sheet-count", "0"], "error: --sheet-count must be at least 1, got 0\n"),
+        (["{val}", "--sheet", "s.xyz"], "error: --sheet s.xyz: the file's name must end in .png, "),
+        (["{val}", "--sheet", "sheet"], "error: --sheet sheet: the file's name must end in .png, "),
         (["{val}", "--sheet-font", "x.ttf"], "error: there is no font x.ttf\n"),
     ],
 )
 def test_errors(info, toy_data, capsys, arguments, error):
     assert info(*(part.format(val=toy_data / "val") for part in arguments)) == 2
-    assert capsys.readouterr().err.startswith(error)
+    shown = capsys.readouterr()
+    assert shown.err.startswith(error) and not shown.out
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"])
+def test_every_ending_allowed_can_be_written(info, toy_data, tmp_path, ending):
+    assert info(toy_data / "val", "--sheet", f"sheet{ending.upper()}") == 0
+    assert Image.open(tmp_path / f"sheet{ending.upper()}").mode == "RGB"

@@ -34,6 +34,7 @@ import numpy as np
 from rich.console import Console
 
 EXIT_BAD_SAMPLES = 1
+SHEET_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -107,6 +108,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise cli.InputError(f"--sheet-count must be at least 1, got {args.sheet_count}")
         if args.sample is not None and args.sample < 1:
             raise cli.InputError(f"--sample must be at least 1, got {args.sample}")
+        if args.sheet and Path(args.sheet).suffix.lower() not in SHEET_ENDINGS:
+            raise cli.InputError(
+                f"--sheet {args.sheet}: the file's name must end in {', '.join(SHEET_ENDINGS)}"
+            )
         if args.sheet_font:
             cli.require_file(args.sheet_font, "font")
         for file in filter(None, (args.json, args.sheet)):  # now, not after hours of decoding
