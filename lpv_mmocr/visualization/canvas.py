@@ -64,14 +64,13 @@ def draw_reading(
         draw_text(pen, (left + width / 2, top + 18), "nothing read", 16, PALE, anchor="m")
         return
     column = min(24.0, width / len(matches))
-    size = max(
-        9, min(18, int(column / 0.75))
-    )  # so that wide letters are hardly smaller than others
+    # All letters of one size, though the widest reach a little over their column.
+    size, reach = max(9, min(18, int(column / 0.75))), 1.3 * column
     x = left + (width - column * len(matches)) / 2 + column / 2
     for match in matches:
         colour = WRONG if match.wrong else INK
         read = "_" if match.read is None else visible(match.read)
-        draw_text(pen, (x, top + 18), read, size, colour, bold=True, anchor="m", width=column)
+        draw_text(pen, (x, top + 18), read, size, colour, bold=True, anchor="m", width=reach)
         if match.wrong:
             frame(pen, (int(x - column / 2), top, int(column), 40), WRONG, 1)
         if match.wrong or match.read is None:
