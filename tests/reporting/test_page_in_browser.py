@@ -111,6 +111,15 @@ def test_nothing_sticks_out(visit, name, viewport):
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
+def test_attention_has_the_whole_width(visit):
+    """Beside the text its captions would be too small to read."""
+    page = visit("many")
+    error = page.locator(".errors > li").first
+    what, attention = (error.locator(part).bounding_box() for part in (".what", ".scroll"))
+    assert attention["y"] >= what["y"] + what["height"]
+    assert attention["width"] > 0.9 * error.bounding_box()["width"]
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_text_stands_out(visit, scheme):
     page = visit("many", scheme)
