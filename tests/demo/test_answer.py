@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from apis.inference_cases import noise
-from reading.test_pictures import png_header
+from reading.test_load_picture import png_header
 
 
 def test_what_was_read(reader, tmp_path):
