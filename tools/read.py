@@ -99,6 +99,8 @@ def read(args: argparse.Namespace) -> int:
     from_list = len(paths) < len(args.paths)
     if not from_list and all(map(leads_nowhere, paths)):
         raise InputError(f"there is no file or folder {', '.join(paths)}, and no pattern fits one")
+    if args.out is not None:
+        check_results_folder(args.out)
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # names of files need not be valid in any encoding
             stream.reconfigure(errors=errors)
@@ -141,6 +143,17 @@ def read(args: argparse.Namespace) -> int:
         summary += f"; {files.left_alone} other files in folders left alone"
     print(summary, file=sys.stderr)
     return EXIT_UNREADABLE if unreadable else 0
+
+
+def check_results_folder(folder: Path) -> None:
+    """Find out before the model is loaded that results cannot be written, as far as can be."""
+    from lpv_mmocr.cli import InputError
+
+    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+    if not existing.is_dir():
+        raise InputError(f"--out needs a folder, and {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"--out {folder} cannot be written: no permission to write in {existing}")
 
 
 def draw(reading, number: int, out: Path) -> str | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+
+from lpv_mmocr.cli import load_config
 
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmocr.apis import TextRecInferencer
 from torch import nn
@@ -50,19 +55,17 @@ def build_inferencer(
 
     Raises:
         FileNotFoundError: If the config or the checkpoint does not exist.
-        ValueError: If there is no config, the weights do not fit it, or the device cannot be used.
+        ValueError: If there is no config, it cannot be read, the weights do not fit it, or the
+            device cannot be used.
         CheckpointError: If the checkpoint is damaged, or no checkpoint.
     """
-    if isinstance(config, os.PathLike):
-        config = os.fspath(config)
-    if isinstance(config, str) and config.endswith(".py"):
-        config = str(Path(config).expanduser())
-        if "::" not in config and not Path(config).is_file():
-            raise FileNotFoundError(f"there is no config file {config}")
+    if isinstance(config, (str, os.PathLike)):
+        config = _read_config(os.fspath(config))
     if device is not None:
         check_device(device)
     try:
-        return StrictInferencer(config, weights, device)
+        with _silent_on_loading():
+            return StrictInferencer(config, weights, device)
     except (AssertionError, ValueError) as error:
         if config is None and "config" in str(error):
             raise ValueError(
@@ -75,6 +78,32 @@ def build_inferencer(
             raise
         origin = "the config inside it" if config is None else f"the config {_name(config)}"
         raise ValueError(f"the weights {weights} do not fit {origin}: {_summary(error)}") from error
+
+
+def _read_config(path: str) -> Config | str:
+    """The config of a file; a name that is none is left to MMOCR, which has names for models."""
+    path = str(Path(path).expanduser())
+    if os.path.isdir(path):
+        raise ValueError(f"the config {path} is a folder; give the file (.py) in it")
+    if os.path.isfile(path):
+        return load_config(path)
+    if path.endswith(".py") and "::" not in path:
+        raise FileNotFoundError(f"there is no config file {path}")
+    return path
+
+
+@contextmanager
+def _silent_on_loading() -> Iterator[None]:
+    """Keeps MMEngine from printing whence it loads the checkpoint, which the user has just said."""
+    MMLogger.get_current_instance()  # a logger made below would keep writing to what stands in
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        for line in printed.getvalue().splitlines():
+            if not line.startswith("Loads checkpoint by"):
+                print(line)
 
 
 def check_device(device: str) -> None:
@@ -94,7 +123,7 @@ def check_device(device: str) -> None:
 
 
 def _name(config: str | Config) -> str:
-    return config if isinstance(config, str) else str(config.get("filename") or "given")
+    return config if isinstance(config, str) else str(config.filename or "given")
 
 
 def _summary(error: RuntimeError) -> str:

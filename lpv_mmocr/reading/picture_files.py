@@ -73,10 +73,22 @@ class PictureFiles:
 def leads_nowhere(path: str) -> bool:
     """Whether a path is neither a file nor a folder, nor a pattern that fits one.
 
+    What lies in a folder that may not be entered may exist: reading it says what is wrong.
+
     Args:
         path: Path or pattern.
     """
-    return not any(os.path.exists(match) or "://" in match for match in _matches(path))
+    return not any("://" in match or _may_exist(match) for match in _matches(path))
+
+
+def _may_exist(path: str) -> bool:
+    try:
+        os.stat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # ValueError: a null character in the path
+        return False
+    return True
 
 
 def _matches(path: str) -> Iterator[str]:

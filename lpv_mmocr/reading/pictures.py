@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import reprlib
 import warnings
 
 from lpv_mmocr.datasets.transforms.word_image import to_bgr
@@ -13,6 +14,8 @@ import mmcv
 import numpy as np
 from mmengine import fileio
 from PIL import Image
+
+import lpv_onnx
 
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
@@ -25,13 +28,14 @@ class PictureError(ValueError):
 
 
 def load_picture(
-    source: str | os.PathLike | np.ndarray, *, max_pixels: int = MAX_PIXELS
+    source: str | os.PathLike | np.ndarray | Image.Image, *, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
     """Load a picture, decoded as ``LoadWordImage`` does (so EXIF orientation is followed).
 
     Args:
-        source: Path or address of a file, or an array as ``LoadWordImage`` takes it, BGR.
-        max_pixels: Refuse files whose header announces more. Nothing of them is decoded.
+        source: Path or address of a file, an array as ``LoadWordImage`` takes it, BGR, or a picture
+            of Pillow's, which becomes what ``LoadWordImage`` would make of it in a file.
+        max_pixels: Refuse files and pictures of Pillow's with more. Nothing of them is decoded.
 
     Returns:
         The picture in BGR order, uint8, shape (H, W, 3).
@@ -39,16 +43,19 @@ def load_picture(
     Raises:
         PictureError: If there is no such file, or it is no picture, a damaged or too large one, or
             a JPEG that was cut short (of which OpenCV would fill the missing part with grey).
-        TypeError: If the source is neither a path nor an array.
+        TypeError: If the source is nothing of the kind.
     """
     if isinstance(source, np.ndarray):
         try:
             return to_bgr(source)
         except ValueError as error:
             raise PictureError(str(error)) from error
+    if isinstance(source, Image.Image):
+        return _from_pillow(source, max_pixels)
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(
-            f"a picture to read is a path or a NumPy array, got a {type(source).__name__}"
+            "a picture to read is a path, a NumPy array in BGR order or a Pillow image, got "
+            f"{type(source).__name__}: {reprlib.repr(source)}"
         )
     encoded = _read_file(os.fspath(source))
     _check_header(encoded, max_pixels)
@@ -61,10 +68,21 @@ def load_picture(
     return image
 
 
+def _from_pillow(picture: Image.Image, max_pixels: int) -> np.ndarray:
+    if picture.width * picture.height > max_pixels:
+        raise _too_many_pixels(max_pixels, *picture.size)
+    try:
+        rgb = lpv_onnx.load_picture(picture)
+    except lpv_onnx.PictureError as error:
+        raise PictureError(str(error)) from error
+    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
+
+
 def _read_file(path: str) -> bytes:
     try:
         if os.path.isdir(path):
-            raise PictureError("it is a folder in which no picture can be found")
+            with os.scandir(path):  # a folder that cannot be listed is not empty
+                raise PictureError("it is a folder in which no picture can be found")
         encoded = fileio.get(path)
     except FileNotFoundError as error:
         raise PictureError("there is no such file") from error
@@ -80,15 +98,19 @@ def _read_file(path: str) -> bytes:
 
 
 def _check_header(encoded: bytes, max_pixels: int) -> None:
-    too_many = f"it has too many pixels; {max_pixels / 1e6:.0f} million are allowed"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             width, height = Image.open(io.BytesIO(encoded)).size
     except Image.DecompressionBombError as error:
-        raise PictureError(too_many) from error
+        raise _too_many_pixels(max_pixels) from error
     except (OSError, ValueError, SyntaxError) as error:
         # OpenCV knows a few formats more, none of them of words, and has next to no limits.
         raise PictureError("it is no picture, or one of unknown or damaged format") from error
     if width * height > max_pixels:
-        raise PictureError(f"{too_many} ({width} by {height})")
+        raise _too_many_pixels(max_pixels, width, height)
+
+
+def _too_many_pixels(allowed: int, *size: int) -> PictureError:
+    message = f"it has too many pixels; {allowed / 1e6:.0f} million are allowed"
+    return PictureError(f"{message} ({' by '.join(map(str, size))})" if size else message)

@@ -14,7 +14,7 @@ class Reading:
     """What was read in a picture of a word.
 
     Attributes:
-        source: Path of the file; for an array, its position among the pictures, from 0.
+        source: Path of the file; for anything else, its position among the pictures, from 0.
         text: The text; None where the picture could not be read.
         confidence: Probability of the whole word: the product of the probabilities of all its
             characters and of its end.

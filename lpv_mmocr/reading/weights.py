@@ -24,6 +24,7 @@ def find_weights(weights: str | os.PathLike | None = None) -> str:
     Raises:
         FileNotFoundError: If the file does not exist, or none is named and none is shipped. The
             message says how to come by one.
+        IsADirectoryError: If it is a folder.
     """
     if weights is not None:
         return _existing(os.fspath(weights), "")
@@ -51,6 +52,10 @@ def _existing(path: str, origin: str) -> str:
     if "://" in path:
         return path
     expanded = Path(path).expanduser()
+    if expanded.is_dir():
+        raise IsADirectoryError(
+            f"the weights are a folder: {path}{origin}; give the checkpoint file (.pth) in it"
+        )
     if not expanded.is_file():
         raise FileNotFoundError(f"there is no checkpoint {path}{origin}")
     return str(expanded)

@@ -13,6 +13,7 @@ from lpv_mmocr.visualization import character_boxes
 import numpy as np
 from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
+from PIL import Image
 
 from .inferencer import build_inferencer
 from .picture_files import PictureFiles
@@ -20,8 +21,8 @@ from .pictures import MAX_PIXELS, PictureError, load_picture
 from .reading import Reading
 from .weights import find_weights
 
-Picture = str | os.PathLike | np.ndarray
-"""A file or folder, or an array in BGR order, as ``LoadWordImage`` takes it."""
+Picture = str | os.PathLike | np.ndarray | Image.Image
+"""A file or folder, an array in BGR order, as ``LoadWordImage`` takes it, or a Pillow image."""
 
 
 class WordReader:
@@ -99,7 +100,7 @@ class WordReader:
             ``error`` and no text.
 
         Raises:
-            TypeError: If something is neither a path nor an array.
+            TypeError: If something is no picture of any of these kinds.
         """
         return list(self.iterate(images))
 
@@ -113,9 +114,10 @@ class WordReader:
             What :meth:`read` returns.
 
         Raises:
-            TypeError: If something is neither a path nor an array.
+            TypeError: If something is no picture of any of these kinds.
         """
-        if isinstance(images, (str, os.PathLike, np.ndarray)):
+        # What is neither one picture nor several is refused as one, with the kinds that there are.
+        if isinstance(images, Picture | bytes) or not isinstance(images, Iterable):
             images = [images]
         numbered = _numbered(images)
         while batch := list(itertools.islice(numbered, self.batch_size)):
@@ -186,8 +188,8 @@ def read(
     It loads the model each time. To read again and again, keep a :class:`WordReader`.
 
     Args:
-        images: A picture or several: paths of files, of folders (for the pictures in them), and
-            arrays in BGR order, mixed as they come.
+        images: A picture or several: paths of files, of folders (for the pictures in them),
+            arrays in BGR order, and pictures of Pillow's, mixed as they come.
         weights: Checkpoint; by default the file that the environment variable ``LPV_WEIGHTS``
             names, else the checkpoint shipped with the project.
         config: Config or its path; by default the one inside the checkpoint.
@@ -204,7 +206,7 @@ def read(
         FileNotFoundError: If there are no weights or no config.
         ValueError: If weights, config, device and options do not go together.
         CheckpointError: If the checkpoint is damaged, or no checkpoint.
-        TypeError: If something is neither a path nor an array.
+        TypeError: If something is no picture of any of these kinds.
     """
     reader = WordReader(
         weights, config, device=device, batch_size=batch_size, attention=attention, boxes=boxes

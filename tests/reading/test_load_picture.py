@@ -94,6 +94,52 @@ def test_paths_without_a_file(tmp_path):
         load_picture("a\0b.png")
 
 
+def test_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+    def scandir(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    with pytest.raises(PictureError, match=r"^Permission denied$"):
+        load_picture(tmp_path)
+
+
 def test_other_things():
-    with pytest.raises(TypeError, match="a path or a NumPy array, got a int"):
+    kinds = r"a path, a NumPy array in BGR order or a Pillow image, got "
+    with pytest.raises(TypeError, match=kinds + "int: 7"):
         load_picture(7)
+    with pytest.raises(TypeError, match=kinds + "bytes") as info:
+        load_picture(bytes(10_000))
+    assert len(str(info.value)) < 200
+
+
+def in_mode(mode: str) -> Image.Image:
+    colour = Image.fromarray(noise(channels=4 if mode == "RGBA" else 3))
+    if mode == "I;16":
+        grey = np.random.default_rng(0).integers(0, 2**16, (20, 60), np.uint16)
+        return Image.fromarray(grey)
+    return colour.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
+def test_pillow_images_are_what_their_files_would_be(tmp_path, mode):
+    picture = in_mode(mode)
+    picture.save(tmp_path / "word.png")
+    loaded = load_picture(picture)
+    np.testing.assert_array_equal(loaded, LoadWordImage()(str(tmp_path / "word.png"))["img"])
+    assert loaded.dtype == np.uint8 and loaded.flags.c_contiguous
+
+
+def test_pillow_images_follow_exif_orientation(tmp_path):
+    picture = Image.fromarray(np.rot90(noise())[..., ::-1])
+    picture.getexif()[0x0112] = 6
+    np.testing.assert_array_equal(load_picture(picture), noise())
+
+
+def test_pillow_images_that_cannot_be_read(tmp_path):
+    with pytest.raises(PictureError, match="floating-point"):
+        load_picture(Image.new("F", (5, 4)))
+    (tmp_path / "cut.jpg").write_bytes(JPEG[: len(JPEG) // 2])
+    with pytest.raises(PictureError, match="a damaged one"):
+        load_picture(Image.open(tmp_path / "cut.jpg"))
+    with pytest.raises(PictureError, match=r"0 million are allowed \(20 by 10\)"):
+        load_picture(Image.new("L", (20, 10)), max_pixels=199)

@@ -53,6 +53,18 @@ def test_what_leads_to_nothing_comes_up_itself(tree):
     assert not leads_nowhere("empty") and not leads_nowhere("*.png")
 
 
+def test_what_may_not_be_looked_at_may_exist(tree, monkeypatch):
+    def stat(path, **_):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert not leads_nowhere("locked/a.png")
+
+
+def test_null_characters_lead_nowhere():
+    assert leads_nowhere("a\0b")
+
+
 def test_lines_are_no_patterns_and_come_last(tree):
     files = PictureFiles(["b.png"], ["*.png\n", "\n", " a.JPG \r\n", "deep\n"])
     assert list(files) == ["b.png", "*.png", " a.JPG ", "deep/d.webp", "deep/er/c.tiff"]

@@ -47,6 +47,12 @@ def test_missing_file_says_who_named_it(shipped, monkeypatch):
         find_weights()
 
 
+def test_folder_is_no_checkpoint(shipped, tmp_path, monkeypatch):
+    monkeypatch.setenv("LPV_WEIGHTS", str(tmp_path))
+    with pytest.raises(IsADirectoryError, match=r"are a folder: .*, which LPV_WEIGHTS names; give"):
+        find_weights()
+
+
 def test_places_of_a_checkout_and_of_an_installation():
     inside, beside = weights.shipped_folders()
     assert inside.parts[-3:] == ("lpv_mmocr", ".mim", "checkpoints")

@@ -15,6 +15,7 @@ import pytest
 import torch
 from apis.inference_cases import ROOT, noise
 from mmocr.apis import TextRecInferencer
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +84,30 @@ def test_hands_out_batches_as_they_are_done(reader):
     assert len(taken) == 4, "two batches of two"
 
 
-def test_other_things_are_refused(reader):
-    with pytest.raises(TypeError, match="a path or a NumPy array, got a NoneType"):
-        reader.read([noise(), None])
+@pytest.mark.parametrize("images", [3, None, b"word.png", [noise(), None]])
+def test_other_things_are_refused(reader, images):
+    with pytest.raises(TypeError, match="a NumPy array in BGR order or a Pillow image, got"):
+        reader.read(images)
+
+
+def test_pillow_images_alone_and_in_lists(reader, words):
+    opened = [Image.open(word) for word in words]
+    by_path = [reading.text for reading in reader.read(words)]
+    assert [reader.read(picture)[0].text for picture in opened] == by_path
+    mixed = reader.read([words[0], opened[1], cv2.imread(words[2])])
+    assert [(r.source, r.text) for r in mixed] == list(zip([words[0], 1, 2], by_path, strict=True))
+
+
+def test_loading_keeps_quiet_about_the_checkpoint_alone(toy, capsys, monkeypatch):
+    WordReader(toy[1], device="cpu")
+    assert capsys.readouterr().out == ""
+
+    def load(model, *_, **__):
+        print("something else")
+
+    monkeypatch.setattr("lpv_mmocr.reading.inferencer._load_checkpoint_to_model", load)
+    WordReader(toy[1], device="cpu")
+    assert capsys.readouterr().out == "something else\n"
 
 
 def test_empty_text(reader, monkeypatch):
@@ -149,6 +171,12 @@ def test_config_beside_the_weights(toy, words, reader):
         assert [r.text for r in readings] == [r.text for r in reader.read(words)]
     with pytest.raises(FileNotFoundError, match=r"there is no config file gone\.py"):
         WordReader(checkpoint, "gone.py")
+    with pytest.raises(ValueError, match=r"the config .*word0\.png cannot be read"):
+        WordReader(checkpoint, words[0])
+    with pytest.raises(ValueError, match=r"the config .* is a folder; give the file \(\.py\)"):
+        WordReader(checkpoint, config.parent)
+    scope_path = "lpv_mmocr::textrecog/lpv/lpv-toy_digits.py"
+    assert WordReader(checkpoint, scope_path, device="cpu").read(words)[0].error is None
 
 
 def test_weights_without_a_config_say_what_to_do(toy, tmp_path):

@@ -135,6 +135,9 @@ def test_weights_by_the_environment(read, words, checkpoint, monkeypatch):
         (("words", "--config", "gone.py"), "error: there is no config file gone.py"),
         (("words", "--device", "gpu"), "error: the device 'gpu' cannot be used"),
         (("words", "--weights", "gone.pth"), "error: there is no checkpoint gone.pth"),
+        (("words", "--weights", "words"), "error: the weights are a folder: words; give the check"),
+        (("words", "--config", "words/a.png"), "error: the config words/a.png cannot be read"),
+        (("words", "--config", "words"), "error: the config words is a folder; give the file"),
         (("words", "--weights", "words/a.png"), "error: words/a.png cannot be read; it is damaged"),
     ],
 )
@@ -152,10 +155,34 @@ def test_no_weights(read, words, monkeypatch):
     assert log.startswith("error: no weights to read with. Give a checkpoint (--weights FILE")
 
 
-def test_results_folder_that_is_a_file(read, words):
-    status, _, log = read("words/a.png", "--out", "words/note.txt")
+@pytest.mark.parametrize("out", ["words/note.txt", "words/note.txt/new/results"])
+def test_results_folder_that_is_a_file(read, words, out):
+    status, _, log = read("words/a.png", "--out", out, weights="gone.pth")
+    assert (status, log) == (2, "error: --out needs a folder, and words/note.txt is a file\n")
+
+
+def test_results_folder_that_cannot_be_written(read, words, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "words")
+    status, _, log = read("words/a.png", "--out", "words/new/results", weights="gone.pth")
     assert status == 2
-    assert "words/note.txt" in log and "Traceback" not in log
+    assert log.startswith("error: --out words/new/results cannot be written: no permission to")
+    assert not (words / "new").exists()
+
+
+def test_folder_without_permission(read, words, monkeypatch):
+    scandir = os.scandir
+
+    def locked(path):
+        if path == "words/more":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    status, output, log = read("words")
+    assert status == 1
+    assert "words/more: Permission denied\n" in log
+    assert len(output.splitlines()) == 2
+    assert "words/more: Permission denied\n" in read("words/more")[2]
 
 
 def command(*arguments: object) -> list[str]:
