@@ -58,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="fp32",
         choices=tuple(DTYPES),
-        help="test the deployed model, which reads the same words faster (default: fp32)",
+        help="test the deployed model, which is faster (default: fp32, which reads the same words)",
     )
     return parser.parse_args(argv)
 

@@ -160,8 +160,11 @@ class WordReader:
         boxes = None
         if self._boxes:
             height, width = picture.shape[:2]
-            maps = sample.pred_attention.attn_maps
-            boxes = character_boxes(maps, len(text), (height, width))
+            attention = sample.pred_attention
+            # The text itself may hold a class of several characters, such as <UKN>.
+            boxes = character_boxes(
+                attention.attn_maps, len(attention.stage_texts[-1]), (height, width)
+            )
         return Reading(
             source,
             text,
