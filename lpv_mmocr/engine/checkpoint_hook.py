@@ -78,6 +78,9 @@ class AtomicCheckpointHook(CheckpointHook):
             for partial in folder.glob(f"*{PARTIAL_SUFFIX}"):
                 runner.logger.warning(f"Deleted {partial}: an interrupted run left it half written")
                 partial.unlink()
+        # The run may have ended between the writing of a checkpoint and this.
+        for step in runner.message_hub.get_info("outdated_ckpt_ids") or []:
+            self._delete(runner, self._path(step))
 
     def after_train(self, runner: Runner) -> None:
         """Save where a hook has stopped the training early, then publish if asked to."""
@@ -97,6 +100,7 @@ class AtomicCheckpointHook(CheckpointHook):
             kept = [*(s for s in self.keep_ckpt_ids if s != step), step]
             outdated, kept = kept[: -self.max_keep_ckpts], kept[-self.max_keep_ckpts :]
             infos["keep_ckpt_ids"] = kept
+            infos["outdated_ckpt_ids"] = outdated
         try:
             self._write(
                 runner,

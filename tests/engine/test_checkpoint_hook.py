@@ -299,3 +299,27 @@ def test_remote_folders_are_refused(numbers, tmp_path):
     config = scripted(numbers, tmp_path, [0.5], out_dir="s3://bucket/runs")
     with pytest.raises(ValueError, match="local folders only, not to s3://bucket/runs"):
         Runner.from_cfg(config).train()
+
+
+def test_resumed_run_deletes_what_the_interrupted_one_was_about_to(numbers, tmp_path):
+    def run(max_iters: int, **options) -> None:
+        train(
+            training_config(
+                numbers,
+                tmp_path,
+                train_cfg__max_iters=max_iters,
+                default_hooks__checkpoint__max_keep_ckpts=1,
+                **options,
+            )
+        )
+
+    run(4)
+    first = (tmp_path / "iter_4.pth").read_bytes()
+    run(8, resume=True)
+    assert not (tmp_path / "iter_4.pth").exists()
+    # As if the run had been killed between the two.
+    (tmp_path / "iter_4.pth").write_bytes(first)
+    older = (tmp_path / "iter_4.pth").stat().st_mtime - 60
+    os.utime(tmp_path / "iter_4.pth", (older, older))
+    run(9, resume=True)
+    assert not (tmp_path / "iter_4.pth").exists()
