@@ -42,17 +42,14 @@ def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
             for stages, label in zip(readings, texts, strict=False)
         ]
 
-    class Renderer:
-        def __init__(self, *parts):
-            pass
-
-        def __call__(self, seed, number):
-            texts.append("abc"[number] * 3)
-            return SimpleNamespace(image=number, label=texts[-1])
+    def renderer(seed, number):
+        texts.append("abc"[number] * 3)
+        return SimpleNamespace(image=number, label=texts[-1])
 
     monkeypatch.setattr(tool, "read", read)
-    monkeypatch.setattr(tool, "WordRenderer", Renderer)
-    monkeypatch.setattr(tool, "FontLibrary", SimpleNamespace(from_folders=lambda: None))
+    monkeypatch.setattr(
+        tool, "RenderedWordDataset", lambda **options: SimpleNamespace(renderer=renderer)
+    )
     assert tool.rendered_word(None, args)[:2] == (2, "ccc")
     texts.clear()
     readings[:] = [["x"], ["one"]]  # of a model with one stage

@@ -15,16 +15,7 @@ import argparse
 from dataclasses import dataclass
 
 from lpv_mmocr import cli
-from lpv_mmocr.rendering import (
-    PRESETS,
-    FontLibrary,
-    RenderedWord,
-    TextSampler,
-    WordRenderer,
-    default_words,
-    preset,
-    resolve_charset,
-)
+from lpv_mmocr.rendering import PRESETS, RenderedWord, RenderedWordDataset
 from lpv_mmocr.visualization import character_boxes
 
 import numpy as np
@@ -89,15 +80,12 @@ def score(boxes: np.ndarray, truth: np.ndarray) -> BoxScores:
 
 def render(args: argparse.Namespace) -> list[RenderedWord]:
     """The words to measure on."""
-    config = preset(args.difficulty)
-    texts = TextSampler(
-        config,
-        default_words(),
-        charset=resolve_charset(args.charset),
+    renderer = RenderedWordDataset(
+        difficulty=args.difficulty,
+        charset=args.charset,
         min_length=args.min_length,
         max_length=args.max_length,
-    )
-    renderer = WordRenderer(FontLibrary.from_folders(), texts, config)
+    ).renderer
     return [renderer(args.seed, index) for index in range(args.count)]
 
 

@@ -15,14 +15,7 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.rendering import (
-    FontLibrary,
-    TextSampler,
-    WordRenderer,
-    default_words,
-    preset,
-    resolve_charset,
-)
+from lpv_mmocr.rendering import RenderedWordDataset
 from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
 
 import numpy as np
@@ -102,15 +95,12 @@ def rendered_word(
     Raises:
         InputError: If there is none, nor one that the last stage reads.
     """
-    config = preset("easy")
-    texts = TextSampler(
-        config,
-        default_words(),
-        charset=resolve_charset(args.charset),
+    renderer = RenderedWordDataset(
+        difficulty="easy",
+        charset=args.charset,
         min_length=args.min_length,
         max_length=args.max_length,
-    )
-    renderer = WordRenderer(FontLibrary.from_folders(), texts, config)
+    ).renderer
     read_at_once = None
     for first in range(0, args.count, BATCH):
         numbers = range(first, min(first + BATCH, args.count))
