@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -40,10 +41,16 @@ def served(reader, tmp_path_factory) -> Iterator[Served]:
         for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
             patch.setenv(name, "")
         patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+        # Uvicorn sets the logging of its process up anew, which closes all log files; MMEngine
+        # writes into that of an earlier test when a later one initialises a model.
+        patch.setattr("uvicorn.Config.configure_logging", lambda self: None)
         # Not the first free port: tests of other processes look for one at the same time.
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
+        log = logging.FileHandler(tmp_path_factory.mktemp("log") / "of_another_test.log")
         with serve(reader, port=port) as address:
+            assert log.stream, "starting the page has closed log files of other tests"
+            log.close()
             uploads = Path(os.environ["GRADIO_TEMP_DIR"])
             yield Served(address, uploads, reader)
     assert not uploads.exists()
