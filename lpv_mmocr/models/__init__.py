@@ -4,6 +4,7 @@ from .character_dictionary import CharacterDictionary
 from .cpa_decoder import CPADecoder
 from .cpa_module_loss import CPAModuleLoss
 from .cpa_postprocessor import CPAPostprocessor
+from .data_preprocessor import WordDataPreprocessor
 from .glrm import GLRM, linguistic_mask
 from .lpv import LPV
 from .position_attention import PositionAttention
@@ -18,5 +19,6 @@ __all__ = [
     "CharacterDictionary",
     "LPVSVTREncoder",
     "PositionAttention",
+    "WordDataPreprocessor",
     "linguistic_mask",
 ]

@@ -1,7 +1,6 @@
 """Words that wait on the device: for a GPU that trains faster than data loaders hand over."""
 
 from .batch_augment import BatchTextAugment
-from .data_preprocessor import StreamedDataPreprocessor
 from .dataset import StreamedWordDataset
 from .picture_pool import PicturePool
 from .producer import ChunkProducer
@@ -12,6 +11,5 @@ __all__ = [
     "ChunkProducer",
     "PicturePool",
     "PoolUsageHook",
-    "StreamedDataPreprocessor",
     "StreamedWordDataset",
 ]

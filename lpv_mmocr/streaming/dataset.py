@@ -35,7 +35,7 @@ class StreamedWordDataset(Dataset):
     depends on how fast they are made, so two runs are not alike to the bit.
 
     An item is a batch, so the data loader has ``batch_size=1``, ``num_workers=0`` and
-    ``collate_fn=dict(type="only_item")``, and the model ``StreamedDataPreprocessor``.
+    ``collate_fn=dict(type="only_item")``, and the model ``WordDataPreprocessor``.
 
     Args:
         batch_size: Words in a batch.

@@ -6,7 +6,7 @@ import threading
 import time
 
 from lpv_mmocr.models.encoded_words import EncodedWords
-from lpv_mmocr.streaming import StreamedDataPreprocessor, StreamedWordDataset, sources
+from lpv_mmocr.streaming import StreamedWordDataset, sources
 from lpv_mmocr.streaming.chunk import chunk_numbers, read_chunk
 
 import pytest
@@ -134,31 +134,6 @@ class TestWayThroughTheModel:
         assert actual.keys() == expected.keys()
         for name, value in expected.items():
             torch.testing.assert_close(actual[name], value)
-
-    @pytest.mark.parametrize("training", [True, False])
-    def test_preprocessor_normalises_and_augments(self, words, training):
-        class Darker(torch.nn.Module):
-            def forward(self, inputs, data_samples):
-                return inputs / 2, data_samples
-
-        preprocessor = StreamedDataPreprocessor(
-            mean=[0, 0, 0], std=[255, 255, 255], bgr_to_rgb=True
-        )
-        preprocessor.batch_augments = torch.nn.ModuleList([Darker()])
-        images = torch.randint(0, 256, (3, 3, *PICTURE), dtype=torch.uint8)
-        out = preprocessor(dict(inputs=images, data_samples=words[1]), training)
-        expected = images.flip(1) / 255 / (2 if training else 1)
-        torch.testing.assert_close(out["inputs"], expected)
-        assert out["data_samples"] is words[1]
-
-    def test_preprocessor_takes_lists_as_before(self):
-        preprocessor = StreamedDataPreprocessor(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True)
-        data = samples(["a"])
-        data[0].set_metainfo(dict(valid_ratio=1.0, img_shape=PICTURE))
-        out = preprocessor(
-            dict(inputs=[torch.full((3, *PICTURE), 255, dtype=torch.uint8)], data_samples=data)
-        )
-        assert torch.equal(out["inputs"], torch.ones(1, 3, *PICTURE))
 
     def test_words_name_themselves(self, words):
         assert [word["sample_key"] for word in words[1]] == ["picture 0", "picture 1", "picture 2"]

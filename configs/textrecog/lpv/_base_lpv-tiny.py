@@ -32,7 +32,7 @@ model = dict(
         dictionary=dictionary,
     ),
     data_preprocessor=dict(
-        type="TextRecogDataPreprocessor",
+        type="WordDataPreprocessor",
         mean=[0, 0, 0],
         std=[255, 255, 255],
         bgr_to_rgb=True,

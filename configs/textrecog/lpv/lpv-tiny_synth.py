@@ -8,9 +8,7 @@ _base_ = [
 
 model = dict(
     decoder=dict(with_mask=True),
-    data_preprocessor=dict(
-        type="StreamedDataPreprocessor", batch_augments=[dict(type="BatchTextAugment")]
-    ),
+    data_preprocessor=dict(batch_augments=[dict(type="BatchTextAugment")]),
 )
 
 # A pack of fonts and words, for a machine that has none (docs/rendering.md).

@@ -1,0 +1,124 @@
+"""The preprocessor against MMOCR's, which does the same picture by picture."""
+
+from __future__ import annotations
+
+from lpv_mmocr.models.encoded_words import EncodedWords
+
+import pytest
+import torch
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+from torch.utils._python_dispatch import TorchDispatchMode
+
+NORMALISE = dict(mean=[120, 110, 100], std=[60, 50, 40])
+
+
+class Darker(torch.nn.Module):
+    """An augmentation that leaves its input as it is and returns another."""
+
+    def forward(self, inputs, data_samples):
+        return inputs / 2, data_samples
+
+
+class OperatorNames(TorchDispatchMode):
+    """Notes the operators that are called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def build(kind: str = "WordDataPreprocessor", **options):
+    return MODELS.build(dict(type=kind, **options))
+
+
+def words(*widths: int, height: int = 32, channels: int = 3) -> dict:
+    """A batch as a data loader collates it."""
+    inputs, samples = [], []
+    for width in widths:
+        inputs.append(torch.randint(0, 256, (channels, height, width), dtype=torch.uint8))
+        samples.append(TextRecogDataSample())
+        samples[-1].set_metainfo(dict(img_shape=(height, width), valid_ratio=0.5))
+    return dict(inputs=inputs, data_samples=samples)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(bgr_to_rgb=True, **NORMALISE),
+        dict(mean=[127.5], std=[127.5]),
+        dict(bgr_to_rgb=True),
+        dict(pad_size_divisor=16, pad_value=7, bgr_to_rgb=True, **NORMALISE),
+    ],
+    ids=["colours", "one mean", "not normalised", "divisor"],
+)
+@pytest.mark.parametrize("widths", [(100, 100, 100), (100,), (40, 100, 72)])
+def test_equals_mmocr(widths, options, training):
+    data = words(*widths)
+    # MMOCR's notes what it finds in the samples it is given.
+    expected = build("TextRecogDataPreprocessor", **options)(
+        dict(
+            inputs=data["inputs"], data_samples=[sample.clone() for sample in data["data_samples"]]
+        )
+    )
+    actual = build(**options)(data, training)
+    assert torch.equal(actual["inputs"], expected["inputs"])
+    for mine, theirs in zip(actual["data_samples"], expected["data_samples"], strict=True):
+        assert mine.metainfo == theirs.metainfo
+
+
+def test_grey_pictures():
+    data = words(20, 20, channels=1)
+    data["data_samples"] = None
+    options = dict(mean=[127.5], std=[127.5])
+    actual = build(**options)(data)
+    assert actual["data_samples"] is None
+    assert torch.equal(actual["inputs"], (torch.stack(data["inputs"]) - 127.5) / 127.5)
+
+
+def test_predictions_go_into_copies():
+    """Two models may read the same batch one after the other."""
+    data = words(100, 100)
+    prepared = build(bgr_to_rgb=True, **NORMALISE)(data, training=False)
+    for given, copied in zip(data["data_samples"], prepared["data_samples"], strict=True):
+        assert copied is not given
+        assert "batch_input_shape" not in given
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_augmentation(streamed, training):
+    preprocessor = build(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True)
+    preprocessor.batch_augments = torch.nn.ModuleList([Darker()])
+    data = words(100, 100)
+    expected = torch.stack(data["inputs"]).flip(1) / 255 / (2 if training else 1)
+    if streamed:
+        encoded = EncodedWords(torch.zeros(2, 27, dtype=torch.int64), torch.arange(2))
+        data = dict(inputs=torch.stack(data["inputs"]), data_samples=encoded)
+    prepared = preprocessor(data, training)
+    torch.testing.assert_close(prepared["inputs"], expected)
+    if streamed:
+        assert torch.equal(prepared["data_samples"].targets, encoded.targets)
+        assert torch.equal(prepared["data_samples"].numbers, encoded.numbers)
+
+
+def test_wrong_number_of_channels():
+    with pytest.raises(AssertionError, match="with shape"):
+        build(**NORMALISE)(words(20, 20, channels=1))
+
+
+def test_one_transfer_and_no_list_of_indexes():
+    """On a GPU an index that is a list makes the host wait; ``meta`` stands in for a device."""
+    preprocessor = build(bgr_to_rgb=True, **NORMALISE).to("meta")
+    data = words(*[100] * 8)
+    with OperatorNames() as used:
+        prepared = preprocessor(data, training=True)
+    assert prepared["inputs"].device.type == "meta"
+    # To the device, and to float.
+    assert used.names.count("aten._to_copy.default") == 2
+    assert not [name for name in used.names if "index" in name]
