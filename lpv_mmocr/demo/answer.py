@@ -37,7 +37,12 @@ class Answer:
     message: str = ""
 
 
-def answer(reader: WordReader, path: str | None) -> Answer:
+def unreadable(reason: Exception) -> Answer:
+    """What the page says where a file cannot be read."""
+    return Answer(message=f"This file cannot be read: {reason}.")
+
+
+def answer(reader: WordReader, path: str | Path | None) -> Answer:
     """Read a picture for the page.
 
     Args:
@@ -52,7 +57,7 @@ def answer(reader: WordReader, path: str | None) -> Answer:
     try:
         picture = load_picture(path, max_pixels=MAX_PIXELS)
     except PictureError as error:
-        return Answer(message=f"This file cannot be read: {error}.")
+        return unreadable(error)
     (reading,) = reader.read(picture)
     characters = [
         [str(number), character, f"{score:.1%}"]

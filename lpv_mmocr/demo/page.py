@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from lpv_mmocr.reading import WordReader
 
 import gradio as gr
 
-from .answer import EXAMPLES, answer
+from .answer import EXAMPLES, answer, unreadable
+from .uploads import uploaded_file
 
 # Fonts of the machine: nothing is fetched, be it from elsewhere or from here.
 THEME = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
 
 
-def build_page(reader: WordReader) -> gr.Blocks:
+def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
     """Put the page together.
 
     Args:
         reader: Reads the pictures; must keep the attention.
+        uploads: The only folder of which pictures are read.
 
     Returns:
         The page, not yet served.
     """
 
     def read(upload: Any) -> tuple:
-        # Gradio has checked that the path lies in the folder of uploads, preprocessed or not.
-        said = answer(reader, upload and upload["path"])
+        try:
+            said = answer(reader, uploaded_file(upload, uploads))
+        except ValueError as error:
+            said = unreadable(error)
         return (
             said.message and f"**{said.message}**",
             said.text,

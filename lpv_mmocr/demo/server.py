@@ -37,7 +37,8 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
     """
     check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="lpv-demo-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = os.path.realpath(folder)
+        uploads = os.path.realpath(folder)
+        os.environ["GRADIO_TEMP_DIR"] = uploads
         # Read when Gradio is imported, or of the libraries that it brings along.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -53,7 +54,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
         from .local_only import LocalOnly
         from .page import THEME, build_page
 
-        page = build_page(reader)
+        page = build_page(reader, uploads)
         page.queue(max_size=32)
         _, address, _ = page.launch(
             server_name=host,

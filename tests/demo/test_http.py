@@ -37,11 +37,20 @@ def upload(address: str, name: str, content: bytes) -> tuple[int, bytes]:
     return ask(address, "POST", "/gradio_api/upload", body, **kind)
 
 
-def read_event(address: str, path: str) -> str:
+# How a client may name a file: as Gradio's page does, and so that Gradio does not look at it.
+AS_A_FILE = {"meta": {"_type": "gradio.FileData"}}
+WAYS = [AS_A_FILE, {}, {"meta": {"_type": "another"}}, {"meta": None}]
+
+
+def read_event(address: str, path: str, extra: dict = AS_A_FILE) -> str:
     """What the page's own event says about a path that a client makes up."""
+    return send_event(address, {"path": path, **extra})
+
+
+def send_event(address: str, value: object) -> str:
     config = json.loads(ask(address, "GET", "/config")[1])
     (event,) = [d["id"] for d in config["dependencies"] if len(d["outputs"]) == 5]
-    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}]
+    data = [value]
     call = json.dumps({"data": data, "fn_index": event, "session_hash": "abc"}).encode()
     status, content = ask(
         address, "POST", "/gradio_api/queue/join", call, **{"Content-Type": "application/json"}
@@ -49,6 +58,23 @@ def read_event(address: str, path: str) -> str:
     if status != 200:
         return content.decode()
     return ask(address, "GET", "/gradio_api/queue/data?session_hash=abc")[1].decode()
+
+
+def event_output(said: str) -> list | None:
+    """The values that an event has given; None where it has given none."""
+    messages = [json.loads(line[5:]) for line in said.splitlines() if line.startswith("data:")]
+    for message in messages:
+        if message.get("msg") == "process_completed" and message["success"]:
+            return message["output"]["data"]
+    return None
+
+
+def nothing_read(said: str) -> bool:
+    """Whether an event has ended in an error, or in a message and nothing else."""
+    output = event_output(said)
+    return output is None or (
+        "cannot be read" in output[0] and not any(output[1:3]) and output[4] is None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,20 +127,39 @@ def test_uploaded_picture_is_read(served):
     picture = cv2.imencode(".png", noise())[1].tobytes()
     (path,) = json.loads(upload(served.address, "word.png", picture)[1])
     (reading,) = served.reader.read(noise())
-    said = read_event(served.address, path)
-    assert '"success":true' in said and json.dumps(reading.text) in said
+    output = event_output(read_event(served.address, path))
+    assert output[1] == reading.text and output[4]
 
 
-def test_event_reads_no_picture_outside_the_uploads(served, secret):
+@pytest.mark.parametrize("extra", WAYS, ids=json.dumps)
+def test_event_reads_no_picture_outside_the_uploads(served, secret, extra):
     outside = secret.with_name("word.png")
     cv2.imwrite(str(outside), noise())
+    link = served.uploads / "link.png"
+    link.symlink_to(outside)
     for path in (
         str(outside),
         f"{served.uploads}/../{os.path.relpath(outside, served.uploads.parent)}",
+        os.path.relpath(outside, Path.cwd()),
+        f"file://{outside}",
+        str(link),
     ):
-        said = read_event(served.address, path)
-        assert '"success":true' not in said
-        assert "probability" not in said and "attention" not in said
+        assert nothing_read(read_event(served.address, path, extra)), path
+    link.unlink()
+
+
+def test_event_tells_nothing_about_other_files(served, secret):
+    """The same is said of what there is and of what there is not."""
+    said = {
+        json.dumps(event_output(read_event(served.address, path, {})))
+        for path in (str(secret), str(secret.parent), "/nonexistent", "", "a\0b")
+    }
+    assert len(said) == 1 and "not uploaded to this page" in said.pop()
+
+
+@pytest.mark.parametrize("value", ["x", ["a"], 7, {}, {"path": 7}, {"path": ["a"]}], ids=repr)
+def test_event_of_another_form(served, value):
+    assert nothing_read(send_event(served.address, value))
 
 
 @pytest.mark.parametrize("address", ["https://example.org/", "http://127.0.0.1:9/", "HTTPS://a.b/"])
@@ -125,13 +170,15 @@ def test_nothing_is_fetched_for_others(served, address):
             assert (status, content) == (403, b"not on this page")
 
 
-def test_addresses_of_this_machine_are_no_uploads(served):
+@pytest.mark.parametrize("extra", WAYS, ids=json.dumps)
+def test_addresses_of_this_machine_are_no_uploads(served, extra):
     with socket.create_server(("127.0.0.1", 0)) as other:
         other.settimeout(0.5)
-        said = read_event(served.address, f"http://127.0.0.1:{other.getsockname()[1]}/word.png")
+        path = f"http://127.0.0.1:{other.getsockname()[1]}/word.png"
+        said = read_event(served.address, path, extra)
         with pytest.raises(TimeoutError):
             other.accept()
-    assert '"success":true' not in said
+    assert nothing_read(said)
 
 
 def test_upload_that_is_too_large(served):
