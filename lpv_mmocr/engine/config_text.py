@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp)
+# MMEngine replaces what stands in such brackets by variables of the environment, before it runs the
+# text: what it runs is then not what was looked at.
+_SUBSTITUTION = "{{"
+# A registered name, perhaps of another of OpenMMLab's packages. MMEngine would import and call
+# whatever else a dotted name leads to; these packages have functions at their top, but classes have
+# capitals.
+_TYPE = re.compile(r"((mmengine|mmcv|mmdet|mmocr)\.(?=[A-Z]))?[A-Za-z_]\w*")
+# Arguments that classes of MMOCR and MMDetection evaluate as Python.
+_EVALUATED = frozenset({"condition", "warp_mode"})
+_SIMPLE = (
+    *(ast.Expression, ast.Constant, ast.Name, ast.Subscript, ast.Load),
+    *(ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop),
+    *(ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
+)
 
 
 def code_in_config(text: str) -> str | None:
     """Look for anything in a config's text that is more than data.
 
     What MMEngine writes (``Config.pretty_text``) is a row of assignments of literals and of
-    ``dict(key=value)`` calls; nothing else is needed to rebuild a config.
+    ``dict(key=value)`` calls; nothing else is needed to rebuild a config. Data can still lead to
+    code when objects are built of it: a ``type`` may be a dotted name of anything that can be
+    imported, and a few arguments are evaluated. So the former must be a registered name, and the
+    latter a comparison or a sum of items.
 
     Args:
         text: A config as Python source.
@@ -19,6 +38,8 @@ def code_in_config(text: str) -> str | None:
     Returns:
         The first place that is more than data, for a message; None where all is data.
     """
+    if _SUBSTITUTION in text:
+        return f"it has {_SUBSTITUTION}, which MMEngine replaces by something else"
     try:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -33,6 +54,9 @@ def code_in_config(text: str) -> str | None:
         code = next((node for node in _values(statement.value) if not _is_data(node)), None)
         if code is not None:
             return _where(code)
+        for name, value in _named_values(statement):
+            if not _is_harmless(name, value):
+                return f"{_where(value)} ({name})"
     return None
 
 
@@ -53,6 +77,36 @@ def _is_data(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == "dict"
     return isinstance(node, _LITERALS)
+
+
+def _named_values(statement: ast.Assign) -> Iterator[tuple[str, ast.AST]]:
+    """What has a name: assigned values, and the items of all dictionaries in them."""
+    for target in statement.targets:
+        yield target.id, statement.value
+    for node in ast.walk(statement.value):
+        if isinstance(node, ast.keyword) and node.arg is not None:
+            yield node.arg, node.value
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                    yield key.value, value
+
+
+def _is_harmless(name: str, value: ast.AST) -> bool:
+    if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
+        return True
+    if name == "type":
+        return _TYPE.fullmatch(value.value) is not None
+    return name not in _EVALUATED or _is_simple(value.value)
+
+
+def _is_simple(expression: str) -> bool:
+    """Whether an expression calls nothing and looks into nothing but items."""
+    try:
+        nodes = ast.walk(ast.parse(expression, mode="eval"))
+        return all(isinstance(node, _SIMPLE) for node in nodes)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
 
 
 def _where(node: ast.AST) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from lpv_mmocr.engine import load_checkpoint
 from lpv_mmocr.engine.config_text import code_in_config
+from lpv_mmocr.reading import WordReader
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
 
 ZOO = sorted((Path(__file__).parents[2] / "configs" / "textrecog" / "lpv").glob("[!_]*.py"))
 
@@ -25,6 +30,8 @@ def test_what_mmengine_writes_is_data(path):
         "a = 1",
         "a = -1.5e-3\nb = dict(c=[1, (2, 'x'), {'d': None}], e={1, 2})",
         "model = dict(\n    type='LPV',\n    **{'odd key': True})",
+        "a = [dict(type='mmdet.MultiSourceSampler'), dict(type='only_item'), dict(type=None)]",
+        "a = dict(type='ConditionApply', condition=\"results['img_shape'][0] > 2 * results['w']\")",
         "",
     ],
 )
@@ -48,6 +55,18 @@ def test_data(text):
         ("a.b = 1", "a.b = 1"),
         ("print(1)", "print(1)"),
         ("a = (", "SyntaxError"),
+        ("# {{$X:__import__('os')}}\na = {{'$X:__import__os'}}", "{{"),
+        ("a = dict(type='subprocess.getoutput', cmd='ls')", "(type)"),
+        ("a = {'b': [{'type': 'os.system'}]}", "'os.system' (type)"),
+        ("a = dict(**{'type': 'os.system'})", "'os.system' (type)"),
+        ("type = 'os.system'", "'os.system' (type)"),
+        ("a = dict(type='mmengine.load', file='x.pkl')", "(type)"),
+        ("a = dict(type='mmocr.utils.Thing')", "(type)"),
+        ("a = dict(type='nms if open(1) else 2')", "(type)"),
+        ("a = dict(type='ConditionApply', condition='open(1)')", "(condition)"),
+        ("a = dict(condition='[c for c in ().__class__.__mro__]')", "(condition)"),
+        ("a = dict(warp_mode='results.__class__')", "(warp_mode)"),
+        ("a = dict(condition='1 +')", "(condition)"),
     ],
 )
 def test_code(text, place):
@@ -67,6 +86,41 @@ def test_code_is_left_out_and_never_run(tmp_path):
     assert checkpoint["meta"] == dict(seed=1)
     assert "cfg" not in checkpoint["message_hub"]["runtime_info"]
     assert "weight" in checkpoint["state_dict"]
+    assert not marker.exists()
+
+
+TOY = ZOO[0].parent / "lpv-toy_digits.py"
+
+
+def run_by_substitution(cfg: Config, marker: Path) -> str:
+    # Without the signs that MMEngine's own placeholder drops, so that the text is valid Python.
+    call = f"__import__('pathlib').Path('{marker}').touch()"
+    name = f"$NOT_SET:{re.sub('[()]', '', call)}"
+    return f"# {{{{$NOT_SET:{call}}}}}\nx = {{{{{name!r}}}}}\n{cfg.pretty_text}"
+
+
+def run_by_condition(cfg: Config, marker: Path) -> str:
+    step = dict(type="ConditionApply", condition=f"open({str(marker)!r}, 'w')", true_transforms=[])
+    cfg.test_dataloader.dataset.pipeline.insert(0, step)
+    return cfg.pretty_text
+
+
+def run_by_type(cfg: Config, marker: Path) -> str:
+    cfg.model.data_preprocessor = dict(type="subprocess.getoutput", cmd=f"touch {marker}")
+    return cfg.pretty_text
+
+
+@pytest.mark.parametrize("attack", [run_by_substitution, run_by_condition, run_by_type])
+def test_reading_with_the_config_inside_runs_nothing(tmp_path, attack):
+    """The whole way: weights alone, whose config tries to run something."""
+    init_default_scope("mmocr")
+    cfg = Config.fromfile(TOY)
+    model, marker = MODELS.build(cfg.model), tmp_path / "ran"
+    text = attack(cfg, marker)
+    weights = tmp_path / "weights.pth"
+    torch.save(dict(meta=dict(cfg=text), state_dict=model.state_dict()), weights)
+    with pytest.raises(ValueError, match="has no config inside"):
+        WordReader(weights, device="cpu").read(np.zeros((32, 100, 3), np.uint8))
     assert not marker.exists()
 
 
