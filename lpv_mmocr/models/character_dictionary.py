@@ -44,3 +44,23 @@ class CharacterDictionary(Dictionary):
             dict_file = Path(folder, "characters.txt")
             dict_file.write_text("\n".join(characters), encoding="utf-8")
             super().__init__(str(dict_file), with_start=with_start, with_end=with_end, **kwargs)
+
+
+def require_start_and_end(dictionary: Dictionary, owner: str) -> None:
+    """Check that a dictionary has the two classes that frame a word, and that they differ.
+
+    Args:
+        dictionary: The dictionary.
+        owner: What needs the classes, for the message.
+
+    Raises:
+        ValueError: If one is missing, or one class stands for both, as in most of MMOCR's configs:
+            the start class is ignored in the loss, so no model could learn where words end.
+    """
+    if dictionary.start_idx is None or dictionary.end_idx is None:
+        raise ValueError(f"{owner} needs a dictionary with_start=True and with_end=True")
+    if dictionary.start_idx == dictionary.end_idx:
+        raise ValueError(
+            f"{owner} needs a start and an end class of their own: give the dictionary "
+            "same_start_end=False"
+        )

@@ -13,6 +13,7 @@ from mmocr.structures import TextRecogDataSample
 from torch import nn
 
 from .attention_record import attention_records, character_relations
+from .character_dictionary import require_start_and_end
 from .glrm import GLRM, linguistic_mask
 
 GLRMObserver = Callable[[GLRM, torch.Tensor, "torch.Tensor | None", torch.Tensor], None]
@@ -62,7 +63,8 @@ class CPADecoder(BaseDecoder):
               GLRMs.
 
     Raises:
-        ValueError: If ``num_stages`` is below 1, or the mask is on without a GLRM to use it.
+        ValueError: If ``num_stages`` is below 1, the dictionary lacks a start or an end class or
+            has one for both, or the mask is on without a GLRM to use it.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class CPADecoder(BaseDecoder):
             max_seq_len=max_seq_len,
             init_cfg=init_cfg,
         )
+        require_start_and_end(self.dictionary, "CPADecoder")
         if num_stages < 1:
             raise ValueError(f"num_stages must be at least 1, got {num_stages}")
         num_glrms = num_stages - 1 if glrm is not None else 0

@@ -12,6 +12,7 @@ from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
+from .character_dictionary import require_start_and_end
 from .encoded_words import EncodedWords
 
 
@@ -32,7 +33,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         letter_case: "lower", "upper" or "unchanged".
 
     Raises:
-        ValueError: If the dictionary lacks a start or an end class.
+        ValueError: If the dictionary lacks a start or an end class, or has one for both.
     """
 
     def __init__(
@@ -44,8 +45,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         super().__init__(
             dictionary, max_seq_len=max_seq_len, letter_case=letter_case, pad_with="none"
         )
-        if self.dictionary.start_idx is None or self.dictionary.end_idx is None:
-            raise ValueError("CPAModuleLoss needs a dictionary with_start=True and with_end=True")
+        require_start_and_end(self.dictionary, "CPAModuleLoss")
         # MMOCR's own choices of a padding class leave the start class out.
         self.pad_idx = self.dictionary.start_idx
         self._warned_long = False

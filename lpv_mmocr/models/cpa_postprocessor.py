@@ -12,6 +12,8 @@ from mmocr.models.textrecog.postprocessors import BaseTextRecogPostprocessor
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
+from .character_dictionary import require_start_and_end
+
 
 @MODELS.register_module()
 class CPAPostprocessor(BaseTextRecogPostprocessor):
@@ -26,15 +28,12 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
         max_seq_len: Number of characters of the longest word.
 
     Raises:
-        ValueError: If the dictionary lacks a start or an end class.
+        ValueError: If the dictionary lacks a start or an end class, or has one for both.
     """
 
     def __init__(self, dictionary: dict | Dictionary, max_seq_len: int = 25) -> None:
         super().__init__(dictionary, max_seq_len=max_seq_len, ignore_chars=[])
-        if self.dictionary.start_idx is None or self.dictionary.end_idx is None:
-            raise ValueError(
-                "CPAPostprocessor needs a dictionary with_start=True and with_end=True"
-            )
+        require_start_and_end(self.dictionary, "CPAPostprocessor")
 
     def get_single_prediction(
         self, probs: torch.Tensor, data_sample: TextRecogDataSample | None = None
@@ -47,10 +46,12 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
 
         Returns:
             Class indexes of the printed characters, and their probabilities. For an empty text
-            the probabilities are those of the end class, so that a mean over them is finite.
+            there is one probability, so that a mean over them is finite: that of the end class
+            where it was read, or at the last position where it was not.
         """
         scores, indexes = probs.max(-1)
-        characters, character_scores, _ = self._decode(indexes.tolist(), scores.tolist())
+        last_end = probs[-1, self.dictionary.end_idx].item()
+        characters, character_scores, _ = self._decode(indexes.tolist(), scores.tolist(), last_end)
         return characters, character_scores
 
     def __call__(
@@ -64,15 +65,16 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
 
         Returns:
             The same samples, with ``pred_text.item`` (the text), ``pred_text.score`` (list of the
-            characters' probabilities; of the end class for an empty text) and
+            characters' probabilities; that of the end class for an empty text) and
             ``pred_text.word_score`` (product of the probabilities of all positions read, the end
             class included).
         """
         scores, indexes = probs.max(-1)
-        # One transfer for the batch, not one per word.
-        rows = zip(data_samples, indexes.tolist(), scores.tolist(), strict=True)
-        for data_sample, word_indexes, word_scores in rows:
-            characters, character_scores, word_score = self._decode(word_indexes, word_scores)
+        last_ends = probs[:, -1, self.dictionary.end_idx]
+        # Transfers for the batch, not for each word.
+        columns = (column.tolist() for column in (indexes, scores, last_ends))
+        for data_sample, *word in zip(data_samples, *columns, strict=True):
+            characters, character_scores, word_score = self._decode(*word)
             data_sample.pred_text = LabelData(
                 item=self.dictionary.idx2str(characters),
                 score=character_scores,
@@ -81,18 +83,26 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
         return data_samples
 
     def _decode(
-        self, indexes: list[int], scores: list[float]
+        self, indexes: list[int], scores: list[float], last_end: float
     ) -> tuple[list[int], list[float], float]:
-        """Characters, their scores and the word score from the T best classes of a word."""
+        """Characters, their scores and the word score from the T best classes of a word.
+
+        Args:
+            indexes: Best class of each position.
+            scores: Its probability.
+            last_end: Probability of the end class at the last position.
+        """
         indexes, scores = indexes[1:], scores[1:]
+        end_score = last_end
         if self.dictionary.end_idx in indexes:
             read = indexes.index(self.dictionary.end_idx) + 1
             indexes, scores = indexes[:read], scores[:read]
+            end_score = scores[-1]
         special = (self.dictionary.start_idx, self.dictionary.end_idx)
         printed = [
             (index, score)
             for index, score in zip(indexes, scores, strict=True)
             if index not in special
         ]
-        character_scores = [score for _, score in printed] or scores[-1:]
+        character_scores = [score for _, score in printed] or [end_score]
         return [index for index, _ in printed], character_scores, math.prod(scores)

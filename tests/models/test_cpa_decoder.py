@@ -262,6 +262,14 @@ def test_configs_are_left_as_they_are():
             dict(dictionary=dict(DICTIONARY, with_start=False)),
             "needs a dictionary with_start=True and with_end=True",
         ),
+        (
+            dict(
+                dictionary=dict(DICTIONARY, same_start_end=True),
+                module_loss=None,
+                postprocessor=None,
+            ),
+            "CPADecoder needs a start and an end class of their own",
+        ),
     ],
 )
 def test_bad_arguments(overrides, message):

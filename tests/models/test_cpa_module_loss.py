@@ -105,6 +105,11 @@ def test_dictionary_needs_start_and_end(missing):
         _loss(dictionary={**DICTIONARY, missing: False})
 
 
+def test_start_and_end_must_differ():
+    with pytest.raises(ValueError, match="CPAModuleLoss needs a start and an end class"):
+        _loss(dictionary=dict(DICTIONARY, same_start_end=True))
+
+
 def test_encoded_words_may_lie_on_another_device():
     words = EncodedWords(torch.zeros(2, 27, dtype=torch.int64), torch.arange(2))
     losses = _loss()(dict(logits=torch.empty(3, 2, 27, 38, device="meta")), words)

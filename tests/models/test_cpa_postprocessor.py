@@ -73,10 +73,18 @@ def test_empty_text_has_the_score_of_the_end():
 
 
 def test_start_classes_alone():
-    (word,) = _read(_probs([START] * 26, [0.9] * 26))
+    probs = _probs([START] * 26, [0.9] * 26)
+    probs[-1, END] = 0.04
+    (word,) = _read(probs)
     assert word.item == ""
-    assert np.isfinite(np.mean(word.score))
+    assert word.score == pytest.approx([0.04])
     assert word.word_score == pytest.approx(0.9**26)
+    assert CPAPostprocessor(DICTIONARY).get_single_prediction(probs) == ([], word.score)
+
+
+def test_end_behind_start_classes():
+    (word,) = _read(_probs([START, END], [0.9, 0.7]))
+    assert (word.item, word.score) == ("", pytest.approx([0.7]))
 
 
 def test_batch_and_single_word_agree():
@@ -91,3 +99,8 @@ def test_batch_and_single_word_agree():
 def test_dictionary_needs_start_and_end():
     with pytest.raises(ValueError, match="with_start=True and with_end=True"):
         CPAPostprocessor(dict(DICTIONARY, with_end=False))
+
+
+def test_start_and_end_must_differ():
+    with pytest.raises(ValueError, match="same_start_end=False"):
+        CPAPostprocessor(dict(DICTIONARY, same_start_end=True))
