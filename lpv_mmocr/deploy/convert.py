@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -14,6 +15,9 @@ from mmocr.structures import TextRecogDataSample
 
 from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
+
+LEAST_SLICE = 16
+PICTURES_PER_THREAD = 4
 
 
 class DeployedLPV(LPV):
@@ -46,9 +50,30 @@ class DeployedLPV(LPV):
         Returns:
             Logits of shape (N, T, C), float32.
         """
-        logits = self._read(inputs.to(self.dtype, memory_format=torch.channels_last))
+        images = inputs.to(self.dtype, memory_format=torch.channels_last)
         # A copy: compiled code may hand out memory that its next call overwrites.
-        return logits.to(torch.float32, copy=True)
+        parts = [
+            self._read(part).to(torch.float32, copy=True)
+            for part in images.split(self.pictures_at_once(images))
+        ]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    @staticmethod
+    def pictures_at_once(images: torch.Tensor) -> int:
+        """How many pictures go through the network together.
+
+        On a CPU larger batches are slower, picture by picture: arrays of more than 32 MB are given
+        back to the system after each use, and getting them again costs up to a third of the time.
+
+        Args:
+            images: The batch, of shape (N, C, H, W).
+
+        Returns:
+            The number; on a GPU that of the whole batch.
+        """
+        if images.device.type != "cpu":
+            return len(images)
+        return max(LEAST_SLICE, PICTURES_PER_THREAD * torch.get_num_threads())
 
     def _read(self, images: torch.Tensor) -> torch.Tensor:
         features = self.extract_feat(images)
@@ -93,6 +118,7 @@ def to_deploy(
         model: Trained model; it is left as it is. Its encoder may be any, its decoder must be a
             ``CPADecoder``.
         dtype: float32, bfloat16 or float16. The attention maps that decide the mask stay float32.
+            float16 is for GPUs; CPUs take several times as long as in float32, with a warning.
         device: Where to run; the model's device by default.
         compile_mode: Mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``,
             ``"max-autotune"``), or None. The first batch of each size then takes seconds to
@@ -120,6 +146,11 @@ def to_deploy(
             f"{type(model).__name__} with {decoder}"
         )
     device = torch.device(device or next(model.parameters()).device)
+    if packed and dtype is torch.float16 and device.type == "cpu":
+        warnings.warn(
+            "float16 is several times slower than float32 on a CPU; bfloat16 is the fast one there",
+            stacklevel=2,
+        )
     deployed: DeployedLPV = deepcopy(model).eval()
     deployed.__class__ = DeployedLPV
     with torch.no_grad():

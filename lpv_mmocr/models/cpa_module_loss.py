@@ -50,6 +50,8 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         self.pad_idx = self.dictionary.start_idx
         self._warned_long = False
 
+    # A compiler would take each word for a reason to compile again.
+    @torch.compiler.disable
     def get_targets(
         self, data_samples: Sequence[TextRecogDataSample] | EncodedWords
     ) -> Sequence[TextRecogDataSample] | EncodedWords:
@@ -109,11 +111,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             ``ce_stage1`` ... ``ce_stageS``, the same mean stage by stage, detached.
         """
         logits = outputs["logits"]
-        if isinstance(data_samples, EncodedWords):
-            targets = data_samples.targets
-        else:
-            targets = torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
-        targets = targets.to(logits.device, non_blocking=True)
+        targets = _stacked_targets(data_samples).to(logits.device, non_blocking=True)
         num_stages, num_classes = logits.shape[0], logits.shape[-1]
         cross_entropy = F.cross_entropy(
             logits.to(torch.promote_types(logits.dtype, torch.float32)).reshape(-1, num_classes),
@@ -128,3 +126,11 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         for stage, value in enumerate(per_stage.detach(), start=1):
             losses[f"ce_stage{stage}"] = value
         return losses
+
+
+@torch.compiler.disable
+def _stacked_targets(data_samples: Sequence[TextRecogDataSample] | EncodedWords) -> torch.Tensor:
+    """Targets of a batch, shape (N, T)."""
+    if isinstance(data_samples, EncodedWords):
+        return data_samples.targets
+    return torch.stack([sample.gt_text.padded_indexes for sample in data_samples])

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 
-def sinusoidal_table(length: int, dim: int) -> torch.Tensor:
+def sinusoidal_table(length: int, dim: int, device: torch.device | str = "cpu") -> torch.Tensor:
     """Tabulate the sinusoidal position encoding of "Attention Is All You Need", section 3.5.
 
     ``table[p, 2i] = sin(p / 10000^(2i/dim))`` and ``table[p, 2i+1] = cos(p / 10000^(2i/dim))``.
@@ -19,14 +19,15 @@ def sinusoidal_table(length: int, dim: int) -> torch.Tensor:
     Args:
         length: Number of positions.
         dim: Width of the features that the table is added to.
+        device: Where to compute it; only the CPU's is the same on all machines.
 
     Returns:
         Table of shape (length, dim), float32.
     """
-    position = torch.arange(length, dtype=torch.float32)[:, None]
-    even = torch.arange(0, dim, 2, dtype=torch.float32)
+    position = torch.arange(length, dtype=torch.float32, device=device)[:, None]
+    even = torch.arange(0, dim, 2, dtype=torch.float32, device=device)
     angle = position * torch.exp(even * (-math.log(10000.0) / dim))
-    table = torch.zeros(length, dim, dtype=torch.float32)
+    table = torch.zeros(length, dim, dtype=torch.float32, device=device)
     table[:, 0::2] = angle.sin()
     table[:, 1::2] = angle.cos()[:, : dim // 2]
     return table
@@ -59,6 +60,9 @@ class SinusoidalPosition(nn.Module):
             Rows of shape (L, D).
         """
         kind = like.device, like.dtype
+        if torch.compiler.is_dynamo_compiling():
+            # What is kept between calls would be a reason to compile again.
+            return sinusoidal_table(length, self.dim, like.device).to(like.dtype)
         if kind not in self._tables or len(self._tables[kind]) < length:
             self._tables[kind] = sinusoidal_table(length, self.dim).to(*kind)
         return self._tables[kind][:length]

@@ -33,7 +33,8 @@ def token_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
 
 def _convolves(x: torch.Tensor) -> bool:
     return (
-        x.dim() == 3
+        not torch.compiler.is_compiling()  # a compiler chooses for itself
+        and x.dim() == 3
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")

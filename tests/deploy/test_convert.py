@@ -42,6 +42,32 @@ def test_everything_is_packed_where_it_can_be():
     assert left == []
 
 
+@pytest.mark.parametrize("number", [1, 16, 37])
+def test_large_batches_go_through_in_parts(monkeypatch, number):
+    deployed = to_deploy(settle(build_toy(with_mask=True)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    seen, read = [], deployed._read
+    monkeypatch.setattr(deployed, "_read", lambda part: (seen.append(len(part)), read(part))[1])
+    batch = torch.rand(number, 3, 16, 40, generator=torch.Generator().manual_seed(0))
+    logits = deployed.logits(batch)
+    assert len(logits) == sum(seen) == number and max(seen) <= 16
+    for place in range(number):
+        alone = deployed.logits(batch[place : place + 1])
+        torch.testing.assert_close(logits[place : place + 1], alone, atol=1e-4, rtol=0)
+
+
+def test_more_threads_take_more_pictures(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
+    assert DeployedLPV.pictures_at_once(torch.empty(200, 3, 8, 8)) == 128
+    assert DeployedLPV.pictures_at_once(torch.empty(200, 3, 8, 8, device="meta")) == 200
+
+
+def test_float16_on_a_cpu_warns():
+    model = settle(build_toy())
+    with pytest.warns(UserWarning, match="several times slower than float32 on a CPU"):
+        to_deploy(model, dtype=torch.float16, device="cpu")
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_narrower_types_read_almost_the_same(dtype):
     model = settle(build_toy())
