@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ from .precision import autocast
 from .reader import Reader
 from .specification import Specification
 from .subject import Call, Subject
+
+_BATCHES_OF_WORDS = 16
 
 
 class ConfigSubject(Subject):
@@ -86,14 +89,15 @@ class ConfigSubject(Subject):
         cli.require(self.cfg, "optim_wrapper")
         wrapper = self._optimiser(self.cfg.optim_wrapper)
         model = self.model.train()
-        words = samples.random_words(number)
-        labelled = samples.labelled(self._samples(number), words)
+        # Other words in every step, as in training: they must not make a compiler start again.
+        words = cycle([samples.random_words(number, seed) for seed in range(_BATCHES_OF_WORDS)])
+        data_samples = self._samples(number)
         pictures = list(samples.random_pictures(number, self.shape))
 
         def call() -> object:
-            for sample in labelled:  # targets are made anew in every step, as in training
+            for sample in samples.labelled(data_samples, next(words)):
                 sample.set_metainfo({"have_target": False})
-            batch = {"inputs": pictures, "data_samples": labelled}
+            batch = {"inputs": pictures, "data_samples": data_samples}
             return model.train_step(batch, wrapper)
 
         return call

@@ -1,4 +1,4 @@
-"""How cost grows: with the batch, with the width of the picture, with the number of stages."""
+"""How cost grows: with the batch, the width of the picture, the stages, and the longest word."""
 
 from __future__ import annotations
 
@@ -8,18 +8,24 @@ from ..cli import InputError
 from .specification import Specification
 from .subjects import load
 
-SWEEPS = ("batch", "width", "stages")
-AXES = {"batch": "images in a batch", "width": "width in pixels", "stages": "stages"}
+AXES = {
+    "batch": "images in a batch",
+    "width": "width in pixels",
+    "stages": "stages",
+    "length": "characters of the longest word",
+}
+SWEEPS = tuple(AXES)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0)
 _STAGES = (1, 2, 3, 4, 5)
+_LENGTHS = (25, 50, 100)
 
 
 def sweep(axis: str, specs: Sequence[Specification]) -> list[Specification]:
     """Make variants of LPV models along an axis.
 
     Args:
-        axis: "width" (1 to 4 times the config's) or "stages" (1 to 5).
+        axis: "width" (1 to 4 times the config's), "stages" (1 to 5) or "length" (25 to 100).
         specs: The models.
 
     Returns:
@@ -35,8 +41,8 @@ def _lpv_config(spec: Specification) -> dict:
     model = load(spec).model if spec.config else {}
     if model.get("type") != "LPV" or "img_size" not in (model.get("encoder") or {}):
         raise InputError(
-            f"--sweep width and stages are for LPV models with an LPVSVTREncoder; {spec.label} is "
-            "none (--sweep batch takes any model)"
+            f"--sweep {', '.join(_VARIANTS)} are for LPV models with an LPVSVTREncoder; "
+            f"{spec.label} is none (--sweep batch takes any model)"
         )
     return model
 
@@ -63,4 +69,11 @@ def _stages(spec: Specification, model: dict) -> list[Specification]:
     return variants
 
 
-_VARIANTS = {"width": _widths, "stages": _stages}
+def _lengths(spec: Specification, model: dict) -> list[Specification]:
+    return [
+        spec.changed(f"{length} characters", length, model__decoder__max_seq_len=length)
+        for length in _LENGTHS
+    ]
+
+
+_VARIANTS = {"width": _widths, "stages": _stages, "length": _lengths}

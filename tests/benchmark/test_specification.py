@@ -15,6 +15,8 @@ from lpv_mmocr.benchmark.sweep import sweep
 from lpv_mmocr.cli import InputError
 
 import pytest
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
 
 
 def test_switches():
@@ -91,6 +93,16 @@ def test_sweep_of_stages_switches_a_useless_mask_off(toy_file):
     assert load(first).model.decoder.num_stages == 1
     assert not load(first).model.decoder.with_mask
     assert load(second).model.decoder.with_mask
+
+
+def test_sweep_of_the_longest_word(toy_file):
+    variants = sweep("length", [parse_model(toy_file)])
+    assert [variant.at for variant in variants] == [25, 50, 100]
+    assert variants[1].label == "toy 50 characters"
+    init_default_scope("mmocr")
+    decoder = MODELS.build(load(variants[-1]).model).decoder
+    assert decoder.num_positions == 102
+    assert decoder.postprocessor.max_seq_len == 100
 
 
 def test_sweep_of_another_model():

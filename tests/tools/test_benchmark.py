@@ -80,6 +80,10 @@ def test_a_failed_model_shows_in_the_exit_status(tool, adapter, tmp_path, capsys
         (["--models", "lpv-tiny", "--baseline", "x"], "--baseline x is none of the models"),
         (["--device", "tpu9000"], "--device tpu9000: no such kind of device"),
         (["--rounds", "0"], "must be positive"),
+        (["--threads", "0"], "must be positive"),
+        (["--threads", "100000"], "--threads 100000: 1024 at most"),
+        (["--out", __file__], "File exists"),
+        (["--task", "loader", "--data", "nowhere"], "--data nowhere: there is no such folder"),
         (["--sweep", "width", "--task", "loader"], "--sweep goes with --task forward and train"),
     ],
 )
@@ -87,3 +91,7 @@ def test_bad_options(tool, capsys, options, message):
     with pytest.raises(SystemExit, match="2"):
         tool.main(options)
     assert message in capsys.readouterr().err
+
+
+def test_equal_batch_sizes_are_measured_once(tool):
+    assert tool.parse_args(["--batch-sizes", "4", "1", "4"]).batch_sizes == [4, 1]

@@ -63,6 +63,7 @@ import torch
 from mmengine.logging import MMLogger
 
 GENERATED_WORDS = 2000
+MOST_THREADS = 1024  # OpenMP crashes far above
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -129,9 +130,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--traceback", action="store_true", help="stop at an error, with its traceback")
     args = parser.parse_args(argv)
-    positive = [args.rounds, *(args.batch_sizes or []), args.threads or 1]
+    positive = [args.rounds, *(args.batch_sizes or []), 1 if args.threads is None else args.threads]
     if min(positive) < 1 or min(args.workers) < 0 or args.min_time < 0:
         parser.error("--rounds, --batch-sizes and --threads must be positive, others not negative")
+    if args.threads is not None and args.threads > MOST_THREADS:
+        parser.error(f"--threads {args.threads}: {MOST_THREADS} at most")
+    if args.batch_sizes:
+        args.batch_sizes = list(dict.fromkeys(args.batch_sizes))
     if args.sweep and not set(args.task) <= {"forward", "train"}:
         parser.error("--sweep goes with --task forward and train")
     return args
@@ -140,7 +145,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def specifications(args: argparse.Namespace) -> list[Specification]:
     names = args.models or ([] if args.adapter else DEFAULT_MODELS)
     specs = [*map(parse_model, names), *map(parse_adapter, args.adapter)]
-    return sweep(args.sweep, specs) if args.sweep in ("width", "stages") else specs
+    return specs if args.sweep in (None, "batch") else sweep(args.sweep, specs)
 
 
 def find_device(name: str) -> torch.device:
@@ -153,6 +158,14 @@ def find_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise cli.InputError(f"--device {name}: PyTorch {torch.__version__} sees no GPU here")
     return device
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of ``--out`` before anything is measured, so that nothing is lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cli.InputError(f"--out {folder}: {error.strerror}") from error
 
 
 def measure(args: argparse.Namespace, specs: list[Specification], plan: Plan) -> Report:
@@ -184,6 +197,8 @@ def load_words(
     args: argparse.Namespace, specs: list[Specification], plan: Plan
 ) -> list[LoadingMeasurement]:
     if args.data:
+        if not Path(args.data).is_dir():
+            raise cli.InputError(f"--data {args.data}: there is no such folder")
         return run_loading(specs, Path(args.data), args.workers, plan)
     with tempfile.TemporaryDirectory() as folder:
         plan.progress(f"loader: generating {GENERATED_WORDS} words")
@@ -210,6 +225,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback), quiet():
         if args.threads:
             torch.set_num_threads(args.threads)
+        if args.out:
+            make_folder(Path(args.out))
         plan = Plan(
             device=find_device(args.device),
             rounds=args.rounds,
