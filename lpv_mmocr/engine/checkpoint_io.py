@@ -183,7 +183,7 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint that ``torch.load(path, weights_only=True)`` reads.
 
-    Has the signature of MMEngine's function, which does the writing.
+    Has the signature of MMEngine's function.
 
     Args:
         checkpoint: Weights, and whatever goes with them. It is not modified.
@@ -192,7 +192,14 @@ def save_checkpoint(
         backend_args: Storage backend, as in :func:`mmengine.fileio.get_file_backend`.
     """
     plain = plain_data(checkpoint, where="checkpoint")
-    _write_checkpoint(plain, filename, file_client_args, backend_args)
+    if file_client_args is not None or filename.startswith("pavi://"):
+        _write_checkpoint(plain, filename, file_client_args, backend_args)
+        return
+    # MMEngine's function builds a `FileClient` on this way too, which it does not use, and which
+    # warns twice that its days are numbered.
+    content = io.BytesIO()
+    torch.save(plain, content)
+    get_file_backend(filename, backend_args=backend_args).put(content.getvalue(), filename)
 
 
 def plain_data(value: Any, where: str = "value") -> Any:

@@ -99,6 +99,16 @@ class TestExistingCheckpoints:
         assert set(load_checkpoint(path)) == {"weight", "bias"}
 
 
+def test_saving_builds_no_file_client(tmp_path, monkeypatch):
+    # MMEngine's warns of itself, twice, at every start.
+    def refuse(*_, **__):
+        raise AssertionError("a FileClient was built")
+
+    monkeypatch.setattr(mmengine.runner.checkpoint.FileClient, "infer_client", refuse)
+    save_checkpoint(dict(a=1), str(tmp_path / "new" / "a.pth"))
+    assert torch.load(tmp_path / "new" / "a.pth", weights_only=True) == dict(a=1)
+
+
 class TestHostileFiles:
     @pytest.fixture
     def marker(self, tmp_path):
