@@ -40,6 +40,8 @@ from .config_text import code_in_config
 from .restricted_unpickler import RefusedPickleError, restricted_pickle
 
 _write_checkpoint = mmengine_checkpoint.save_checkpoint
+FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+"""Environment variable with which PyTorch takes no pickle module but its own."""
 _HISTORY_KEYS = {"log_history", "count_history", "max_length"}
 
 
@@ -82,7 +84,14 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
         _refuse_other_formats(file, name)
         try:
             checkpoint = torch.load(file, map_location=map_location, weights_only=True)
-        except pickle.UnpicklingError:
+        except pickle.UnpicklingError as error:
+            if _weights_only_is_forced():
+                raise CheckpointError(
+                    f"{name} cannot be read: it holds more than weights, as MMEngine's files do, "
+                    f"or it is damaged, and the environment variable {FORCE_WEIGHTS_ONLY} lets "
+                    "PyTorch read nothing but weights. Unset it: without it, too, no code that a "
+                    "file names is run."
+                ) from error
             file.seek(0)
             checkpoint = torch.load(
                 file,
@@ -111,6 +120,10 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
     _restore_history(checkpoint)
     _drop_programs(checkpoint, name)
     return checkpoint
+
+
+def _weights_only_is_forced() -> bool:
+    return os.environ.get(FORCE_WEIGHTS_ONLY, "0").lower() in ("1", "y", "yes", "true")
 
 
 def _refuse_other_formats(file: BinaryIO, name: str) -> None:

@@ -99,6 +99,27 @@ class TestExistingCheckpoints:
         assert set(load_checkpoint(path)) == {"weight", "bias"}
 
 
+class TestWeightsOnlyIsForced:
+    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD``, with which PyTorch takes no other unpickler."""
+
+    @pytest.mark.parametrize("value", ["1", "Yes"])
+    def test_the_variable_is_named(self, tmp_path, monkeypatch, value):
+        path = torch_save(mmengine_checkpoint(), tmp_path / "epoch_3.pth")
+        monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", value)
+        with pytest.raises(CheckpointError, match=r"epoch_3\.pth .* TORCH_FORCE_WEIGHTS_ONLY_LOAD"):
+            load_checkpoint(path)
+
+    def test_variable_that_is_off(self, tmp_path, monkeypatch):
+        path = torch_save(mmengine_checkpoint(), tmp_path / "epoch_3.pth")
+        monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "0")
+        check_mmengine_checkpoint(load_checkpoint(path))
+
+    def test_plain_files_are_read(self, tmp_path, monkeypatch):
+        save_checkpoint(dict(state_dict={"a": torch.ones(1)}), str(tmp_path / "a.pth"))
+        monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
+        assert load_checkpoint(tmp_path / "a.pth")["state_dict"]["a"] == 1
+
+
 def test_saving_builds_no_file_client(tmp_path, monkeypatch):
     # MMEngine's warns of itself, twice, at every start.
     def refuse(*_, **__):
