@@ -24,6 +24,14 @@ NUM_SPECIAL = 2
 ENCODER_HEAD_DIM = 32
 #: Height and width of the window of local mixing, in tokens.
 WINDOW_SIZE = (7, 11)
+#: Side of the square of pixels that one token of the first stage stands for.
+PATCH_SIDE = 4
+#: What a mask holds at or below this hides a token entirely: the softmax of it is 0.
+HIDING = -1e4
+#: What weights may be.
+FLOAT_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+#: By how much a sinusoidal table may differ: processors disagree in the last bits of a sine.
+TABLE_TOLERANCE = 1e-4
 
 _RENAMES = [
     (r"backbone\.pos_embed", r"encoder.pos_embed"),
@@ -128,6 +136,37 @@ class ReleasedLayout:
     glrm_ffn_dim: int
     num_characters: int
 
+    @property
+    def grids(self) -> list[tuple[int, int]]:
+        """Height and width of the token grid of each encoder stage."""
+        grids = [(self.img_size[0] // PATCH_SIDE, self.img_size[1] // PATCH_SIDE)]
+        for down, right in self.merge_strides:
+            grids.append((grids[-1][0] // down, grids[-1][1] // right))
+        return grids
+
+    def constants(self) -> dict[str, torch.Tensor]:
+        """The masks and tables that a released checkpoint of this layout holds.
+
+        Returns:
+            Released names to masks (1, 1, L, L), which are 0 where a token sees another one and
+            -inf elsewhere, and to tables (length, 1, D), all float32.
+        """
+        blocks = [(stage, i) for stage, depth in enumerate(self.depths) for i in range(depth)]
+        masks = {}
+        for stage, block in blocks[: self.num_local_blocks]:
+            visible = local_window(self.grids[stage], WINDOW_SIZE)
+            mask = torch.zeros(visible.shape).masked_fill(~visible, -torch.inf)
+            masks[f"backbone.blocks{stage + 1}.{block}.mixer.mask"] = mask[None, None]
+        height, width = self.grids[-1]
+        lengths = {f"attention.{i}": self.num_positions for i in range(self.num_stages)}
+        # A GLRM sits between two attentions.
+        lengths |= {f"trans.{i}": height * width for i in range(self.num_stages - 1)}
+        tables = {
+            f"{module}.pos_encoder.pe": sinusoidal_table(length, self.embed_dims[-1])[:, None]
+            for module, length in lengths.items()
+        }
+        return masks | tables
+
     def model_config(self, characters: str, with_mask: bool) -> dict:
         """Settings of the model, to be merged into the ``model`` of an LPV config.
 
@@ -163,45 +202,68 @@ def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
 
     Raises:
         KeyError: If an entry that tells the layout is missing; its argument is the entry's name.
-        ValueError: If the entries contradict one another.
+        ValueError: If the entries contradict one another, or one has a shape that no LPV has.
     """
     state = strip_prefixes(state_dict)
+    first_mask = "backbone.blocks1.0.mixer.mask"
+    _shape(state, first_mask, 1, 1, None, None)
+    grid = _grid_of_local_mask(state[first_mask][0, 0])
     embed_dims, depths = [], []
-    while f"backbone.blocks{len(depths) + 1}.0.norm1.weight" in state:
+    while not depths or f"backbone.blocks{len(depths) + 1}.0.norm1.weight" in state:
         stage = f"backbone.blocks{len(depths) + 1}"
-        embed_dims.append(state[f"{stage}.0.norm1.weight"].numel())
-        depths.append(_count(state, stage + r"\.(\d+)\.norm1\.weight"))
+        embed_dims.append(_shape(state, f"{stage}.0.norm1.weight", None)[0])
+        depths.append(_count(state, f"{stage}.{{}}.norm1.weight"))
+        if embed_dims[-1] % ENCODER_HEAD_DIM:
+            raise ValueError(
+                f"{stage}.0.norm1.weight has {embed_dims[-1]} numbers, which is no multiple of "
+                f"{ENCODER_HEAD_DIM}, the width of an attention head"
+            )
 
     # Token counts of the stages: from the position embedding, the masks and the GLRM's table.
-    first_mask = state["backbone.blocks1.0.mixer.mask"]
-    grid = _grid_of_local_mask(first_mask.reshape(first_mask.shape[-2:]))
-    if grid[0] * grid[1] != state["backbone.pos_embed"].shape[1]:
+    places = _shape(state, "backbone.pos_embed", 1, None, None)[1]
+    if grid[0] * grid[1] != places:
         raise ValueError(
-            f"backbone.pos_embed holds {state['backbone.pos_embed'].shape[1]} places, but the "
+            f"backbone.pos_embed holds {places} places, but the "
             f"local mask belongs to a grid of {grid[0]}x{grid[1]}"
         )
-    tokens = [grid[0] * grid[1]]
+    tokens = [places]
     for stage in range(2, len(depths) + 1):
-        mask = state.get(f"backbone.blocks{stage}.0.mixer.mask")
-        source = state["trans.0.pos_encoder.pe"].shape[0] if mask is None else mask.shape[-1]
-        tokens.append(source)
-    strides = []
+        mask = f"backbone.blocks{stage}.0.mixer.mask"
+        if mask in state:
+            tokens.append(_shape(state, mask, 1, 1, None, None)[-1])
+        else:
+            tokens.append(_shape(state, "trans.0.pos_encoder.pe", None, 1, None)[0])
+    strides, rows = [], grid[0]
     for before, after in pairwise(tokens):
-        if before % after:
+        stride = before // after
+        if before % after or rows % stride:
             raise ValueError(f"no vertical stride leads from {before} to {after} tokens")
-        strides.append((before // after, 1))
+        strides.append((stride, 1))
+        rows //= stride
 
+    num_positions = _shape(state, "attention.0.pos_encoder.pe", None, 1, None)[0]
+    if num_positions <= NUM_SPECIAL:
+        raise ValueError(
+            f"attention.0.pos_encoder.pe has {num_positions} rows, which leaves no position for a "
+            "character between the first and the last"
+        )
+    num_classes = _shape(state, "cls.0.weight", None, None)[0]
+    if num_classes <= NUM_SPECIAL:
+        raise ValueError(
+            f"cls.0.weight has too few rows ({num_classes}): a model has {NUM_SPECIAL} special "
+            "classes and at least one character"
+        )
     return ReleasedLayout(
-        img_size=(grid[0] * 4, grid[1] * 4),
+        img_size=(grid[0] * PATCH_SIDE, grid[1] * PATCH_SIDE),
         embed_dims=tuple(embed_dims),
         depths=tuple(depths),
         num_local_blocks=sum(name.endswith(".mixer.mask") for name in state),
         merge_strides=tuple(strides),
-        num_stages=_count(state, r"attention\.(\d+)\.project\.weight"),
-        num_positions=state["attention.0.pos_encoder.pe"].shape[0],
-        glrm_layers=_count(state, r"trans\.0\.transformer\.layers\.(\d+)\.norm1\.weight"),
-        glrm_ffn_dim=state["trans.0.transformer.layers.0.linear1.weight"].shape[0],
-        num_characters=state["cls.0.weight"].shape[0] - NUM_SPECIAL,
+        num_stages=_count(state, "cls.{}.weight"),
+        num_positions=num_positions,
+        glrm_layers=_count(state, "trans.0.transformer.layers.{}.norm1.weight"),
+        glrm_ffn_dim=_shape(state, "trans.0.transformer.layers.0.linear1.weight", None, None)[0],
+        num_characters=num_classes - NUM_SPECIAL,
     )
 
 
@@ -209,31 +271,84 @@ def check_constants(state_dict: Mapping[str, torch.Tensor], layout: ReleasedLayo
     """Make sure that the tables and masks in a file are the ones that our model computes.
 
     Args:
-        state_dict: Released names, with or without wrappers' prefixes, to tensors.
+        state_dict: Released names, with or without wrappers' prefixes, to tensors that
+            :func:`check_numbers` has accepted.
         layout: What :func:`recognise_layout` said of it.
 
     Raises:
+        KeyError: If one is missing, or there is one too many; its argument is the entry's name.
         ValueError: If one differs, so that the model would compute something else.
     """
-    width = layout.img_size[1] // 4
-    for name, value in strip_prefixes(state_dict).items():
-        if name.endswith(".pe"):
-            same = torch.allclose(
-                value[:, 0].float(), sinusoidal_table(*value[:, 0].shape), atol=1e-4
-            )
-        elif name.endswith(".mask"):
-            grid = (value.shape[-1] // width, width)
-            same = torch.equal(value[0, 0] == 0, local_window(grid, WINDOW_SIZE))
-        else:
-            continue
-        if not same:
+    state = strip_prefixes(state_dict)
+    wanted = layout.constants()
+    for name, value in wanted.items():
+        _shape(state, name, *value.shape)
+        given = state[name].float()
+        given = given.masked_fill(given <= HIDING, -torch.inf)
+        # A file in half precision holds rounded tables.
+        tolerance = max(TABLE_TOLERANCE, torch.finfo(state[name].dtype).eps)
+        if not torch.allclose(given, value, rtol=0, atol=tolerance):
             raise ValueError(f"{name} is not what a released LPV computes")
+    for name in state:
+        if is_constant(name) and name not in wanted:
+            raise KeyError(name)
 
 
-def _count(state: Mapping[str, torch.Tensor], pattern: str) -> int:
-    """How many different indexes the pattern's group takes among the names."""
-    matches = (re.fullmatch(pattern, name) for name in state)
-    return len({match[1] for match in matches if match})
+def check_numbers(state_dict: Mapping[str, torch.Tensor]) -> None:
+    """Make sure that the weights are numbers that a model can compute with.
+
+    Args:
+        state_dict: Released names, with or without wrappers' prefixes, to tensors.
+
+    Raises:
+        ValueError: If an entry is of another kind, or holds values that are not finite.
+    """
+    for name, value in strip_prefixes(state_dict).items():
+        # Batch norms count their batches, in whole numbers.
+        is_counter = name.endswith("num_batches_tracked")
+        ordinary = value.layout is torch.strided and not value.is_meta
+        if not ordinary or not (value.dtype in FLOAT_TYPES or is_counter):
+            kind = value.dtype if ordinary else "without values of its own"
+            raise ValueError(f"{name} is {kind}; a released LPV has floating-point numbers there")
+        # The masks hide tokens by an infinity.
+        if not name.endswith(".mask") and not torch.isfinite(value).all():
+            raise ValueError(f"{name} holds values that are not finite: the file is damaged")
+
+
+def _shape(state: Mapping[str, torch.Tensor], name: str, *expected: int | None) -> tuple[int, ...]:
+    """Shape of an entry.
+
+    Args:
+        state: Released names to tensors.
+        name: Name of the entry.
+        expected: Length of each dimension, None where any but 0 will do.
+
+    Raises:
+        KeyError: If there is no such entry.
+        ValueError: If it has another shape.
+    """
+    shape = tuple(state[name].shape)
+    fits = len(shape) == len(expected) and all(
+        length == wanted if wanted is not None else length > 0
+        for length, wanted in zip(shape, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("any" if length is None else str(length) for length in expected)
+        raise ValueError(f"{name} has the shape {shape} instead of ({wanted})")
+    return shape
+
+
+def _count(state: Mapping[str, torch.Tensor], template: str) -> int:
+    """How many numbers take the place of ``{}`` in a name.
+
+    Raises:
+        KeyError: If none does.
+    """
+    pattern = re.escape(template).replace(r"\{\}", r"(\d+)")
+    count = sum(re.fullmatch(pattern, name) is not None for name in state)
+    if not count:
+        raise KeyError(template.format(0))
+    return count
 
 
 def _grid_of_local_mask(mask: torch.Tensor) -> tuple[int, int]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from lpv_mmocr.engine import AtomicLocalBackend
 from lpv_mmocr.models.released import convert_state_dict, recognise_layout, rename
 
 import pytest
@@ -92,6 +94,23 @@ def test_no_mask_and_other_image_size(tmp_path):
     assert [tuple(step.scale) for step in steps if step.type == "Resize"] == [(160, 48)]
 
 
+PREFIX = "str_model."
+
+
+@pytest.fixture
+def main(load_tool):
+    """The converter's ``main``, which answers with the exit status whichever way it ends."""
+    tool = load_tool("model_converters/official_to_mmocr.py")
+
+    def run(*arguments: object) -> int:
+        try:
+            return tool.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            return end.code
+
+    return run
+
+
 def _damaged(tiny_state, damage: str) -> object:
     state = dict(tiny_state)
     if damage == "missing":
@@ -135,6 +154,157 @@ def test_foreign_and_damaged_files_are_named(tmp_path, tiny_state, damage, messa
     assert "released.pth" in error
     assert message in error
     assert not (tmp_path / "out.pth").exists()
+
+
+def _without(state: dict, part: str) -> dict:
+    return {name: value for name, value in state.items() if part not in name}
+
+
+def _with(state: dict, name: str, change) -> dict:
+    return {**state, PREFIX + name: change(state[PREFIX + name])}
+
+
+def _refused(main, tmp_path, capsys, state: dict) -> str:
+    """What the converter says of a state dict that it must refuse."""
+    torch.save(state, tmp_path / "released.pth")
+    assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 2
+    assert not (tmp_path / "out.pth").exists()
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "backbone.blocks1.1.mixer.mask",
+        "backbone.blocks2.0.mixer.mask",
+        "attention.0.pos_encoder.pe",
+        "attention.2.pos_encoder.pe",
+        "trans.0.pos_encoder.pe",
+        "trans.1.pos_encoder.pe",
+        "backbone.pos_embed",
+        "backbone.blocks1.0.norm1.weight",
+        "cls.0.weight",
+    ],
+)
+def test_every_entry_must_be_there(main, tmp_path, tiny_state, name, capsys):
+    error = _refused(main, tmp_path, capsys, _without(tiny_state, name))
+    assert f"{name} is missing" in error
+
+
+def test_stage_that_is_missing(main, tmp_path, tiny_state, capsys):
+    error = _refused(main, tmp_path, capsys, _without(tiny_state, ".attention.2."))
+    assert "attention.2.pos_encoder.pe is missing" in error
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("cls.1.weight", lambda v: v[:37], "(37, 256) instead of (38, 256)"),
+        ("cls.1.weight", lambda v: v[0, 0], "() instead of (38, 256)"),
+        ("cls.0.weight", lambda v: v[0, 0], "() instead of (any, any)"),
+        ("cls.0.weight", lambda v: v[:1], "too few rows (1)"),
+        ("backbone.blocks1.0.mlp.fc1.weight", lambda v: v[:99], "(99, 64) instead of (256, 64)"),
+        ("attention.1.project.weight", lambda v: v[:, :100], "(256, 100) instead of (256, 256)"),
+        ("attention.0.pos_encoder.pe", lambda v: v[:, 0], "(27, 256) instead of (any, 1, any)"),
+        ("attention.0.pos_encoder.pe", lambda v: v[:2], "leaves no position"),
+        ("attention.1.pos_encoder.pe", lambda v: v[:9], "(9, 1, 256) instead of (27, 1, 256)"),
+        ("attention.1.pos_encoder.pe", lambda v: v[0, 0], "(256,) instead of (27, 1, 256)"),
+        ("trans.1.pos_encoder.pe", lambda v: v[:20], "(20, 1, 256) instead of (200, 1, 256)"),
+        ("backbone.pos_embed", torch.flatten, "(12800,) instead of (1, any, any)"),
+        ("backbone.blocks1.0.mixer.mask", lambda v: v.repeat(2, 1, 1, 1), "(2, 1, 200, 200)"),
+        ("backbone.blocks1.1.mixer.mask", lambda v: v.repeat(2, 1, 1, 1), "(2, 1, 200, 200)"),
+        ("backbone.blocks2.0.mixer.mask", lambda v: v[0, 0], "(200, 200) instead of"),
+        ("backbone.blocks1.0.norm1.weight", lambda v: v[:40], "no multiple of 32"),
+        ("trans.0.transformer.layers.0.linear1.weight", lambda v: v[0], "(256,) instead of"),
+        ("backbone.norm.weight", lambda v: v * torch.nan, "values that are not finite"),
+        ("backbone.norm.weight", lambda v: v.long(), "is torch.int64"),
+        ("attention.1.pos_encoder.pe", lambda v: v * torch.nan, "values that are not finite"),
+        ("backbone.blocks1.1.mixer.mask", lambda v: v * torch.nan, "not what a released LPV"),
+    ],
+)
+def test_entries_of_another_shape_or_kind(
+    main, tmp_path, tiny_state, name, change, message, capsys
+):
+    error = _refused(main, tmp_path, capsys, _with(tiny_state, name, change))
+    assert name in error
+    assert message in error
+
+
+def test_stages_whose_tokens_do_not_follow(main, tmp_path, tiny_state, capsys):
+    state = _with(tiny_state, "backbone.blocks2.0.mixer.mask", lambda v: v[..., :50, :50])
+    assert "from 50 to 200 tokens" in _refused(main, tmp_path, capsys, state)
+    # 20 divides 200, but 10 does not divide the 8 rows.
+    state = _with(tiny_state, "trans.0.pos_encoder.pe", lambda v: v[:20])
+    assert "from 200 to 20 tokens" in _refused(main, tmp_path, capsys, state)
+
+
+def test_name_that_is_none(main, tmp_path, tiny_state, capsys):
+    error = _refused(main, tmp_path, capsys, {**tiny_state, 3: torch.zeros(1)})
+    assert "has 3 for a name" in error
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_in_half_precision(main, tmp_path, tiny_state, dtype):
+    state = {name: value.to(dtype) for name, value in tiny_state.items()}
+    torch.save(state, tmp_path / "released.pth")
+    assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 0
+    weights = torch.load(tmp_path / "out.pth", weights_only=True)["state_dict"]
+    assert torch.equal(weights["encoder.norm.weight"], state[PREFIX + "backbone.norm.weight"])
+    assert weights["encoder.norm.weight"].dtype is torch.float32
+    assert weights["encoder.patch_embed.0.1.num_batches_tracked"].dtype is torch.int64
+
+
+def test_table_that_differs_by_more_than_rounding(main, tmp_path, tiny_state, capsys):
+    state = _with(tiny_state, "attention.1.pos_encoder.pe", lambda v: (v + 0.01).half())
+    error = _refused(main, tmp_path, capsys, state)
+    assert "attention.1.pos_encoder.pe is not what a released LPV computes" in error
+
+
+class TestOptions:
+    @pytest.fixture
+    def source(self, tmp_path, tiny_state) -> Path:
+        torch.save(tiny_state, tmp_path / "released.pth")
+        return tmp_path / "released.pth"
+
+    @pytest.mark.parametrize("other_name", ["released.pth", "link.pth", "hard.pth"])
+    def test_the_authors_file_is_never_overwritten(
+        self, main, source, other_name, capsys, monkeypatch
+    ):
+        (source.parent / "link.pth").symlink_to(source)
+        (source.parent / "hard.pth").hardlink_to(source)
+        monkeypatch.chdir(source.parent)
+        before = source.read_bytes()
+        assert main(source, other_name) == 2
+        assert "is the released file itself" in capsys.readouterr().err
+        assert source.read_bytes() == before
+
+    def test_target_that_is_a_folder(self, main, source, capsys):
+        (source.parent / "folder").mkdir()
+        assert main(source, source.parent / "folder") == 2
+        assert "folder is a folder: name the file to write" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("target", ["released.pth/out.pth", "/proc/none/out.pth"])
+    def test_target_that_cannot_be(self, main, source, target, capsys):
+        assert main(source, source.parent / target) == 2
+        assert f"there can be no folder for {source.parent / target}" in capsys.readouterr().err
+
+    def test_target_that_cannot_be_written(self, main, source, capsys, monkeypatch):
+        def refuse(*_):
+            raise OSError(errno.ENOSPC, "No space left on device", "out.pth")
+
+        monkeypatch.setattr(AtomicLocalBackend, "put", refuse)
+        assert main(source, source.parent / "out.pth") == 2
+        assert "No space left on device" in capsys.readouterr().err
+
+    def test_characters_that_repeat(self, main, source, capsys):
+        assert main(source, source.parent / "out.pth", "--characters", "a" * 36) == 2
+        assert "--characters: characters must be a string of different" in capsys.readouterr().err
+
+    def test_a_conversion_says_one_line(self, source):
+        result = _run(source, source.parent / "out.pth")
+        assert result.returncode == 0
+        assert result.stdout.count("\n") == 1
+        assert "deprecated" not in result.stdout + result.stderr
 
 
 def test_missing_and_truncated_files(tmp_path, tiny_state):

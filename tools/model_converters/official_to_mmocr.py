@@ -13,13 +13,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import lpv_mmocr
+from lpv_mmocr import cli
 from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
+from lpv_mmocr.engine.weights_hooks import misfits
+from lpv_mmocr.models import CharacterDictionary
 from lpv_mmocr.models.released import (
     RELEASED_CHARACTERS,
     ReleasedLayout,
     check_constants,
+    check_numbers,
     convert_state_dict,
+    is_constant,
     recognise_layout,
+    rename,
     strip_prefixes,
 )
 
@@ -54,6 +61,9 @@ def find_state_dict(checkpoint: object) -> dict[str, torch.Tensor]:
             and candidate
             and all(isinstance(value, torch.Tensor) for value in candidate.values())
         ):
+            nameless = [key for key in candidate if not isinstance(key, str)]
+            if nameless:
+                raise ConversionError(f"one of its weights has {nameless[0]!r} for a name")
             return strip_prefixes(candidate)
     raise ConversionError("it holds no weights: neither tensors by name, nor such under state_dict")
 
@@ -83,13 +93,15 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
         A checkpoint with ``state_dict`` and, in ``meta``, the config as text.
 
     Raises:
-        ConversionError: If the file is not a released checkpoint, or a damaged one.
+        ConversionError: If the file is not a released checkpoint, or a damaged one, or has another
+            number of characters.
     """
     try:
         state = find_state_dict(load_checkpoint(source))
+        check_numbers(state)
         layout = recognise_layout(state)
         check_constants(state, layout)
-        converted = convert_state_dict(state)
+        names = {rename(name): name for name in state if not is_constant(name)}
     except KeyError as error:
         raise ConversionError(
             f"it is not a checkpoint of the released LPV code, or not a whole one: {error.args[0]} "
@@ -108,15 +120,67 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
         )
     cfg = build_config(layout, characters, with_mask)
     init_default_scope(cfg.default_scope)
-    model = MODELS.build(cfg.model)
-    keys = model.load_state_dict(converted, strict=False)
-    if keys.missing_keys or keys.unexpected_keys:
-        raise ConversionError(
-            f"the file does not fill the model: {_some(keys.missing_keys)} missing, "
-            f"{_some(keys.unexpected_keys)} left over"
-        )
+    try:
+        model = MODELS.build(cfg.model)
+    except ValueError as error:
+        raise ConversionError(f"there is no model of the layout that it has: {error}") from error
+    check_fit(model.state_dict(), state, names)
+    model.load_state_dict(convert_state_dict(state))
     meta = dict(cfg=cfg.pretty_text, source=source.name, lpv_mmocr_version=lpv_mmocr.__version__)
     return dict(meta=meta, state_dict=model.state_dict())
+
+
+def check_fit(
+    wanted: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], names: Mapping[str, str]
+) -> None:
+    """Make sure that a file holds the weights of a model, all of them and no others.
+
+    Args:
+        wanted: State dict of our model.
+        state: Released state dict.
+        names: Our names to the released ones.
+
+    Raises:
+        ConversionError: If a name or a shape does not fit.
+    """
+    missing = [name for name in wanted if name not in names]
+    left_over = [names[name] for name in names if name not in wanted]
+    if missing or left_over:
+        raise ConversionError(
+            f"the file does not fill the model: {_some(missing)} missing, "
+            f"{_some(left_over)} left over"
+        )
+    # The classes' order is of no account here: it changes no shape.
+    problems = misfits({names[name]: value for name, value in wanted.items()}, state)
+    if problems:
+        raise ConversionError(f"the file does not fill the model: {_some(problems)}")
+
+
+def check_options(source: Path, target: Path, characters: str | None) -> None:
+    """Find what is wrong with the options before any work is done.
+
+    Args:
+        source: File to read.
+        target: File to write. The folder for it is made.
+        characters: The model's characters, where they are given.
+
+    Raises:
+        cli.InputError: If one of them cannot be.
+    """
+    cli.require_file(str(source), "checkpoint")
+    if target.is_dir():
+        raise cli.InputError(f"{target} is a folder: name the file to write")
+    if target.exists() and target.samefile(source):
+        raise cli.InputError(f"{target} is the released file itself: name another file to write")
+    if characters is not None:
+        try:
+            CharacterDictionary(characters)
+        except ValueError as error:
+            raise cli.InputError(f"--characters: {error}") from error
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cli.InputError(f"there can be no folder for {target}: {error}") from error
 
 
 def _some(names: list[str]) -> str:
@@ -140,13 +204,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parse_args(argv)
-    try:
-        checkpoint = convert(args.source, not args.no_mask, args.characters)
-    except ConversionError as error:
-        print(f"{args.source}: {error}", file=sys.stderr)
-        return 2
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(checkpoint, str(args.target))
+    with cli.ReportInputErrors():
+        check_options(args.source, args.target, args.characters)
+        try:
+            checkpoint = convert(args.source, not args.no_mask, args.characters)
+        except ConversionError as error:
+            print(f"{args.source}: {error}", file=sys.stderr)
+            return cli.EXIT_BAD_INPUT
+        # Never half a file, and what had that name before stays until the new one is whole.
+        save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
     # BatchNorm's statistics are buffers, everything else is trained.
     trained = {
         name: value
