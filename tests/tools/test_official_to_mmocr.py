@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import string
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from lpv_mmocr.models.released import convert_state_dict, recognise_layout, rena
 
 import pytest
 import torch
-from lpv_cases import SIZES, build_size, released_shapes, released_state_dict
+from lpv_cases import SIZES, build_size, released_shapes, released_state_dict, word_sample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
@@ -258,6 +259,47 @@ def test_table_that_differs_by_more_than_rounding(main, tmp_path, tiny_state, ca
     state = _with(tiny_state, "attention.1.pos_encoder.pe", lambda v: (v + 0.01).half())
     error = _refused(main, tmp_path, capsys, state)
     assert "attention.1.pos_encoder.pe is not what a released LPV computes" in error
+
+
+def _with_classes(state: dict, number: int) -> dict:
+    for stage in range(3):
+        state = _with(state, f"cls.{stage}.weight", lambda _: torch.randn(number + 2, 256))
+        state = _with(state, f"cls.{stage}.bias", lambda _: torch.randn(number + 2))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("characters", "stage"),
+    [(None, ()), (None, ("--no-mask",)), (string.digits + string.ascii_letters, ())],
+)
+def test_config_of_a_case_sensitive_model(main, tmp_path, tiny_state, characters, stage):
+    expected = characters or string.printable[:94]
+    torch.save(_with_classes(tiny_state, len(expected)), tmp_path / "released.pth")
+    options = ("--characters", characters) if characters else ()
+    assert main(tmp_path / "released.pth", tmp_path / "out.pth", *options, *stage) == 0
+    meta = torch.load(tmp_path / "out.pth", weights_only=True)["meta"]
+    cfg = Config.fromstring(meta["cfg"], file_format=".py")
+    assert cfg.model.decoder.with_mask == (not stage)
+    assert cfg.model.decoder.dictionary.characters == expected
+    assert cfg.model.decoder.module_loss.letter_case == "unchanged"
+    label_filter = dict(charset=expected, case_sensitive=True)
+    sources = cfg.train_dataloader.dataset.datasets
+    assert [source.label_filter for source in sources] == [label_filter, label_filter]
+    assert any(metric.get("case_sensitive") for metric in cfg.test_evaluator.metrics)
+    # What the config says reaches the loss: an upper-case word keeps its classes.
+    init_default_scope("mmocr")
+    decoder = MODELS.build(cfg.model).decoder
+    [sample] = decoder.module_loss.get_targets([word_sample("Ab")])
+    assert sample.gt_text.indexes.tolist() == [expected.index("A"), expected.index("b")]
+
+
+def test_config_of_a_model_without_case_is_the_recipes(main, tmp_path, tiny_state):
+    torch.save(tiny_state, tmp_path / "released.pth")
+    assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 0
+    meta = torch.load(tmp_path / "out.pth", weights_only=True)["meta"]
+    cfg = Config.fromstring(meta["cfg"], file_format=".py")
+    assert cfg.model.decoder.module_loss.letter_case == "lower"
+    assert [metric.type for metric in cfg.test_evaluator.metrics] == ["BenchmarkMetric"]
 
 
 class TestOptions:

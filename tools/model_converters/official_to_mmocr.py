@@ -36,6 +36,7 @@ from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
 CONFIG = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage{stage}_10e_st_mj.py"
+CASED_CONFIG = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj_94chars.py"
 MAX_NAMES = 5
 EXAMPLE = """example:
   python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth checkpoints/lpv-tiny.pth
@@ -69,9 +70,19 @@ def find_state_dict(checkpoint: object) -> dict[str, torch.Tensor]:
 
 
 def build_config(layout: ReleasedLayout, characters: str, with_mask: bool) -> Config:
-    """The released recipe's config with the layout's numbers in it."""
-    cfg = Config.fromfile(CONFIG.format(stage=2 if with_mask else 1))
+    """The released recipe's config with the layout's numbers in it.
+
+    Where the characters hold upper case, it is the case-sensitive recipe's: labels keep their case,
+    and the evaluation counts it too. That one trains from scratch, with or without the mask.
+    """
+    cased = characters != characters.lower()
+    cfg = Config.fromfile(CASED_CONFIG if cased else CONFIG.format(stage=2 if with_mask else 1))
     cfg.merge_from_dict(dict(model=layout.model_config(characters, with_mask)))
+    if cased:
+        cfg.characters = characters
+        sources = cfg.train_dataloader.dataset.datasets
+        for label_filter in (cfg.label_filter, *(source.label_filter for source in sources)):
+            label_filter.charset = characters
     height, width = layout.img_size
     dataloaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
     pipelines = [cfg.train_pipeline, cfg.test_pipeline, *(d.dataset.pipeline for d in dataloaders)]
