@@ -17,6 +17,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (
     "README.md",
@@ -25,6 +28,11 @@ DOCUMENTS = (
 )
 PROGRAMS = ("python", "bash", "pip", "lpv-mmocr", "apt-get", "xargs", "tensorboard")
 """Programs that the docs may call. Any other one is an error."""
+
+_INLINE = re.compile(
+    r"((?:[A-Z]\w*=\S+ )*)((?:python|bash|lpv-mmocr) \S.*|pip install .+|\S+\.(?:py|sh) \S.*)"
+)
+"""A command in the middle of a text, perhaps with variables before it: program and arguments."""
 
 _RECORDER = """\
 #!{python}
@@ -70,6 +78,33 @@ def commands(document: str) -> tuple[Command, ...]:
     for block in blocks(document, "bash", "shell", "console", "sh"):
         found += _record(document, block)
     return tuple(found)
+
+
+@cache
+def inline_commands(document: str) -> tuple[Command, ...]:
+    """Commands that stand within a sentence or a table, in order.
+
+    A tool may stand there without ``python``, and without its folder. The name of a tool alone is
+    no command, nor is a pattern with ``*`` for several.
+    """
+    found: list[Command] = []
+    for token in tokens(ROOT / document):
+        match = _INLINE.fullmatch(token.content) if token.type == "code_inline" else None
+        if match and "*" not in token.content:
+            variables, command = match.groups()
+            if command.split()[0].endswith((".py", ".sh")):
+                [path] = (ROOT / "tools").rglob(Path(command.split()[0]).name)
+                program = "python" if path.suffix == ".py" else "bash"
+                rest = command.partition(" ")[2]
+                command = f"{program} {path.relative_to(ROOT)} {rest}"
+            found += _record(document, variables + command)
+    return tuple(found)
+
+
+def tokens(file: Path) -> list[Token]:
+    """All tokens of a document, those inside of lines as well."""
+    parsed = MarkdownIt("gfm-like", {"linkify": False}).parse(file.read_text(encoding="utf-8"))
+    return [inner for token in parsed for inner in (token, *(token.children or ()))]
 
 
 def _record(document: str, script: str) -> list[Command]:

@@ -7,20 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from documented_code import DOCUMENTS, ROOT
-from markdown_it import MarkdownIt
+from documented_code import DOCUMENTS, ROOT, tokens
 from markdown_it.token import Token
 
 FOLDERS = ("configs", "docs", "lpv_mmocr", "requirements", "tests", "tools")
 """Code that begins with one of these names a file of the checkout."""
 OF_MMOCR = re.compile(r"tests/test_\w+(/|$)")
 """Folders of MMOCR's tests; of the tests here only files are called so."""
-
-
-def tokens(file: Path) -> list[Token]:
-    """All tokens of a document, those inside of lines as well."""
-    parsed = MarkdownIt("gfm-like", {"linkify": False}).parse(file.read_text(encoding="utf-8"))
-    return [inner for token in parsed for inner in (token, *(token.children or ()))]
 
 
 def anchors(file: Path) -> set[str]:
