@@ -187,10 +187,14 @@ class AtomicCheckpointHook(CheckpointHook):
         return str(Path(self.out_dir, self.filename_tmpl.format(step)))
 
     def _write(self, runner: Runner, path: str, meta: dict, infos: dict, **options) -> None:
-        """Write one checkpoint that holds ``infos``; they are kept only if that succeeds."""
+        """Write one checkpoint that holds ``infos``; they are kept only if that succeeds.
+
+        Only the main process writes, but all of them learn of its error, and raise it together.
+        """
         hub = runner.message_hub
         before = {key: hub.get_info(key) for key in infos if key in hub.runtime_info}
         hub.update_info_dict(infos)
+        error = None
         try:
             runner.save_checkpoint(
                 self.out_dir,
@@ -201,11 +205,14 @@ class AtomicCheckpointHook(CheckpointHook):
                 **options,
                 **self.args,
             )
-        except OSError:
+        except OSError as raised:
+            error = raised
+        error = next((e for e in all_gather_object(error) if e is not None), None)
+        if error is not None:
             for key in infos:
                 hub.pop_info(key)
             hub.update_info_dict(before)
-            raise
+            raise error
 
     def _report_failure(self, runner: Runner, path: str, error: OSError) -> None:
         """Say what could not be written, and end the run where going on makes no sense."""
@@ -219,10 +226,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 + ("it was the last one." if stopping else f"{self._failures} failed in a row.")
                 + " Make room and resume."
             ) from error
-        runner.logger.error(
-            f"{message} Training goes on and tries again after {self.interval} iterations; make "
-            "room until then."
-        )
+        if is_main_process():  # else each process would repeat it
+            runner.logger.error(
+                f"{message} Training goes on and tries again after {self.interval} iterations; "
+                "make room until then."
+            )
 
     def _delete(self, runner: Runner, path: str) -> bool:
         """Delete a checkpoint, on the main process; say whether that was done."""

@@ -1,0 +1,54 @@
+"""The training whose disk is full: ``python full_disk_cases.py DATA WORK_DIR MAX_FAILURES``.
+
+Started by ``torchrun``; each process writes down how it went, to ``RANK.json`` in the work folder.
+The best checkpoints of iterations 4 and 6 cannot be written, which only process 0 notices.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import lpv_mmocr.engine.atomic_file_backend as atomic
+from lpv_mmocr.engine import CheckpointError, distributed
+
+import torch
+from checkpoint_cases import FailingDisk, scripted
+from mmengine.runner import Runner
+from training_cases import recorded
+
+
+def main(data: str, work_dir: str, max_failures: str) -> None:
+    torch.set_num_threads(1)
+    scores = [0.5, 0.7, 0.8, 0.6]
+    config = scripted(
+        Path(data), Path(work_dir), scores, max_failures=int(max_failures), max_keep_ckpts=1
+    )
+    config.experiment_name = "full_disk"
+    # A process that waits for another in vain fails, and does not wait for ever.
+    config.env_cfg = dict(dist_cfg=dict(timeout=60))
+    distributed.set_launcher(config, "pytorch")
+    atomic.os = FailingDisk(
+        lambda name: name.startswith(("best_score_iter_4", "best_score_iter_6"))
+    )
+    runner = Runner.from_cfg(config)
+    error = None
+    try:
+        runner.train()
+    except CheckpointError as raised:
+        error = str(raised)
+    outcome = dict(
+        iterations=len(recorded(runner)),
+        error=error,
+        best_score=runner.message_hub.get_info("best_score"),
+        last_checkpoint=runner.message_hub.get_info("last_ckpt"),
+    )
+    report = Path(work_dir, f"{os.environ['RANK']}.json")
+    report.write_text(json.dumps(outcome), encoding="utf-8")
+    distributed.leave()
+
+
+if __name__ == "__main__":
+    distributed.run(lambda: main(*sys.argv[1:]))

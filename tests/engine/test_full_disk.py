@@ -1,0 +1,65 @@
+"""Several processes on a full disk: what only the first of them notices, all of them obey."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("full_disk_cases.py")
+
+
+def outcomes(numbers: Path, work_dir: Path, max_failures: int) -> list[dict]:
+    """Train with two processes, and say how it went in each."""
+    paths = [PROGRAM.parent, PROGRAM.parents[1], PROGRAM.parents[2], os.environ.get("PYTHONPATH")]
+    environment = dict(
+        os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(str(p) for p in paths if p)
+    )
+    result = subprocess.run(
+        [
+            *[sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"],
+            *[str(PROGRAM), str(numbers), str(work_dir), str(max_failures)],
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stderr.count("Training goes on") <= 2  # by one process only
+    return [json.loads((work_dir / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.slow
+def test_processes_go_on_together(numbers, tmp_path):
+    first, second = outcomes(numbers, tmp_path, max_failures=3)
+    assert first == second
+    assert first == dict(
+        iterations=8,
+        error=None,
+        best_score=0.6,
+        last_checkpoint=str(tmp_path / "iter_8.pth"),
+    )
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == [
+        "best_score_iter_8.pth",
+        "iter_8.pth",
+    ]
+
+
+@pytest.mark.slow
+def test_processes_end_together(numbers, tmp_path):
+    first, second = outcomes(numbers, tmp_path, max_failures=1)
+    assert first == second
+    assert first["iterations"] == 4
+    assert "best_score_iter_4.pth could not be written" in first["error"]
+    assert "No space left" in first["error"]
+    assert first["best_score"] == 0.5
+    assert sorted(path.name for path in tmp_path.glob("*.pth")) == [
+        "best_score_iter_2.pth",
+        "iter_4.pth",
+    ]
