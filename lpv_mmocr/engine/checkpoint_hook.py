@@ -110,8 +110,6 @@ class AtomicCheckpointHook(CheckpointHook):
                 save_optimizer=self.save_optimizer,
                 save_param_scheduler=self.save_param_scheduler,
             )
-            if is_main_process():
-                self.file_backend.put_text(path, Path(runner.work_dir) / LAST_CHECKPOINT)
         except OSError as error:
             self._report_failure(runner, path, error)
             return
@@ -122,6 +120,8 @@ class AtomicCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids.clear()
             self.keep_ckpt_ids.extend(kept)
+        if is_main_process():
+            self._name_as_last(runner, path)
         for old in outdated:
             self._delete(runner, self._path(old))
 
@@ -181,6 +181,17 @@ class AtomicCheckpointHook(CheckpointHook):
         if previous is not None and previous != path and self._delete(runner, previous):
             runner.logger.info(f"The previous best checkpoint {previous} is removed")
         return True
+
+    def _name_as_last(self, runner: Runner, path: str) -> None:
+        """Write down which checkpoint is the last one; it is whole already, so this may fail."""
+        pointer = Path(runner.work_dir, LAST_CHECKPOINT)
+        try:
+            self.file_backend.put_text(path, pointer)
+        except OSError as error:
+            runner.logger.error(
+                f"The checkpoint {path} is whole, but {pointer}, which names the last one, could "
+                f"not be written ({error}). The next checkpoint tries again."
+            )
 
     def _path(self, step: int) -> str:
         """Where the checkpoint of an iteration is written."""

@@ -96,6 +96,23 @@ def test_old_best_stays_when_the_new_one_cannot_be_written(numbers, tmp_path, mo
     assert runner.message_hub.get_info("best_score") == 0.5
 
 
+def test_failed_pointer_is_no_failed_checkpoint(numbers, tmp_path, monkeypatch, capfd):
+    disk = FailingDisk(lambda name: name.startswith("last_checkpoint") and not disk.failed)
+    monkeypatch.setattr(atomic, "os", disk)
+    train(scripted(numbers, tmp_path, [0.5] * 4, max_keep_ckpts=2, max_failures=1))
+    assert disk.failed == ["last_checkpoint.partial"]
+    assert names(tmp_path) == ["best_score_iter_2.pth", "iter_6.pth", "iter_8.pth"]
+    assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_8.pth")
+    said = capfd.readouterr()
+    assert "iter_2.pth is whole, but" in said.out + said.err
+
+
+def test_last_checkpoint_counts_without_its_pointer(numbers, tmp_path, monkeypatch):
+    full_for(monkeypatch, lambda name: name.startswith("last_checkpoint"))
+    train(scripted(numbers, tmp_path, [0.5, 0.4], max_keep_ckpts=1))
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(tmp_path / "iter_4.pth")
+
+
 def test_half_written_files_are_cleared_away(numbers, tmp_path):
     (tmp_path / "iter_2.pth.partial").write_bytes(b"PK")
     train(scripted(numbers, tmp_path, [0.5]))
