@@ -178,7 +178,8 @@ class AtomicCheckpointHook(CheckpointHook):
         runner.logger.info(
             f"The best checkpoint with {score:0.4f} {key} at {runner.iter} iter is saved to {name}."
         )
-        if previous is not None and previous != path and self._delete(runner, previous):
+        outdated = previous is not None and previous != path and self._is_own(previous)
+        if outdated and self._delete(runner, previous):
             runner.logger.info(f"The previous best checkpoint {previous} is removed")
         return True
 
@@ -192,6 +193,10 @@ class AtomicCheckpointHook(CheckpointHook):
                 f"The checkpoint {path} is whole, but {pointer}, which names the last one, could "
                 f"not be written ({error}). The next checkpoint tries again."
             )
+
+    def _is_own(self, path: str) -> bool:
+        """Whether a checkpoint lies where this run writes; the run it came from keeps its own."""
+        return Path(path).resolve().parent == Path(self.out_dir).resolve()
 
     def _path(self, step: int) -> str:
         """Where the checkpoint of an iteration is written."""

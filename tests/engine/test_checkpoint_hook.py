@@ -96,6 +96,19 @@ def test_old_best_stays_when_the_new_one_cannot_be_written(numbers, tmp_path, mo
     assert runner.message_hub.get_info("best_score") == 0.5
 
 
+def test_run_in_another_folder_keeps_the_best_of_the_one_it_came_from(numbers, tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(scripted(numbers, first, [0.5, 0.7]))
+    before = names(first)
+    config = scripted(numbers, second, [0.8, 0.9])
+    config.merge_from_dict(
+        dict(resume=True, load_from=str(first / "iter_4.pth"), train_cfg=dict(max_iters=8))
+    )
+    train(config)
+    assert names(first) == before
+    assert names(second, "best*") == ["best_score_iter_8.pth"]
+
+
 def test_failed_pointer_is_no_failed_checkpoint(numbers, tmp_path, monkeypatch, capfd):
     disk = FailingDisk(lambda name: name.startswith("last_checkpoint") and not disk.failed)
     monkeypatch.setattr(atomic, "os", disk)
