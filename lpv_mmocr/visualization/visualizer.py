@@ -9,14 +9,16 @@ from mmocr.structures import TextRecogDataSample
 from mmocr.visualization import TextRecogLocalVisualizer
 
 from .attention_picture import draw_attention
+from .enduring_scalars import EnduringScalars
 
 
 @VISUALIZERS.register_module()
-class AttentionTextRecogVisualizer(TextRecogLocalVisualizer):
+class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
     """MMOCR's recognition visualizer; words with ``pred_attention`` get the attention picture.
 
     The decoder keeps attention when it is told to, see
     :attr:`lpv_mmocr.models.CPADecoder.keep_attention`. For every other word the picture is MMOCR's.
+    A full disk does not end a training, see :mod:`lpv_mmocr.visualization.enduring_scalars`.
     """
 
     def add_datasample(

@@ -1,7 +1,8 @@
-"""Several processes on a full disk: what only the first of them notices, all of them obey."""
+"""Trainings on a full disk; what only the first of several processes notices, all of them obey."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.visualization import vis_backend
+from training_cases import train, training_config
 
 PROGRAM = Path(__file__).with_name("full_disk_cases.py")
 
@@ -63,3 +66,17 @@ def test_processes_end_together(numbers, tmp_path):
         "best_score_iter_2.pth",
         "iter_4.pth",
     ]
+
+
+def test_training_goes_on_without_curves(numbers, tmp_path, monkeypatch):
+    def refuse(path, *args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(vis_backend, "open", refuse, raising=False)
+    config = training_config(
+        numbers, tmp_path, train_cfg__max_iters=4, visualizer__type="AttentionTextRecogVisualizer"
+    )
+    _, seen = train(config)
+    assert len(seen) == 4
+    assert (tmp_path / "iter_4.pth").is_file()
+    assert not list(tmp_path.rglob("scalars.json"))
