@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
@@ -16,18 +17,47 @@ from .checkpoint_io import CheckpointError, load_checkpoint
 LAST_CHECKPOINT = "last_checkpoint"
 """File of a work folder that names its last checkpoint."""
 
-_PERIODIC = re.compile(r"(iter|epoch)_\d+\.pth")
+_PERIODIC = re.compile(r"(iter|epoch)_(\d+)\.pth")
 _NEEDED = ("meta", "state_dict", "optimizer", "message_hub")
+
+
+class _Number(NamedTuple):
+    """What the name of a checkpoint counts: iterations ("iter") or epochs ("epoch"), and how many.
+
+    The two cannot be compared with each other.
+    """
+
+    kind: str
+    count: int
+
+
+class _Look(NamedTuple):
+    """What a look into a file has shown.
+
+    Attributes:
+        file: The file.
+        problem: Why training cannot continue from it; None where nothing is wrong.
+        written: When it was written, a text that sorts by time; empty where that is not known.
+    """
+
+    file: Path
+    problem: str | None
+    written: str = ""
 
 
 def find_last_complete_checkpoint(path: str) -> str | None:
     """The last checkpoint of a work folder from which training can continue.
 
-    The newest file in the folder counts, whether ``last_checkpoint`` names it already or not. Each
-    is read to its end before it is believed; the log names those that are damaged or half written.
-    The best checkpoints do not count, as they are without the optimizer's state. Only where the
-    folder has none, the one that ``last_checkpoint`` names and its neighbours are asked: they lie
-    elsewhere if the checkpoint hook has an ``out_dir``.
+    It is the one that ``last_checkpoint`` names, or the next one before it that is whole. One of a
+    later iteration counts if it was written afterwards, by a run that ended before it could say so
+    in ``last_checkpoint``; otherwise an earlier run has left it. Where nothing says which is the
+    last, it is that of the highest iteration. Time stamps of files do not count, as copying changes
+    them; the log says so where another file is newer.
+
+    Each file is read to its end before it is believed; the log names those that are damaged or half
+    written. The best checkpoints do not count, as they are without the optimizer's state. Only
+    where the folder has none, the one that ``last_checkpoint`` names and its neighbours are asked:
+    they lie elsewhere if the checkpoint hook has an ``out_dir``.
 
     Args:
         path: Work folder of the run.
@@ -35,12 +65,14 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     Returns:
         Path of the checkpoint; ``None`` where there is none.
     """
-    for folder in _folders(Path(path)):
-        for candidate in _newest_first(folder):
-            problem = why_not_resumable(candidate)
-            if problem is None:
-                return str(candidate)
-            print_log(f"Not resumed from: {problem}", logger="current", level=logging.WARNING)
+    work_dir = Path(path)
+    named = _named_as_last(work_dir)
+    # Second, because a copied or renamed work folder still names files of the original.
+    elsewhere = [named.parent] if named and named.parent != work_dir else []
+    for folder in [work_dir, *elsewhere]:
+        found = _last_of(_numbered(folder), _number(named) if named else None)
+        if found is not None:
+            return str(found)
     return None
 
 
@@ -53,14 +85,7 @@ def why_not_resumable(file: Path) -> str | None:
     Returns:
         What is wrong, with the file's name; None where nothing is.
     """
-    if file.suffix == PARTIAL_SUFFIX:
-        return f"{file} was being written when the run ended"
-    try:
-        checkpoint = load_checkpoint(file)
-    except CheckpointError as error:
-        return str(error)
-    missing = [key for key in _NEEDED if key not in checkpoint]
-    return f"{file} is without {', '.join(missing)}" if missing else None
+    return _look_into(file).problem
 
 
 def install() -> None:
@@ -68,18 +93,98 @@ def install() -> None:
     replace_everywhere(mmengine_checkpoint.find_latest_checkpoint, find_last_complete_checkpoint)
 
 
-def _folders(work_dir: Path) -> list[Path]:
+def _named_as_last(work_dir: Path) -> Path | None:
+    """What ``last_checkpoint`` names, where there is such a file."""
     pointer = work_dir / LAST_CHECKPOINT
-    if not pointer.is_file():
-        return [work_dir]
-    # Second, because a copied or renamed work folder still names files of the original.
-    return [work_dir, Path(pointer.read_text(encoding="utf-8").strip()).parent]
+    return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
 
 
-def _newest_first(folder: Path) -> list[Path]:
-    files = [
-        file
-        for file in (folder.iterdir() if folder.is_dir() else ())
-        if _PERIODIC.fullmatch(file.name.removesuffix(PARTIAL_SUFFIX))
-    ]
-    return sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+def _number(file: Path) -> _Number | None:
+    """What the name of a checkpoint counts; None for the best ones and for other files."""
+    match = _PERIODIC.fullmatch(file.name.removesuffix(PARTIAL_SUFFIX))
+    return _Number(match[1], int(match[2])) if match else None
+
+
+def _numbered(folder: Path) -> dict[Path, _Number]:
+    """The checkpoints of a folder, half-written ones too."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return {file: number for file in files if (number := _number(file)) is not None}
+
+
+def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None:
+    """The last of a folder's checkpoints from which training can continue.
+
+    Args:
+        numbers: The checkpoints.
+        named: Number of the one that is said to be the last.
+    """
+    if not numbers:
+        return None
+    newest = max(numbers, key=lambda file: (not _is_partial(file), _time_stamp(file)))
+    kind = (named or numbers[newest]).kind
+    files = sorted(
+        numbers,
+        key=lambda file: (numbers[file].kind == kind, numbers[file].count, _is_partial(file)),
+        reverse=True,
+    )
+    beyond = [f for f in files if named and numbers[f].kind == kind and numbers[f] > named]
+    looks = _looks_until_whole([f for f in files if f not in beyond])
+    whole = [look for look in looks if look.problem is None]
+    looks += _looks_until_whole(beyond, after=whole[0] if whole else None)
+    last = next((look for look in reversed(looks) if look.problem is None), None)
+    if last is None:
+        return None
+    refused = [look.file for look in looks if look.problem is not None]
+    if newest not in refused and _time_stamp(newest) > _time_stamp(last.file):
+        _warn(
+            f"Resuming from {last.file}, although {newest} has a newer time stamp: copying changes "
+            f"time stamps, and by its name it is not the last one. --resume {newest} would take it."
+        )
+    return last.file
+
+
+def _looks_until_whole(files: list[Path], after: _Look | None = None) -> list[_Look]:
+    """Look into files in order, until one is fit to resume from; warn of those before it.
+
+    Args:
+        files: The files.
+        after: Those that were written before this one are not wanted.
+    """
+    looks = []
+    for file in files:
+        look = _look_into(file)
+        if look.problem is None and after and "" < look.written < after.written:
+            look = look._replace(
+                problem=f"{file} was written before {after.file}; an earlier run has left it"
+            )
+        looks.append(look)
+        if look.problem is None:
+            break
+        _warn(f"Not resumed from: {look.problem}")
+    return looks
+
+
+def _look_into(file: Path) -> _Look:
+    """Read a checkpoint to its end."""
+    if _is_partial(file):
+        return _Look(file, f"{file} was being written when the run ended")
+    try:
+        checkpoint = load_checkpoint(file)
+    except CheckpointError as error:
+        return _Look(file, str(error))
+    missing = [key for key in _NEEDED if key not in checkpoint]
+    if missing:
+        return _Look(file, f"{file} is without {', '.join(missing)}")
+    return _Look(file, None, checkpoint["meta"].get("time", ""))
+
+
+def _is_partial(file: Path) -> bool:
+    return file.suffix == PARTIAL_SUFFIX
+
+
+def _time_stamp(file: Path) -> int:
+    return file.stat().st_mtime_ns
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger="current", level=logging.WARNING)
