@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
+from mmengine.logging import HistoryBuffer
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
@@ -60,11 +62,12 @@ class NonFiniteGuardHook(Hook):
     clipping only the loss is checked, and so it is with a loss scaler, which handles gradients
     itself. A fused optimizer on a GPU is told of a bad norm on the device and leaves the step out;
     the run stops, or the step is counted, when the next one is due. Its forward pass was finite, so
-    running statistics and the log's averages keep it.
+    running statistics and the log's averages of the loss keep it.
 
     A skipped step leaves nothing behind: neither weights nor the optimizer's state change, and
-    running statistics (of batch normalisation) are put back. Its loss is left out of the log's
-    averages; ``skipped_steps`` counts. With accumulated gradients all batches of the step go.
+    running statistics (of batch normalisation) are put back. Its loss and a gradient norm that is
+    not finite are left out of the log's averages; ``skipped_steps`` counts. With accumulated
+    gradients all batches of the step go.
 
     Args:
         action: "stop" or "skip".
@@ -122,7 +125,7 @@ class NonFiniteGuardHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Count, and keep the loss of a skipped step out of the log's averages."""
+        """Count, and keep what belongs to a skipped step out of the log's averages."""
         if self._pending and runner.optim_wrapper.should_update():
             # The step was due and did not come: a loss scaler has left it out, as it does until
             # its scale fits float16. Only the loss tells whether there is more to it.
@@ -132,6 +135,7 @@ class NonFiniteGuardHook(Hook):
         if self._skipped_now and outputs is not None:
             outputs.clear()
         self._skipped_now = False
+        self._forget_non_finite_norms()
         runner.message_hub.update_info("skipped_steps", self._skipped)
         runner.message_hub.update_scalar("train/skipped_steps", self._skipped)
 
@@ -234,12 +238,33 @@ class NonFiniteGuardHook(Hook):
 
     def _gradient_norm(self) -> float:
         """The norm that clipping has just computed; 0 where there is no clipping."""
-        scalars = self._runner.message_hub.log_scalars
         wrapper = self._runner.optim_wrapper
         if getattr(wrapper, "grad_norm", None) is not None:
             return float(wrapper.grad_norm)
-        name = f"train/{getattr(wrapper, 'grad_name', None)}"
-        return scalars[name].current() if name in scalars else 0.0
+        noted = self._runner.message_hub.log_scalars.get(self._norm_name())
+        return noted.current() if noted is not None else 0.0
+
+    def _forget_non_finite_norms(self) -> None:
+        """Take norms out of the log's history that ``OptimWrapper`` noted before they were judged.
+
+        One of them would make the averages of a whole window no number either.
+        """
+        scalars, name = self._runner.message_hub.log_scalars, self._norm_name()
+        if name not in scalars:
+            return
+        values, counts = scalars[name].data
+        finite = np.isfinite(values)
+        if finite.all():
+            return
+        if finite.any():
+            length = scalars[name].max_length
+            scalars[name] = HistoryBuffer(values[finite], counts[finite], length)
+        else:
+            del scalars[name]  # the log cannot average over nothing
+
+    def _norm_name(self) -> str:
+        """What the message hub calls the gradient norm."""
+        return f"train/{getattr(self._runner.optim_wrapper, 'grad_name', None)}"
 
 
 def _leaves_out_steps(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 
 from lpv_mmocr.engine import NonFiniteGuardHook, NonFiniteLossError
 
@@ -114,6 +116,30 @@ def test_skipped_step_leaves_no_trace(numbers, tmp_path, what):
     losses = hub.get_scalar("train/loss").data[0]
     assert len(losses) == 6
     assert torch.as_tensor(losses).isfinite().all()
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("wrapper", ["OptimWrapper", "DeferredOptimWrapper"])
+def test_log_shows_the_norms_of_the_other_steps(numbers, tmp_path, what, wrapper):
+    deferred = wrapper == "DeferredOptimWrapper"
+    runner, _ = run(
+        numbers,
+        tmp_path,
+        Spoil(0, 1, 5, what=what),  # the first line of the log has no norm at all to show
+        guard=dict(action="skip"),
+        optim_wrapper__type=wrapper,
+        default_hooks__runtime_info=dict(
+            type="DeferredRuntimeInfoHook" if deferred else "RuntimeInfoHook"
+        ),
+    )
+    norms = runner.message_hub.get_scalar("train/grad_norm").data[0]
+    assert len(norms) == 5
+    assert torch.as_tensor(norms).isfinite().all()
+    (file,) = tmp_path.rglob("scalars.json")
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows = [row for row in rows if "skipped_steps" in row]
+    assert ["grad_norm" in row for row in rows] == [False, True, True, True]
+    assert all(math.isfinite(row["grad_norm"]) for row in rows[1:])
 
 
 def test_skipping_gives_up_after_many_in_a_row(numbers, tmp_path):
