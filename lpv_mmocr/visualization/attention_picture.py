@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from .alignment import CharacterMatch, align
 from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_reading, draw_scales, frame
 from .glyphs import Piece, draw_pieces, draw_text, visible
-from .heat_maps import HeatScale, fitted_size, heat_over_word, resized
+from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized
 
 LEFT, RIGHT = 330, 1150
 """Width of the column of sums and of the space for characters, in pixels."""
@@ -68,6 +68,10 @@ def draw_attention(
     layout = _Layout.of(
         image.shape[:2], max(len(stage.maps) for stage in stages), gt_text is not None
     )
+    letters = _Letters(
+        total=letters_of(image, fitted_size(image.shape[:2], (LEFT, SUM_HEIGHT))),
+        tile=letters_of(image, layout.tile),
+    )
     head = MARGIN + WORD_HEIGHT + GAP
     height = head + len(stages) * (layout.block_height + GAP) + MARGIN
     width = MARGIN + LEFT + 2 * GAP + layout.columns * layout.cell[0] + MARGIN
@@ -76,7 +80,7 @@ def draw_attention(
     _draw_head(canvas, pen, image, stages[-1], gt_text, scales)
     for number, stage in enumerate(stages):
         _draw_stage(
-            canvas, pen, image, stage, head + number * (layout.block_height + GAP), layout, scales
+            canvas, pen, letters, stage, head + number * (layout.block_height + GAP), layout, scales
         )
     return np.asarray(canvas)
 
@@ -86,6 +90,13 @@ class _Scales(NamedTuple):
 
     characters: HeatScale
     sums: HeatScale
+
+
+class _Letters(NamedTuple):
+    """The word under the maps, in the size of the sums and in that of the maps of characters."""
+
+    total: np.ndarray
+    tile: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -184,11 +195,12 @@ def _draw_head(
     wrong = any(match.wrong for match in last.matches)
     y = MARGIN + 24
     taken = draw_text(pen, (x, y), "read ", 18, PALE)
-    line = (reading or "nothing") + ("  ✗ wrong" if wrong else "  ✓ right" if gt_text else "")
+    known = gt_text is not None
+    line = (reading or "nothing") + ("  ✗ wrong" if wrong else "  ✓ right" if known else "")
     draw_text(
         pen, (x + taken, y), line, 24, WRONG if wrong else INK, bold=True, width=width - taken
     )
-    if gt_text is not None:
+    if known:
         taken = draw_text(pen, (x, y + 32), "truth ", 18, PALE)
         truth = "".join(map(visible, gt_text)) or "nothing"
         draw_text(pen, (x + taken, y + 32), truth, 24, INK, bold=True, width=width - taken)
@@ -199,7 +211,7 @@ def _draw_head(
 def _draw_stage(
     canvas: Image.Image,
     pen: ImageDraw.ImageDraw,
-    image: np.ndarray,
+    letters: _Letters,
     stage: _Stage,
     top: int,
     layout: _Layout,
@@ -207,18 +219,19 @@ def _draw_stage(
 ) -> None:
     pen.line((MARGIN, top + 2, canvas.width - MARGIN, top + 2), fill="#c8c8c8")
     draw_text(pen, (MARGIN, top + 21), f"Stage {stage.number}", 16, INK, bold=True)
-    draw_text(pen, (MARGIN + LEFT, top + 21), "sum of the characters", 13, PALE, anchor="r")
+    title = "end of the word" if stage.marks == [None] else "sum of the characters"
+    draw_text(pen, (MARGIN + LEFT, top + 21), title, 13, PALE, anchor="r")
     top += TITLE
-    size = fitted_size(image.shape[:2], (LEFT, SUM_HEIGHT))
-    heat = heat_over_word(image, stage.total, size, scales.sums)
-    canvas.paste(Image.fromarray(heat), (MARGIN + (LEFT - size[0]) // 2, top))
-    draw_reading(pen, stage.matches, (MARGIN, top + size[1] + 4), LEFT)
+    heat = heat_over_word(letters.total, stage.total, scales.sums)
+    height, width, _ = heat.shape
+    canvas.paste(Image.fromarray(heat), (MARGIN + (LEFT - width) // 2, top))
+    draw_reading(pen, stage.matches, (MARGIN, top + height + 4), LEFT)
     for index, weights in enumerate(stage.maps):
         row, column = divmod(index, layout.columns)
         cell_left = MARGIN + LEFT + 2 * GAP + column * layout.cell[0]
         left = cell_left + (layout.cell[0] - GAP - layout.tile[0]) // 2
         upper = top + row * layout.cell[1]
-        heat = heat_over_word(image, weights, layout.tile, scales.characters)
+        heat = heat_over_word(letters.tile, weights, scales.characters)
         canvas.paste(Image.fromarray(heat), (left, upper))
         mark, score = stage.marks[index], stage.scores[index]
         wrong = mark is not None and mark.wrong

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from .alignment import align
 from .canvas import INK, MARGIN, PALE, PAPER, checked_image, draw_reading
 from .glyphs import draw_text
-from .heat_maps import HeatScale, fitted_size, heat_over_word, resized
+from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized
 from .relation_picture import paste_relations, shown_relations
 
 TILE = (270, 100)
@@ -53,6 +53,7 @@ def draw_cascade_strip(
     heat = HeatScale.of(sums)
     relation = HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
     size = fitted_size(image.shape[:2], TILE)
+    letters = letters_of(image, size)
     cell = max(size[0], 120)
     steps = len(texts) * (cell + ARROW) + len(views) * (SQUARE + ARROW)
     canvas = Image.new("RGB", (2 * MARGIN + cell + steps, TOP + TILE[1] + UNDER + MARGIN), PAPER)
@@ -69,7 +70,7 @@ def draw_cascade_strip(
     for stage, (total, text) in enumerate(zip(sums, texts, strict=True)):
         _draw_arrow(pen, x)
         x += ARROW
-        paste(x, heat_over_word(image, total, size, heat), f"stage {stage + 1}")
+        paste(x, heat_over_word(letters, total, heat), f"stage {stage + 1}")
         draw_reading(pen, align(text, gt_text), (x, TOP + TILE[1] + 8), cell)
         x += cell
         if stage < len(views):

@@ -11,10 +11,17 @@ import matplotlib
 import numpy as np
 
 COLOUR_MAP = "inferno"
-BRIGHTNESS = 0.45
-"""Brightness of the word where nothing was looked at."""
-STRENGTH = 0.85
-"""How much the strongest attention covers the word."""
+SURROUNDINGS = 0.3
+"""Reach of what a pixel is compared with to tell letters from what is around them, in parts of the
+shorter side."""
+FAINTEST, CLEAREST = 0.08, 0.65
+"""Contrast, in parts of the picture's whole, from which on a letter shows, and shows fully."""
+LIGHT = 170.0
+"""Grey of letters where nothing was looked at."""
+SHADE = 0.3
+"""Brightness of letters where most was looked at, in parts of the colour around them."""
+SMALLEST = 20
+"""Least width and height of a map, in pixels: a narrower one could not be made out."""
 
 
 @lru_cache(maxsize=1)
@@ -67,10 +74,13 @@ def fitted_size(image_size: tuple[int, int], box: tuple[float, float]) -> tuple[
     Args:
         image_size: Height and width of the picture.
         box: Width and height that there are.
+
+    Returns:
+        Width and height; proportions are kept unless a side would be too short to see.
     """
     height, width = image_size
     scale = min(box[0] / width, box[1] / height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    return max(SMALLEST, round(width * scale)), max(SMALLEST, round(height * scale))
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -79,28 +89,45 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.resize(image, size, interpolation=method)
 
 
-def heat_over_word(
-    image: np.ndarray, weights: np.ndarray, size: tuple[int, int], scale: HeatScale
-) -> np.ndarray:
-    """Lay an attention map over a word.
+def letters_of(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Find what stands out from its surroundings, be it darker or lighter.
 
-    The word is shown dim and grey, and shines through where attention is strong.
+    Light letters on a dark ground and dark ones on a light ground come out alike, so that a heat
+    map over them looks alike.
 
     Args:
         image: Word, RGB uint8 (H, W, 3).
-        weights: Attention map (h, w), stretched over the whole word.
-        size: Width and height of the result.
-        scale: The scale of colours.
+        size: Width w and height h to scale it to.
 
     Returns:
-        RGB uint8 of that size.
+        How much each pixel stands out, float32 (h, w), 0 to 1.
     """
     grey = cv2.cvtColor(resized(image, size), cv2.COLOR_RGB2GRAY)
     # Faint words are shown with all the contrast there is.
-    word = cv2.normalize(grey, None, 0.0, 1.0, cv2.NORM_MINMAX, cv2.CV_32F)[..., None]
+    word = cv2.normalize(grey, None, 0.0, 1.0, cv2.NORM_MINMAX, cv2.CV_32F)
+    around = cv2.GaussianBlur(word, (0, 0), SURROUNDINGS * min(size))
+    return np.clip((np.abs(word - around) - FAINTEST) / (CLEAREST - FAINTEST), 0, 1)
+
+
+def heat_over_word(letters: np.ndarray, weights: np.ndarray, scale: HeatScale) -> np.ndarray:
+    """Lay an attention map over a word.
+
+    What is around the letters has the colours of the scale, whatever the word looks like. Letters
+    are grey where nothing was looked at, and shadows where much was.
+
+    Args:
+        letters: Word as :func:`letters_of` finds it, (H, W).
+        weights: Attention map (h, w), stretched over the whole word.
+        scale: The scale of colours.
+
+    Returns:
+        RGB uint8 (H, W, 3).
+    """
     # Not beyond the weights themselves, as a cubic interpolation would go.
-    smooth = cv2.resize(weights.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    smooth = cv2.resize(
+        weights.astype(np.float32), letters.shape[::-1], interpolation=cv2.INTER_LINEAR
+    )
     colour, share = scale.colour(smooth)
-    cover = STRENGTH * share[..., None]
-    dim = BRIGHTNESS * 255 * word
-    return ((1 - cover) * dim + cover * colour * (0.55 + 0.45 * word)).round().astype(np.uint8)
+    cover, share = letters[..., None], share[..., None]
+    letter = (1 - share) * LIGHT + share * SHADE * colour
+    return ((1 - cover) * colour + cover * letter).round().astype(np.uint8)

@@ -10,7 +10,7 @@ from lpv_mmocr.visualization import (
     draw_cascade_strip,
     draw_relations,
 )
-from lpv_mmocr.visualization.heat_maps import HeatScale, heat_over_word
+from lpv_mmocr.visualization.heat_maps import HeatScale, heat_over_word, letters_of
 from lpv_mmocr.visualization.relation_picture import shown_relations
 
 import numpy as np
@@ -101,7 +101,8 @@ def test_what_is_wrong_is_up_to_the_protocol(make_attention, word, drawn_text):
 def test_heat_lies_where_the_attention_is(place):
     weights = np.zeros((2, 20))
     weights[:, int(20 * place)] = 1.0
-    heat = heat_over_word(np.zeros((30, 120, 3), np.uint8), weights, (200, 50), HeatScale(1.0))
+    letters = letters_of(np.zeros((30, 120, 3), np.uint8), (200, 50))
+    heat = heat_over_word(letters, weights, HeatScale(1.0))
     columns = heat.astype(int).sum((0, 2))
     assert columns.argmax() == pytest.approx(200 * (int(20 * place) + 0.5) / 20, abs=6)
 
@@ -112,6 +113,62 @@ def test_scale_grows_and_saturates():
     assert np.all(np.diff(luminance[:4]) > 0)
     assert shares[-2:].tolist() == [1.0, 1.0]
     assert (colours[-1] == colours[-2]).all()
+
+
+@pytest.mark.parametrize("ground", [0, 60, 255])
+@pytest.mark.parametrize("weight", [0.0, 0.1, 0.5, 1.0])
+def test_colours_are_those_of_the_bar_on_any_ground(ground, weight):
+    image = np.full((32, 100, 3), ground, np.uint8)
+    image[8:24, 45:49] = 255 if ground < 128 else 0  # a stroke
+    scale = HeatScale(1.0)
+    heat = heat_over_word(letters_of(image, (200, 64)), np.full((2, 25), weight), scale).astype(int)
+    colour = scale.colour(np.array(weight))[0]
+    assert np.abs(heat[:, :60] - colour).max() <= 1
+    stroke = heat[32, 94]
+    luminance = [0.2126, 0.7152, 0.0722]
+    assert abs((stroke - colour) @ luminance) > 25 or np.abs(stroke - colour).max() > 60
+
+
+def test_light_letters_and_dark_ones_look_alike():
+    image = np.full((32, 100, 3), 255, np.uint8)
+    image[8:24, 40:60] = 30
+    drawn = [
+        heat_over_word(letters_of(picture, (150, 48)), np.eye(4), HeatScale(0.8)).astype(int)
+        for picture in (image, 255 - image)
+    ]
+    assert np.abs(drawn[0] - drawn[1]).max() <= 1
+
+
+def test_an_even_picture_has_no_letters():
+    assert letters_of(np.full((20, 60, 3), 90, np.uint8), (120, 40)).max() == 0
+
+
+def test_a_very_wide_word_has_maps_that_can_be_seen(make_attention):
+    layout = attention_picture._Layout.of((10, 3000), 25, False)
+    assert layout.tile[1] == 20
+    draw_attention(np.zeros((10, 3000, 3), np.uint8), make_attention("a" * 25))
+
+
+def test_large_pictures_are_scaled_once_for_each_size_of_map(make_attention, word, monkeypatch):
+    sizes = []
+
+    def note(image, size):
+        sizes.append(size)
+        return letters_of(image, size)
+
+    monkeypatch.setattr(attention_picture, "letters_of", note)
+    draw_attention(word, make_attention(*["a" * 25] * 3))
+    assert len(sizes) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "title"),
+    [("", "nothing  ✓ right", "end of the word"), ("a", "a  ✗ wrong", "sum of the characters")],
+)
+def test_a_word_without_characters(make_attention, word, drawn_text, text, verdict, title):
+    draw_attention(word, make_attention(text), gt_text="")
+    assert {verdict, title} < set(drawn_text)
+    assert ("sum of the characters" in drawn_text) == bool(text)
 
 
 def test_maps_of_nothing_do_not_divide_by_zero(make_attention, word):
