@@ -25,6 +25,7 @@ from pathlib import Path
 DTYPES = ("fp32", "bf16", "fp16")
 EXIT_UNREADABLE = 1
 EXIT_BROKEN_PIPE = 128 + 13  # as if by the signal SIGPIPE
+LONGEST_STEM = 100  # bytes that the name of a picture of attention takes over; systems allow 255
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -160,14 +161,16 @@ def draw(reading, number: int, out: Path) -> str | None:
     """Draw the attention of a reading; its file is named relative to the folder of results."""
     if reading.error is not None:
         return None
-    from lpv_mmocr.reading.pictures import load_picture
     from lpv_mmocr.visualization import draw_attention
 
     import cv2
 
-    name = f"attention/{number:06d}_{Path(reading.source).stem}.png"
+    stem = Path(reading.source).stem
+    while len(os.fsencode(stem)) > LONGEST_STEM:
+        stem = stem[:-1]  # whole characters
+    name = f"attention/{number:06d}_{stem}.png"
     (out / "attention").mkdir(exist_ok=True)
-    drawn = draw_attention(load_picture(reading.source)[..., ::-1], reading.attention)
+    drawn = draw_attention(reading.picture[..., ::-1], reading.attention)
     encoded = cv2.imencode(".png", drawn[..., ::-1])[1]
     (out / name).write_bytes(encoded.tobytes())
     return name

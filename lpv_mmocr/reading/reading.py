@@ -23,6 +23,8 @@ class Reading:
             picture; None if not asked for.
         attention: Attention maps and texts of all stages, as the decoder's ``pred_attention``;
             None if not asked for. :func:`lpv_mmocr.visualization.draw_attention` draws it.
+        picture: What was read, BGR uint8 (H, W, 3); kept together with the attention, since a pipe
+            cannot be read twice.
         error: Why the picture could not be read; None where it could.
     """
 
@@ -32,10 +34,11 @@ class Reading:
     scores: tuple[float, ...] = ()
     boxes: np.ndarray | None = None
     attention: LabelData | None = None
+    picture: np.ndarray | None = None
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without the attention.
+        """Plain data for JSON, without attention and picture.
 
         Returns:
             ``path``, ``text``, ``confidence``, ``scores``, ``error`` and, where there are some,

@@ -36,7 +36,7 @@ class WordReader:
         config: Config or its path; by default the one inside the checkpoint.
         device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
         batch_size: Number of pictures that are read at once.
-        attention: Keep the attention in each reading.
+        attention: Keep the attention in each reading, and the picture.
         boxes: Locate each character.
         deploy: Read with the deployed model (``fp32``, ``bf16`` or ``fp16``), which is faster.
         max_pixels: Files with more pixels are not read.
@@ -173,6 +173,7 @@ class WordReader:
             tuple(scores) if text else (),
             boxes,
             sample.pred_attention if self._attention else None,
+            picture if self._attention else None,
         )
 
 
@@ -198,7 +199,7 @@ def read(
         config: Config or its path; by default the one inside the checkpoint.
         device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
         batch_size: Number of pictures that are read at once.
-        attention: Keep the attention in each reading.
+        attention: Keep the attention in each reading, and the picture.
         boxes: Locate each character.
 
     Returns:

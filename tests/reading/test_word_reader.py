@@ -139,7 +139,7 @@ def test_attention_and_boxes(toy, words, reader):
         assert reading.boxes.shape == (len(reading.text), 4)
         assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
     only_boxes = WordReader(toy[1], device="cpu", boxes=True).read(words[0])[0]
-    assert only_boxes.attention is None and only_boxes.boxes is not None
+    assert only_boxes.attention is only_boxes.picture is None and only_boxes.boxes is not None
 
 
 def test_deployed(toy, words, reader):

@@ -112,6 +112,27 @@ def test_results_folder_with_attention(read, words, tmp_path):
     assert len(os.listdir(out / "attention")) == 3
 
 
+def test_attention_of_a_picture_with_a_long_name(read, words, tmp_path):
+    name = "ä" * 124 + ".png"  # 252 bytes
+    os.link(words / "a.png", words / name)
+    status, _, _ = read(words / name, words / "b.png", "--out", "out", "--attention")
+    assert status == 0
+    assert sorted(os.listdir(tmp_path / "out" / "attention")) == [
+        f"000001_{'ä' * 50}.png",
+        "000002_b.png",
+    ]
+
+
+def test_attention_of_a_picture_that_can_be_read_once(read, words, tmp_path):
+    pipe, end = os.pipe()
+    with open(end, "wb") as file:
+        file.write((words / "a.png").read_bytes())
+    status, _, log = read(f"/dev/fd/{pipe}", "--out", "out", "--attention")
+    os.close(pipe)
+    assert (status, log.splitlines()[-1]) == (0, "1 of 1 pictures read")
+    assert cv2.imread(f"out/attention/000001_{pipe}.png").shape[0] > 200
+
+
 def test_deployed(read, words):
     plain = read("words/a.png", "--json")
     deployed = read("words/a.png", "--json", "--deploy", "fp32")
