@@ -409,6 +409,21 @@ def _start_openvino(path: Path, threads: int | None, bf16: bool) -> tuple[Run, s
     return run, metadata
 
 
+def printable(text: str) -> str:
+    """Put text on one line, whatever it holds: a file's name may steer a terminal.
+
+    Args:
+        text: Such as a file's name.
+
+    Returns:
+        The text, with escapes such as ``\\x1b`` for what cannot be printed.
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
 
@@ -464,11 +479,12 @@ def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -
     for reading in reader.iterate(pictures):
         if reading.error is not None:
             unreadable += 1
-            print(f"{reading.source} cannot be read: {reading.error}", file=sys.stderr)
+            line = f"{reading.source} cannot be read: {reading.error}"
+            print(printable(line), file=sys.stderr)
         if as_json:
             print(json.dumps(reading.to_dict(), ensure_ascii=False))
         elif reading.error is None:
-            print(f"{reading.source}\t{reading.text}\t{reading.confidence:.4f}")
+            print(f"{printable(str(reading.source))}\t{reading.text}\t{reading.confidence:.4f}")
     return unreadable
 
 

@@ -380,6 +380,15 @@ class TestAlone:
             assert result.returncode == 0, result.stderr
             assert "caf\\udce9.png" in result.stdout
 
+    def test_names_do_not_steer_the_terminal(self, alone, model_file, tmp_path):
+        names = "good\x1b[31m\n.png", "bad\x1b[31m\n.png"
+        (tmp_path / names[0]).write_bytes(encode(noise()))
+        (tmp_path / names[1]).write_text("no picture")
+        result = alone("-m", "lpv_onnx", model_file, *names)
+        assert result.stdout.startswith("good\\x1b[31m\\n.png\t")
+        assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is no picture")
+        assert len(result.stderr.splitlines()) == 1
+
     def test_reader_of_the_output_may_leave(self, alone, model_file, tmp_path):
         (tmp_path / "a.png").write_bytes(encode(noise()))
         code = (

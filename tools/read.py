@@ -96,10 +96,13 @@ def read(args: argparse.Namespace) -> int:
     from lpv_mmocr.reading.progress import reading_progress
     from lpv_mmocr.reading.writers import WRITERS, results_folder
 
+    from lpv_onnx import printable
+
     paths = [path for path in args.paths if path != "-"]
     from_list = len(paths) < len(args.paths)
     if not from_list and all(map(leads_nowhere, paths)):
-        raise InputError(f"there is no file or folder {', '.join(paths)}, and no pattern fits one")
+        named = printable(", ".join(paths))
+        raise InputError(f"there is no file or folder {named}, and no pattern fits one")
     if args.out is not None:
         check_results_folder(args.out)
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
@@ -135,7 +138,7 @@ def read(args: argparse.Namespace) -> int:
                 write_file(reading, picture)
                 if reading.error is not None:
                     unreadable += 1
-                    print(f"{reading.source}: {reading.error}", file=sys.stderr)
+                    print(printable(f"{reading.source}: {reading.error}"), file=sys.stderr)
                 advance()
     if not count:
         raise InputError("the list on standard input names no picture")

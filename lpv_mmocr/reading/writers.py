@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import lpv_onnx
+
 from .reading import Reading
 
 Writer = Callable[[Reading, str | None], None]
@@ -27,7 +29,8 @@ def text_writer(stream: TextIO) -> Writer:
     def write(reading: Reading, picture: str | None) -> None:
         if reading.error is not None:
             return
-        columns = [_printable(str(reading.source)), reading.text, f"{reading.confidence:.3f}"]
+        name = lpv_onnx.printable(str(reading.source))
+        columns = [name, reading.text, f"{reading.confidence:.3f}"]
         if reading.boxes is not None:
             columns.append(_box_text(reading))
         stream.write("\t".join(columns) + "\n")
@@ -109,11 +112,3 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
 def _box_text(reading: Reading) -> str:
     boxes = reading.to_dict().get("boxes", ())
     return " ".join(",".join(f"{edge:g}" for edge in box) for box in boxes)
-
-
-def _printable(text: str) -> str:
-    """A name on one line, whatever it holds: a file's name may steer a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )

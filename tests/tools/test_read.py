@@ -71,6 +71,14 @@ def test_status_is_0_where_all_is_read(read, words):
     assert log.splitlines()[-1] == "3 of 3 pictures read"
 
 
+def test_names_do_not_steer_the_terminal(read, words):
+    (words / "\x1b[31m\n.png").write_text("no picture")
+    _, _, log = read("words")
+    assert "\nwords/\\x1b[31m\\n.png: it is no picture" in f"\n{log}"
+    status, _, log = read("gone\x1b[31m")
+    assert (status, "gone\\x1b[31m" in log, "\x1b" in log) == (2, True, False)
+
+
 def test_json_lines(read, words):
     status, output, _ = read("words", "gone.png", "--json", "--batch-size", 2)
     rows = [json.loads(line) for line in output.splitlines()]
