@@ -70,8 +70,7 @@ class Reading:
         text: The text; None where the picture could not be read.
         confidence: Probability of the whole word: the product of the probabilities of all its
             characters and of its end.
-        scores: Probability of each character of the text; for an empty text that of its end, so
-            that a mean over them is finite.
+        scores: Probability of each character of the text; none for an empty text.
         attention: Attention maps of all stages, float32 array (S, T, h, w); map k + 1 belongs to
             character k. None if the file has no such output.
         error: Why the picture could not be read; None where it could.
@@ -216,7 +215,10 @@ class Reader:
         return ((pixels.astype(np.float32) - mean) / std).transpose(2, 0, 1)
 
     def _decode(self, logits: np.ndarray) -> tuple[str, float, tuple[float, ...]]:
-        """Text, confidence and scores from logits (T, C), as ``CPAPostprocessor`` makes them."""
+        """Text, confidence and scores from logits (T, C), as ``CPAPostprocessor`` makes them.
+
+        But an empty text has no scores, where MMOCR needs that of the end.
+        """
         shifted = np.exp(logits - logits.max(-1, keepdims=True))
         probabilities = shifted / shifted.sum(-1, keepdims=True)
         # Position 0 belongs to the start class.
@@ -232,7 +234,7 @@ class Reader:
             if index not in (start, end)
         ]
         text = "".join(character for character, _ in printed)
-        return text, math.prod(scores), tuple(score for _, score in printed) or (scores[-1],)
+        return text, math.prod(scores), tuple(score for _, score in printed)
 
 
 def load_picture(picture: Picture) -> Image.Image:
@@ -416,7 +418,7 @@ def printable(text: str) -> str:
         text: Such as a file's name.
 
     Returns:
-        The text, with escapes such as ``\\x1b`` for what cannot be printed.
+        The text, with Python's escapes for what cannot be printed.
     """
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
