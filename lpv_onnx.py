@@ -37,6 +37,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 METADATA_KEY = "lpv"
 FORMAT = 1
+REQUIRED = ("classes", "start", "end", "preprocessing")
+REQUIRED_OF_PREPROCESSING = (
+    *("height", "width", "interpolation", "keep_ratio"),
+    *("channels", "mean", "std"),
+)
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
 
@@ -350,12 +355,27 @@ def _parse_metadata(text: str | None, path: Path) -> dict[str, Any]:
             f"{path} says nothing of how to read with it; make it with "
             "tools/deployment/export_onnx.py"
         )
-    metadata = json.loads(text)
+    damaged = f"{path} has damaged metadata; make it again with tools/deployment/export_onnx.py"
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise ModelError(f"{damaged} (entry {METADATA_KEY} is no JSON: {error})") from error
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int):
+        raise ModelError(f"{damaged} (entry {METADATA_KEY} has no number of its format)")
     if metadata["format"] > FORMAT:
-        raise ModelError(
-            f"{path} was made by lpv-mmocr {metadata['lpv_mmocr']}, for a later version of lpv_onnx"
-        )
+        maker = metadata.get("lpv_mmocr", "of an unknown version")
+        raise ModelError(f"{path} was made by lpv-mmocr {maker}, for a later version of lpv_onnx")
+    missing = _missing(metadata, REQUIRED) or [
+        f"preprocessing.{name}"
+        for name in _missing(metadata["preprocessing"], REQUIRED_OF_PREPROCESSING)
+    ]
+    if missing:
+        raise ModelError(f"{damaged} (there is no {', '.join(missing)})")
     return metadata
+
+
+def _missing(entries: Any, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not isinstance(entries, dict) or name not in entries]
 
 
 def _start_onnxruntime(

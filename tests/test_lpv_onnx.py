@@ -314,6 +314,30 @@ class TestBadInput:
             lpv_onnx.Reader(tmp_path / "bare.onnx")
 
     @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("not json", "is no JSON"),
+            ("{}", "has no number of its format"),
+            ("[1]", "has no number of its format"),
+            ('{"format": "1"}', "has no number of its format"),
+            ('{"format": 1}', "there is no classes, start, end, preprocessing"),
+            ('{"format": 99}', "lpv-mmocr of an unknown version, for a later version of lpv_onnx"),
+            (None, r"there is no preprocessing\.mean, preprocessing\.std"),
+        ],
+    )
+    def test_damaged_metadata(self, model_file, tmp_path, text, message):
+        model = onnx.load(model_file)
+        (entry,) = model.metadata_props
+        if text is None:
+            metadata = json.loads(entry.value)
+            del metadata["preprocessing"]["mean"], metadata["preprocessing"]["std"]
+            text = json.dumps(metadata)
+        entry.value = text
+        onnx.save(model, tmp_path / "damaged.onnx")
+        with pytest.raises(lpv_onnx.ModelError, match=rf"damaged\.onnx .*{message}"):
+            lpv_onnx.Reader(tmp_path / "damaged.onnx")
+
+    @pytest.mark.parametrize(
         ("options", "message"),
         [
             (dict(engine="tensorrt"), "engine must be one of onnxruntime, openvino"),
