@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.structures import LabelData
+from PIL import Image
 
 
 @pytest.fixture
@@ -28,6 +29,18 @@ def test_a_picture(tool, toy_run, word, tmp_path, capsys, what):
     assert tool.main([*map(str, arguments), "--device", "cpu"]) == 0
     assert cv2.imread(str(out)).shape[0] > 100
     assert f"{out}: stages read '" in capsys.readouterr().out
+
+
+def test_a_picture_is_what_the_model_reads(tool, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.new("RGB", (40, 20), "red").save(tmp_path / "turned.png", exif=exif)
+    turned = tool.load_word(str(tmp_path / "turned.png"))
+    assert turned.shape == (40, 20, 3)
+    assert turned[0, 0].tolist() == [255, 0, 0]
+    values = np.full((20, 40), 0x80FF, np.uint16)
+    cv2.imwrite(str(tmp_path / "wide.png"), values)
+    assert (tool.load_word(str(tmp_path / "wide.png")) == 0x80).all()
 
 
 def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
@@ -63,11 +76,16 @@ def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
 
 def test_bad_input(tool, toy_run, tmp_path, capsys):
     (tmp_path / "bad.png").write_text("no picture")
+    Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
     checkpoint = str(toy_run / "iter_4.pth")
     for arguments, message in (
         (["gone.pth"], "error: there is no checkpoint gone.pth"),
         ([checkpoint, "gone.png"], "error: there is no picture gone.png"),
         ([checkpoint, str(tmp_path / "bad.png")], "bad.png is no picture that can be read"),
+        (
+            [checkpoint, str(tmp_path / "huge.png")],
+            "huge.png is no picture that can be read: it ha",
+        ),
     ):
         with pytest.raises(SystemExit, match="2"):
             tool.main(arguments)

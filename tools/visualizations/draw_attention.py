@@ -15,13 +15,14 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
+from lpv_mmocr.reading.pictures import PictureError, load_picture
 from lpv_mmocr.rendering import RenderedWordDataset
 from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
 
 import numpy as np
 from mmengine.structures import LabelData
 from mmocr.apis import TextRecInferencer
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 BATCH = 50
 
@@ -73,17 +74,16 @@ def read(reader: TextRecInferencer, pictures: list[np.ndarray]) -> list[LabelDat
     return [sample.pred_attention for sample in results["predictions"]]
 
 
-def load_picture(path: str) -> np.ndarray:
-    """An RGB picture of a file.
+def load_word(path: str) -> np.ndarray:
+    """An RGB picture of a file, as the model reads it.
 
     Raises:
         InputError: If there is none.
     """
     cli.require_file(path, "picture")
     try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
+        return load_picture(path)[..., ::-1]
+    except PictureError as error:
         raise cli.InputError(f"{path} is no picture that can be read: {error}") from error
 
 
@@ -125,7 +125,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         reader = build_reader(args)
         if args.picture:
-            image, truth = load_picture(args.picture), args.truth
+            image, truth = load_word(args.picture), args.truth
             (attention,) = read(reader, [image])
         else:
             image, truth, attention = rendered_word(reader, args)
