@@ -1,11 +1,13 @@
-"""The command ``lpv-mmocr``: one name for all tools.
+"""The command ``lpv-mmocr``: one name for all tools, and the options that several of them have.
 
 A module of its own, outside the package: importing ``lpv_mmocr`` brings PyTorch and MMOCR along,
-and ``lpv-mmocr --help`` should not have to wait for them.
+and ``--help`` should not have to wait for them. For the same reason a tool parses its options
+before it imports the package.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import importlib.util
 import sys
@@ -28,6 +30,12 @@ TOOLS = {
     "benchmark": ("analysis_tools/benchmark.py", "measure speed, models side by side"),
 }
 """Name of each command: its script below ``tools``, and what it does."""
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+"""Those of ``lpv_mmocr.engine.distributed``."""
+
+DTYPES = ("fp32", "bf16", "fp16")
+"""Float types of a deployed model: those of ``lpv_mmocr.engine.deploy_hook``."""
 
 EXIT_INTERRUPTED = 130
 
@@ -104,6 +112,66 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
+
+
+class ConfigOptions(argparse.Action):
+    """MMEngine's ``DictAction``, which answers an entry without ``=`` with a usage error."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: list[str],
+        option_string: str | None = None,
+    ) -> None:
+        """Parse the entries."""
+        wrong = [value for value in values if "=" not in value]
+        if wrong:
+            parser.error(f"{option_string} takes KEY=VALUE, got {' '.join(wrong)}")
+        import lpv_mmocr  # noqa: F401  (mends first)
+
+        from mmengine.config import DictAction
+
+        parse = DictAction(self.option_strings, self.dest, nargs=self.nargs)
+        parse(parser, namespace, values, option_string)
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add the config and what changes it.
+
+    Args:
+        parser: Parser to add to.
+    """
+    parser.add_argument("config", help="config file, or lpv_mmocr::textrecog/lpv/NAME.py")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=ConfigOptions,
+        metavar="KEY=VALUE",
+        help="change entries of the config, e.g. train_dataloader.batch_size=48 "
+        'model.encoder.depths="(3,6,6)"',
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error in the set-up"
+    )
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing share.
+
+    Args:
+        parser: Parser to add to.
+    """
+    add_config_options(parser)
+    parser.add_argument(
+        "--work-dir", help="folder for logs and results (default: work_dirs/NAME_OF_CONFIG)"
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="none",
+        help="what started the processes (default: none, a single process)",
+    )
 
 
 def run_script(script: Path) -> None:

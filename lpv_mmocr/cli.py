@@ -1,4 +1,4 @@
-"""What the command-line tools have in common: options, configs, and errors that people can read."""
+"""What the command-line tools have in common: configs, and errors that people can read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
 from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
@@ -99,61 +99,6 @@ def _message(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-class ConfigOptions(DictAction):
-    """MMEngine's ``DictAction``, which answers an entry without ``=`` with a usage error."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: list[str],
-        option_string: str | None = None,
-    ) -> None:
-        """Parse the entries."""
-        wrong = [value for value in values if "=" not in value]
-        if wrong:
-            parser.error(f"{option_string} takes KEY=VALUE, got {' '.join(wrong)}")
-        super().__call__(parser, namespace, values, option_string)
-
-
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add the config and what changes it.
-
-    Args:
-        parser: Parser to add to.
-    """
-    parser.add_argument("config", help="config file, or lpv_mmocr::textrecog/lpv/NAME.py")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=ConfigOptions,
-        metavar="KEY=VALUE",
-        help="change entries of the config, e.g. train_cfg.max_iters=1000 "
-        'model.encoder.depths="(1,2,1)"',
-    )
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error in the set-up"
-    )
-
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add what training and testing share.
-
-    Args:
-        parser: Parser to add to.
-    """
-    add_config_options(parser)
-    parser.add_argument(
-        "--work-dir", help="folder for logs and results (default: work_dirs/NAME_OF_CONFIG)"
-    )
-    parser.add_argument(
-        "--launcher",
-        choices=distributed.LAUNCHERS,
-        default="none",
-        help="what started the processes (default: none, a single process)",
-    )
-
-
 def load_config(path: str, options: dict | None = None) -> Config:
     """Read a config.
 
@@ -198,7 +143,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
     """Read the config of a training or a test, with work folder and launcher set.
 
     Args:
-        args: Options of :func:`add_run_options`.
+        args: Options of :func:`lpv_mmocr_cli.add_run_options`.
 
     Returns:
         The config.

@@ -40,6 +40,44 @@ def test_help_does_not_wait_for_pytorch():
 
 
 @pytest.mark.parametrize("name", lpv_mmocr_cli.TOOLS)
+@pytest.mark.parametrize(("options", "status"), [(["--help"], 0), (["--no-such-option"], 2)])
+def test_options_of_a_command_do_not_wait_for_pytorch(name, options, status):
+    code = (
+        "import sys, lpv_mmocr_cli\n"
+        f"try: lpv_mmocr_cli.main({[name, *options]})\n"
+        f"except SystemExit as end: assert end.code == {status}, end.code\n"
+        "slow = {'torch', 'mmengine', 'mmocr', 'numpy', 'cv2', 'lpv_mmocr'} & set(sys.modules)\n"
+        "assert not slow, slow"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert f"usage: lpv-mmocr {name} " in (result.stderr if status else result.stdout)
+
+
+def test_choices_are_those_of_the_package(load_tool, capsys):
+    """They are written down where they can be had without importing it."""
+    from lpv_mmocr.benchmark import sweep, tasks
+    from lpv_mmocr.datasets import conversion, label_files
+    from lpv_mmocr.deploy import onnx_export
+    from lpv_mmocr.engine import deploy_hook, distributed
+    from lpv_mmocr.rendering import PRESETS
+
+    assert lpv_mmocr_cli.LAUNCHERS == distributed.LAUNCHERS
+    assert tuple(deploy_hook.DTYPES) == lpv_mmocr_cli.DTYPES
+    benchmark = load_tool("analysis_tools/benchmark.py")
+    assert (*tasks.BATCH_SIZES, "loader") == benchmark.TASKS
+    assert tuple(sweep.AXES) == benchmark.SWEEPS
+    assert load_tool("deployment/export_onnx.py").PRECISIONS == onnx_export.PRECISIONS
+    assert tuple(sorted(PRESETS)) == load_tool("dataset_converters/render_words.py").DIFFICULTIES
+    for name in ("labels_to_lmdb", "lmdb_to_labels"):
+        tool = load_tool(f"dataset_converters/{name}.py")
+        assert tuple(label_files.FORMATS) == tool.FORMATS
+        with pytest.raises(SystemExit):
+            tool.parse_args(["--help"])
+        assert f"OUT/{conversion.LEFT_OUT_FILE}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", lpv_mmocr_cli.TOOLS)
 def test_every_command_has_its_script(name):
     assert (lpv_mmocr_cli.tools_folder() / lpv_mmocr_cli.TOOLS[name][0]).is_file()
 

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import argparse
 
-from lpv_mmocr import cli
+from lpv_mmocr_cli import add_config_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument("--save", metavar="FILE.py", help="write the config to a file as well")
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr import cli
 
 
 def main(argv: list[str] | None = None) -> int:

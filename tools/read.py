@@ -21,8 +21,9 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from lpv_mmocr_cli import DTYPES
+
 # What takes long to import is imported once the options are known to be right.
-DTYPES = ("fp32", "bf16", "fp16")
 EXIT_UNREADABLE = 1
 EXIT_BROKEN_PIPE = 128 + 13  # as if by the signal SIGPIPE
 LONGEST_STEM = 100  # bytes that the name of a picture of attention takes over; systems allow 255

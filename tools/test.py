@@ -14,22 +14,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lpv_mmocr import cli
-from lpv_mmocr.engine import DeployHook, FittingWeightsHook, InitialWeightsHook, distributed
-from lpv_mmocr.engine.deploy_hook import DTYPES
-from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
-from lpv_mmocr.models import CPADecoder
-from lpv_mmocr.reporting import ReportPageHook
-from lpv_mmocr.visualization import AttentionTextRecogVisualizer
-
-from mmengine.config import Config
+from lpv_mmocr_cli import DTYPES, add_run_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_run_options(parser)
+    add_run_options(parser)
     parser.add_argument("checkpoint", help="checkpoint to evaluate")
     parser.add_argument(
         "--save-preds",
@@ -57,10 +49,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--deploy",
         nargs="?",
         const="fp32",
-        choices=tuple(DTYPES),
+        choices=DTYPES,
         help="test the deployed model, which is faster (default: fp32, which reads the same words)",
     )
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr import cli
+from lpv_mmocr.engine import DeployHook, FittingWeightsHook, InitialWeightsHook, distributed
+from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from lpv_mmocr.models import CPADecoder
+from lpv_mmocr.reporting import ReportPageHook
+from lpv_mmocr.visualization import AttentionTextRecogVisualizer
+
+from mmengine.config import Config
 
 
 def enable_tta(cfg: Config) -> None:

@@ -11,22 +11,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lpv_mmocr import cli
-from lpv_mmocr.engine import FittingWeightsHook, distributed
-from lpv_mmocr.engine.amp import enable_amp
-from lpv_mmocr.engine.checkpoint_search import (
-    find_last_complete_checkpoint,
-    why_not_resumable,
-)
-
-from mmengine.config import Config
+from lpv_mmocr_cli import add_run_options
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_run_options(parser)
+    add_run_options(parser)
     parser.add_argument("--amp", action="store_true", help="mixed precision, on GPU or CPU")
     parser.add_argument(
         "--resume",
@@ -42,6 +34,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="scale the learning rate with the whole batch, by auto_scale_lr of the config",
     )
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr import cli
+from lpv_mmocr.engine import FittingWeightsHook, distributed
+from lpv_mmocr.engine.amp import enable_amp
+from lpv_mmocr.engine.checkpoint_search import (
+    find_last_complete_checkpoint,
+    why_not_resumable,
+)
+
+from mmengine.config import Config
 
 
 def set_resume(cfg: Config, resume: str) -> None:

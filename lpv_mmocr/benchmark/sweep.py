@@ -14,7 +14,6 @@ AXES = {
     "stages": "stages",
     "length": "characters of the longest word",
 }
-SWEEPS = tuple(AXES)
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _WIDTHS = (1.0, 1.5, 2.0, 3.0, 4.0)
 _STAGES = (1, 2, 3, 4, 5)

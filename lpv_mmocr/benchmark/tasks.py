@@ -19,7 +19,6 @@ from .subject import Call, Subject
 from .subjects import ConfigSubject, build_subject, load
 from .timing import clock_for, measure_in_turns, summarise
 
-TASKS = ("forward", "inference", "train")
 BATCH_SIZES = {"forward": (1, 32, 256), "inference": (1, 32, 256), "train": (32,)}
 # A backward pass takes two products for each of the forward pass.
 _PASSES = {"forward": 1, "inference": 1, "train": 3}
@@ -79,7 +78,7 @@ def run_task(
     """Measure models in one task.
 
     Args:
-        task: One of :data:`TASKS`.
+        task: A key of :data:`BATCH_SIZES`.
         specs: The models.
         batch_sizes: Images of a call; each batch size is measured on its own.
         baseline: Label of the model that others are compared with.

@@ -43,26 +43,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lpv_mmocr import cli
-from lpv_mmocr.benchmark.loading import LoadingMeasurement, run_loading, write_words
-from lpv_mmocr.benchmark.machine import describe_machine
-from lpv_mmocr.benchmark.measurement import Measurement
-from lpv_mmocr.benchmark.picture import draw
-from lpv_mmocr.benchmark.report import Report
-from lpv_mmocr.benchmark.specification import (
-    DEFAULT_MODELS,
-    Specification,
-    check_labels,
-    parse_adapter,
-    parse_model,
-)
-from lpv_mmocr.benchmark.sweep import BATCHES, SWEEPS, sweep
-from lpv_mmocr.benchmark.tasks import BATCH_SIZES, TASKS, Plan, check, run_task
-
-import torch
-from mmengine.logging import MMLogger
-
-GENERATED_WORDS = 2000
+TASKS = ("forward", "inference", "train", "loader")
+SWEEPS = ("batch", "width", "stages", "length")
 MOST_THREADS = 1024  # OpenMP crashes far above
 
 
@@ -75,7 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--models",
         nargs="+",
         metavar="NAME",
-        help=f"models to measure (default without --adapter: {' '.join(DEFAULT_MODELS)})",
+        help="models to measure (default without --adapter: all that have a name above)",
     )
     add(
         "--adapter",
@@ -88,7 +70,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--task",
         nargs="+",
-        choices=(*TASKS, "loader"),
+        choices=TASKS,
         default=["forward"],
         help="what to measure (default: forward)",
     )
@@ -100,7 +82,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="images of a call (default: 1 32 256; for train 32)",
     )
-    add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    add("--device", help="cpu or cuda (default: the first GPU if there is one)")
     add("--threads", type=int, help="threads on the CPU (default: PyTorch's choice)")
     add("--rounds", type=int, default=11, help="rounds, of which medians are given (default: 11)")
     add(
@@ -142,13 +124,40 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr import cli
+from lpv_mmocr.benchmark.loading import LoadingMeasurement, run_loading, write_words
+from lpv_mmocr.benchmark.machine import describe_machine
+from lpv_mmocr.benchmark.measurement import Measurement
+from lpv_mmocr.benchmark.picture import draw
+from lpv_mmocr.benchmark.report import Report
+from lpv_mmocr.benchmark.specification import (
+    DEFAULT_MODELS,
+    Specification,
+    check_labels,
+    parse_adapter,
+    parse_model,
+)
+from lpv_mmocr.benchmark.sweep import BATCHES, sweep
+from lpv_mmocr.benchmark.tasks import BATCH_SIZES, Plan, check, run_task
+
+import torch
+from mmengine.logging import MMLogger
+
+GENERATED_WORDS = 2000
+
+
 def specifications(args: argparse.Namespace) -> list[Specification]:
     names = args.models or ([] if args.adapter else DEFAULT_MODELS)
     specs = [*map(parse_model, names), *map(parse_adapter, args.adapter)]
     return specs if args.sweep in (None, "batch") else sweep(args.sweep, specs)
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str | None) -> torch.device:
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError as error:

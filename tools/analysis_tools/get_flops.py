@@ -19,12 +19,14 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
+from lpv_mmocr_cli import add_config_options
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument(
         "--shape",
         nargs=2,

@@ -16,6 +16,28 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="LMDB, or folder with a tree of them")
+    add("--no-decode", action="store_true", help="only read the headers of pictures: quicker")
+    add("--sample", type=int, metavar="N", help="look at N random pictures of each LMDB, not all")
+    add("--each", action="store_true", help="all details of each of several LMDBs, not of the sum")
+    add("--json", metavar="FILE", help="also write everything as JSON")
+    add("--sheet", metavar="FILE.png", help="also write a picture of random samples")
+    add("--sheet-count", type=int, default=100, help="samples on the sheet (default: 100)")
+    add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not Latin")
+    add("--seed", type=int, default=0, help="which samples are random (default: 0)")
+    add("--traceback", action="store_true", help="show the full traceback of an error")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
 from lpv_mmocr import cli
 from lpv_mmocr.datasets import decode_image
 from lpv_mmocr.datasets.lmdb_environment import (
@@ -35,24 +57,6 @@ from rich.console import Console
 
 EXIT_BAD_SAMPLES = 1
 SHEET_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help="LMDB, or folder with a tree of them")
-    add("--no-decode", action="store_true", help="only read the headers of pictures: quicker")
-    add("--sample", type=int, metavar="N", help="look at N random pictures of each LMDB, not all")
-    add("--each", action="store_true", help="all details of each of several LMDBs, not of the sum")
-    add("--json", metavar="FILE", help="also write everything as JSON")
-    add("--sheet", metavar="FILE.png", help="also write a picture of random samples")
-    add("--sheet-count", type=int, default=100, help="samples on the sheet (default: 100)")
-    add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not Latin")
-    add("--seed", type=int, default=0, help="which samples are random (default: 0)")
-    add("--traceback", action="store_true", help="show the full traceback of an error")
-    return parser.parse_args(argv)
 
 
 def gather(args: argparse.Namespace, paths: list[str]) -> list[LMDBStatistics]:

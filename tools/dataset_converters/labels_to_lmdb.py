@@ -15,10 +15,7 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
-from lpv_mmocr import cli
-from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, labels_to_lmdb
-from lpv_mmocr.datasets.label_files import FORMATS
-from lpv_mmocr.rendering.progress import progress_bar
+FORMATS = ("tsv", "txt", "jsonl", "json")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,10 +31,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--skip-bad",
         action="store_true",
-        help=f"leave out bad and repeated pictures, and list them in OUT/{LEFT_OUT_FILE}",
+        help="leave out bad and repeated pictures, and list them in OUT/left-out.tsv",
     )
     add("--traceback", action="store_true", help="show the full traceback of an error")
     return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr import cli
+from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, labels_to_lmdb
+from lpv_mmocr.rendering.progress import progress_bar
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,21 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from lpv_mmocr.rendering import (
-    PRESETS,
-    FontLibrary,
-    RenderConfig,
-    TextSampler,
-    WordList,
-    WordRenderer,
-    default_words,
-    preset,
-    read_words,
-    resolve_charset,
-)
-from lpv_mmocr.rendering.contact_sheet import write_contact_sheet
-from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
-from lpv_mmocr.rendering.progress import progress_bar
+DIFFICULTIES = ("easy", "full")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -54,7 +40,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--min-length", type=int, default=1, help="fewest characters (default: 1)")
     add("--max-length", type=int, default=25, help="most characters (default: 25)")
-    add("--difficulty", choices=sorted(PRESETS), default="full", help="preset (default: full)")
+    add("--difficulty", choices=DIFFICULTIES, default="full", help="preset (default: full)")
     add(
         "--set",
         nargs="+",
@@ -69,6 +55,25 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if not args.out and not args.sheet:
         parser.error("give --out FOLDER, --sheet FILE.png, or both")
     return args
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr.rendering import (
+    FontLibrary,
+    RenderConfig,
+    TextSampler,
+    WordList,
+    WordRenderer,
+    default_words,
+    preset,
+    read_words,
+    resolve_charset,
+)
+from lpv_mmocr.rendering.contact_sheet import write_contact_sheet
+from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
+from lpv_mmocr.rendering.progress import progress_bar
 
 
 def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:

@@ -18,11 +18,7 @@ import io
 import logging
 from pathlib import Path
 
-from lpv_mmocr import cli
-from lpv_mmocr.deploy.onnx_export import PRECISIONS, OnnxExportError, export_onnx
-from lpv_mmocr.reading.inferencer import build_inferencer
-
-from mmengine.logging import MMLogger
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -55,6 +51,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.out.suffix != ".onnx":
         parser.error(f"--out must end in .onnx, got {args.out}")
     return args
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
+from lpv_mmocr import cli
+from lpv_mmocr.deploy.onnx_export import OnnxExportError, export_onnx
+from lpv_mmocr.reading.inferencer import build_inferencer
+
+from mmengine.logging import MMLogger
 
 
 def export(args: argparse.Namespace) -> None:

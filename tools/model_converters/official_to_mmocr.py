@@ -12,6 +12,27 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+EXAMPLE = """example:
+  python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth checkpoints/lpv-tiny.pth
+"""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of the released code")
+    parser.add_argument("target", type=Path, metavar="DST", help="file to write")
+    parser.add_argument(
+        "--no-mask", action="store_true", help="the model was trained in stage 1 only"
+    )
+    parser.add_argument("--characters", help="the model's characters, unless there are 36 or 94")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    parse_args()  # --help and slips of the pen need not wait for the imports below
+
 import lpv_mmocr
 from lpv_mmocr import cli
 from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
@@ -38,9 +59,6 @@ from mmocr.registry import MODELS
 CONFIG = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage{stage}_10e_st_mj.py"
 CASED_CONFIG = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj_94chars.py"
 MAX_NAMES = 5
-EXAMPLE = """example:
-  python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth checkpoints/lpv-tiny.pth
-"""
 
 
 class ConversionError(Exception):
@@ -197,19 +215,6 @@ def check_options(source: Path, target: Path, characters: str | None) -> None:
 def _some(names: list[str]) -> str:
     shown = ", ".join(names[:MAX_NAMES]) or "none"
     return shown + (f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else "")
-
-
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of the released code")
-    parser.add_argument("target", type=Path, metavar="DST", help="file to write")
-    parser.add_argument(
-        "--no-mask", action="store_true", help="the model was trained in stage 1 only"
-    )
-    parser.add_argument("--characters", help="the model's characters, unless there are 36 or 94")
-    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:

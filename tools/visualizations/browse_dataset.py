@@ -20,6 +20,8 @@ from mmocr.registry import DATASETS
 from mmocr.structures import TextRecogDataSample
 from torch.utils.data import Dataset
 
+from lpv_mmocr_cli import add_config_options
+
 PLAIN_PIPELINE = [
     dict(type="LoadImageFromNDArray"),
     dict(type="LoadOCRAnnotations", with_text=True),
@@ -31,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cli.add_config_options(parser)
+    add_config_options(parser)
     parser.add_argument("--phase", choices=("train", "val", "test"), default="train")
     parser.add_argument(
         "--original", action="store_true", help="before resizing and augmentation, not after"
