@@ -129,5 +129,6 @@ def heat_over_word(letters: np.ndarray, weights: np.ndarray, scale: HeatScale) -
     )
     colour, share = scale.colour(smooth)
     cover, share = letters[..., None], share[..., None]
-    letter = (1 - share) * LIGHT + share * SHADE * colour
+    # Squared, so that the two are far apart in the middle of the scale, where most sums are.
+    letter = (1 - share) ** 2 * LIGHT + share * SHADE * colour
     return ((1 - cover) * colour + cover * letter).round().astype(np.uint8)
