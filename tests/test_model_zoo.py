@@ -73,6 +73,80 @@ def test_leaf(name):
     assert list(benchmark.sets) == list(lpv_mmocr.evaluation.EXPECTED_COUNTS)
 
 
+# Where the training sets and IIIT5k are in the folders of each release.
+TREES = {
+    "lpv": ("training/MJ", "training/ST", "evaluation/IIIT5k"),
+    "clova": ("training/MJ", "training/ST", "evaluation/IIIT5k_3000"),
+    "parseq": ("train/synth/MJ", "train/synth/ST", "test/IIIT5k"),
+}
+
+
+@pytest.mark.parametrize("tree", TREES)
+@pytest.mark.parametrize("name", [*LEAVES, "lpv-tiny_stage1_10e_st_mj_94chars"])
+def test_leaf_on_each_tree(name, tree, monkeypatch):
+    monkeypatch.setenv("LPV_DATA_TREE", tree)
+    monkeypatch.setenv("LPV_DATA_ROOT", "/corpus")
+    config = Config.fromfile(ZOO / f"{name}.py")
+    mj, st, iiit5k = TREES[tree]
+    training = config.train_dataloader.dataset
+    assert [words.ann_file for words in training.datasets] == [mj, st]
+    assert config.val_dataloader.dataset.ann_file == mj
+    assert config.test_dataloader.dataset.sets.IIIT5k == iiit5k
+    assert [words.get("hold_out") for words in training.datasets] == [5000, None]
+    for dataset in (
+        *training.datasets,
+        config.val_dataloader.dataset,
+        config.test_dataloader.dataset,
+    ):
+        assert dataset.data_root == "/corpus"
+    for dataset in (training, config.val_dataloader.dataset, config.test_dataloader.dataset):
+        assert dataset.pipeline[-1].type == "PackWordInputs"
+
+
+def test_characters_of_the_94_are_filtered_in_both_training_sets():
+    config = Config.fromfile(ZOO / "lpv-tiny_stage1_10e_st_mj_94chars.py")
+    filters = [words.label_filter for words in config.train_dataloader.dataset.datasets]
+    wanted = dict(charset=config.model.decoder.dictionary.characters, case_sensitive=True)
+    assert filters == [wanted, wanted]
+
+
+def test_unknown_tree(monkeypatch):
+    monkeypatch.setenv("LPV_DATA_TREE", "nope")
+    with pytest.raises(FileNotFoundError, match=r"nope_tree\.py"):
+        Config.fromfile(ZOO / f"{LEAVES[0]}.py")
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_leaf_follows_the_released_recipe(name):
+    config = Config.fromfile(ZOO / f"{name}.py")
+    optimizer = config.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr) == ("Adam", 1e-4)
+    assert tuple(optimizer.betas) == (0.9, 0.999)
+    assert optimizer.weight_decay == 0
+    assert config.optim_wrapper.clip_grad == dict(max_norm=20, norm_type=2)
+    assert "accumulative_counts" not in config.optim_wrapper
+    (drop,) = config.param_scheduler
+    assert (drop.type, drop.by_epoch) == ("MultiStepLR", False)
+    assert (drop.milestones, drop.gamma) == ([240_000], 0.1)
+    assert config.train_cfg.max_iters == 413_940
+    loader = config.train_dataloader
+    assert loader.batch_size == 96
+    assert config.auto_scale_lr.base_batch_size == 4 * 96
+    # Half of every batch MJSynth, half SynthText.
+    assert loader.batch_sampler == dict(type="SourceShareBatchSampler", weights=[1, 1])
+    assert [Path(words.ann_file).name for words in loader.dataset.datasets] == ["MJ", "ST"]
+    preprocessor = config.model.data_preprocessor
+    assert (preprocessor.mean, preprocessor.std) == ([0, 0, 0], [255, 255, 255])
+    assert preprocessor.bgr_to_rgb is True
+    height, width = config.model.encoder.img_size
+    (resize,) = [step for step in loader.dataset.pipeline if step.type == "Resize"]
+    assert tuple(resize.scale) == (width, height)
+    assert (resize.backend, resize.interpolation) == ("pillow", "bicubic")
+    assert loader.dataset.pipeline[3] == dict(type="TextAugment")
+    starts = [hook.type for hook in config.get("custom_hooks") or []]
+    assert starts == (["InitialWeightsHook"] if "stage2" in name else [])
+
+
 # The index, in the form of MMOCR's own.
 
 

@@ -2,7 +2,7 @@
 # cycle, bfloat16. The sets that choose the checkpoint are Union14M-L's own validation words.
 _base_ = [
     "_base_lpv-base.py",
-    "../_base_/datasets/lpv_tree.py",
+    "../_base_/datasets/{{$LPV_DATA_TREE:lpv}}_tree.py",
     "../_base_/schedules/schedule_adamw_onecycle.py",
     "../_base_/default_runtime.py",
 ]

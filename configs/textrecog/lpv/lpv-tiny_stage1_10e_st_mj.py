@@ -1,6 +1,6 @@
 _base_ = [
     "_base_lpv-tiny.py",
-    "../_base_/datasets/lpv_tree.py",
+    "../_base_/datasets/{{$LPV_DATA_TREE:lpv}}_tree.py",
     "../_base_/schedules/schedule_adam_step_10e.py",
     "../_base_/default_runtime.py",
 ]

@@ -13,19 +13,8 @@ label_filter = dict(charset=characters, case_sensitive=True)
 train_dataloader = dict(
     dataset=dict(
         datasets=[
-            dict(
-                type="LPVLMDBDataset",
-                data_root=_base_.data_root,
-                ann_file="training/MJ",
-                hold_out=_base_.num_held_out,
-                label_filter=label_filter,
-            ),
-            dict(
-                type="LPVLMDBDataset",
-                data_root=_base_.data_root,
-                ann_file="training/ST",
-                label_filter=label_filter,
-            ),
+            dict(**words, label_filter=label_filter)
+            for words in _base_.train_dataloader.dataset.datasets
         ]
     )
 )

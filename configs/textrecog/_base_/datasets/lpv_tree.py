@@ -1,5 +1,6 @@
-# MJSynth, SynthText and the eight benchmark sets in the folders of LPV's release. Pipelines come
-# from the config that inherits this one.
+# MJSynth, SynthText and the eight benchmark sets in the folders of LPV's release; LPV_DATA_TREE
+# (lpv, clova or parseq) chooses among the trees of this folder. Pipelines come from the config that
+# inherits this one.
 data_root = "{{$LPV_DATA_ROOT:data}}"
 
 # Words for choosing the best checkpoint: the last ones of MJSynth, which training leaves out. The
