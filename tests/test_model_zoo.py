@@ -8,6 +8,7 @@ from pathlib import Path
 import lpv_mmocr.evaluation
 import lpv_mmocr.inference
 from lpv_mmocr.datasets import LMDBWriter
+from lpv_mmocr.engine.schedule import check_one_cycle_length
 from lpv_mmocr.models import LPV
 
 import cv2
@@ -145,6 +146,17 @@ def test_leaf_follows_the_released_recipe(name):
     assert loader.dataset.pipeline[3] == dict(type="TextAugment")
     starts = [hook.type for hook in config.get("custom_hooks") or []]
     assert starts == (["InitialWeightsHook"] if "stage2" in name else [])
+
+
+@pytest.mark.parametrize("name", [name for name in CONFIGS if "own_data" in name])
+def test_rate_of_own_data_is_meant_for_its_batch_in_one_process(name):
+    config = Config.fromfile(ZOO / name)
+    assert config.auto_scale_lr.base_batch_size == config.train_dataloader.batch_size
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_one_cycle_ends_with_the_training(name):
+    check_one_cycle_length(Config.fromfile(ZOO / name))
 
 
 # The index, in the form of MMOCR's own.

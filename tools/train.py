@@ -25,7 +25,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="continue from this checkpoint, or without a name from the newest in the work folder "
+        help="continue from this checkpoint, or without a name from the last of the work folder "
         "(from the start where there is none)",
     )
     parser.add_argument(
@@ -46,6 +46,7 @@ from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
 )
+from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
 
 from mmengine.config import Config
 
@@ -74,10 +75,11 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback) as report:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
+        check_one_cycle_length(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         if args.auto_scale_lr:
-            if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+            if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
                 raise cli.InputError(
                     f"--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=...) in "
                     f"{args.config}"
@@ -88,6 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         elif cfg.get("load_from"):
             cli.require_file(cfg.load_from, "checkpoint (load_from)")
         runner = cli.build_runner(cfg)
+        scale_absolute_rates(runner)
         runner.register_hook(report)
         # A new run may take over a part of another model.
         runner.register_hook(FittingWeightsHook(all_of_them=cfg.resume))

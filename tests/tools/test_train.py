@@ -10,6 +10,7 @@ import pytest
 import torch
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
+ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=4, pct_start=0.5)
 
 
 @pytest.fixture
@@ -58,6 +59,18 @@ class TestTraining:
         assert train(toy_config, *run) == 0
         state = torch.load(tmp_path / "run/iter_1.pth", weights_only=True)
         assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(2e-3 * 4 / 8)
+
+    def test_auto_scale_lr_follows_the_batch_in_one_cycle(self, train, toy_config, tmp_path):
+        one_cycle = tmp_path / "one_cycle.py"
+        one_cycle.write_text(f"_base_ = {str(toy_config)!r}\nparam_scheduler = [{ONE_CYCLE}]\n")
+        rates = []
+        for name, options in (("plain", []), ("scaled", ["--auto-scale-lr"])):
+            run = tmp_path / name
+            scaling = ["--cfg-options", "auto_scale_lr.base_batch_size=8"]
+            assert train(one_cycle, "--work-dir", run, *options, *scaling) == 0
+            state = torch.load(run / "iter_2.pth", weights_only=True)
+            rates.append(state["optimizer"]["param_groups"][0]["lr"])
+        assert rates[1] == pytest.approx(rates[0] * 4 / 8)
 
 
 class TestBadInput:
@@ -145,6 +158,12 @@ class TestBadInput:
     def test_amp_with_a_wrapper_of_unknown_precision(self, error_of, toy_config):
         options = ["--cfg-options", "optim_wrapper.type=ApexOptimWrapper"]
         assert "not ApexOptimWrapper" in error_of(toy_config, "--amp", *options)
+
+    def test_one_cycle_of_another_length(self, error_of, toy_config, tmp_path):
+        file = tmp_path / "one_cycle.py"
+        file.write_text(f"_base_ = {str(toy_config)!r}\nparam_scheduler = [{ONE_CYCLE}]\n")
+        error = error_of(file, "--cfg-options", "train_cfg.max_iters=6")
+        assert "param_scheduler.0.total_steps is 4, but train_cfg.max_iters is 6" in error
 
     def test_launcher_that_did_not_start_it(self, error_of, toy_config):
         error = error_of(toy_config, "--launcher", "pytorch")

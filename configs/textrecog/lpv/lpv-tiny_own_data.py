@@ -38,3 +38,4 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
+auto_scale_lr = dict(base_batch_size=96)

@@ -1,0 +1,129 @@
+"""Schedules that fit the length and the batch of their training."""
+
+from __future__ import annotations
+
+import re
+
+from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
+
+import pytest
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from training_cases import training_config, write_numbers
+
+ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=12, pct_start=0.25)
+
+
+class RateRecorder(Hook):
+    """Notes the learning rate of every iteration."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.rates += runner.optim_wrapper.get_lr()["lr"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("schedule")
+    write_numbers(folder / "train", first=100, count=12)
+    write_numbers(folder / "val", first=200, count=4)
+    return folder
+
+
+def rates_of_training(data, work_dir, schedulers, *, base_batch_size: int | None) -> list[float]:
+    """Learning rates of a training with batches of 6."""
+    config = training_config(data, work_dir, param_scheduler=schedulers)
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    if base_batch_size is not None:
+        config.auto_scale_lr = dict(base_batch_size=base_batch_size, enable=True)
+    runner = Runner.from_cfg(config)
+    scale_absolute_rates(runner)
+    recorder = RateRecorder()
+    runner.register_hook(recorder)
+    runner.train()
+    return recorder.rates
+
+
+@pytest.mark.parametrize(
+    "schedulers",
+    [
+        [ONE_CYCLE],
+        [dict(type="CosineAnnealingLR", by_epoch=False, T_max=12, eta_min=4e-4)],
+        [dict(type="PolyLR", by_epoch=False, end=12, eta_min=4e-4)],
+        [dict(type="LinearLR", by_epoch=False, start_factor=0.5, end=6)],
+    ],
+    ids=lambda schedulers: schedulers[0]["type"],
+)
+def test_every_rate_follows_the_batch(data, tmp_path, schedulers):
+    plain = rates_of_training(data, tmp_path / "plain", schedulers, base_batch_size=None)
+    scaled = rates_of_training(data, tmp_path / "scaled", schedulers, base_batch_size=12)
+    assert len(plain) == 12 and len(set(plain)) > 1
+    assert scaled == pytest.approx([rate / 2 for rate in plain])
+
+
+def test_what_is_no_learning_rate_stays(data, tmp_path):
+    momentum = dict(type="CosineAnnealingMomentum", by_epoch=False, T_max=12, eta_min=0.4)
+    config = training_config(data, tmp_path, param_scheduler=[momentum])
+    config.auto_scale_lr = dict(base_batch_size=12, enable=True)
+    runner = Runner.from_cfg(config)
+    scale_absolute_rates(runner)
+    assert runner.param_schedulers == [momentum]
+
+
+def test_disabled_scaling_changes_nothing(data, tmp_path):
+    config = training_config(data, tmp_path, param_scheduler=[ONE_CYCLE])
+    config.auto_scale_lr = dict(base_batch_size=12)
+    runner = Runner.from_cfg(config)
+    scale_absolute_rates(runner)
+    assert runner.param_schedulers == [ONE_CYCLE]
+
+
+def test_a_time_budget_is_not_scaled(data, tmp_path):
+    budget = [dict(type="TimeBudgetHook", minutes=1, peak_lr=1e-3)]
+    config = training_config(data, tmp_path, param_scheduler=None, custom_hooks=budget)
+    config.auto_scale_lr = dict(base_batch_size=12, enable=True)
+    with pytest.raises(ValueError, match="no effect where TimeBudgetHook sets the learning rate"):
+        scale_absolute_rates(Runner.from_cfg(config))
+
+
+def one_cycle(train_cfg: dict, **options) -> Config:
+    return Config(dict(train_cfg=train_cfg, param_scheduler=[{**ONE_CYCLE, **options}]))
+
+
+@pytest.mark.parametrize("max_iters", [8, 20])
+def test_length_of_another_training(max_iters):
+    wanted = (
+        f"param_scheduler.0.total_steps is 12, but train_cfg.max_iters is {max_iters}: the "
+        "one-cycle schedule has to end when the training does. Set both, as in --cfg-options "
+        f"train_cfg.max_iters={max_iters} param_scheduler.0.total_steps={max_iters}"
+    )
+    with pytest.raises(ValueError, match=re.escape(wanted)):
+        check_one_cycle_length(one_cycle(dict(max_iters=max_iters)))
+
+
+def test_length_is_missing():
+    with pytest.raises(ValueError, match="total_steps is None"):
+        check_one_cycle_length(one_cycle(dict(max_iters=12), total_steps=None))
+
+
+@pytest.mark.parametrize(
+    ("train_cfg", "options"),
+    [
+        (dict(max_iters=12), {}),
+        (dict(max_iters=15), dict(begin=3)),
+        (dict(max_iters=30), dict(end=12)),  # others follow
+        (dict(max_epochs=12), dict(by_epoch=True, convert_to_iter_based=True)),
+        (dict(max_epochs=3), {}),  # iterations of an epoch are not known here
+    ],
+)
+def test_length_that_fits(train_cfg, options):
+    check_one_cycle_length(one_cycle(train_cfg, **options))
+
+
+def test_other_schedules_are_free():
+    drop = dict(type="MultiStepLR", by_epoch=False, milestones=[7], gamma=0.1)
+    check_one_cycle_length(Config(dict(train_cfg=dict(max_iters=5), param_scheduler=[drop])))
+    check_one_cycle_length(Config(dict(train_cfg=dict(max_iters=5), param_scheduler=None)))
