@@ -139,8 +139,7 @@ class LPVLMDBDataset(BaseDataset):
         if total <= 0:
             raise ValueError(
                 f"hold_out={self.hold_out} leaves nothing of the {sum(counts)} samples of "
-                f"{', '.join(self._folders)}; keep out fewer, for example with --cfg-options "
-                "train_dataloader.dataset.hold_out=20"
+                f"{', '.join(self._folders)}; {_how_to_keep_out_fewer(sum(counts))}"
             )
         first, last = self._interval(total)
         ends = list(accumulate(counts))
@@ -187,7 +186,7 @@ class LPVLMDBDataset(BaseDataset):
         if abs(self._indices) > total:
             raise ValueError(
                 f"indices={self._indices}, but there are only {total} samples in "
-                f"{', '.join(self._folders)}"
+                f"{', '.join(self._folders)}; {_how_to_keep_out_fewer(total)}"
             )
         return (0, self._indices) if self._indices >= 0 else (total + self._indices, total)
 
@@ -375,5 +374,16 @@ def _find_lmdbs(folder: str) -> list[str]:
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{error}. It is named by data_root and ann_file in the config, which in the configs "
-            "of this package come from LPV_DATA_ROOT, or LPV_TRAIN_DATA and LPV_VAL_DATA"
+            "of this package come from LPV_DATA_ROOT and LPV_DATA_TREE, or LPV_TRAIN_DATA and "
+            "LPV_VAL_DATA"
         ) from None
+
+
+def _how_to_keep_out_fewer(count: int) -> str:
+    fewer = max(1, count // 10)
+    return (
+        f"to keep out only {fewer} for validation: --cfg-options "
+        f"train_dataloader.dataset.hold_out={fewer} val_dataloader.dataset.indices=-{fewer} "
+        f"(train_dataloader.dataset.datasets.0.hold_out where there are several training sets; "
+        "test_dataloader.dataset.indices where tests use the same words)"
+    )

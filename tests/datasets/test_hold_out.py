@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import lpv_mmocr.evaluation  # noqa: F401  (registers)
@@ -65,6 +66,31 @@ def test_bad_numbers(tree):
         LPVLMDBDataset(ann_file=tree, hold_out=-1)
     with pytest.raises(ValueError, match="hold_out=6 leaves nothing of the 6 samples"):
         LPVLMDBDataset(ann_file=tree, hold_out=6)
+
+
+@pytest.mark.parametrize(
+    ("name", "several"), [("lpv-toy_own_data.py", False), ("lpv-tiny_stage1_10e_st_mj.py", True)]
+)
+def test_advice_for_too_few_words_can_be_followed(name, several, tmp_path, monkeypatch):
+    words = [f"w{i}" for i in range(24)]
+    write_words(tmp_path / "training" / "MJ", words)
+    write_words(tmp_path / "training" / "ST", words)
+    monkeypatch.setenv("LPV_DATA_ROOT", str(tmp_path))
+    monkeypatch.setenv("LPV_TRAIN_DATA", str(tmp_path / "training" / "MJ"))
+    config = Config.fromfile(BASES.parents[1] / "lpv" / name)
+    advice = set()
+    for dataset in (config.train_dataloader.dataset, config.val_dataloader.dataset):
+        with pytest.raises(ValueError, match="to keep out only") as error:
+            len(DATASETS.build(dataset))
+        advice.add(re.search(r"--cfg-options (\S+) (\S+)", str(error.value)).groups())
+        assert "train_dataloader.dataset.datasets.0.hold_out where" in str(error.value)
+    ((training, validation),) = advice  # the same of both, whichever is built first
+    if several:
+        training = training.replace("dataset.hold_out", "dataset.datasets.0.hold_out")
+    options = dict(option.split("=") for option in (training, validation))
+    config.merge_from_dict({key: int(value) for key, value in options.items()})
+    assert len(DATASETS.build(config.train_dataloader.dataset)) == 22 + 24 * several
+    assert len(DATASETS.build(config.val_dataloader.dataset)) == 2
 
 
 LAYOUTS = dict(
