@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from .datasets import LMDBDataError
 from .engine import distributed
 from .engine.checkpoint_io import CheckpointError
+from .idle_entries import refuse_idle_lines, refuse_idle_options
 
 EXIT_BAD_INPUT = 2
 """Exit status where the options, config, checkpoint or data are at fault."""
@@ -111,6 +112,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
     Raises:
         InputError: If there is no such file, or it cannot be read, or an option does not fit.
+        ValueError: If an option would have no effect.
     """
     if "::" not in path and not Path(path).is_file():
         raise InputError(f"there is no config file {path}")
@@ -122,6 +124,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
         ) from error
     for key in options or {}:
         _check_first_name(cfg, key)
+    refuse_idle_options(cfg, options or {})
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:
@@ -150,9 +153,10 @@ def load_run_config(args: argparse.Namespace) -> Config:
 
     Raises:
         InputError: If the config cannot be read.
-        ValueError: If the launcher did not start this process.
+        ValueError: If the launcher did not start this process, or an entry has no effect.
     """
     cfg = load_config(args.config, args.cfg_options)
+    refuse_idle_lines(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:

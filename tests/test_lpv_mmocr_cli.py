@@ -84,9 +84,9 @@ def test_every_command_has_its_script(name):
 
 def test_leads_to_the_tool_with_its_options():
     config = "configs/textrecog/lpv/lpv-toy_digits.py"
-    result = command("config", config, "--cfg-options", "max_iters=123")
+    result = command("config", config, "--cfg-options", "train_cfg.max_iters=123")
     assert result.returncode == 0, result.stderr
-    assert "max_iters = 123" in result.stdout
+    assert "max_iters=123" in result.stdout
 
 
 @pytest.mark.parametrize(

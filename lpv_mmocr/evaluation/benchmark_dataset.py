@@ -53,8 +53,9 @@ class BenchmarkDataset(ConcatDataset):
         if len(absent) == len(wanted):
             raise FileNotFoundError(
                 f"None of the benchmark sets {', '.join(wanted)} is there: "
-                f"{next(iter(absent.values()))} (the data's root is set by LPV_DATA_ROOT, or as "
-                "data_root in the config)"
+                f"{next(iter(absent.values()))} (LPV_DATA_ROOT sets the data's root and "
+                "LPV_DATA_TREE what its folders are like, or test_dataloader.dataset.data_root and "
+                "test_dataloader.dataset.sets in the config)"
             )
         for name, reason in absent.items():
             print_log(

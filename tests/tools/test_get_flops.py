@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+import shlex
 from pathlib import Path
+
+from lpv_mmocr.cli import add_config_options
 
 import pytest
 
@@ -20,6 +25,18 @@ def test_work_of_the_published_sizes(load_tool, capsys, size, work, parameters):
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert float(lines["work"].split()[0]) == pytest.approx(work, abs=0.01)
     assert lines["parameters"] == f"{parameters} trainable"
+
+
+def test_options_of_the_help_work(load_tool, capsys):
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    (shown,) = re.findall(r"e\.g\. (.*)", " ".join(parser.format_help().split()))
+    examples = shlex.split(re.sub(r" --traceback .*", "", shown))
+    assert len(examples) == 2 and all("=" in example for example in examples)
+    tool = load_tool("analysis_tools/get_flops.py")
+    config = str(ZOO / "lpv-tiny_stage1_10e_st_mj.py")
+    assert tool.main([config, "--cfg-options", *examples]) == 0
+    assert "8,109,842" not in capsys.readouterr().out
 
 
 def test_shape_is_asked_for(load_tool, capsys):

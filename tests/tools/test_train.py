@@ -159,6 +159,16 @@ class TestBadInput:
         options = ["--cfg-options", "optim_wrapper.type=ApexOptimWrapper"]
         assert "not ApexOptimWrapper" in error_of(toy_config, "--amp", *options)
 
+    def test_option_without_an_effect(self, error_of, toy_config):
+        error = error_of(toy_config, "--cfg-options", "max_iters=6")
+        assert error.startswith("error: --cfg-options max_iters=6 has no effect")
+        assert "train_cfg.max_iters" in error
+
+    def test_data_root_that_comes_too_late(self, error_of, toy_config, tmp_path):
+        (tmp_path / "mine.py").write_text(f"_base_ = {str(toy_config)!r}\ndata_root = '/x'\n")
+        error = error_of("mine.py")
+        assert "data_root = '/x' in " in error and "train_dataloader.dataset.data_root" in error
+
     def test_one_cycle_of_another_length(self, error_of, toy_config, tmp_path):
         file = tmp_path / "one_cycle.py"
         file.write_text(f"_base_ = {str(toy_config)!r}\nparam_scheduler = [{ONE_CYCLE}]\n")

@@ -1,0 +1,124 @@
+"""Entries of a config that change nothing, since others were computed from them before.
+
+A config is a program. Once it has run, ``max_iters`` at its top is only what
+``train_cfg.max_iters`` was copied from: nobody reads it again, and setting it there or in a config
+that inherits this one has no effect.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+_READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
+
+_NAMES_TO_CHECK = ("data_root", "max_iters")
+"""What people set at the top of a config of their own."""
+
+
+def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Check that options at the top of a config, such as ``max_iters=1000``, have an effect.
+
+    Args:
+        cfg: The config as it was read.
+        options: What is to be changed, with dotted keys.
+
+    Raises:
+        ValueError: If one of them has none; the error names those that are probably meant.
+    """
+    for name, value in options.items():
+        if "." in name or not _is_plain(value) or name in _READ_BY_RUNNER:
+            continue
+        copies = [
+            key
+            for key, entry in _entries(cfg)
+            if "." in key and (_last(key) == name or _is_copy(entry, cfg.get(name)))
+        ]
+        if copies and not any(key in options for key in copies):
+            raise ValueError(
+                f"--cfg-options {name}={value} has no effect: nothing reads {name} once the config "
+                f"is read. What may be meant: {_listed(copies)}"
+            )
+
+
+def refuse_idle_lines(cfg: Config) -> None:
+    """Check that ``data_root`` and ``max_iters`` have an effect where the config's file sets them.
+
+    Args:
+        cfg: The config as it was read.
+
+    Raises:
+        ValueError: If nothing has their value.
+    """
+    assigned = _assigned_names(cfg.filename)
+    for name in _NAMES_TO_CHECK:
+        if name not in assigned or not _is_plain(cfg.get(name)):
+            continue
+        entries = [(key, entry) for key, entry in _entries(cfg) if "." in key]
+        meant = [key for key, _ in entries if _last(key) == name]
+        if meant and not any(_is_made_of(entry, cfg[name]) for _, entry in entries):
+            raise ValueError(
+                f"{name} = {cfg[name]!r} in {cfg.filename} has no effect: the configs that it "
+                f"inherits have used theirs already. Set {_listed(meant)}"
+                + (", or the variable LPV_DATA_ROOT" if name == "data_root" else "")
+            )
+
+
+def _entries(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Every plain value with its dotted key."""
+    if isinstance(value, (Mapping, Config)):
+        for name, part in value.items():
+            yield from _entries(part, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)):
+        for number, part in enumerate(value):
+            yield from _entries(part, f"{key}.{number}")
+    else:
+        yield key, value
+
+
+def _is_plain(value: Any) -> bool:
+    # True is equal to 1, and None to nothing in particular.
+    return isinstance(value, (int, float, str)) and not isinstance(value, bool)
+
+
+def _is_copy(entry: Any, value: Any) -> bool:
+    """Whether an entry may be a copy; the last n words have the number -n."""
+    if not _is_plain(entry) or not _is_plain(value):
+        return False
+    return entry == value or (not isinstance(value, str) and entry == -value)
+
+
+def _is_made_of(entry: Any, value: Any) -> bool:
+    if isinstance(entry, str) and isinstance(value, str):
+        return value in entry
+    return _is_copy(entry, value)
+
+
+def _assigned_names(path: str | None) -> set[str]:
+    """Names that a config file assigns itself, without those that it inherits."""
+    if path is None or not Path(path).is_file() or Path(path).suffix != ".py":
+        return set()
+    statements = ast.parse(Path(path).read_text(encoding="utf-8")).body
+    return {
+        target.id
+        for statement in statements
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _listed(keys: list[str], shown: int = 4) -> str:
+    # Pipelines and data sets are in a config several times; these are what a run reads.
+    keys = sorted(keys, key=lambda key: key.partition(".")[0] not in _READ_BY_RUNNER)
+    return ", ".join(keys[:shown]) + (f" and {len(keys) - shown} more" if len(keys) > shown else "")

@@ -1,0 +1,85 @@
+"""Entries of a config that change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lpv_mmocr.idle_entries import refuse_idle_lines, refuse_idle_options
+
+import pytest
+from mmengine.config import Config
+
+ZOO = Path(__file__).parents[1] / "configs" / "textrecog" / "lpv"
+LEAF, OWN, TOY = "lpv-tiny_stage2_10e_st_mj.py", "lpv-tiny_own_data.py", "lpv-toy_own_data.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "meant"),
+    [
+        (LEAF, dict(data_root="/x"), ["val_dataloader.dataset.data_root"]),
+        (LEAF, dict(max_iters=1000), ["train_cfg.max_iters"]),
+        (LEAF, dict(lr=1e-3), ["optim_wrapper.optimizer.lr"]),
+        (OWN, dict(max_iters=1000), ["train_cfg.max_iters", "param_scheduler.0.total_steps"]),
+        (
+            TOY,
+            dict(held_out=20),
+            ["dataset.hold_out", "val_dataloader.dataset.indices"],
+        ),
+    ],
+)
+def test_option_that_nothing_reads(name, option, meant):
+    with pytest.raises(ValueError, match="has no effect") as error:
+        refuse_idle_options(Config.fromfile(ZOO / name), option)
+    for key in meant:
+        assert key in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"load_from": "x.pth"},
+        {"log_level": "ERROR"},
+        {"train_cfg.max_iters": 1000},
+        # Whoever sets both knows.
+        {"max_iters": 1000, "train_cfg.max_iters": 1000},
+        {"find_unused_parameters": True},
+        {"something_of_my_own": 3},
+    ],
+)
+def test_option_with_an_effect(options):
+    refuse_idle_options(Config.fromfile(ZOO / OWN), options)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("data_root = '/x'", "test_dataloader.dataset.data_root, or the variable LPV_DATA_ROOT"),
+        ("max_iters = 1000", "Set train_cfg.max_iters"),
+    ],
+)
+def test_line_that_nothing_reads(tmp_path, line, meant):
+    file = tmp_path / "mine.py"
+    file.write_text(f"_base_ = {str(ZOO / LEAF)!r}\n{line}\n")
+    with pytest.raises(ValueError, match=r"in .*mine\.py has no effect") as error:
+        refuse_idle_lines(Config.fromfile(file))
+    assert meant in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "max_iters = 1000\ntrain_cfg = dict(max_iters=max_iters)",
+        "data_root = '/x'\nval_dataloader = dict(dataset=dict(data_root=data_root))",
+        "data_root = '/x'\nval_dataloader = dict(dataset=dict(ann_file=f'{data_root}/y'))",
+        "train_cfg = dict(max_iters=1000)",
+    ],
+)
+def test_line_with_an_effect(tmp_path, lines):
+    file = tmp_path / "mine.py"
+    file.write_text(f"_base_ = {str(ZOO / LEAF)!r}\n{lines}\n")
+    refuse_idle_lines(Config.fromfile(file))
+
+
+@pytest.mark.parametrize("path", sorted(ZOO.glob("*.py")), ids=lambda path: path.name)
+def test_configs_of_this_package_have_none(path):
+    refuse_idle_lines(Config.fromfile(path))
