@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.infer import BaseInferencer
+from mmengine.structures import BaseDataElement
+from mmocr.apis.inferencers.base_mmocr_inferencer import BaseMMOCRInferencer
+from torch import nn
+
+from .datasets.transforms.word_image import to_bgr, unreadable
+from .engine.weights_hooks import require_fit
+from .models import LPV
 
 
 def accept_scope_paths() -> None:
@@ -28,4 +37,59 @@ def accept_scope_paths() -> None:
     BaseInferencer._load_model_from_metafile = from_scope_or_metafile
 
 
+def refuse_weights_of_other_models() -> None:
+    """Let an inferencer with an LPV model take no weights but those of its config.
+
+    MMEngine (all versions) fills what fits, prints the rest name by name, and reads noise.
+    """
+    load = BaseInferencer._load_weights_to_model
+    if hasattr(load, "__wrapped__"):
+        return
+
+    @functools.wraps(load)
+    def load_if_fitting(
+        self: BaseInferencer, model: nn.Module, checkpoint: dict | None, cfg: Config | None
+    ) -> None:
+        if checkpoint is not None and isinstance(model, LPV):
+            require_fit(model, checkpoint)
+        load(self, model, checkpoint, cfg)
+
+    BaseInferencer._load_weights_to_model = load_if_fitting
+
+
+def draw_whatever_is_read() -> None:
+    """Let MMOCR's inferencers draw every picture that ``LoadWordImage`` takes.
+
+    MMOCR (1.0.1) draws on the input as it was given: it stops at arrays that are not (H, W, 3)
+    uint8, and at a file that it cannot decode.
+    """
+    visualize = BaseMMOCRInferencer.visualize
+    if hasattr(visualize, "__wrapped__"):
+        return
+
+    @functools.wraps(visualize)
+    def visualize_drawable(
+        self: BaseMMOCRInferencer,
+        inputs: Sequence[str | np.ndarray],
+        preds: Sequence[BaseDataElement],
+        **options: object,
+    ) -> list[np.ndarray] | None:
+        # MMOCRInferencer with a recogniser alone hands over the first prediction of a batch only.
+        pictures = [_drawable(*pair) for pair in zip(inputs, preds, strict=False)]
+        return visualize(self, pictures, preds, **options)
+
+    BaseMMOCRInferencer.visualize = visualize_drawable
+
+
+def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np.ndarray:
+    """A picture for MMOCR to draw: a path, or an array, (H, W, 3) BGR uint8."""
+    if prediction.get("bad_sample"):
+        return unreadable()
+    # Other models may read what LoadWordImage refuses, such as floats; that is left as it is.
+    known = isinstance(source, np.ndarray) and source.dtype in (np.uint8, np.uint16)
+    return to_bgr(source) if known else source
+
+
 accept_scope_paths()
+refuse_weights_of_other_models()
+draw_whatever_is_read()

@@ -11,6 +11,8 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
 
+_ADVICE = "Use the config that it was trained with"
+
 
 class InitialWeightsError(ValueError):
     """A run lacks the weights that it is to begin with, or has those of another model."""
@@ -74,6 +76,21 @@ def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor
     return problems
 
 
+def require_fit(model: nn.Module, checkpoint: dict) -> None:
+    """Check that a checkpoint holds all weights of a model, in its shapes.
+
+    Args:
+        model: The model, which stays as it is.
+        checkpoint: What its file holds: a state dict, or a dict with one as ``state_dict``.
+
+    Raises:
+        InitialWeightsError: If it does not.
+    """
+    wanted, problems = _compare(model, checkpoint)
+    if problems:
+        raise InitialWeightsError(f"{_complaint(wanted, problems)}. {_ADVICE}")
+
+
 @HOOKS.register_module()
 class FittingWeightsHook(Hook):
     """Stops a run whose checkpoint is of another model; MMEngine fills what fits and goes on.
@@ -98,7 +115,7 @@ class FittingWeightsHook(Hook):
             return
         complaint = _complaint(wanted, problems)
         if self.all_of_them or len(problems) == len(wanted):
-            raise InitialWeightsError(f"{complaint}. Use the config that it was trained with")
+            raise InitialWeightsError(f"{complaint}. {_ADVICE}")
         runner.logger.warning(f"{complaint}. They begin as they are initialised.")
 
 

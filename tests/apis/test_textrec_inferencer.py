@@ -55,6 +55,14 @@ def test_deployed_model_in_place_of_the_plain_one(reader, folder, monkeypatch):
     assert same(plain, predictions(reader, paths(folder)))
 
 
+def test_weights_of_another_model(toy, capfd):
+    config = ROOT / "configs" / "textrecog" / "lpv" / "lpv-tiny_stage2_10e_st_mj.py"
+    with pytest.raises(ValueError, match="Use the config that it was trained with") as error:
+        TextRecInferencer(str(config), str(toy[1]), device="cpu")
+    assert str(error.value).startswith("The checkpoint is not of this model: ")
+    assert "size mismatch" not in capfd.readouterr().out
+
+
 def test_config_alone_warns_of_random_weights(toy):
     with pytest.warns(UserWarning, match="randomly initialized"):
         TextRecInferencer(str(toy[0]), device="cpu")
@@ -144,6 +152,15 @@ def test_odd_arrays(reader, name):
     assert same(predictions(reader, odd), predictions(reader, plain))
 
 
+@pytest.mark.parametrize("name", [*ODD_ARRAYS, "16 bits, grey"])
+def test_odd_arrays_are_drawn(reader, name):
+    deep_grey = (GREY.astype(np.uint16) * 257, cv2.merge([GREY] * 3))
+    odd, plain = ODD_ARRAYS.get(name, deep_grey)
+    drawn, expected = reader([odd, plain], return_vis=True, **QUIET)["visualization"]
+    assert drawn.dtype == np.uint8
+    np.testing.assert_array_equal(drawn, expected)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (20, 5000), (5000, 20), (1, 300), (300, 1)])
 def test_odd_sizes(reader, size, tmp_path):
     picture = noise(*size)
@@ -193,9 +210,29 @@ def test_unreadable_files_do_not_stop_the_others(reader, folder):
     assert answers[1] == answers[3] == dict(text="", scores=0.0)
 
 
+def test_unreadable_files_are_drawn_blank(reader, folder, tmp_path):
+    (folder / "noise.png").write_bytes(b"not a picture")
+    inputs = [*paths(folder), str(folder / "noise.png")]
+    options = dict(batch_size=2, return_vis=True, save_vis=True, out_dir=str(tmp_path / "out"))
+    results = reader(inputs, **options, **QUIET)
+    assert [p["text"] for p in results["predictions"]][-1] == ""
+    blank = results["visualization"][-1]
+    assert (blank[:32, :100] == blank[0, 0]).all()
+    drawn = sorted(path.name for path in (tmp_path / "out/vis").iterdir())
+    assert drawn == ["0.jpg", "1.jpg", "2.jpg", "noise.jpg"]
+
+
 def test_missing_file_is_named(reader, folder):
     with pytest.raises(FileNotFoundError, match="no-such-file"):
         reader([*paths(folder), str(folder / "no-such-file.png")], **QUIET)
+
+
+def test_mmocrinferencer_draws_all_kinds(toy, folder):
+    config, checkpoint = map(str, toy)
+    ocr = MMOCRInferencer(rec=config, rec_weights=checkpoint, device="cpu")
+    inputs = [paths(folder)[0], GREY, noise(channels=4)]
+    pictures = ocr(inputs, return_vis=True)["visualization"]
+    assert [picture.shape for picture in pictures] == [(128, 192, 3)] * 3
 
 
 def test_recognition_through_mmocrinferencer(toy, reader, folder):

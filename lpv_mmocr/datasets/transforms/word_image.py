@@ -62,9 +62,13 @@ class LoadWordImage(BaseTransform):
                 logger="current",
                 level=logging.WARNING,
             )
-            grey = np.full(_PLACEHOLDER_SHAPE, 127, dtype=np.uint8)
-            return dict(img=grey, img_path=path, bad_sample=True)
+            return dict(img=unreadable(), img_path=path, bad_sample=True)
         return dict(img=image, img_path=path, bad_sample=False)
+
+
+def unreadable() -> np.ndarray:
+    """The grey picture that stands for a file that cannot be decoded, (32, 100, 3) uint8."""
+    return np.full(_PLACEHOLDER_SHAPE, 127, dtype=np.uint8)
 
 
 def to_bgr(image: np.ndarray) -> np.ndarray:
