@@ -194,6 +194,43 @@ def require_file(path: str, what: str) -> None:
         raise InputError(f"there is no {what} {path}")
 
 
+def require_folder(path: str | os.PathLike, option: str) -> None:
+    """Check, before the work begins, that a folder for results can be written to, and make it.
+
+    Args:
+        path: The folder.
+        option: What named it, for the error.
+
+    Raises:
+        InputError: If it is a file, or below one, or cannot be made or written to.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{option} needs a folder, and {path} is none: {error}") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{option}: the folder {path} cannot be written to")
+
+
+def require_new_file(path: str | os.PathLike, option: str) -> None:
+    """Check, before the work begins, that a file for results can be written, and make its folder.
+
+    Args:
+        path: The file.
+        option: What named it, for the error.
+
+    Raises:
+        InputError: If it is a folder, or cannot be written.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{option} needs the name of a file, and {path} is a folder")
+    require_folder(path.parent, option)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise InputError(f"{option}: the file {path} cannot be written")
+
+
 def build_runner(cfg: Config) -> Runner:
     """Build the runner that a config asks for.
 

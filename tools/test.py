@@ -108,8 +108,10 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
     if args.save_preds:
         name = f"{Path(args.checkpoint).stem}_predictions.jsonl"
         out_file = Path(cfg.work_dir, name) if args.save_preds == "auto" else args.save_preds
+        cli.require_new_file(out_file, "--save-preds")
         hooks.append({"type": PredictionWriterHook.__name__, "out_file": str(out_file)})
     if args.show_dir:
+        cli.require_folder(args.show_dir, "--show-dir")
         hooks.append({"type": RecogVisualizationHook.__name__, "out_dir": args.show_dir})
         # The pictures go into one folder, not into the log of the run as well.
         cfg.visualizer.vis_backends = []

@@ -46,3 +46,19 @@ def test_shape_is_asked_for(load_tool, capsys):
     with pytest.raises(SystemExit, match="2"):
         tool.main([config])
     assert "give --shape HEIGHT WIDTH" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--shape", "0", "-5"], "error: --shape needs two positive numbers, got 0 -5"),
+        (["--shape", "32", "0"], "error: --shape needs two positive numbers, got 32 0"),
+        (["--cfg-options", "model.encoder.depths=3"], "stage1_10e_st_mj.py cannot be built: "),
+    ],
+)
+def test_bad_input_is_one_line(load_tool, capsys, options, said):
+    tool = load_tool("analysis_tools/get_flops.py")
+    with pytest.raises(SystemExit, match="2"):
+        tool.main([str(ZOO / "lpv-tiny_stage1_10e_st_mj.py"), *options])
+    error = capsys.readouterr().err
+    assert said in error and "Traceback" not in error

@@ -138,6 +138,23 @@ class TestBadInput:
         error = error_of(toy_config, toy_run / "iter_4.pth", "--report", "taken")
         assert error == "error: the report needs a folder, and taken is a file"
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (["--save-preds", "folder"], "--save-preds needs the name of a file, and folder is a"),
+            (["--save-preds", "taken/x.jsonl"], "--save-preds needs a folder, and taken is none"),
+            (["--show-dir", "taken"], "--show-dir needs a folder, and taken is none"),
+            (["--show-dir", "taken/x"], "--show-dir needs a folder, and taken/x is none"),
+        ],
+    )
+    def test_outputs_that_cannot_be_written(
+        self, error_of, toy_config, toy_run, tmp_path, options, said
+    ):
+        (tmp_path / "taken").touch()
+        (tmp_path / "folder").mkdir()
+        # A run would take its time, and fail at the end.
+        assert said in error_of(toy_config, toy_run / "iter_4.pth", *options)
+
     def test_no_data(self, error_of, toy_config, toy_run):
         options = ["--cfg-options", "test_dataloader.dataset.ann_file=gone"]
         assert "gone" in error_of(toy_config, toy_run / "iter_4.pth", *options)

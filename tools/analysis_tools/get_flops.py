@@ -18,6 +18,7 @@ from lpv_mmocr.benchmark.work import count_macs
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
+from torch import nn
 
 from lpv_mmocr_cli import add_config_options
 
@@ -41,12 +42,26 @@ def picture_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
     """Height and width from the option, or else from the config.
 
     Raises:
-        InputError: If neither says it.
+        InputError: If neither says it, or it is no size.
     """
+    if shape is not None and min(shape) < 1:
+        raise cli.InputError(f"--shape needs two positive numbers, got {shape[0]} {shape[1]}")
     size = shape or (cfg.model.get("encoder") or {}).get("img_size")
     if size is None:
         raise cli.InputError("the config's encoder has no img_size: give --shape HEIGHT WIDTH")
     return tuple(size)
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """The model of a config.
+
+    Raises:
+        InputError: If its arguments are of the wrong kind, such as a number for a list.
+    """
+    try:
+        return MODELS.build(cfg.model)
+    except TypeError as error:
+        raise cli.InputError(f"the model of {cfg.filename} cannot be built: {error}") from error
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         cli.require(cfg, "model")
         size = picture_size(cfg, args.shape)
         init_default_scope(cfg.get("default_scope", "mmocr"))
-        model = MODELS.build(cfg.model)
+        model = build_model(cfg)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         macs = count_macs(model, size)
         print(f"picture     {size[0]}x{size[1]} (height x width)")
