@@ -22,8 +22,17 @@ train_dataloader = dict(
 )
 train_cfg = dict(val_interval=500)
 custom_hooks = [
-    dict(type="TimeBudgetHook", minutes=3, call_minutes=8.3, peak_lr=3e-4, mask_from=0.0),
-    *_base_.custom_hooks[1:],
+    dict(
+        type="TimeBudgetHook",
+        minutes=3,
+        call_minutes=_base_.call_minutes,
+        peak_lr=3e-4,
+        mask_from=0.0,
+    ),
+    # It begins as a copy of the starting weights, and there may be no more than 2,700 iterations:
+    # it looks back 200 of them, so that nothing of the starting weights is left in it.
+    dict(type="EMAHook", momentum=5e-2, interval=10, update_buffers=True),
+    *_base_.custom_hooks[2:],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/LAST_CHECKPOINT.pth"),
 ]
 default_hooks = dict(checkpoint=dict(interval=500))
