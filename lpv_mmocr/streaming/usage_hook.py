@@ -30,6 +30,11 @@ class PoolUsageHook(Hook):
             for name, value in runner.train_dataloader.dataset.statistics().items():
                 runner.message_hub.update_scalar(f"train/{name}", value)
 
-    def after_train(self, runner: Runner) -> None:
-        """End the processes that make pictures."""
+    def after_run(self, runner: Runner) -> None:
+        """End the processes that make pictures.
+
+        Not in ``after_train``: they finish their chunks first, and the last checkpoint must not
+        wait for them where a signal has left the run seconds to live. ``StopOnSignalHook``, which
+        exits in ``after_run``, comes behind this hook by its priority.
+        """
         runner.train_dataloader.dataset.stop()

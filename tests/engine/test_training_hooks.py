@@ -8,7 +8,9 @@ import signal
 import subprocess
 from pathlib import Path
 
+from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.engine import StopOnSignalHook, ThroughputTimerHook
+from lpv_mmocr.streaming import PoolUsageHook
 
 import pytest
 from mmengine.runner import Runner
@@ -95,6 +97,22 @@ def test_signal_saves_and_exits(numbers, tmp_path, name):
     resumed, seen = train(stoppable(numbers, tmp_path, resume=True))
     assert [int(line.split()[0]) for line in seen] == list(range(6, 12))
     assert len(resumed.message_hub.get_scalar("val/recog/word_acc_ignore_case_symbol").data[0]) == 2
+
+
+def test_last_checkpoint_does_not_wait_for_the_makers_of_pictures(numbers, tmp_path, monkeypatch):
+    runner = Runner.from_cfg(stoppable(numbers, tmp_path))
+    seen = []
+    monkeypatch.setattr(LPVLMDBDataset, "statistics", dict, raising=False)
+
+    def stop(dataset) -> None:
+        seen.extend(tmp_path.glob("iter_5.pth"))
+
+    monkeypatch.setattr(LPVLMDBDataset, "stop", stop, raising=False)
+    runner.register_hook(PoolUsageHook())
+    runner.register_hook(At(5, lambda runner: signal.raise_signal(signal.SIGTERM)))
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert seen == [tmp_path / "iter_5.pth"]
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
