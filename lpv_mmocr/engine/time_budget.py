@@ -39,7 +39,9 @@ class TimeBudgetHook(Hook):
         final_lr: Learning rate at the end, as a part of ``peak_lr``.
         mask_from: Part of the budget after which the mask is on; 0 for all of the training, 1 for
             none of it, None to leave it as the config has it.
-        call_minutes: End the run after this time in good order, to go on with ``--resume``.
+        call_minutes: End the run in good order when this hook is as old, to go on with
+            ``--resume``. Unlike the budget it counts all that comes before the first iteration,
+            such as the filling of a pool of pictures. A checkpoint is yet to be written then.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -72,6 +74,8 @@ class TimeBudgetHook(Hook):
         self.warm_up = warm_up
         self.final_lr = final_lr
         self.mask_from = mask_from
+        # Runners make their hooks at their own start, soon after that of the process.
+        self._call_start = time.monotonic()
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock where the last run stopped it."""
@@ -105,12 +109,12 @@ class TimeBudgetHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Note the time, and end the run when it is up."""
-        in_this_run = time.monotonic() - self._start
-        used = self._used_before + in_this_run
+        now = time.monotonic()
+        used = self._used_before + now - self._start
         runner.message_hub.update_info(_USED, used)
         if used >= self.budget:
             runner.train_loop.stop_training = True
-        elif in_this_run >= self.call_seconds:
+        elif now - self._call_start >= self.call_seconds:
             runner.logger.info(
                 f"{used / 60:.1f} of {self.budget / 60:.1f} minutes are used; "
                 "the same command with --resume goes on"

@@ -85,6 +85,17 @@ def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock
     assert second.optim_wrapper.param_groups[0]["lr"] < rate
 
 
+def test_call_counts_from_the_making_of_the_hook(numbers, tmp_path, clock):
+    """What comes before the first iteration, such as the filling of a pool, is time of a call."""
+    hook = {**HOOK, "call_minutes": 0.5}
+    runner = Runner.from_cfg(budget_config(numbers, tmp_path, hook))
+    clock.now += 29.0
+    runner.train()
+    assert runner.iter == 1
+    # The budget begins with the first iteration.
+    assert runner.message_hub.get_info("time_budget_used_seconds") == 10.0
+
+
 def test_mask_can_stay_off(numbers, tmp_path, clock):
     # The clock is past the end when the last iteration begins.
     hook = {**HOOK, "mask_from": 1, "minutes": 0.75}
