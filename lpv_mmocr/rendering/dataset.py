@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 from mmengine.dataset import Compose
+from mmengine.logging import print_log
 from mmocr.registry import DATASETS
 from torch.utils.data import Dataset
 
@@ -27,6 +28,8 @@ class RenderedWordDataset(Dataset):
     that is fast-forwarded on resume goes on to pictures not seen before, and rendering costs
     ``1 / reuse`` of what it would cost without a pool. Give it a length beyond what a training
     run draws.
+
+    The log says how many fonts and words there are: with few of either, a model learns little.
 
     Samples are dicts as MMOCR's recognition pipelines expect them: ``img`` (uint8 (h, w, 3), BGR),
     ``img_shape``, ``ori_shape``, ``instances`` (``[dict(text=...)]``), ``img_path``.
@@ -82,15 +85,22 @@ class RenderedWordDataset(Dataset):
         self.metainfo = dict(metainfo or {}, dataset_type="rendered_words", task_name="textrecog")
         self.pipeline = Compose(list(pipeline))
         config: RenderConfig = preset(difficulty).replace(**(render or {}))
+        word_list = read_words(words) if words else default_words()
         texts = TextSampler(
             config,
-            read_words(words) if words else default_words(),
+            word_list,
             charset=resolve_charset(charset),
             min_length=min_length,
             max_length=max_length,
         )
         library = FontLibrary.from_folders(fonts, system=system_fonts)
         self.renderer = WordRenderer(library, texts, config)
+        folders = [*map(str, fonts), *(["this machine"] if system_fonts else [])]
+        print_log(
+            f"Rendering with {len(library)} fonts ({', '.join(folders)}) "
+            f"and {len(word_list)} words ({word_list.source})",
+            logger="current",
+        )
         self._pool: list[tuple[int, bytes, str]] = []
 
     def __len__(self) -> int:

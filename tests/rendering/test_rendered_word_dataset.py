@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from lpv_mmocr.rendering import dataset as rendered_words
 from lpv_mmocr.rendering.dataset import RenderedWordDataset
 from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 
@@ -71,6 +72,20 @@ def test_worker_processes_do_not_repeat_one_another():
 def test_render_settings_reach_the_renderer():
     dataset = build(render=dict(text_height=(30.0, 30.0)))
     assert dataset.renderer.config.text_height == (30.0, 30.0)
+
+
+@pytest.mark.parametrize("system", [False, True])
+def test_log_says_once_what_it_renders_with(tmp_path, monkeypatch, system):
+    words = tmp_path / "words.txt"
+    words.write_text("one\ntwo\nthree\n")
+    log = []
+    monkeypatch.setattr(rendered_words, "print_log", lambda text, **_: log.append(text))
+    dataset = build(words=str(words), system_fonts=system)
+    dataset[0], dataset[1]
+    (said,) = log
+    assert f"Rendering with {len(dataset.renderer.fonts)} fonts ({OPTIONS['fonts'][0]}" in said
+    assert said.endswith(f" and 3 words ({words})")
+    assert ("this machine" in said) == system
 
 
 @pytest.mark.parametrize("name", ["length", "reuse", "pool_size"])
