@@ -18,6 +18,10 @@ PARTIAL_SUFFIX = ".partial"
 _NAME = re.compile(r"chunk_(\d{8})\.npz")
 
 
+class DamagedChunkError(ValueError):
+    """A file holds no whole chunk."""
+
+
 class Chunk(NamedTuple):
     """Pictures of one size.
 
@@ -98,14 +102,13 @@ def read_chunk(folder: Path, number: int) -> Chunk:
 
     Raises:
         FileNotFoundError: If it is not there.
-        ValueError: If it is damaged.
+        DamagedChunkError: If it is damaged.
     """
     path = chunk_path(folder, number)
     try:
         with np.load(path) as arrays:
             return Chunk(**{name: arrays[name] for name in Chunk._fields})
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged, perhaps since the machine stopped ({error}): delete it, and "
-            "resume the training"
+        raise DamagedChunkError(
+            f"{path} is damaged, perhaps since the machine stopped ({error}); delete it"
         ) from error

@@ -41,7 +41,7 @@ class ChunkProducer:
     Raises:
         FileExistsError: If another process uses the folder, or it holds chunks of another recipe.
         OSError: If the folder cannot be written to.
-        ValueError: If a number is not positive.
+        ValueError: If a number is not positive, or the folder's recipe is damaged.
     """
 
     seconds_to_end = 30.0
@@ -122,7 +122,7 @@ class ChunkProducer:
     def _claim(self, recipe: dict) -> None:
         file = self.folder / RECIPE_FILE
         if file.is_file():
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = self._found_recipe(file)
             if found != recipe:
                 differing = sorted(
                     key for key in {*found, *recipe} if found.get(key) != recipe.get(key)
@@ -137,6 +137,18 @@ class ChunkProducer:
             partial = file.with_suffix(PARTIAL_SUFFIX)
             partial.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
             partial.replace(file)
+
+    def _found_recipe(self, file: Path) -> dict:
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"it holds a {type(found).__name__}")
+        except ValueError as error:  # no text, or no JSON, too
+            raise ValueError(
+                f"{file} is damaged, perhaps since the machine stopped ({error}): delete the "
+                f"folder {self.folder}, whose pictures are made anew then"
+            ) from error
+        return found
 
     def _run(self, number: int, parent: int) -> None:
         for inherited in (signal.SIGINT, signal.SIGTERM):

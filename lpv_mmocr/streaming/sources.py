@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -13,7 +14,14 @@ from mmocr.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ..models.encoded_words import EncodedWords
-from .chunk import Chunk, chunk_numbers, chunk_path, make_chunk, read_chunk
+from .chunk import (
+    Chunk,
+    DamagedChunkError,
+    chunk_numbers,
+    chunk_path,
+    make_chunk,
+    read_chunk,
+)
 from .picture_pool import PicturePool
 from .producer import ChunkProducer
 
@@ -57,7 +65,7 @@ class StreamedSource:
 
     Processes make chunks on the disk (:class:`ChunkProducer`), a thread brings them into the pool
     and deletes those whose pictures have left it. An interrupted training finds its pool again
-    on the disk.
+    on the disk; a chunk that is damaged there is deleted, and the log names it.
 
     Args:
         dataset: Config of a map-style data set whose samples have ``img`` and ``instances``.
@@ -172,7 +180,19 @@ class StreamedSource:
         for number in new:
             if self._stopped.is_set():
                 return
-            self.pool.add(read_chunk(self._folder, number))
+            try:
+                chunk = read_chunk(self._folder, number)
+            except DamagedChunkError as error:
+                # Others come: no reason to end a training.
+                path = chunk_path(self._folder, number)
+                path.unlink()
+                print_log(
+                    f"Deleted {path}, which was damaged ({error.__cause__})",
+                    logger="current",
+                    level=logging.WARNING,
+                )
+                continue
+            self.pool.add(chunk)
             self._pooled.append(number)
             while len(self._pooled) > self._max_chunks:
                 chunk_path(self._folder, self._pooled.pop(0)).unlink()

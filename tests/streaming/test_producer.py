@@ -97,6 +97,14 @@ def test_folder_of_other_pictures_is_refused(produce, tmp_path):
         produce(recipe=dict(seed=1))
 
 
+@pytest.mark.parametrize("content", [b"", b'{"seed": ', b"[1]", b"\xff\xfe"])
+def test_damaged_recipe_is_named(produce, tmp_path, content):
+    produce(recipe=dict(seed=1)).stop()
+    (tmp_path / "pool" / "recipe.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"recipe\.json is damaged.*delete the folder .*pool,"):
+        produce(recipe=dict(seed=1))
+
+
 def test_signals_to_all_processes_do_not_end_them(produce, tmp_path):
     """A terminal and a scheduler signal the workers too, and the training is to end in order."""
     folder = tmp_path / "pool"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 from lpv_mmocr.models.encoded_words import EncodedWords
 from lpv_mmocr.streaming import StreamedWordDataset, sources
-from lpv_mmocr.streaming.chunk import chunk_numbers, read_chunk
+from lpv_mmocr.streaming.chunk import chunk_numbers, chunk_path, read_chunk
 
 import pytest
 import torch
@@ -87,6 +88,30 @@ def test_folder_moves_to_the_next_run(stream, tmp_path, monkeypatch):
     stream(capacity=1600)[0]
     end = time.monotonic() + 60
     while not left <= taken:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_damaged_chunk_is_deleted_and_named_once(stream, tmp_path, monkeypatch):
+    first = stream()
+    first[0]
+    first.stop()
+    damaged = chunk_path(tmp_path / "pool", chunk_numbers(tmp_path / "pool")[0])
+    os.truncate(damaged, 1000)
+    log = []
+    monkeypatch.setattr(sources, "print_log", lambda text, **_: log.append(text))
+    dataset = stream()
+    batch = dataset[0]
+    wait_for(lambda: not damaged.exists() and dataset.sources[0].pool.added >= 64)
+    assert torch.equal(batch["inputs"][:, 0, 0, 0].long(), batch["data_samples"].numbers % 256)
+    dataset[1]
+    (said,) = log
+    assert said.startswith(f"Deleted {damaged}, which was damaged (")
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 60
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
 
