@@ -1,0 +1,216 @@
+"""``carry_checkpoint.py``."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from pathlib import Path
+
+from lpv_mmocr.engine import load_checkpoint
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 16_777_216  # bytes
+FILES = 8
+
+
+@pytest.fixture
+def carry(tool_in_process):
+    return tool_in_process("model_converters/carry_checkpoint.py")
+
+
+@pytest.fixture
+def timed_config(toy_config, tmp_path) -> Path:
+    """The toy training as the synth configs train: AdamW, an average, and a clock."""
+    file = tmp_path / "timed.py"
+    file.write_text(
+        f"""
+_base_ = {str(toy_config)!r}
+optim_wrapper = dict(_delete_=True, type="AutocastOptimWrapper", dtype="float32",
+    optimizer=dict(type="AdamW", lr=1e-3), clip_grad=dict(max_norm=20))
+custom_hooks = [
+    dict(type="TimeBudgetHook", minutes=60, peak_lr=1e-3),
+    dict(type="EMAHook", momentum=0.1, update_buffers=True),
+]
+"""
+    )
+    return file
+
+
+@pytest.fixture
+def train(tool_in_process, timed_config):
+    run = tool_in_process("train.py")
+
+    def start(folder: Path, max_iters: int) -> None:
+        options = [f"train_cfg.max_iters={max_iters}", "train_cfg.val_interval=100"]
+        assert run(timed_config, "--work-dir", folder, "--resume", "--cfg-options", *options) == 0
+
+    return start
+
+
+def losses(file: Path) -> list[float]:
+    """Loss of every iteration up to a checkpoint."""
+    return load_checkpoint(file)["message_hub"]["log_scalars"]["train/loss"].data[0].tolist()
+
+
+def used_seconds(file: Path) -> float:
+    return load_checkpoint(file)["message_hub"]["runtime_info"]["time_budget_used_seconds"]
+
+
+def test_carried_training_goes_on_as_if_it_had_stayed(carry, train, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    train(here, 4)
+    assert carry("pack", here / "iter_4.pth", tmp_path / "carried") == 0
+    assert carry("unpack", tmp_path / "carried", there) == 0
+    used = used_seconds(here / "iter_4.pth")
+    assert used_seconds(there / "iter_4.pth") == used > 0
+    train(here, 8)
+    train(there, 8)
+    stayed, carried = losses(here / "iter_8.pth"), losses(there / "iter_8.pth")
+    assert len(carried) == 8 and carried[:4] == stayed[:4]
+    assert carried == pytest.approx(stayed, rel=1e-3)
+    assert used_seconds(there / "iter_8.pth") > used
+
+
+def test_training_curves_come_along(carry, toy_run, tmp_path):
+    for source, target in ((toy_run, "once"), (tmp_path / "once", "twice")):
+        assert carry("pack", source / "iter_4.pth", tmp_path / "carried") == 0
+        assert carry("unpack", tmp_path / "carried", tmp_path / target) == 0
+    (original,) = toy_run.glob("*/vis_data/scalars.json")
+    (curves,) = (tmp_path / "twice").glob("*/vis_data/scalars.json")
+    assert curves.read_text() == original.read_text()
+
+
+def test_what_is_rounded_and_what_is_not(carry, train, tmp_path):
+    train(tmp_path / "here", 4)
+    source = tmp_path / "here" / "iter_4.pth"
+    assert carry("pack", source, tmp_path / "carried") == 0
+    assert carry("unpack", tmp_path / "carried", tmp_path / "new" / "back.pth") == 0
+    torch.load(tmp_path / "new" / "back.pth", weights_only=True)
+    before, after = load_checkpoint(source), load_checkpoint(tmp_path / "new" / "back.pth")
+    assert after.keys() == before.keys()
+    assert after["meta"] == before["meta"]
+    info = after["message_hub"]["runtime_info"]
+    assert info["cfg"] == before["message_hub"]["runtime_info"]["cfg"]
+    assert after["optimizer"]["param_groups"] == before["optimizer"]["param_groups"]
+    moments = [
+        (f"{index}.{name}", value, after["optimizer"]["state"][index][name])
+        for index, state in before["optimizer"]["state"].items()
+        for name, value in state.items()
+    ]
+    groups = [(moments, 2**-8)] + [
+        ([(name, value, after[group][name]) for name, value in before[group].items()], bound)
+        for group, bound in (("state_dict", 2**-11), ("ema_state_dict", 2**-16))
+    ]
+    for entries, bound in groups:
+        for name, old, new in entries:
+            assert new.dtype == old.dtype and new.shape == old.shape, name
+            if old.dim() < 2 or not old.is_floating_point():
+                assert torch.equal(new, old), name
+            else:
+                # Half precision rounds what is next to nothing by a fixed step.
+                torch.testing.assert_close(new, old, rtol=bound, atol=2**-24)
+
+
+def test_finished_training_is_its_weights(carry, toy_run, tmp_path):
+    here, there = shutil.copytree(toy_run, tmp_path / "here"), tmp_path / "there"
+    (here / "finished").touch()
+    assert carry("pack", here / "iter_4.pth", tmp_path / "carried") == 0
+    assert carry("unpack", tmp_path / "carried", there) == 0
+    assert (there / "finished").is_file()
+    assert (there / "last_checkpoint").read_text() == str(there / "iter_4.pth")
+    assert load_checkpoint(there / "iter_4.pth").keys() == {"meta", "state_dict"}
+
+
+def test_lpv_tiny_fits_the_limits(carry, tmp_path):
+    """Of a run that goes on, beside the weights of one that is finished."""
+    cfg = Config.fromfile(ROOT / "configs/textrecog/lpv/lpv-tiny_synth.py")
+    init_default_scope("mmocr")
+    model = MODELS.build(cfg.model)
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        name: torch.randn(value.shape, generator=generator) if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+    }
+    state = {
+        index: dict(step=torch.tensor(9.0), exp_avg=value.detach(), exp_avg_sq=value.detach() ** 2)
+        for index, value in enumerate(model.parameters())
+    }
+    values = dict(
+        log_history=torch.rand(30_000), count_history=torch.ones(30_000), max_length=10**6
+    )
+    checkpoint = dict(
+        meta=dict(iter=30_000, cfg=cfg.pretty_text),
+        state_dict=weights,
+        ema_state_dict={f"module.{name}": value for name, value in weights.items()},
+        optimizer=dict(state=state, param_groups=[dict(lr=1.0, params=list(state))]),
+        message_hub=dict(
+            log_scalars={f"train/{name}": values for name in range(20)},
+            runtime_info=dict(cfg=cfg.pretty_text),
+            resumed_keys={},
+        ),
+    )
+    source = tmp_path / "run" / "iter_30000.pth"
+    source.parent.mkdir()
+    torch.save(checkpoint, source)
+    assert carry("pack", source, tmp_path / "going_on") == 0
+    (source.parent / "finished").touch()
+    assert carry("pack", source, tmp_path / "finished") == 0
+    sizes = [file.stat().st_size for file in tmp_path.glob("*/part_*.pth")]
+    assert max(sizes) <= LIMIT and len(sizes) <= FILES
+    assert len(list((tmp_path / "finished").iterdir())) == math.ceil(
+        sum(value.nbytes / 2 for value in weights.values()) / LIMIT
+    )
+
+
+def test_new_parts_take_the_place_of_old_ones(carry, toy_run, tmp_path):
+    folder = tmp_path / "carried"
+    folder.mkdir()
+    (folder / "part_1_of_3.pth").write_bytes(b"old")
+    (folder / "other.txt").touch()
+    assert carry("pack", toy_run / "iter_4.pth", folder) == 0
+    assert sorted(file.name for file in folder.iterdir()) == ["other.txt", "part_1_of_1.pth"]
+
+
+class TestBadInput:
+    @pytest.fixture
+    def error_of(self, carry, capsys):
+        def run(*arguments: object) -> str:
+            assert carry(*arguments) == 2
+            return capsys.readouterr().err.strip()
+
+        return run
+
+    def test_no_file(self, error_of):
+        assert error_of("pack", "gone.pth", "a") == "error: there is no checkpoint gone.pth"
+
+    def test_weights_alone(self, error_of, tmp_path):
+        torch.save({"state_dict": {}}, tmp_path / "bare.pth")
+        assert "bare.pth is no checkpoint of a training" in error_of("pack", "bare.pth", "a")
+
+    def test_no_parts(self, error_of, tmp_path):
+        assert "a has no part_*.pth: give the folder" in error_of("unpack", "a", "b")
+
+    def test_other_files(self, error_of, toy_run, tmp_path):
+        (tmp_path / "part_1.pth").write_bytes((toy_run / "iter_4.pth").read_bytes())
+        assert "part_1.pth was not written by pack" in error_of("unpack", tmp_path, "b")
+
+    def test_parts_of_two_packings(self, carry, error_of, toy_run, tmp_path, load_tool):
+        for name in ("a", "b"):
+            assert carry("pack", toy_run / "iter_4.pth", tmp_path / name) == 0
+        (tmp_path / "b" / "part_1_of_1.pth").rename(tmp_path / "a" / "part_2_of_1.pth")
+        error = error_of("unpack", tmp_path / "a", "c")
+        assert "does not hold all 1 parts of one packing, but part_1_of_1.pth, part_2" in error
+        assert not Path("c").exists()
+
+    def test_tensor_beyond_the_limit(self, error_of, toy_run, tmp_path):
+        saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
+        saved["state_dict"]["large"] = torch.zeros(5, 10**6)
+        torch.save(saved, tmp_path / "large.pth")
+        error = error_of("pack", "large.pth", "a")
+        assert "state_dict/large alone is too large for 16777216 bytes" in error

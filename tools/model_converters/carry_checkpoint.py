@@ -1,0 +1,274 @@
+"""Carry a training from one machine to another in small files.
+
+``pack`` writes a checkpoint into a folder, in parts of at most 16 MiB; ``unpack`` makes a
+checkpoint of it again, from which tools/train.py --resume goes on. Iteration, time used, schedule,
+random numbers, config and training curves come along. To be small, numbers are rounded:
+
+- trained weights to 16 significant bits (two bfloat16 each),
+- averaged weights to half precision, as published ones are,
+- the moments of the optimizer to bfloat16; the log keeps its last 1,000 values.
+
+Vectors, such as biases and the statistics of normalisation, stay as they are. Of a training that
+TimeBudgetHook has finished only the weights to publish are packed, and its sign in the work folder.
+
+Example:
+    python tools/model_converters/carry_checkpoint.py pack work_dirs/run/iter_9000.pth carried
+    python tools/model_converters/carry_checkpoint.py unpack carried work_dirs/run
+    python tools/train.py CONFIG --work-dir work_dirs/run --resume
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lpv_mmocr import cli
+from lpv_mmocr.engine import load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.checkpoint_io import plain_data
+from lpv_mmocr.engine.checkpoint_search import LAST_CHECKPOINT
+from lpv_mmocr.engine.time_budget import FINISHED
+
+import torch
+from mmengine.logging import HistoryBuffer
+from torch import Tensor
+
+LIMIT = 16 * 2**20  # bytes of a file
+KEPT_VALUES = 1000
+# A tensor's name, its header and the padding behind it.
+_OVERHEAD = 1024
+# Of what a checkpoint holds, the dictionaries of tensors.
+_GROUPS = ("state_dict", "ema_state_dict", "optimizer")
+# Sorts before the folders of later runs, which are named by their time.
+_CARRIED_RUN = "0_carried"
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    packing = actions.add_parser("pack", help="write a checkpoint as small files")
+    packing.add_argument("checkpoint", type=Path, help="checkpoint of a training")
+    packing.add_argument("folder", type=Path, help="where the parts go, in place of earlier ones")
+    unpacking = actions.add_parser("unpack", help="make a checkpoint of small files")
+    unpacking.add_argument("folder", type=Path, help="where the parts lie")
+    unpacking.add_argument(
+        "target", type=Path, help="file to write (.pth), or the work folder of the training"
+    )
+    return parser.parse_args(argv)
+
+
+# --- Rounding ---------------------------------------------------------------------------------
+
+
+def rounded(path: tuple, value: Tensor, *, averaged: bool) -> Tensor | list[Tensor]:
+    """A tensor of a checkpoint, in fewer bytes.
+
+    Args:
+        path: The keys that lead to it.
+        value: The tensor.
+        averaged: Whether ``state_dict`` holds what nobody trains on: the average, or the result.
+
+    Returns:
+        A tensor, or two whose sum counts.
+    """
+    if value.dtype != torch.float32 or value.dim() < 2:
+        return value.contiguous()
+    if path[0] == "optimizer":
+        return value.bfloat16()
+    half = value.half()
+    if path[0] == "state_dict" and averaged and half.isfinite().all():
+        return half
+    high = value.bfloat16()
+    return [high, (value - high.float()).bfloat16()]
+
+
+def restored(value: Tensor | list[Tensor]) -> Tensor:
+    """Undo :func:`rounded`, but for what is lost."""
+    if isinstance(value, list):
+        return sum(part.float() for part in value)
+    return value.float() if value.is_floating_point() else value
+
+
+def shortened(message_hub: dict) -> dict:
+    """MMEngine's log buffers with their last values only."""
+    scalars = {}
+    for name, buffer in message_hub.get("log_scalars", {}).items():
+        log, count = (history[-KEPT_VALUES:] for history in buffer.data)
+        scalars[name] = HistoryBuffer(log, count, buffer.max_length)
+    return {**message_hub, "log_scalars": scalars}
+
+
+# --- Packing ----------------------------------------------------------------------------------
+
+
+def tensors_of(tree: dict, path: tuple) -> Iterator[tuple[tuple, Tensor]]:
+    """The tensors of nested dictionaries, with the keys that lead to them."""
+    for key, value in tree.items():
+        if isinstance(value, Tensor):
+            yield (*path, key), value
+        elif isinstance(value, dict):
+            yield from tensors_of(value, (*path, key))
+
+
+def without_tensors(tree: dict) -> dict:
+    """Nested dictionaries with all but their tensors."""
+    return {
+        key: without_tensors(value) if isinstance(value, dict) else value
+        for key, value in tree.items()
+        if not isinstance(value, Tensor)
+    }
+
+
+def pack(source: Path, folder: Path) -> list[Path]:
+    """Write a checkpoint as parts.
+
+    Raises:
+        cli.InputError: If it is no checkpoint of a training, or has a tensor beyond the limit.
+    """
+    checkpoint = load_checkpoint(source)
+    if "state_dict" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
+        raise cli.InputError(f"{source} is no checkpoint of a training: it needs weights and meta")
+    finished = (source.parent / FINISHED).is_file()
+    if finished:
+        checkpoint = {key: checkpoint[key] for key in ("meta", "state_dict")}
+    elif "message_hub" in checkpoint:
+        checkpoint["message_hub"] = shortened(checkpoint["message_hub"])
+    groups = {name: checkpoint[name] for name in _GROUPS if name in checkpoint}
+    averaged = finished or "ema_state_dict" in checkpoint
+    tensors = {
+        path: rounded(path, value, averaged=averaged)
+        for name, group in groups.items()
+        for path, value in tensors_of(group, (name,))
+    }
+    rest = {key: value for key, value in checkpoint.items() if key not in groups}
+    rest.update({name: without_tensors(group) for name, group in groups.items()})
+    rest["curves"] = "".join(
+        file.read_text(encoding="utf-8")
+        for file in sorted(source.parent.glob("*/vis_data/scalars.json"))
+    )
+    parts = divided(rest, tensors)
+    # Parts of two packings are told apart by it.
+    identity = f"{checkpoint['meta']['iter']}-{time.time_ns()}"
+    written = []
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(parts, 1):
+        part["carried"] = dict(identity=identity, number=number, parts=len(parts))
+        if number == 1:
+            part["carried"]["finished"] = finished
+        written.append(folder / f"part_{number}_of_{len(parts)}.pth.partial")
+        save_checkpoint(part, str(written[-1]))
+        if written[-1].stat().st_size > LIMIT:
+            raise cli.InputError(f"{written[-1]} takes more than {LIMIT} bytes")
+    for old in folder.glob("part_*.pth"):
+        old.unlink()
+    return [file.rename(file.with_suffix("")) for file in written]
+
+
+def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
+    """Spread tensors over parts, each into the first that has room; the rest is in the first.
+
+    Raises:
+        cli.InputError: If one is too large for a part.
+    """
+    plain = io.BytesIO()
+    torch.save(plain_data(rest), plain)
+    parts, room = [dict(rest, tensors={})], [LIMIT - plain.tell() - _OVERHEAD]
+    for path, value in tensors.items():
+        pieces = value if isinstance(value, list) else [value]
+        size = sum(piece.nbytes + _OVERHEAD for piece in pieces)
+        if size > LIMIT - 2 * _OVERHEAD:
+            raise cli.InputError(f"{'/'.join(map(str, path))} alone is too large for {LIMIT} bytes")
+        place = next((number for number, free in enumerate(room) if free >= size), len(parts))
+        if place == len(parts):
+            parts.append(dict(tensors={}))
+            room.append(LIMIT - 2 * _OVERHEAD)
+        parts[place]["tensors"][path] = value
+        room[place] -= size
+    return parts
+
+
+# --- Unpacking --------------------------------------------------------------------------------
+
+
+def unpack(folder: Path, target: Path) -> Path:
+    """Make a checkpoint of parts.
+
+    Args:
+        folder: Where the parts lie.
+        target: File to write, or the work folder, which gets curves and signs too.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        cli.InputError: If parts are missing, or are not of one packing.
+    """
+    first, *others = all_parts(folder)
+    own = ("carried", "curves", "tensors")
+    checkpoint = {key: value for key, value in first.items() if key not in own}
+    for part in (first, *others):
+        for path, value in part["tensors"].items():
+            place = checkpoint
+            for key in path[:-1]:
+                place = place.setdefault(key, {})
+            place[path[-1]] = restored(value)
+    if target.suffix == ".pth":
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(checkpoint, str(target))
+        return target
+    file = target / f"iter_{checkpoint['meta']['iter']}.pth"
+    curves = target / _CARRIED_RUN / "vis_data" / "scalars.json"
+    curves.parent.mkdir(parents=True, exist_ok=True)
+    curves.write_text(first["curves"], encoding="utf-8")
+    save_checkpoint(checkpoint, str(file))
+    if first["carried"]["finished"]:
+        (target / FINISHED).touch()
+    (target / LAST_CHECKPOINT).write_text(str(file), encoding="utf-8")
+    return file
+
+
+def all_parts(folder: Path) -> list[dict]:
+    """Read the parts, in order.
+
+    Raises:
+        cli.InputError: If parts are missing, or are not of one packing.
+    """
+    files = sorted(folder.glob("part_*.pth"))
+    if not files:
+        raise cli.InputError(f"{folder} has no part_*.pth: give the folder that pack has written")
+    found = {}
+    for file in files:
+        part = load_checkpoint(file)
+        if "carried" not in part:
+            raise cli.InputError(f"{file} was not written by pack")
+        carried = part["carried"]
+        found[carried["identity"], carried["number"]] = part
+        wanted = [(carried["identity"], number + 1) for number in range(carried["parts"])]
+    if sorted(found) != sorted(wanted):
+        raise cli.InputError(
+            f"{folder} does not hold all {len(wanted)} parts of one packing, but "
+            f"{', '.join(file.name for file in files)}, some perhaps of another: copy it whole"
+        )
+    return [found[key] for key in wanted]
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors():
+        if args.action == "pack":
+            cli.require_file(str(args.checkpoint), "checkpoint")
+            files = pack(args.checkpoint, args.folder)
+            size = sum(file.stat().st_size for file in files) / 1e6
+            print(f"{args.checkpoint}: {len(files)} files in {args.folder}, {size:.1f} MB")
+        else:
+            print(f"{args.folder}: {unpack(args.folder, args.target)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
