@@ -1,8 +1,9 @@
 """Build of the distribution ``lpv-mmocr``.
 
-Besides the package, a wheel carries configs, tools and the model index under ``lpv_mmocr/.mim``,
-where MMEngine looks for them (``lpv_mmocr::textrecog/lpv/…``). In a checkout, and so in an editable
-installation, that folder holds links to the originals; on the way into a wheel these are copied.
+Besides the package, a wheel carries configs, tools, the model index and shipped checkpoints under
+``lpv_mmocr/.mim``, where MMEngine looks for them (``lpv_mmocr::textrecog/lpv/…``). In a checkout,
+and so in an editable installation, that folder holds links to the originals; on the way into a
+wheel these are copied.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "lpv_mmocr"
-MIM_PARTS = ("configs", "tools", "model-index.yml")
+MIM_PARTS = ("configs", "tools", "checkpoints", "model-index.yml")
 # Work in a checkout only.
 NOT_IN_WHEELS = ("__pycache__", "_environment.sh", "quickstart.*", "run_tests.sh")
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("configs", "tools", "checkpoints")
 TINY = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py"
 
 
@@ -42,6 +43,10 @@ def source(tmp_path_factory) -> Path:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
+    # Weights may come later.
+    (copy / "checkpoints").mkdir(exist_ok=True)
+    for name in ("lpv-tiny.pth", "README.md", "SHA256SUMS"):
+        (copy / "checkpoints" / name).touch()
     return copy
 
 
@@ -93,14 +98,14 @@ class TestContents:
     def test_the_whole_package(self, wheel, source):
         assert files_under(source, "lpv_mmocr") <= set(wheel.namelist())
 
-    def test_configs_tools_and_model_index(self, wheel, source):
+    def test_configs_tools_checkpoints_and_model_index(self, wheel, source):
         only_in_checkouts = {
             "tools/_environment.sh",
             "tools/quickstart.py",
             "tools/quickstart.sh",
             "tools/run_tests.sh",
         }
-        expected = files_under(source, "configs") | files_under(source, "tools")
+        expected = set().union(*(files_under(source, part) for part in PARTS))
         mim = "lpv_mmocr/.mim/"
         found = {
             name.removeprefix(mim)
@@ -131,7 +136,7 @@ class TestContents:
         with tarfile.open(file) as archive:
             names = {name.partition("/")[2] for name in archive.getnames()}
         needed = {"setup.py", "pyproject.toml", "LICENSE", "requirements/runtime.txt"}
-        assert needed | files_under(source, "tools") | files_under(source, "configs") <= names
+        assert needed.union(*(files_under(source, part) for part in PARTS)) <= names
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .checksums import verify
+
 VARIABLE = "LPV_WEIGHTS"
 """Environment variable that names the weights."""
 
@@ -25,6 +27,7 @@ def find_weights(weights: str | os.PathLike | None = None) -> str:
         FileNotFoundError: If the file does not exist, or none is named and none is shipped. The
             message says how to come by one.
         IsADirectoryError: If it is a folder.
+        ValueError: If the shipped file is not the one that ``SHA256SUMS`` beside it lists.
     """
     if weights is not None:
         return _existing(os.fspath(weights), "")
@@ -32,6 +35,7 @@ def find_weights(weights: str | os.PathLike | None = None) -> str:
         return _existing(named, f", which {VARIABLE} names")
     for folder in shipped_folders():
         if (folder / SHIPPED).is_file():
+            verify(folder / SHIPPED)
             return str(folder / SHIPPED)
     raise FileNotFoundError(
         f"no weights to read with. Give a checkpoint (--weights FILE, or weights=... in Python), "

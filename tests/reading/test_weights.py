@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 from lpv_mmocr.reading import weights
 from lpv_mmocr.reading.weights import find_weights
 
@@ -23,6 +25,29 @@ def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
     monkeypatch.setenv("LPV_WEIGHTS", str(variable))
     assert find_weights() == str(variable)
     assert find_weights(argument) == str(argument)
+
+
+class TestShippedFileIsTheOneThatWasPublished:
+    def test_listed(self, shipped):
+        shipped.write_bytes(b"weights")
+        digest = hashlib.sha256(b"weights").hexdigest()
+        for line in (f"{digest}  {shipped.name}", f"{digest.upper()} *{shipped.name}"):
+            (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  other.pth\n{line}\n")
+            assert find_weights() == str(shipped)
+
+    @pytest.mark.parametrize("name", ["lpv-tiny.pth", "other.pth"])
+    def test_another_or_not_listed(self, shipped, name):
+        shipped.write_bytes(b"weights")
+        (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
+        with pytest.raises(ValueError, match=r"lpv-tiny\.pth.*Get lpv-tiny\.pth again") as info:
+            find_weights()
+        for part in (str(shipped.parent / "SHA256SUMS"), "--weights"):
+            assert part in str(info.value)
+
+    def test_weights_of_ones_own_are_not_compared(self, shipped, tmp_path):
+        (tmp_path / "own.pth").touch()
+        (tmp_path / "SHA256SUMS").write_text("nothing\n")
+        assert find_weights(tmp_path / "own.pth") == str(tmp_path / "own.pth")
 
 
 def test_home_and_addresses(tmp_path, monkeypatch):

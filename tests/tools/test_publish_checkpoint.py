@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import subprocess
 
 import pytest
 import torch
@@ -41,6 +42,18 @@ def test_another_config(publish, toy_run, toy_config, tmp_path):
     assert TextRecInferencer(weights=str(tmp_path / "a.pth"), device="cpu").model.with_encoder
 
 
+def test_checksums_are_those_of_sha256sum(publish, toy_run, tmp_path):
+    source, folder = toy_run / "iter_4.pth", tmp_path / "checkpoints"
+    assert publish(source, folder / "plain.pth") == 0
+    assert not (folder / "SHA256SUMS").exists()
+    for dtype in ("fp32", "fp16"):
+        for name in ("b.pth", "a.pth"):
+            assert publish(source, folder / name, "--dtype", dtype, "--checksums") == 0
+    check = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    result = subprocess.run(check, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0 and result.stdout == "a.pth: OK\nb.pth: OK\n"
+
+
 class TestBadInput:
     @pytest.fixture
     def error_of(self, publish, capsys):
@@ -62,6 +75,13 @@ class TestBadInput:
     def test_weights_alone(self, error_of, tmp_path):
         torch.save({"state_dict": {}}, tmp_path / "bare.pth")
         assert "bare.pth is no checkpoint of a training" in error_of("bare.pth", "a.pth")
+
+    def test_list_of_checksums_that_is_none(self, error_of, toy_run, tmp_path):
+        (tmp_path / "SHA256SUMS").write_text("hello\n")
+        error = error_of(toy_run / "iter_4.pth", "a.pth", "--checksums")
+        assert error == (
+            "error: SHA256SUMS, line 1 is not as sha256sum writes it (digest, two spaces, name)"
+        )
 
     def test_values_that_fp16_cannot_hold(self, error_of, toy_run, tmp_path):
         saved = torch.load(toy_run / "iter_4.pth", weights_only=True)

@@ -11,12 +11,12 @@ Example:
 from __future__ import annotations
 
 import argparse
-import hashlib
 from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.weights_hooks import misfits
+from lpv_mmocr.reading import checksums
 
 import torch
 from mmengine.registry import init_default_scope
@@ -47,6 +47,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--dtype", choices=tuple(DTYPES), default="fp16", help="of the weights (default: fp16)"
+    )
+    parser.add_argument(
+        "--checksums",
+        action="store_true",
+        help=f"also write the file's line in {checksums.LIST} beside it, as sha256sum does; a "
+        "shipped file is compared with it before use",
     )
     return parser.parse_args(argv)
 
@@ -107,7 +113,9 @@ def main(argv: list[str] | None = None) -> int:
             checkpoint = with_config(checkpoint, args.config)
         args.target.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(checkpoint, str(args.target))
-    digest = hashlib.sha256(args.target.read_bytes()).hexdigest()
+        if args.checksums:
+            checksums.record(args.target)
+    digest = checksums.sha256(args.target)
     print(f"{args.target}: {args.target.stat().st_size / 1e6:.1f} MB, sha256 {digest}")
     return 0
 
