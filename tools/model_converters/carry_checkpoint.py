@@ -148,8 +148,10 @@ def pack(source: Path, folder: Path) -> list[Path]:
     rest = {key: value for key, value in checkpoint.items() if key not in groups}
     rest.update({name: without_tensors(group) for name, group in groups.items()})
     rest["curves"] = "".join(
-        file.read_text(encoding="utf-8")
+        line
         for file in sorted(source.parent.glob("*/vis_data/scalars.json"))
+        for line in file.read_text(encoding="utf-8").splitlines(keepends=True)
+        if line.endswith("\n")  # a crash may have cut the last one off
     )
     parts = divided(rest, tensors)
     # Parts of two packings are told apart by it.
