@@ -1,0 +1,94 @@
+"""``plot_curves.py``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("analysis_tools/plot_curves.py")
+
+
+@pytest.fixture
+def plot(tool_in_process):
+    return tool_in_process("analysis_tools/plot_curves.py")
+
+
+def write_log(run: Path, start: str, *records: dict, end: str = "") -> Path:
+    file = run / start / "vis_data" / "scalars.json"
+    file.parent.mkdir(parents=True)
+    file.write_text("".join(json.dumps(record) + "\n" for record in records) + end)
+    return file
+
+
+def training(iteration: int, loss: float) -> dict:
+    return dict(loss=loss, lr=0.1, iter=iteration, step=iteration)
+
+
+def losses(points) -> list[tuple[int, float]]:
+    return [(p.iteration, p.values["loss"]) for p in points if "loss" in p.values]
+
+
+def test_later_start_takes_the_place_of_what_it_repeats(tool, tmp_path):
+    accuracies = [{"recog/accuracy": value, "step": 0} for value in (0.1, 0.2, 0.3)]
+    # The first two starts lie in one file, as after a change of machines.
+    early = [training(5, 4.0), training(10, 3.0), accuracies[0], training(15, 9.0), accuracies[1]]
+    write_log(tmp_path, "0_carried", *early, training(12, 2.5))
+    write_log(tmp_path, "20260102_000000", training(20, 1.0), accuracies[2], end='{"lo')
+    points = tool.read_run(tmp_path)
+    assert losses(points) == [(5, 4.0), (10, 3.0), (12, 2.5), (20, 1.0)]
+    validations = [
+        (p.iteration, p.values["recog/accuracy"]) for p in points if "loss" not in p.values
+    ]
+    assert validations == [(10, 0.1), (20, 0.3)]
+
+
+def test_validation_that_knows_its_iteration(tool, tmp_path):
+    write_log(tmp_path, "1", training(5, 1.0), {"recog/accuracy": 0.5, "step": 7})
+    assert [point.iteration for point in tool.read_run(tmp_path)] == [5, 7]
+
+
+def test_picture_of_a_training(plot, tool, toy_run, tmp_path, capsys):
+    assert plot(toy_run, "--out", tmp_path / "new" / "curves.png") == 0
+    assert "up to iteration 4" in capsys.readouterr().out
+    assert cv2.imread(str(tmp_path / "new" / "curves.png")).std() > 5
+    panels = tool.draw({"one": tool.read_run(toy_run)}).axes
+    assert [axes.get_ylabel() for axes in panels] == [label for _, label, _ in tool.PANELS]
+    assert [len(axes.lines[0].get_xdata()) for axes in panels] == [4, 4, 1]
+
+
+def test_runs_of_one_name_are_told_apart(tool, plot, tmp_path, capsys):
+    for name in ("a/run", "b/run"):
+        write_log(tmp_path / name, "1", training(5, 1.0))
+    assert plot("a/run", "b/run", "--out", "curves.svg") == 0
+    said = capsys.readouterr().out
+    assert "a/run: 1 values" in said and "b/run: 1 values" in said
+
+
+class TestBadInput:
+    @pytest.fixture
+    def error_of(self, plot, capsys):
+        def run(*arguments: object) -> str:
+            assert plot(*arguments) == 2
+            return capsys.readouterr().err.strip()
+
+        return run
+
+    def test_no_training(self, error_of, tmp_path):
+        assert "gone has no curves (*/vis_data/scalars.json)" in error_of("gone", "--out", "a.png")
+
+    def test_ending(self, error_of, toy_run):
+        error = error_of(toy_run, "--out", "a.txt")
+        assert error == "error: --out a.txt must end in .png, .svg, .pdf, .jpg"
+
+    @pytest.mark.parametrize("line", ["{half", "[1]", '{"loss": 1}'])
+    def test_damaged_line(self, error_of, tmp_path, line):
+        file = write_log(tmp_path / "run", "1", training(5, 1.0), end=f"{line}\n")
+        assert f"{file.relative_to(tmp_path)}, line 2 is damaged" in error_of(
+            "run", "--out", "a.png"
+        )

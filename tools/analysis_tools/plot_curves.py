@@ -1,0 +1,154 @@
+"""Draw the curves of trainings: loss, learning rate, and accuracy on the validation words.
+
+A training that was resumed has one folder of curves for each start; they are joined, and what was
+done a second time counts once, as the later start did it.
+
+Example:
+    python tools/analysis_tools/plot_curves.py work_dirs/run --out curves.png
+    python tools/analysis_tools/plot_curves.py runs/one runs/two --out compared.svg
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lpv_mmocr import cli
+
+from matplotlib.figure import Figure
+
+# Key in the log, label of the panel, and what to multiply by.
+PANELS = (
+    ("loss", "loss", 1.0),
+    ("lr", "learning rate", 1.0),
+    ("recog/accuracy", "validation words right (%)", 100.0),
+)
+ENDINGS = (".png", ".svg", ".pdf", ".jpg")
+
+
+class Point(NamedTuple):
+    """One line of a log."""
+
+    iteration: int
+    values: dict[str, float]
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="work folder of a training"
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FILE", help=f"picture: {', '.join(ENDINGS)}"
+    )
+    return parser.parse_args(argv)
+
+
+def read_run(folder: Path) -> list[Point]:
+    """What a training has logged, over all its starts.
+
+    Args:
+        folder: Its work folder.
+
+    Returns:
+        Points, by iteration.
+
+    Raises:
+        cli.InputError: If there are none, or a log is damaged.
+    """
+    # Folders are named by the time of the start.
+    files = sorted(folder.glob("*/vis_data/scalars.json"))
+    points: list[Point] = []
+    for file in files:
+        last = 0
+        for values in read_log(file):
+            validation = "iter" not in values
+            # MMEngine may number validations by epochs, of which there is one here.
+            iteration = (values["step"] or last) if validation else values["iter"]
+            if not validation:
+                if iteration <= last or last == 0:
+                    points = [point for point in points if point.iteration < iteration]
+                last = iteration
+            points.append(Point(iteration, values))
+    if not points:
+        raise cli.InputError(
+            f"{folder} has no curves (*/vis_data/scalars.json): give the work folder of a training "
+            "that has logged something"
+        )
+    return points
+
+
+def read_log(file: Path) -> list[dict]:
+    """The records of one log; a last line that a crash has cut off is left out.
+
+    Raises:
+        cli.InputError: If another line is damaged.
+    """
+    records = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+        try:
+            record = json.loads(line)
+            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                raise ValueError("it is no record of MMEngine's")
+        except ValueError as error:
+            if not line.endswith("\n"):
+                break
+            raise cli.InputError(f"{file}, line {number} is damaged ({error})") from error
+        records.append(record)
+    return records
+
+
+def draw(runs: dict[str, list[Point]]) -> Figure:
+    """Draw runs over each other, one panel for each kind of value.
+
+    Args:
+        runs: Points by the name of the run.
+    """
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    panels = figure.subplots(len(PANELS), sharex=True)
+    for axes, (key, label, factor) in zip(panels, PANELS, strict=True):
+        for number, (name, points) in enumerate(runs.items()):
+            curve = [(p.iteration, factor * p.values[key]) for p in points if key in p.values]
+            if curve:
+                axes.plot(
+                    *zip(*curve, strict=True),
+                    color=f"C{number % 10}",
+                    label=name,
+                    # Few values, which may be a single one.
+                    marker="o" if len(curve) < 30 else None,
+                    markersize=4,
+                )
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.margins(x=0.01)
+        if not axes.lines:
+            axes.text(0.5, 0.5, "not logged", ha="center", transform=axes.transAxes)
+    panels[0].legend()
+    panels[-1].set_ylim(0, 100)
+    panels[-1].set_xlabel("iteration")
+    return figure
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    with cli.ReportInputErrors():
+        if args.out.suffix.lower() not in ENDINGS:
+            raise cli.InputError(f"--out {args.out} must end in {', '.join(ENDINGS)}")
+        short = [folder.resolve().name for folder in args.runs]
+        names = short if len(set(short)) == len(short) else map(str, args.runs)
+        runs = {name: read_run(folder) for name, folder in zip(names, args.runs, strict=True)}
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        draw(runs).savefig(args.out, dpi=120)
+    for name, points in runs.items():
+        print(f"{name}: {len(points)} values up to iteration {points[-1].iteration}")
+    print(f"Wrote {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
