@@ -1,31 +1,79 @@
 #!/usr/bin/env bash
 # Train LPV-Tiny on rendered words, fine-tune it with real ones, and publish both, step by step:
 #
-#   bash tools/train_synth.sh WORK_DIR [KEY=VALUE of the configs ...]
+#   bash tools/train_synth.sh WORK_DIR [[synth:|finetune:]KEY=VALUE of the configs ...]
 #
 # Every call does at most about nine minutes of work and says what is next; call it again until it
-# says that all is done. A call that is lost costs its own minutes only. LPV_REAL_DATA names the
-# folder with IIIT5K_train and IC15_train, LPV_FONTS and LPV_WORDS a pack of fonts and its words
-# (tools/dataset_converters/pack_fonts.py), LPV_POOL where rendered pictures lie meanwhile.
+# says that all is done. A call that is lost costs its own minutes only. An option goes to both
+# trainings, or to the one that it names. Variables:
+#   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
+#   LPV_FONTS, LPV_WORDS  a pack of fonts and its words (tools/dataset_converters/pack_fonts.py),
+#                         or "none" for those of this machine
+#   LPV_POOL              where rendered pictures lie meanwhile (default: WORK_DIR/pool)
+#   LPV_START             checkpoint whose weights the first training starts from (default: none)
+#   LPV_CARRY             folder that gets the state in small files after every call, and from which
+#                         a machine that has none goes on (default: none)
 set -euo pipefail
 if (($# < 1)); then
-    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+for name in LPV_FONTS LPV_WORDS; do
+    if [[ -z ${!name:-} ]]; then
+        echo "error: set LPV_FONTS and LPV_WORDS, of which $name is missing: on few fonts and words" \
+            "a model learns little. tools/dataset_converters/pack_fonts.py --out FONTS --words-out" \
+            "WORDS makes a pack on a machine that has them; \"none\" says that this machine's own" \
+            "will do" >&2
+        exit 2
+    fi
+done
+if [[ -n ${LPV_START:-} && ! -f $LPV_START ]]; then
+    echo "error: there is no checkpoint $LPV_START, which LPV_START names" >&2
     exit 2
 fi
 work=$1
 shift
 tools=$(cd "$(dirname "$0")" && pwd)
 configs=$(dirname "$tools")/configs/textrecog/lpv
+carry=$tools/model_converters/carry_checkpoint.py
 export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
 export LPV_POOL=${LPV_POOL:-$work/pool}
+options=("$@")
 
-# run NAME CONFIG [KEY=VALUE ...]: one call of a training.
+# run NAME CONFIG [START]: one call of a training, which begins with the weights START.
 run() {
-    local name=$1 config=$2 started=$SECONDS
-    shift 2
-    set -- "$@" "${options[@]}"
-    python "$tools/train.py" "$configs/$config" --work-dir "$work/$name" --resume \
-        ${1:+--cfg-options "$@"}
+    local name=$1 folder=$work/$1 started=$SECONDS before=0 sampler="" option
+    local usage=$folder/gpu_utilisation.csv
+    local -a given=()
+    for option in ${options[@]+"${options[@]}"}; do
+        case $option in
+            "$name":*) given+=("${option#*:}") ;;
+            synth:* | finetune:*) ;;
+            *) given+=("$option") ;;
+        esac
+    done
+    # Last, so that no option of the user's takes its place.
+    if [[ -n ${3:-} ]]; then given+=("load_from=$3"); fi
+    mkdir -p "$folder"
+    if command -v nvidia-smi >/dev/null; then
+        if [[ -f $usage ]]; then before=$(wc -l <"$usage"); fi
+        nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -l 5 >>"$usage" &
+        sampler=$!
+        trap 'kill "$sampler"' EXIT
+    fi
+    python "$tools/train.py" "$configs/$2" --work-dir "$folder" --resume \
+        ${given[@]+--cfg-options "${given[@]}"}
+    if [[ -n $sampler ]]; then
+        kill "$sampler"
+        wait "$sampler" 2>/dev/null || true
+        trap - EXIT
+        tail -n "+$((before + 1))" "$usage" | awk -v name="$name" '
+            { sum += $1 }
+            END { if (NR) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / NR }'
+    fi
+    if [[ -n ${LPV_CARRY:-} ]]; then
+        python "$carry" pack "$(<"$folder/last_checkpoint")" "$LPV_CARRY/$name"
+    fi
     echo "$name: this call took $((SECONDS - started)) s"
 }
 
@@ -39,18 +87,23 @@ next_step() {
 # come down, and an earlier one may have been trained without the mask.
 publish() {
     python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
-        "$work/$2" --config "$configs/lpv-tiny_stage2_10e_st_mj.py"
+        "$work/$2" --config "$configs/lpv-tiny_stage2_10e_st_mj.py" --checksums
     python "$tools/test.py" "$configs/lpv-tiny_synth.py" "$work/$2" \
         --work-dir "$work/test_$1" --report "$work/report_$1"
+    python "$tools/analysis_tools/plot_curves.py" "$work/$1" --out "$work/curves_$1.png"
 }
 
-options=("$@")
 mkdir -p "$work"
+for name in synth finetune; do
+    if [[ -d ${LPV_CARRY:-}/$name && -n ${LPV_CARRY:-} && ! -f $work/$name/last_checkpoint ]]; then
+        python "$carry" unpack "$LPV_CARRY/$name" "$work/$name"
+    fi
+done
 if [[ ! -f $work/synth/finished ]]; then
-    run synth lpv-tiny_synth.py
+    run synth lpv-tiny_synth.py "${LPV_START:-}"
     next=$(next_step synth finetune)
 elif [[ ! -f $work/finetune/finished ]]; then
-    run finetune lpv-tiny_synth_finetune.py "load_from=$(<"$work/synth/last_checkpoint")"
+    run finetune lpv-tiny_synth_finetune.py "$(<"$work/synth/last_checkpoint")"
     next=$(next_step finetune publish)
 else
     publish synth lpv-tiny.pth

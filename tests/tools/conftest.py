@@ -37,6 +37,12 @@ def toy_data(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def digits():
+    """Writes an LMDB of words: ``digits(folder, count, seed)``."""
+    return write_digits
+
+
 @pytest.fixture(scope="session")
 def toy_config(tmp_path_factory) -> Path:
     """The toy config, made so small that a few iterations take no time."""

@@ -1,4 +1,4 @@
-"""``train_synth.sh``, with a stand-in for ``python`` that trains nothing."""
+"""``train_synth.sh``, with a stand-in for ``python`` that trains nothing; and once in earnest."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STAND_IN = """\
 # Writes down its arguments; a training is done with its second call.
 echo "$*" >>calls
 echo "$LPV_POOL" >pool
-[[ $1 == */publish_checkpoint.py || $1 == */test.py ]] && exit
+[[ $1 == */train.py ]] || exit 0
 while [[ $1 != --work-dir ]]; do shift; done
 mkdir -p "$2"
 if [[ -f $2/last_checkpoint ]]; then touch "$2/finished"; fi
@@ -28,9 +28,10 @@ def train_synth(run_tool, tmp_path):
     stand_in.write_text(STAND_IN)
     stand_in.chmod(0o755)
 
-    def run(*arguments: object):
+    def run(*arguments: object, **variables: str):
         path = f"{stand_in.parent}{os.pathsep}/usr/bin{os.pathsep}/bin"
-        return run_tool("bash", SCRIPT, *arguments, PATH=path)
+        pack = dict(LPV_FONTS="none", LPV_WORDS="words.tsv")
+        return run_tool("bash", SCRIPT, *arguments, PATH=path, **{**pack, **variables})
 
     return run
 
@@ -55,19 +56,93 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
     for call in trainings:
         assert call[0].endswith("tools/train.py")
         assert (call[2], *call[4:6]) == ("--work-dir", "--resume", "--cfg-options")
-        assert call[-1] == "train_cfg.val_interval=7"
-    assert calls[2][6] == "load_from=work/synth/iter_9.pth"
-    assert [Path(call[0]).name for call in publishing] == ["publish_checkpoint.py", "test.py"] * 2
+        assert call[6] == "train_cfg.val_interval=7"
+    assert calls[2][7:] == ["load_from=work/synth/iter_9.pth"]
+    steps = ["publish_checkpoint.py", "test.py", "plot_curves.py"]
+    assert [Path(call[0]).name for call in publishing] == steps * 2
     assert publishing[0][1:3] == ["work/synth/iter_9.pth", "work/lpv-tiny.pth"]
     assert publishing[1][2] == "work/lpv-tiny.pth"
-    assert publishing[2][1:3] == ["work/finetune/iter_9.pth", "work/lpv-tiny_finetuned.pth"]
-    assert publishing[3][-1] == "work/report_finetune"
+    assert publishing[2][1:] == ["work/synth", "--out", "work/curves_synth.png"]
+    assert publishing[3][1:3] == ["work/finetune/iter_9.pth", "work/lpv-tiny_finetuned.pth"]
+    assert publishing[4][-1] == "work/report_finetune"
     assert (tmp_path / "pool").read_text() == "work/pool\n"
 
 
 def test_no_options(train_synth, tmp_path):
     assert train_synth("work").returncode == 0
     assert (tmp_path / "calls").read_text().endswith("--work-dir work/synth --resume\n")
+
+
+def trainings(tmp_path: Path) -> list[list[str]]:
+    """Options of the trainings so far."""
+    calls = (line.split() for line in (tmp_path / "calls").read_text().splitlines())
+    return [call[6:] for call in calls if call[0].endswith("/train.py")]
+
+
+def test_options_of_one_training_and_the_start_of_each(train_synth, tmp_path):
+    (tmp_path / "back.pth").touch()
+    options = ["synth:a=1", "finetune:a=2", "b=x:3", "load_from=other.pth"]
+    for _ in range(3):
+        assert train_synth("work", *options, LPV_START="back.pth").returncode == 0
+    both = ["b=x:3", "load_from=other.pth"]
+    first = ["a=1", *both, "load_from=back.pth"]
+    assert trainings(tmp_path) == [
+        first,
+        first,
+        ["a=2", *both, "load_from=work/synth/iter_9.pth"],
+    ]
+
+
+def test_start_that_is_not_there(train_synth, tmp_path):
+    result = train_synth("work", LPV_START="gone.pth")
+    assert result.returncode == 2
+    assert result.stderr == "error: there is no checkpoint gone.pth, which LPV_START names\n"
+
+
+@pytest.mark.parametrize("name", ["LPV_FONTS", "LPV_WORDS"])
+def test_fonts_and_words_must_be_chosen(train_synth, tmp_path, name):
+    result = train_synth("work", **{name: ""})
+    assert result.returncode == 2
+    for part in (f"of which {name} is missing", "pack_fonts.py", '"none"'):
+        assert part in result.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_state_is_carried(train_synth, tmp_path):
+    for _ in range(3):
+        assert train_synth("here", LPV_CARRY="carried").returncode == 0
+    # The stand-in writes nothing.
+    for name in ("synth", "finetune"):
+        (tmp_path / "carried" / name).mkdir(parents=True)
+    assert train_synth("there", LPV_CARRY="carried").returncode == 0
+    assert train_synth("there", LPV_CARRY="carried").returncode == 0
+    lines = (tmp_path / "calls").read_text().splitlines()
+    calls = (line.partition("carry_checkpoint.py ")[2] for line in lines)
+    assert [call for call in calls if call] == [
+        *["pack here/synth/iter_9.pth carried/synth"] * 2,
+        "pack here/finetune/iter_9.pth carried/finetune",
+        "unpack carried/synth there/synth",
+        "unpack carried/finetune there/finetune",
+        "pack there/synth/iter_9.pth carried/synth",
+        "unpack carried/finetune there/finetune",
+        "pack there/synth/iter_9.pth carried/synth",
+    ]
+
+
+def test_use_of_the_gpu_is_measured(train_synth, tmp_path):
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.write_text("#!/usr/bin/env bash\necho $USE\necho 40\nexec sleep 100\n")
+    tool.chmod(0o755)
+    stand_in = tmp_path / "bin" / "python"
+    stand_in.write_text(stand_in.read_text().replace("bash\n", "bash\nsleep 1\n", 1))
+    for use, mean in (("80", 60), ("20", 30)):
+        result = train_synth("work", USE=use)
+        assert f"synth: the GPU was busy for {mean} % of this call" in result.stdout.splitlines()
+        assert not result.stderr
+    assert (tmp_path / "work/synth/gpu_utilisation.csv").read_text().split() == [
+        *("80", "40"),
+        *("20", "40"),
+    ]
 
 
 def test_failing_training_fails_the_call(train_synth, tmp_path):
@@ -79,3 +154,33 @@ def test_says_how_to_call_it(train_synth):
     result = train_synth()
     assert result.returncode == 2
     assert "bash tools/train_synth.sh WORK_DIR" in result.stderr
+
+
+@pytest.mark.slow
+def test_both_configs_train_and_the_state_moves_to_another_machine(run_tool, digits, tmp_path):
+    """In miniature: words of digits stand for the real ones, seconds for minutes."""
+    for seed, name in enumerate(("IIIT5K_train", "IC15_train")):
+        digits(tmp_path / "real" / name, 260, seed)
+    source = "train_dataloader.dataset.sources.0."
+    options = [
+        "train_dataloader.dataset.batch_size=4",
+        f"{source}capacity=64",
+        f"{source}chunk_size=16",
+        f"{source}min_pictures=16",
+        f"{source}workers=1",
+        "custom_hooks.0.minutes=0.05",
+        "default_hooks.logger.interval=1",
+    ]
+    variables = dict(
+        LPV_REAL_DATA=str(tmp_path / "real"),
+        LPV_FONTS="none",
+        LPV_WORDS="none",
+        LPV_CARRY=str(tmp_path / "carried"),
+    )
+    for work, said in (("here", "Next: finetune."), ("there", "Next: publish.")):
+        result = run_tool("bash", SCRIPT, work, *options, **variables)
+        assert result.returncode == 0, result.stderr
+        assert said in result.stdout
+        assert "Rendering with" in result.stdout
+    (log,) = (tmp_path / "there" / "finetune").glob("*/*.log")
+    assert "Load checkpoint from there/synth/iter_" in log.read_text()

@@ -82,6 +82,8 @@ custom_hooks = [
 ]
 # The last checkpoint counts, not the best: scores with the mask and without do not compare.
 default_hooks = dict(
+    # Scores on the validation words belong to an iteration; there are no epochs.
+    logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(interval=2000, max_keep_ckpts=1, save_best=None),
     # Nobody watches: a batch that spoils a step costs that step, not the minutes that are lent.
     non_finite_guard=dict(action="skip"),
