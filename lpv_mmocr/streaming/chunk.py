@@ -108,7 +108,13 @@ def read_chunk(folder: Path, number: int) -> Chunk:
     try:
         with np.load(path) as arrays:
             return Chunk(**{name: arrays[name] for name in Chunk._fields})
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        EOFError,
+        KeyError,
+        NotImplementedError,  # a compression that there is not
+        zipfile.BadZipFile,
+    ) as error:
         raise DamagedChunkError(
             f"{path} is damaged, perhaps since the machine stopped ({error}); delete it"
         ) from error

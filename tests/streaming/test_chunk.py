@@ -6,6 +6,7 @@ import errno
 import os
 
 from lpv_mmocr.streaming.chunk import (
+    DamagedChunkError,
     chunk_numbers,
     chunk_path,
     make_chunk,
@@ -55,6 +56,16 @@ def test_damaged_file_is_named(tmp_path, size):
     write_chunk(tmp_path, 3, numbered_chunk(5, 3))
     os.truncate(chunk_path(tmp_path, 3), size)
     with pytest.raises(ValueError, match=r"chunk_00000003\.npz is damaged.*delete it"):
+        read_chunk(tmp_path, 3)
+
+
+def test_headers_that_make_no_sense_are_damage(tmp_path):
+    write_chunk(tmp_path, 3, numbered_chunk(5, 3))
+    path = chunk_path(tmp_path, 3)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 77  # the compression of the first entry
+    path.write_bytes(content)
+    with pytest.raises(DamagedChunkError, match=r"chunk_00000003\.npz is damaged"):
         read_chunk(tmp_path, 3)
 
 
