@@ -6,6 +6,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
+from .dataset import StreamedWordDataset
+
 
 @HOOKS.register_module()
 class PoolUsageHook(Hook):
@@ -17,6 +19,11 @@ class PoolUsageHook(Hook):
 
     def __init__(self, *, interval: int = 100) -> None:
         self.interval = interval
+        self._dataset: StreamedWordDataset | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Remember what to stop; a test has no training data."""
+        self._dataset = runner.train_dataloader.dataset
 
     def after_train_iter(
         self,
@@ -27,7 +34,7 @@ class PoolUsageHook(Hook):
     ) -> None:
         """Note the values for the log."""
         if self.every_n_train_iters(runner, self.interval):
-            for name, value in runner.train_dataloader.dataset.statistics().items():
+            for name, value in self._dataset.statistics().items():
                 runner.message_hub.update_scalar(f"train/{name}", value)
 
     def after_run(self, runner: Runner) -> None:
@@ -37,4 +44,5 @@ class PoolUsageHook(Hook):
         wait for them where a signal has left the run seconds to live. ``StopOnSignalHook``, which
         exits in ``after_run``, comes behind this hook by its priority.
         """
-        runner.train_dataloader.dataset.stop()
+        if self._dataset is not None:
+            self._dataset.stop()
