@@ -59,7 +59,7 @@ run() {
         if [[ -f $usage ]]; then before=$(wc -l <"$usage"); fi
         nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -l 5 >>"$usage" &
         sampler=$!
-        trap 'kill "$sampler"' EXIT
+        trap "kill $sampler" EXIT
     fi
     python "$tools/train.py" "$configs/$2" --work-dir "$folder" --resume \
         ${given[@]+--cfg-options "${given[@]}"}

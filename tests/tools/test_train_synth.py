@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,18 @@ def test_use_of_the_gpu_is_measured(train_synth, tmp_path):
         *("80", "40"),
         *("20", "40"),
     ]
+
+
+def test_measuring_ends_with_a_training_that_fails(train_synth, tmp_path):
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.write_text("#!/usr/bin/env bash\necho $$ >sampler\nexec sleep 100\n")
+    tool.chmod(0o755)
+    (tmp_path / "bin" / "python").write_text("#!/usr/bin/env bash\nsleep 1\nexit 3\n")
+    assert train_synth("work").returncode == 3
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):  # it may take a moment
+            os.kill(int((tmp_path / "sampler").read_text()), 0)
+            time.sleep(0.1)
 
 
 def test_failing_training_fails_the_call(train_synth, tmp_path):
