@@ -18,9 +18,9 @@ from .label_files import (
     read_labels,
 )
 from .lmdb_environment import (
+    KeyReader,
     LMDBDataError,
     count_samples,
-    environment,
     find_lmdbs,
     image_key,
     label_key,
@@ -264,17 +264,17 @@ def lmdb_to_labels(
         progress(total) as advance,
         new_folder(out) as folder,
         LabelFileWriter(folder / labels, format) as label_file,
-        environment(path).begin() as transaction,
+        KeyReader(path) as reader,
     ):
         left_out = _LeftOut(folder, skip_bad, result)
         for number in range(1, total + 1):
-            picture = transaction.get(image_key(number))
             try:
-                text = _text_of(transaction.get(label_key(number)))
+                text = _text_of(reader.get(label_key(number)))
+                picture = reader.get(image_key(number))
                 if picture is None:
                     raise ValueError("its image is missing")
                 _check(picture, check)
-            except ValueError as error:
+            except (ValueError, LMDBDataError) as error:
                 left_out.add(_sample_name(path, number), str(error))
             else:
                 file = _picture_name(number, total) + extension_of(picture)
@@ -290,11 +290,13 @@ def lmdb_to_labels(
 
 def _check_texts(path: str, total: int, format: str) -> None:
     """Look for a text that the format cannot hold before hours have gone into writing."""
-    with environment(path).begin() as transaction:
+    with KeyReader(path) as reader:
         for number in range(1, total + 1):
-            with contextlib.suppress(UnicodeDecodeError):
-                text = transaction.get(label_key(number), b"-").decode("utf-8")
-                check_text(text, format, _sample_name(path, number))
+            # What cannot be read is judged when its sample is written.
+            with contextlib.suppress(UnicodeDecodeError, LMDBDataError):
+                label = reader.get(label_key(number))
+                if label is not None:
+                    check_text(label.decode("utf-8"), format, _sample_name(path, number))
 
 
 def _sample_name(path: str, number: int) -> str:

@@ -15,7 +15,14 @@ from mmocr.registry import DATASETS
 
 from .bad_samples import BadSampleError, BadSampleLog
 from .label_filter import LabelFilter
-from .lmdb_environment import count_samples, environment, find_lmdbs, image_key, label_key
+from .lmdb_environment import (
+    KeyReader,
+    LMDBDataError,
+    count_samples,
+    find_lmdbs,
+    image_key,
+    label_key,
+)
 from .lmdb_index import SampleIndex, load_index
 from .transforms.loading import decode_image
 
@@ -50,8 +57,8 @@ class LPVLMDBDataset(BaseDataset):
     - ``sample_idx``: its position in the data set,
     - ``bad_sample``: whether it could not be read (see below).
 
-    A bad sample (a missing key, an empty or undecodable picture, a label that is not UTF-8) is
-    counted, and the log names it once. In training, another sample takes its place, always the
+    A bad sample (a missing key, a damaged page, an empty or undecodable picture, a label that is
+    not UTF-8) is counted, and the log names it once. In training, another sample takes its place, always the
     same one. In evaluation it stays, as a grey picture with ``bad_sample=True``: a metric must
     count it as wrong whatever the model reads. For that, ``PackTextRecogInputs`` needs
     ``sample_key`` and ``bad_sample`` among its ``meta_keys``.
@@ -255,20 +262,25 @@ class LPVLMDBDataset(BaseDataset):
             ``sample_idx`` and ``bad_sample``, as the class describes them.
 
         Raises:
-            BadSampleError: If a key is missing or the label is not UTF-8.
+            BadSampleError: If a key is missing or cannot be read, or the label is not UTF-8.
             IndexError: If there is no such position.
         """
         position = self._position(idx)
         part, number = self._locate(position)
-        with environment(part.path).begin() as transaction:
-            image = transaction.get(image_key(number))
-            label = transaction.get(label_key(number))
         name = image_key(number).decode()
         sample_key = f"{part.name}:{name}"
-        if label is None:
-            raise BadSampleError(sample_key, f"its label, key label-{number:09d}, is missing")
+        text = ""
         try:
-            text = label.decode("utf-8")
+            with KeyReader(part.path) as reader:
+                label = reader.get(label_key(number))
+                if label is None:
+                    raise BadSampleError(
+                        sample_key, f"its label, key label-{number:09d}, is missing"
+                    )
+                text = label.decode("utf-8")
+                image = reader.get(image_key(number))
+        except LMDBDataError as error:
+            raise BadSampleError(sample_key, str(error), text) from error
         except UnicodeDecodeError as error:
             readable = label.decode("utf-8", errors="replace")
             raise BadSampleError(sample_key, "its label is not UTF-8", readable) from error

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 
 import lmdb
 
@@ -139,6 +140,55 @@ def _open(path: str) -> lmdb.Environment:
     return opened
 
 
+class KeyReader:
+    """Reads keys of one LMDB inside a ``with`` block; what cannot be read is an error with a name.
+
+    Every key is looked up on its own. LMDB reports a damaged page to a look-up, but a cursor that
+    walks onto one ends the process.
+
+    Args:
+        path: Folder that holds ``data.mdb``.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._transaction = environment(path).begin()
+
+    def __enter__(self) -> KeyReader:
+        """Begin reading."""
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the transaction."""
+        self._transaction.abort()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key; ``None`` where there is no such key.
+
+        Args:
+            key: Such as ``label-000000001``.
+
+        Raises:
+            LMDBDataError: If the file is damaged where the value, or the way to it, is stored.
+                Other keys can be read afterwards.
+        """
+        try:
+            return self._transaction.get(key)
+        except lmdb.Error as error:
+            # LMDB refuses everything else of a transaction in which one look-up failed.
+            self._transaction.abort()
+            self._transaction = environment(self._path).begin()
+            raise LMDBDataError(
+                f"key {key.decode(errors='replace')} of {Path(self._path, DATA_FILE)} cannot be "
+                f"read, the file is damaged there: {error}; copy or download it again"
+            ) from error
+
+
 def count_samples(path: str) -> int:
     """The number of samples that an LMDB says it holds.
 
@@ -146,10 +196,10 @@ def count_samples(path: str) -> int:
         path: Folder that holds ``data.mdb``.
 
     Raises:
-        LMDBDataError: If ``num-samples`` is missing or not a positive number.
+        LMDBDataError: If ``num-samples`` is missing, not a positive number or cannot be read.
     """
-    with environment(path).begin() as transaction:
-        value = transaction.get(NUM_SAMPLES_KEY)
+    with KeyReader(path) as reader:
+        value = reader.get(NUM_SAMPLES_KEY)
     if value is None:
         raise LMDBDataError(
             f"{path} has no key 'num-samples': it is not a word data set with the keys "

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import lmdb
 import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
@@ -20,7 +19,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from .label_filter import LabelFilter
-from .lmdb_environment import DATA_FILE, count_samples, environment, image_key, label_key
+from .lmdb_environment import (
+    DATA_FILE,
+    KeyReader,
+    LMDBDataError,
+    count_samples,
+    image_key,
+    label_key,
+)
 
 _FORMAT = 1  # part of the name of a cached index; raised when what an index means changes
 _PROGRESS_STEP = 10_000
@@ -124,8 +130,8 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
 def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     """Read every label once and list the samples that pass.
 
-    Samples that cannot be judged (a missing key, a label that is not UTF-8, a picture without a
-    readable size) are listed: they are counted and named when they are read.
+    Samples that cannot be judged (a missing key, a damaged page, a label that is not UTF-8, a
+    picture without a readable size) are listed: they are counted and named when they are read.
 
     Args:
         path: Folder that holds ``data.mdb``.
@@ -139,15 +145,16 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     kept = 0
     began = time.monotonic()
     progress = Progress(console=Console(stderr=True))
-    with progress, environment(path).begin() as transaction:
+    with progress, KeyReader(path) as reader:
         task = progress.add_task(f"Indexing {Path(path).name}", total=num_samples)
-        for number, label in _labels(transaction, num_samples):
+        for number in range(1, num_samples + 1):
             if number % _PROGRESS_STEP == 0:
                 progress.update(task, completed=number)
+            label = _readable(reader, label_key(number))
             if label is not None and not label_filter.accepts_label(label):
                 continue
             if label_filter.min_image_side:
-                size = _image_size(transaction.get(image_key(number)))
+                size = _image_size(_readable(reader, image_key(number)))
                 if size is not None and not label_filter.accepts_size(*size):
                     continue
             numbers[kept] = number
@@ -161,23 +168,12 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     return numbers[:kept].copy()
 
 
-def _labels(transaction: lmdb.Transaction, num_samples: int) -> Iterator[tuple[int, bytes | None]]:
-    """Number and stored label of every sample in order; ``None`` for a missing label.
-
-    A cursor walks the labels in the order in which the file holds them, several times faster than
-    looking each of them up.
-    """
-    stored = iter(())
-    cursor = transaction.cursor()
-    if cursor.set_range(label_key(0)):
-        stored = cursor.iternext()
-    end = (b"", b"")
-    key, label = next(stored, end)
-    for number in range(1, num_samples + 1):
-        wanted = label_key(number)
-        while b"label-" < key < wanted:  # keys of another form in between
-            key, label = next(stored, end)
-        yield number, label if key == wanted else None
+def _readable(reader: KeyReader, key: bytes) -> bytes | None:
+    """The value of a key; ``None`` where it is missing or the file is damaged."""
+    try:
+        return reader.get(key)
+    except LMDBDataError:
+        return None
 
 
 def _image_size(image: bytes | None) -> tuple[int, int] | None:

@@ -10,11 +10,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import lmdb
 import numpy as np
 
 from .label_filter import LabelFilter
-from .lmdb_environment import DATA_FILE, count_samples, environment, image_key, label_key
+from .lmdb_environment import (
+    DATA_FILE,
+    KeyReader,
+    LMDBDataError,
+    count_samples,
+    image_key,
+    label_key,
+)
 from .picture_header import read_header
 from .transforms.loading import decode_image
 
@@ -145,11 +151,11 @@ def gather_statistics(
     if sample is not None and sample < found.samples:
         chosen = set(random.Random(seed).sample(range(1, found.samples + 1), sample))
     label_filter = LabelFilter()
-    with environment(path).begin() as transaction:
+    with KeyReader(path) as reader:
         for number in range(1, found.samples + 1):
-            faults = [_add_label(found, transaction, number, label_filter)]
+            faults = [_add_label(found, reader, number, label_filter)]
             if chosen is None or number in chosen:
-                faults.append(_add_picture(found, transaction, number))
+                faults.append(_add_picture(found, reader, number))
             if any(faults):
                 found.add_bad(image_key(number).decode(), "; ".join(filter(None, faults)))
             if number % _STEP == 0:
@@ -160,10 +166,13 @@ def gather_statistics(
 
 
 def _add_label(
-    found: LMDBStatistics, transaction: lmdb.Transaction, number: int, label_filter: LabelFilter
+    found: LMDBStatistics, reader: KeyReader, number: int, label_filter: LabelFilter
 ) -> str | None:
     """Count a label; what is wrong with it, if anything is."""
-    stored = transaction.get(label_key(number))
+    try:
+        stored = reader.get(label_key(number))
+    except LMDBDataError as error:
+        return str(error)
     if stored is None:
         return f"its label, key {label_key(number).decode()}, is missing"
     try:
@@ -180,10 +189,13 @@ def _add_label(
     return None
 
 
-def _add_picture(found: LMDBStatistics, transaction: lmdb.Transaction, number: int) -> str | None:
+def _add_picture(found: LMDBStatistics, reader: KeyReader, number: int) -> str | None:
     """Measure a picture; what is wrong with it, if anything is."""
     found.examined += 1
-    picture = transaction.get(image_key(number))
+    try:
+        picture = reader.get(image_key(number))
+    except LMDBDataError as error:
+        return str(error)
     if picture is None:
         return "its image is missing"
     found.picture_bytes += len(picture)

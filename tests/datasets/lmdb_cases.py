@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 from lpv_mmocr.datasets import close_environments
@@ -44,3 +45,30 @@ def edit(path: Path, changes: dict[bytes, bytes | None]) -> Path:
                 transaction.put(key, value)
     environment.close()
     return path
+
+
+def zero_page(path: Path, key: bytes) -> Path:
+    """Overwrite the page that holds a key with zeros, as a bad disk leaves it."""
+    close_environments()
+    size = 4096
+    data = bytearray((path / "data.mdb").read_bytes())
+    (page,) = (
+        start
+        for start in range(2 * size, len(data), size)
+        if key in _leaf_keys(data[start : start + size])
+    )
+    data[page : page + size] = bytes(size)
+    (path / "data.mdb").write_bytes(data)
+    return path
+
+
+def _leaf_keys(page: bytes) -> list[bytes]:
+    """The keys of a page in LMDB's format, if it is a leaf."""
+    header, leaf = 16, 0x02
+    flags, end = struct.unpack_from("<HH", page, 10)
+    keys = []
+    for place in range(header, end if flags & leaf else header, 2):
+        (node,) = struct.unpack_from("<H", page, place)
+        (length,) = struct.unpack_from("<H", page, node + 6)
+        keys.append(bytes(page[node + 8 : node + 8 + length]))
+    return keys

@@ -14,7 +14,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
-from lmdb_cases import edit, make_picture, write_words
+from lmdb_cases import edit, make_picture, write_words, zero_page
 
 
 def content(path: Path) -> dict[bytes, bytes]:
@@ -241,3 +241,16 @@ def test_header_says_the_extension():
         assert extension_of(encoded(extension)) == extension
     assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8)
     assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None
+
+
+@pytest.mark.parametrize("kind", ["image", "label"])
+def test_samples_on_a_damaged_page_are_left_out_or_named(tmp_path, kind):
+    path = write_words(tmp_path / "lmdb", ["word"] * 500)
+    zero_page(path, b"%s-000000250" % kind.encode())
+    with pytest.raises(ConversionError, match=rf"lmdb: image-\d+: key {kind}-\d+ of .* --skip-bad"):
+        lmdb_to_labels(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    done = lmdb_to_labels(path, tmp_path / "out", skip_bad=True)
+    assert done.written + done.left_out == 500 and 10 < done.left_out < 250
+    listed = (tmp_path / "out" / conversion.LEFT_OUT_FILE).read_text()
+    assert f"{path}: image-000000250\tkey {kind}-000000250 of" in listed

@@ -9,7 +9,7 @@ from lpv_mmocr.datasets import BadSampleError, LMDBDataError, LPVLMDBDataset
 
 import numpy as np
 import pytest
-from lmdb_cases import edit, write_words
+from lmdb_cases import edit, write_words, zero_page
 from mmengine.runner import Runner
 from mmocr.registry import DATASETS
 
@@ -228,6 +228,27 @@ def test_bad_sample_in_evaluation_stays(words, log_lines, case):
     assert bad["data_samples"].gt_text.item == expected
     (line,) = [line for line in log_lines if "Bad sample" in line]
     assert "words:image-000000002" in line and reason in line and "counts as wrong" in line
+
+
+@pytest.mark.parametrize("kind", ["image", "label"])
+def test_samples_on_a_damaged_page_are_bad(tmp_path, log_lines, kind):
+    path = write_words(tmp_path / "words", ["word"] * 500)
+    damaged = zero_page(path, b"%s-000000250" % kind.encode())
+    training = LPVLMDBDataset(ann_file=str(damaged))
+    assert len(training) == 500
+    keys = [training[position]["sample_key"] for position in range(500)]
+    bad = sum(key != f"words:image-{number:09d}" for number, key in enumerate(keys, 1))
+    assert 10 < bad < 250
+    assert training.bad_samples.count >= bad
+    (line,) = [line for line in log_lines if f"Bad sample words:image-{250:09d}" in line]
+    assert f"key {kind}-000000250 of {path}/data.mdb cannot be read" in line
+    assert "is replaced by another" in line
+
+    evaluation = LPVLMDBDataset(ann_file=str(damaged), test_mode=True)
+    samples = [evaluation[position] for position in range(500)]
+    assert sum(sample["bad_sample"] for sample in samples) == evaluation.bad_samples.count == bad
+    assert samples[249]["bad_sample"] and not samples[0]["bad_sample"]
+    assert samples[249]["instances"] == [dict(text="word" if kind == "image" else "")]
 
 
 def test_bad_sample_cannot_be_read_raw(words):

@@ -5,6 +5,7 @@ import shutil
 
 from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.datasets.lmdb_environment import (
+    KeyReader,
     LMDBDataError,
     close_environments,
     count_samples,
@@ -14,7 +15,7 @@ from lpv_mmocr.datasets.lmdb_environment import (
 
 import lmdb
 import pytest
-from lmdb_cases import edit, write_words
+from lmdb_cases import edit, write_words, zero_page
 
 
 def label(path, number: int = 1) -> bytes:
@@ -129,6 +130,24 @@ def test_count(tmp_path):
 def test_bad_count(tmp_path, value, message):
     path = edit(write_words(tmp_path / "words", ["a"]), {b"num-samples": value})
     with pytest.raises(LMDBDataError, match=message):
+        count_samples(str(path))
+
+
+def test_a_damaged_page_is_named_and_others_can_still_be_read(tmp_path):
+    path = zero_page(write_words(tmp_path / "words", ["word"] * 500), b"label-000000300")
+    with KeyReader(str(path)) as reader:
+        for _ in range(2):
+            with pytest.raises(
+                LMDBDataError, match=r"key label-000000300 of .*words/data\.mdb cannot be read, the"
+            ):
+                reader.get(b"label-000000300")
+        assert reader.get(b"label-000000001") == b"word"
+        assert reader.get(b"label-000000501") is None
+
+
+def test_damaged_count(tmp_path):
+    path = zero_page(write_words(tmp_path / "words", ["word"] * 500), b"num-samples")
+    with pytest.raises(LMDBDataError, match=r"key num-samples of .*data\.mdb cannot be read"):
         count_samples(str(path))
 
 

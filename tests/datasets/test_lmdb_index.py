@@ -11,7 +11,7 @@ from lpv_mmocr.datasets.lmdb_index import SampleIndex, build_index, load_index
 
 import numpy as np
 import pytest
-from lmdb_cases import edit, make_picture, write_words
+from lmdb_cases import edit, make_picture, write_words, zero_page
 
 LABELS = ["short", "x" * 30, "", "Also short", "y" * 26, "z" * 25]
 PASSING = [1, 3, 4, 6]
@@ -66,6 +66,15 @@ def test_samples_that_cannot_be_judged_stay(words):
     edit(words, {b"label-000000002": None, b"label-000000006": None, b"label-000000005": b"\xff"})
     edit(words, {b"label-7": b"a key of another form"})
     assert list(load_index(str(words), LabelFilter())) == [1, 2, 3, 4, 5, 6]
+
+
+def test_samples_on_a_damaged_page_stay(tmp_path):
+    path = write_words(tmp_path / "words", ["x" * 30, *["word"] * 500, "y" * 30])
+    zero_page(path, b"label-000000250")
+    assert list(load_index(str(path), LabelFilter())) == list(range(2, 502))
+    other = zero_page(write_words(tmp_path / "other", ["word"] * 500), b"image-000000250")
+    assert len(load_index(str(other), LabelFilter(min_image_side=9))) < 500
+    assert 250 in list(load_index(str(other), LabelFilter(min_image_side=9)))
 
 
 def test_no_labels_at_all(words):

@@ -11,7 +11,7 @@ from lpv_mmocr.datasets.lmdb_statistics import gather_statistics, total_of
 import cv2
 import numpy as np
 import pytest
-from lmdb_cases import edit, make_picture, write_words
+from lmdb_cases import edit, make_picture, write_words, zero_page
 from rich.console import Console
 
 LABELS = ["Ab", "b!", "...", "x" * 26, "two words", "é"]
@@ -174,3 +174,14 @@ def test_markup_in_labels_is_text(tmp_path):
 )
 def test_sizes(size, text):
     assert size_text(size) == text
+
+
+@pytest.mark.parametrize("kind", ["image", "label"])
+def test_samples_on_a_damaged_page_are_listed(tmp_path, kind):
+    path = write_words(tmp_path / "words", ["word"] * 500)
+    zero_page(path, b"%s-000000250" % kind.encode())
+    found = gather_statistics(path)
+    assert 10 < found.bad_count < 250
+    reason = dict(found.bad)[f"{path}:image-000000250"]
+    assert reason.startswith(f"key {kind}-000000250 of {path}/data.mdb cannot be read")
+    assert found.bad_count + (len(found.widths) if kind == "image" else found.passing) == 500

@@ -62,6 +62,19 @@ def test_bad_samples_show_in_status_list_and_sheet(info, tmp_path, capsys):
     assert Image.open(tmp_path / "sheet.png").getpixel((70, 20)) == (160, 160, 160)
 
 
+def test_damaged_pages(info, tmp_path, capsys):
+    with LMDBWriter(tmp_path / "words") as writer:
+        for _ in range(300):
+            writer.write(b"nonsense", "word")
+    data = bytearray((tmp_path / "words" / "data.mdb").read_bytes())
+    for start in range(2 * 4096, len(data), 4096):
+        if b"label-" in data[start + 16 : start + 4096]:
+            data[start : start + 4096] = bytes(4096)
+    (tmp_path / "words" / "data.mdb").write_bytes(data)
+    assert info("words", "--sheet", "sheet.png") == 2
+    assert capsys.readouterr().err.startswith("error: key num-samples of words/data.mdb cannot be ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

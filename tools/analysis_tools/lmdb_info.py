@@ -41,8 +41,9 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.datasets import decode_image
 from lpv_mmocr.datasets.lmdb_environment import (
+    KeyReader,
+    LMDBDataError,
     count_samples,
-    environment,
     find_lmdbs,
     image_key,
     label_key,
@@ -95,12 +96,13 @@ def write_sheet(args: argparse.Namespace, paths: list[str]) -> int:
 
 def sheet_entry(path: str, number: int, font: str | None) -> tuple[np.ndarray, str, str | None]:
     """Picture (H, W, 3) in RGB, caption, and the caption's font, if it needs another one."""
-    with environment(path).begin() as transaction:
-        stored = transaction.get(image_key(number)), transaction.get(label_key(number))
-    label = (stored[1] or b"").decode("utf-8", errors="replace") or "(empty)"
+    label = "(not readable)"
     try:
-        picture = decode_image(stored[0] or b"")[..., ::-1]
-    except ValueError:
+        with KeyReader(path) as reader:
+            stored = reader.get(label_key(number)) or b""
+            label = stored.decode("utf-8", errors="replace") or "(empty)"
+            picture = decode_image(reader.get(image_key(number)) or b"")[..., ::-1]
+    except (ValueError, LMDBDataError):
         picture, label = np.full((32, 100, 3), 160, np.uint8), f"(bad) {label}"
     return np.ascontiguousarray(picture), f"{number}: {label}", None if label.isascii() else font
 
