@@ -58,9 +58,9 @@ class LPVLMDBDataset(BaseDataset):
     - ``bad_sample``: whether it could not be read (see below).
 
     A bad sample (a missing key, a damaged page, an empty or undecodable picture, a label that is
-    not UTF-8) is counted, and the log names it once. In training, another sample takes its place, always the
-    same one. In evaluation it stays, as a grey picture with ``bad_sample=True``: a metric must
-    count it as wrong whatever the model reads. For that, ``PackTextRecogInputs`` needs
+    not UTF-8) is counted, and the log names it once. In training, another sample takes its place,
+    always the same one. In evaluation it stays, as a grey picture with ``bad_sample=True``: a
+    metric must count it as wrong whatever the model reads. For that, ``PackTextRecogInputs`` needs
     ``sample_key`` and ``bad_sample`` among its ``meta_keys``.
 
     Args:

@@ -8,7 +8,6 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +26,7 @@ from .legibility import (
     likeness,
     template,
 )
-from .processes import single_threaded_opencv, worker_context
+from .processes import single_threaded_opencv, worker_pool
 from .progress import progress_bar
 
 SCREENING_VERSION = 4
@@ -144,10 +143,7 @@ def _screen_many(files: Sequence[str], workers: int) -> Iterable[tuple[str, list
         for file in files:
             yield file, screen_font(file)
         return
-    with (
-        single_threaded_opencv(),
-        ProcessPoolExecutor(workers, mp_context=worker_context()) as executor,
-    ):
+    with single_threaded_opencv(), worker_pool(workers) as executor:
         yield from zip(files, executor.map(screen_font, files, chunksize=4), strict=True)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import lmdb
 
-from .processes import single_threaded_opencv, worker_context
+from .processes import single_threaded_opencv, worker_pool
 from .renderer import WordRenderer
 
 CHUNK = 250
@@ -120,9 +120,7 @@ def _rendered(
             _start_worker(make_renderer)
             yield from map(_render_chunk, chunks)
         else:
-            executor = ProcessPoolExecutor(
-                workers, worker_context(), initializer=_start_worker, initargs=(make_renderer,)
-            )
+            executor = worker_pool(workers, _start_worker, (make_renderer,))
             try:
                 yield from _in_order(executor, chunks, ahead=4 * workers)
             except BrokenProcessPool:

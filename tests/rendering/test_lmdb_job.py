@@ -155,6 +155,31 @@ def test_the_command_survives_being_killed(tmp_path):
     assert content(out) == content(tmp_path / "whole")
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_sigterm_ends_the_command_in_good_order(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    arguments = ["--out", tmp_path / "out", "--num", "100000", "--workers", "2", *ARGUMENTS]
+    process = subprocess.Popen(
+        [sys.executable, str(TOOL), *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    partial = tmp_path / "out.partial" / "data.mdb"
+    deadline = time.monotonic() + 120
+    while not (partial.exists() and partial.stat().st_size > 300_000):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(workers) >= 2
+    process.terminate()
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert shown.endswith("interrupted; the same command continues\n")
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
 def test_the_command_renders_digits_and_a_sheet(tmp_path):
     result = call(
         *("--out", tmp_path / "digits", "--sheet", tmp_path / "sheet.png", "--sheet-count", 12),

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-from lpv_mmocr.rendering.processes import single_threaded_opencv
+from lpv_mmocr.rendering.processes import sigterm_interrupts, single_threaded_opencv
 
 import cv2
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,3 +55,50 @@ def test_threads_are_allowed_again():
         assert cv2.getNumThreads() == 3
     finally:
         cv2.setNumThreads(threads)
+
+
+POOL = """
+import os
+import time
+from lpv_mmocr.rendering.processes import worker_pool
+
+with worker_pool(3) as pool:
+    print(*{pool.submit(os.getpid).result() for _ in range(20)}, flush=True)
+    busy = [pool.submit(time.sleep, 0.2 + 0.1 * k) for k in range(3)]
+    print(*{process for process in pool._processes}, flush=True)
+    time.sleep(600)
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"  # ended, and perhaps nobody has asked for its status yet
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_a_parent_that_is_killed(number):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", POOL], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    parent.stdout.readline()
+    workers = [int(word) for word in parent.stdout.readline().split()]
+    assert len(workers) == 3 and all(map(is_running, workers))
+    os.kill(parent.pid, number)
+    parent.wait(timeout=30)
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline, "workers outlive their parent"
+        time.sleep(0.05)
+    parent.stdout.close()
+
+
+def test_sigterm_interrupts_a_block_and_then_does_what_it_did_before():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -73,6 +73,7 @@ from lpv_mmocr.rendering import (
 )
 from lpv_mmocr.rendering.contact_sheet import write_contact_sheet
 from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
+from lpv_mmocr.rendering.processes import sigterm_interrupts
 from lpv_mmocr.rendering.progress import progress_bar
 
 
@@ -158,7 +159,8 @@ def write(args: argparse.Namespace, build, recipe: dict) -> bool:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
-        run(args)
+        with sigterm_interrupts():
+            run(args)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
