@@ -21,15 +21,15 @@ from .legibility import (
     GLYPH_SIZE,
     PRINTABLE,
     draw_glyph,
-    is_caseless,
     legibility,
     likeness,
+    only_case,
     template,
 )
 from .processes import single_threaded_opencv, worker_pool
 from .progress import progress_bar
 
-SCREENING_VERSION = 4
+SCREENING_VERSION = 5
 """Part of the cache's name: raise it when a verdict may change."""
 
 MIN_LEGIBILITY = 0.56
@@ -54,8 +54,8 @@ class FontVerdict:
         characters: Printable ASCII characters with a glyph of their own that looks like them.
         legibility: Share of letters and digits that look like what they stand for; 1 for fonts of
             other scripts.
-        caseless: Whether lower-case letters are drawn as capitals, so that only capitals may be
-            asked for.
+        only_case: "upper" where small letters are drawn as capitals, "lower" where capitals are
+            drawn as small letters; only that case may be asked for. Empty for all other faces.
         fingerprint: Equal for faces with equal Latin glyphs.
     """
 
@@ -66,7 +66,7 @@ class FontVerdict:
     reason: str = ""
     characters: str = ""
     legibility: float = 0.0
-    caseless: bool = False
+    only_case: str = ""
     fingerprint: str = ""
 
 
@@ -234,7 +234,7 @@ def _screen_face(path: str, index: int) -> FontVerdict:
         usable=True,
         characters="".join(char for char in characters if _resembles(char, scores[char])),
         legibility=round(score, 3),
-        caseless=is_caseless(templates),
+        only_case=only_case(templates, scores),
         fingerprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
     )
 

@@ -106,8 +106,8 @@ class WordRenderer:
         text = self.texts(rng)
         config = self.config if text.isascii() else self._dense_config
         face = self.fonts.pick(rng, text)
-        if face.verdict.caseless:
-            text = text.upper()
+        if face.verdict.only_case:
+            text = text.upper() if face.verdict.only_case == "upper" else text.lower()
             if not (self.texts.accepts(text) and face.shows(text)):
                 return None
         final_height = log_uniform(rng, config.text_height)

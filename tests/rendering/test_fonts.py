@@ -18,9 +18,9 @@ SANS = matplotlib_font_folder() / "DejaVuSans.ttf"
 ALNUM = string.ascii_letters + string.digits
 
 
-def remap(target, change):
-    """Writes DejaVu Sans with another character map."""
-    font = TTFont(SANS)
+def remap(target, change, source=SANS):
+    """Writes DejaVu Sans, or another font, with another character map."""
+    font = TTFont(source)
     glyphs = {code: name for code, name in font.getBestCmap().items() if code < 0x250}
     for table in font["cmap"].tables:
         if table.isUnicode():
@@ -88,14 +88,16 @@ def test_wrong_symbols_are_taken_out_of_a_usable_font(tmp_path):
     assert set(ALNUM) <= set(verdict.characters)
 
 
-def test_capitals_in_place_of_small_letters_are_noticed(tmp_path):
-    file = remap(
-        tmp_path / "caps.ttf",
-        lambda code, glyphs: glyphs[ord(chr(code).upper()) if chr(code).isascii() else code],
-    )
-    (verdict,) = screen_font(file)
-    assert verdict.caseless
-    assert not screen_font(SANS)[0].caseless
+@pytest.mark.parametrize("case", ["upper", "lower"])
+def test_the_case_that_a_font_without_the_other_draws_is_noticed(tmp_path, case):
+    def change(code, glyphs):
+        return glyphs[ord(getattr(chr(code), case)()) if chr(code).isascii() else code]
+
+    for name in ("DejaVuSans", "DejaVuSerif-BoldItalic"):
+        source = matplotlib_font_folder() / f"{name}.ttf"
+        (verdict,) = screen_font(remap(tmp_path / f"{name}.ttf", change, source))
+        assert verdict.only_case == case
+        assert screen_font(source)[0].only_case == ""
 
 
 def test_files_that_are_no_fonts_are_rejected_with_a_reason(tmp_path, monkeypatch):

@@ -107,7 +107,8 @@ def test_settings_that_hide_the_text_are_reported(make_renderer):
         renderer(0, 0)
 
 
-def test_caseless_fonts_get_capital_labels(tmp_path, monkeypatch):
+@pytest.mark.parametrize("case", ["upper", "lower"])
+def test_labels_have_the_case_that_the_font_draws(tmp_path, monkeypatch, case):
     from fontTools.ttLib import TTFont
 
     monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
@@ -116,14 +117,14 @@ def test_caseless_fonts_get_capital_labels(tmp_path, monkeypatch):
     for table in font["cmap"].tables:
         if table.isUnicode():
             table.cmap = {
-                code: glyphs[ord(chr(code).upper())] if chr(code).isascii() else glyph
+                code: glyphs[ord(getattr(chr(code), case)())] if chr(code).isascii() else glyph
                 for code, glyph in glyphs.items()
             }
-    font.save(tmp_path / "caps.ttf")
-    library = FontLibrary.from_folders([tmp_path / "caps.ttf"], system=False)
+    font.save(tmp_path / "case.ttf")
+    library = FontLibrary.from_folders([tmp_path / "case.ttf"], system=False)
     texts = TextSampler(
         RenderConfig(), WordList(("open", "Closed"), (1.0, 1.0)), charset=string.ascii_letters
     )
     renderer = WordRenderer(library, texts)
     labels = [renderer(0, index).label for index in range(20)]
-    assert all(label.isupper() for label in labels)
+    assert labels == [getattr(label, case)() for label in labels]
