@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+
+from .layout import layout_fault
 
 WORDFREQ_WORDS = 150_000
 BUILT_IN = "signage_words.txt"
@@ -63,7 +67,8 @@ class WordList:
 def read_words(path: str | Path) -> WordList:
     """Reads a list of words: one per line, optionally followed by a tab and a weight.
 
-    Lines that are empty or start with ``# `` are comments.
+    Lines that are empty or start with ``# `` are comments. Words are brought into Unicode's normal
+    form C: a letter with an accent is one character.
 
     Args:
         path: UTF-8 text file.
@@ -74,7 +79,7 @@ def read_words(path: str | Path) -> WordList:
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is not UTF-8, a weight is no positive number, a word holds white
-            space, or there is no word at all.
+            space or a character that needs a layout engine, or there is no word at all.
     """
     path = Path(path)
     if not path.is_file():
@@ -92,16 +97,22 @@ def _parse(lines: Iterable[str], source: str) -> WordList:
         if not line.strip() or line.startswith("# "):
             continue
         word, _, weight = line.partition("\t")
-        word = word.strip()
+        word = unicodedata.normalize("NFC", word.strip())
         try:
             value = float(weight) if weight.strip() else 1.0
         except ValueError:
             value = 0.0
-        if not value > 0:
+        if not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{source}, line {number}: weight {weight!r} is no positive number")
         if not word or any(char.isspace() for char in word):
             raise ValueError(
                 f"{source}, line {number}: {word!r} holds white space; give one word per line"
+            )
+        fault = layout_fault(word)
+        if fault:
+            raise ValueError(
+                f"{source}, line {number}: {word!r} holds {fault}; that needs a layout engine: "
+                "take such words out"
             )
         weights[word] = weights.get(word, 0.0) + value
     if not weights:

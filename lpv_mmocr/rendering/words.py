@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from .config import RenderConfig
 from .drawing import draw_index
+from .layout import layout_fault
 from .word_list import WordList
 
 DRAW_ATTEMPTS = 200
@@ -41,14 +43,18 @@ def resolve_charset(charset: str) -> str:
         The characters, each once.
 
     Raises:
-        ValueError: If nothing, or white space, is given.
+        ValueError: If nothing is given, white space, or characters that need a layout engine.
     """
-    characters = "".join(dict.fromkeys(CHARSETS.get(charset, charset)))
+    composed = unicodedata.normalize("NFC", CHARSETS.get(charset, charset))
+    characters = "".join(dict.fromkeys(composed))
     if not characters or any(char.isspace() for char in characters):
         raise ValueError(
             f"charset must be one of {', '.join(CHARSETS)} or the characters themselves, without "
             f"white space; got {charset!r}"
         )
+    fault = layout_fault(characters)
+    if fault:
+        raise ValueError(f"charset holds {fault}; that needs a layout engine: leave it out")
     return characters
 
 
@@ -88,7 +94,7 @@ class TextSampler:
         self.words = self._fitting(words)
         self._word_odds = self.words.cumulative(config.frequency_power) if self.words else None
         self._pools = {
-            "digits": [char for char in charset if char.isdigit()],
+            "digits": [char for char in charset if char.isdecimal()],
             "letters": [char for char in charset if char.isalpha()],
             "any": [char for char in charset if char.isalnum()] or list(charset),
         }

@@ -103,6 +103,12 @@ def test_bad_arguments():
             resolve_charset(charset)
 
 
+@pytest.mark.parametrize("digits", ["²", "0123456789²", "٠١٢٣٤٥٦٧٨٩"])
+def test_other_digits_draw_texts_too(digits):
+    texts = draw(TextSampler(FULL, built_in_words(), charset=resolve_charset(digits)), 3000)
+    assert set("".join(texts)) == set(digits)
+
+
 def test_reading_words(tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("# a comment\nexit\t3\n\nsortie\nexit\t2\n#1\n", encoding="utf-8")
@@ -119,6 +125,7 @@ def test_reading_words(tmp_path):
     [
         (b"exit\tmany\n", r"line 1: weight 'many'"),
         (b"exit\t0\n", r"line 1: weight '0'"),
+        (b"exit\tinf\n", r"line 1: weight 'inf'"),
         (b"way out\n", r"line 1: 'way out' holds white space"),
         (b"\n# nothing\n", "holds no word"),
         (b"\xff\xfe\xff", "is not UTF-8"),
@@ -130,6 +137,40 @@ def test_bad_word_lists_are_named(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_words(file)
     assert str(file) in str(caught.value)
+
+
+def test_accents_become_part_of_their_letters(tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_text("cafe\u0301\t2\ncaf\u00e9\n", encoding="utf-8")
+    words = read_words(file)
+    assert (words.words, words.weights) == (("caf\u00e9",), (3.0,))
+    assert resolve_charset("e\u0301") == "\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("word", "fault"),
+    [
+        ("\u0645\u062f\u062e\u0644", r"ARABIC LETTER MEEM\): Arabic is written from right to left"),
+        ("\u05d9\u05e6\u05d9\u05d0\u05d4", r"HEBREW LETTER YOD\): Hebrew is written from right"),
+        ("\u0928\u092e\u0938\u094d\u0924\u0947", r"DEVANAGARI LETTER NA\): letters of Devanagari"),
+        ("\u0b9a\u0bc6\u0ba9\u0bcd\u0ba9\u0bc8", r"TAMIL LETTER CA\): letters of Tamil join"),
+        ("q\u0301", r"COMBINING ACUTE ACCENT\): a mark that is set over"),
+    ],
+)
+def test_what_needs_a_layout_engine_is_refused_by_name(tmp_path, word, fault):
+    file = tmp_path / "words.txt"
+    file.write_text(f"exit\n{word}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"words\.txt, line 2: .*{fault}.*take such words out"):
+        read_words(file)
+    with pytest.raises(ValueError, match=rf"charset holds .*{fault}.*leave it out"):
+        resolve_charset("ABC" + word)
+
+
+def test_other_scripts_are_read(tmp_path):
+    words = ["出口", "Выход", "Έξοδος", "출구", "でぐち", "ทางออก"[:3], "Ճանապարհ", "١٢"]
+    file = tmp_path / "words.txt"
+    file.write_text("\n".join(words), encoding="utf-8")
+    assert list(read_words(file).words) == words
 
 
 def test_missing_word_list(tmp_path):

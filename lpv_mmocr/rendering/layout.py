@@ -1,0 +1,38 @@
+"""Which characters come out right when they are set one by one, from left to right."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_SHAPED_SCRIPTS = frozenset(
+    "AHOM BALINESE BATAK BENGALI BHAIKSUKI BRAHMI BUGINESE BUHID CHAKMA CHAM DEVANAGARI DIVES "
+    "DOGRA GRANTHA GUJARATI GUNJALA GURMUKHI HANUNOO JAVANESE KAITHI KANNADA KAYAH KHAROSHTHI "
+    "KHMER KHOJKI KHUDAWADI LEPCHA LIMBU MAHAJANI MAKASAR MALAYALAM MARCHEN MASARAM MEETEI MODI "
+    "MONGOLIAN MULTANI MYANMAR NANDINAGARI NEWA ORIYA PHAGS-PA REJANG SAURASHTRA SHARADA SIDDHAM "
+    "SINHALA SOYOMBO SUNDANESE SYLOTI TAGALOG TAGBANWA TAI TAKRI TAMIL TELUGU TIBETAN TIRHUTA "
+    "ZANABAZAR".split()
+)
+"""First words of Unicode names: scripts whose letters join, stack or change places."""
+
+
+def layout_fault(text: str) -> str | None:
+    """Says why a text would not look as it is written, if it would not.
+
+    Args:
+        text: The text, in normal form C, so that a letter with an accent is one character.
+
+    Returns:
+        The first character that needs a layout engine and why, for an error; None for text that
+        needs none.
+    """
+    for char in text:
+        name = unicodedata.name(char, f"U+{ord(char):04X}")
+        script = name.split()[0]
+        if unicodedata.bidirectional(char) in ("R", "AL"):
+            return f"{char!r} ({name}): {script.title()} is written from right to left"
+        category = unicodedata.category(char)[0]
+        if category in "LM" and script in _SHAPED_SCRIPTS:
+            return f"{char!r} ({name}): letters of {script.title()} join or change places"
+        if category == "M":
+            return f"{char!r} ({name}): a mark that is set over or under another character"
+    return None
