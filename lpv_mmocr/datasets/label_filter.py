@@ -34,7 +34,7 @@ class LabelFilter:
         min_image_side: Leave out pictures with a side shorter than this, in pixels; 0 for none.
 
     Raises:
-        ValueError: If an option is out of range or contradicts another.
+        ValueError: If an option is of the wrong kind, out of range or contradicts another.
     """
 
     max_length: int | None = 25
@@ -47,6 +47,17 @@ class LabelFilter:
 
     def __post_init__(self) -> None:
         """Check the options."""
+        for name, kind, wanted in (
+            ("max_length", int | None, "a whole number or None"),
+            ("min_image_side", int, "a whole number"),
+            ("case_sensitive", bool, "True or False"),
+            ("reject_unknown", bool, "True or False"),
+            ("normalise_unicode", bool, "True or False"),
+            ("remove_whitespace", bool, "True or False"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+                raise ValueError(f"{name} of the label filter must be {wanted}, not {value!r}")
         if self.max_length is not None and self.max_length < 1:
             raise ValueError(f"max_length must be at least 1 or None, not {self.max_length}")
         if self.charset is not None and not self.charset:

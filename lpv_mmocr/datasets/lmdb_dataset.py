@@ -24,6 +24,7 @@ from .lmdb_environment import (
     label_key,
 )
 from .lmdb_index import SampleIndex, load_index
+from .sample_choice import checked_hold_out, checked_indices
 from .transforms.loading import decode_image
 
 PLACEHOLDER_SHAPE = (32, 100, 3)
@@ -85,7 +86,8 @@ class LPVLMDBDataset(BaseDataset):
     Raises:
         FileNotFoundError: If a folder does not exist or holds no LMDB.
         LMDBDataError: If an LMDB is damaged or not a word data set.
-        ValueError: If no sample is left, or fewer than are to be held out.
+        ValueError: If no sample is left, or fewer than are to be held out, or a number of samples
+            is not whole.
     """
 
     METAINFO = dict(dataset_type="LPVLMDBDataset", task_name="textrecog")
@@ -104,10 +106,8 @@ class LPVLMDBDataset(BaseDataset):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
-        if hold_out < 0:
-            raise ValueError(f"hold_out must not be negative, but is {hold_out}")
         self.label_filter = LabelFilter.from_config(label_filter)
-        self.hold_out = hold_out
+        self.hold_out = checked_hold_out(hold_out)
         self.bad_samples = BadSampleLog()
         self._parts: list[_Part] = []
         self._ends: list[int] = []
@@ -118,7 +118,7 @@ class LPVLMDBDataset(BaseDataset):
             metainfo=metainfo,
             data_root=data_root,
             data_prefix={},
-            indices=indices,
+            indices=checked_indices(indices),
             serialize_data=False,
             pipeline=list(pipeline),
             test_mode=test_mode,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import unicodedata
 
-_SHAPED_SCRIPTS = frozenset(
-    "AHOM BALINESE BATAK BENGALI BHAIKSUKI BRAHMI BUGINESE BUHID CHAKMA CHAM DEVANAGARI DIVES "
-    "DOGRA GRANTHA GUJARATI GUNJALA GURMUKHI HANUNOO JAVANESE KAITHI KANNADA KAYAH KHAROSHTHI "
-    "KHMER KHOJKI KHUDAWADI LEPCHA LIMBU MAHAJANI MAKASAR MALAYALAM MARCHEN MASARAM MEETEI MODI "
-    "MONGOLIAN MULTANI MYANMAR NANDINAGARI NEWA ORIYA PHAGS-PA REJANG SAURASHTRA SHARADA SIDDHAM "
-    "SINHALA SOYOMBO SUNDANESE SYLOTI TAGALOG TAGBANWA TAI TAKRI TAMIL TELUGU TIBETAN TIRHUTA "
-    "ZANABAZAR".split()
-)
+_SHAPED_SCRIPTS = """
+    AHOM BALINESE BATAK BENGALI BHAIKSUKI BRAHMI BUGINESE BUHID CHAKMA CHAM DEVANAGARI DIVES DOGRA
+    GRANTHA GUJARATI GUNJALA GURMUKHI HANUNOO JAVANESE KAITHI KANNADA KAYAH KHAROSHTHI KHMER KHOJKI
+    KHUDAWADI LEPCHA LIMBU MAHAJANI MAKASAR MALAYALAM MARCHEN MASARAM MEETEI MODI MONGOLIAN MULTANI
+    MYANMAR NANDINAGARI NEWA ORIYA PHAGS-PA REJANG SAURASHTRA SHARADA SIDDHAM SINHALA SOYOMBO
+    SUNDANESE SYLOTI TAGALOG TAGBANWA TAI TAKRI TAMIL TELUGU TIBETAN TIRHUTA ZANABAZAR
+"""
 """First words of Unicode names: scripts whose letters join, stack or change places."""
+
+_SHAPED = frozenset(_SHAPED_SCRIPTS.split())
 
 
 def layout_fault(text: str) -> str | None:
@@ -31,7 +32,7 @@ def layout_fault(text: str) -> str | None:
         if unicodedata.bidirectional(char) in ("R", "AL"):
             return f"{char!r} ({name}): {script.title()} is written from right to left"
         category = unicodedata.category(char)[0]
-        if category in "LM" and script in _SHAPED_SCRIPTS:
+        if category in "LM" and script in _SHAPED:
             return f"{char!r} ({name}): letters of {script.title()} join or change places"
         if category == "M":
             return f"{char!r} ({name}): a mark that is set over or under another character"

@@ -36,8 +36,8 @@ THICKENERS = (None, np.ones((3, 3), np.uint8), np.ones((3, 7), np.uint8))
 LOOK_ALIKES = ("0o", "1il", "5s", "2z", "uv", "9g")
 CASE_PAIRS_THAT_DIFFER = "abdeghnqrt"
 SMALL_LETTER_FACES = 0.3
-"""Share of capitals up to which a face is one of small letters. Of 60 faces with one case, four had
-at most 0.1; then came 0.5, faces of capitals with a small a, e or n here and there."""
+"""Share of capitals up to which a face is one of small letters. Of 59 faces with one case (Debian),
+three had at most 0.1; then came 0.5: capitals with a small a, e or n here and there."""
 
 
 def draw_glyph(font: ImageFont.FreeTypeFont, char: str) -> np.ndarray:
@@ -149,9 +149,7 @@ def only_case(templates: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarr
         Empty when the two cases differ, as they mostly do; "upper" when most letters whose two
         cases usually differ are alike and drawn as capitals; "lower" when they are drawn small.
     """
-    pairs = [
-        low for low in CASE_PAIRS_THAT_DIFFER if low in templates and low.upper() in templates
-    ]
+    pairs = [low for low in CASE_PAIRS_THAT_DIFFER if low in templates and low.upper() in templates]
     alike = [float(templates[low] @ templates[low.upper()]) for low in pairs]
     if not alike or float(np.median(alike)) <= 0.9:
         return ""

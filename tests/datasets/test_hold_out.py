@@ -61,6 +61,12 @@ def test_indices_in_the_first_lmdb_only(tree):
         LPVLMDBDataset(ann_file=tree, hold_out=3, indices=[3])
 
 
+@pytest.mark.parametrize("count", [0.2, 2.0, True, "2", None])
+def test_a_number_that_is_not_whole_is_refused(tree, count):
+    with pytest.raises(ValueError, match=r"hold_out must be a number of samples, .* not "):
+        LPVLMDBDataset(ann_file=tree, hold_out=count)
+
+
 def test_bad_numbers(tree):
     with pytest.raises(ValueError, match="hold_out must not be negative"):
         LPVLMDBDataset(ann_file=tree, hold_out=-1)

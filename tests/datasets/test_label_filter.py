@@ -104,6 +104,10 @@ def test_whether_an_index_is_needed():
         (dict(max_length=0), "max_length must be at least 1"),
         (dict(charset=""), "charset is empty"),
         (dict(charset=None, reject_unknown=True), "reject_unknown needs a charset"),
+        (dict(max_length="25"), "max_length .* must be a whole number or None, not"),
+        (dict(max_length=2.5), "max_length .* must be a whole number or None, not"),
+        (dict(min_image_side=True), "min_image_side .* must be a whole number, not"),
+        (dict(case_sensitive="no"), "case_sensitive .* must be True or False, not"),
         (dict(min_image_side=-1), "min_image_side must not be negative"),
     ],
 )

@@ -155,6 +155,16 @@ def test_indices_out_of_range(tree, indices):
         LPVLMDBDataset(ann_file=str(tree), indices=indices)
 
 
+@pytest.mark.parametrize("indices", [2.5, True, "3", [0.5], [True, False], [[0, 1]]])
+def test_indices_that_are_no_numbers_of_samples(tree, indices):
+    with pytest.raises(ValueError, match="indices must be a number of samples"):
+        LPVLMDBDataset(ann_file=str(tree), indices=indices)
+
+
+def test_indices_of_numpy(tree):
+    assert texts(LPVLMDBDataset(ann_file=str(tree), indices=np.array([0, 1]))) == ["a1", "a2"]
+
+
 def test_subsets(tree):
     dataset = LPVLMDBDataset(ann_file=str(tree))
     subset = dataset.get_subset([3, 1])

@@ -1,0 +1,44 @@
+"""Checks of the options that choose among the samples of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+
+
+def checked_hold_out(hold_out: object) -> int:
+    """The number of samples to hold out, if it is one.
+
+    Raises:
+        ValueError: If it is not whole, or negative.
+    """
+    if not _is_whole(hold_out):
+        raise ValueError(f"hold_out must be a number of samples, such as 200, not {hold_out!r}")
+    if hold_out < 0:
+        raise ValueError(f"hold_out must not be negative, but is {hold_out}")
+    return int(hold_out)
+
+
+def checked_indices(indices: object) -> int | Sequence[int] | None:
+    """The indices, unless NumPy would round or misread them.
+
+    Raises:
+        ValueError: If they are neither a whole number nor a list of such.
+    """
+    if indices is None:
+        return None
+    if _is_whole(indices):
+        return int(indices)
+    given = np.asarray(indices)
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+        raise ValueError(
+            "indices must be a number of samples, such as 200 or -200, or a list of positions, "
+            f"not {indices!r}"
+        )
+    return indices
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
