@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 
 Range = tuple[float, float]
@@ -168,21 +170,28 @@ class RenderConfig:
         """Checks all fields."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
-            if item.name.endswith("_prob") and not 0 <= value <= 1:
+            if item.default is dataclasses.MISSING:
+                _check_weights(item.name, value)
+            elif isinstance(item.default, tuple):
+                object.__setattr__(self, item.name, _checked_range(item.name, value))
+            elif not _is_number(value):
+                raise ValueError(f"{item.name} must be one number, got {value!r}")
+            elif item.name.endswith("_prob") and not 0 <= value <= 1:
                 raise ValueError(f"{item.name} must be in [0, 1], got {value}")
-            if isinstance(value, tuple) and (len(value) != 2 or value[0] > value[1]):
-                raise ValueError(f"{item.name} must be a range (low, high), got {value}")
-        if not self.text_height[0] > 0:
-            raise ValueError(f"text_height must be positive, got {self.text_height}")
+            elif value < 0 and item.name not in MAY_BE_NEGATIVE:
+                raise ValueError(f"{item.name} must not be negative, got {value}")
+        for name in ("text_height", "stretch", "lowres_height"):
+            if not getattr(self, name)[0] > 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         low, high = self.jpeg_quality
         if not (low >= 1 and high <= 100):
             raise ValueError(f"jpeg_quality must be in 1 to 100, got {self.jpeg_quality}")
         if self.plain_prob + self.photo_prob > 1:
             raise ValueError("plain_prob + photo_prob must not exceed 1")
-        for name, known in (("kinds", TEXT_KINDS), ("cases", WORD_CASES)):
+        for name, known in _TABLES.items():
             table = getattr(self, name)
             unknown = sorted(set(table) - set(known))
-            if unknown or not sum(table.values()) > 0 or min(table.values()) < 0:
+            if unknown or not table or not sum(table.values()) > 0 or min(table.values()) < 0:
                 raise ValueError(
                     f"{name} must give non-negative weights, not all zero, to some of "
                     f"{', '.join(known)}; got {dict(table)}"
@@ -221,8 +230,36 @@ class RenderConfig:
         }
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _checked_range(name: str, value: object) -> Range:
+    """A range as a tuple, from the tuple or list that a config can hold."""
+    if not (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(map(_is_number, value))
+        and value[0] <= value[1]
+    ):
+        raise ValueError(f"{name} must be a range (low, high), got {value!r}")
+    if value[0] < 0 and name not in MAY_BE_NEGATIVE:
+        raise ValueError(f"{name} must not be negative, got {value!r}")
+    return tuple(value)
+
+
+def _check_weights(name: str, value: object) -> None:
+    if not isinstance(value, Mapping) or not all(map(_is_number, value.values())):
+        example = f"dict({_TABLES[name][0]}=1.0)"
+        raise ValueError(
+            f"{name} must give a weight to each name, such as {example}, got {value!r}"
+        )
+
+
+MAY_BE_NEGATIVE = ("spacing", "frequency_power")
 TEXT_KINDS = ("word", "number", "price", "date", "time", "code", "phone", "web", "random")
 WORD_CASES = ("upper", "lower", "title", "mixed")
+_TABLES = {"kinds": TEXT_KINDS, "cases": WORD_CASES}
 
 _EFFECTS = (
     *("jitter", "curve", "steep", "perspective", "cut", "neighbour", "photo", "plate", "faint"),

@@ -52,7 +52,7 @@ class RenderedWordDataset(Dataset):
         test_mode: Kept for MMEngine's interface.
 
     Raises:
-        ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive.
+        ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, or ``seed`` negative.
     """
 
     def __init__(
@@ -77,6 +77,8 @@ class RenderedWordDataset(Dataset):
         for name, value in (("length", length), ("reuse", reuse), ("pool_size", pool_size)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, got {value}")
+        if seed < 0:
+            raise ValueError(f"seed must not be negative, got {seed}")
         self.length = length
         self.seed = seed
         self.reuse = reuse

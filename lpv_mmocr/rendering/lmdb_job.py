@@ -57,10 +57,12 @@ def render_lmdb(
     Raises:
         ChildProcessError: If a worker process dies.
         FileExistsError: If ``out`` or its partial folder holds something else.
-        ValueError: If ``count`` or ``workers`` is not positive.
+        ValueError: If ``count`` or ``workers`` is not positive, or ``seed`` is negative.
     """
     if count < 1 or workers < 1:
         raise ValueError(f"count and workers must be positive, got {count} and {workers}")
+    if seed < 0:
+        raise ValueError(f"seed must not be negative, got {seed}")
     out = Path(out)
     recipe = json.loads(json.dumps({**recipe, "count": count, "seed": seed}))
     if out.exists():
@@ -68,7 +70,7 @@ def render_lmdb(
         return False
     partial = out.with_name(out.name + ".partial")
     if partial.exists():
-        _check_recipe(partial, recipe, "delete it to start again")
+        _check_recipe(partial, recipe, "give --restart, or delete it, to start again")
     else:
         partial.mkdir(parents=True)
         # The recipe goes first: a folder without one is never mistaken for ours.

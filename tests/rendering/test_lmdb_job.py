@@ -102,7 +102,7 @@ def test_other_settings_are_refused(job, finished, tmp_path):
         job(tmp_path / "mine")
     with pytest.raises(KeyboardInterrupt):
         job(tmp_path / "half", on_progress=_interrupt)
-    with pytest.raises(FileExistsError, match=r"\(count\); .*to start again"):
+    with pytest.raises(FileExistsError, match=r"\(count\); give --restart, or delete it, to"):
         job(tmp_path / "half", count=700)
     remove_partial(tmp_path / "half")
     assert job(tmp_path / "half", count=5) is True
@@ -116,6 +116,12 @@ def _interrupt(steps):
 def test_nothing_to_do_is_an_error(job, tmp_path, count, workers):
     with pytest.raises(ValueError, match="must be positive"):
         job(tmp_path / "out", count=count, workers=workers)
+
+
+def test_a_negative_seed_leaves_nothing_behind(job, tmp_path):
+    with pytest.raises(ValueError, match="seed must not be negative, got -1"):
+        job(tmp_path / "out", seed=-1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_that_dies_is_an_error_and_no_wait(tmp_path, make_renderer):
@@ -200,6 +206,10 @@ def test_the_command_renders_digits_and_a_sheet(tmp_path):
         (["--out", "x", "--words", "none.txt"], "word list none.txt does not exist"),
         (["--out", "x", "--set", "blur"], "--set wants NAME=NUMBER"),
         (["--out", "x", "--set", "blurr=1"], "no field blurr"),
+        (["--out", "x", "--set", "blur=3"], "error: blur must be a range (low, high), got 3.0"),
+        (["--out", "x", "--set", "blur_prob=.1,.2"], "error: blur_prob must be one number, got"),
+        (["--out", "x", "--set", "kinds=1"], "error: kinds must give a weight to each name"),
+        (["--out", "x", "--seed", "-1"], "error: --seed must not be negative, got -1"),
     ],
 )
 def test_bad_arguments_of_the_command(capsys, arguments, message, monkeypatch):

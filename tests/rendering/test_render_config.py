@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from lpv_mmocr.rendering import PRESETS, RenderConfig, preset
 
@@ -30,6 +31,18 @@ def test_replace_changes_only_what_is_named():
     [
         ({"blur_prob": 1.5}, "blur_prob must be in"),
         ({"blur": (0.5, 0.1)}, "blur must be a range"),
+        ({"blur": 3}, "blur must be a range (low, high), got 3"),
+        ({"blur": (1.0, float("inf"))}, "blur must be a range"),
+        ({"blur_prob": (0.1, 0.2)}, "blur_prob must be one number, got (0.1, 0.2)"),
+        ({"blur_prob": float("nan")}, "blur_prob must be one number, got nan"),
+        ({"jpeg_quality": 5}, "jpeg_quality must be a range (low, high), got 5"),
+        ({"kinds": 1.0}, "kinds must give a weight to each name, such as dict(word=1.0), got 1.0"),
+        ({"kinds": ["word"]}, "kinds must give a weight to each name"),
+        ({"kinds": {"word": "often"}}, "kinds must give a weight to each name"),
+        ({"cases": {}}, "cases must give non-negative weights"),
+        ({"noise": (-5, -1)}, "noise must not be negative, got (-5, -1)"),
+        ({"shear": -0.1}, "shear must not be negative"),
+        ({"stretch": (0.0, 1.0)}, "stretch must be positive"),
         ({"blurr": 1}, "no field blurr"),
         ({"plain_prob": 0.8, "photo_prob": 0.3}, "must not exceed 1"),
         ({"kinds": {"poem": 1.0}}, "kinds must give"),
@@ -40,8 +53,12 @@ def test_replace_changes_only_what_is_named():
     ],
 )
 def test_bad_fields_are_named(changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=re.escape(message)):
         preset("full").replace(**changes)
+
+
+def test_a_range_may_be_a_list_as_in_configs():
+    assert preset("full").replace(blur=[0.01, 0.02]) == preset("full").replace(blur=(0.01, 0.02))
 
 
 def test_unknown_preset_lists_the_known_ones():

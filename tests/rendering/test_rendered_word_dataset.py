@@ -97,5 +97,7 @@ def test_counts_must_be_positive(name):
 def test_bad_options_are_named():
     with pytest.raises(ValueError, match="no field blurr"):
         build(render=dict(blurr=1))
+    with pytest.raises(ValueError, match="seed must not be negative, got -1"):
+        build(seed=-1)
     with pytest.raises(IndexError, match="sample 10 of 10"):
         build(length=10)[10]

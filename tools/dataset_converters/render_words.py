@@ -102,6 +102,8 @@ def make_renderer(
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.seed < 0:
+        raise ValueError(f"--seed must not be negative, got {args.seed}")
     config = changed(preset(args.difficulty), args.set)
     if args.words_only:
         config = config.replace(kinds={"word": 1.0})
