@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections import deque
@@ -56,7 +57,8 @@ def render_lmdb(
 
     Raises:
         ChildProcessError: If a worker process dies.
-        FileExistsError: If ``out`` or its partial folder holds something else.
+        FileExistsError: If ``out`` or its partial folder holds something else, or another run is
+            writing there.
         ValueError: If ``count`` or ``workers`` is not positive, or ``seed`` is negative.
     """
     if count < 1 or workers < 1:
@@ -75,25 +77,58 @@ def render_lmdb(
         partial.mkdir(parents=True)
         # The recipe goes first: a folder without one is never mistaken for ours.
         (partial / RECIPE_FILE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-    env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
-    try:
-        with env.begin() as txn:
-            done = int(txn.get(b"num-samples", b"0"))
-        on_start(done)
-        chunks = [(seed, first, min(first + CHUNK, count)) for first in range(done, count, CHUNK)]
-        for first, words in _rendered(chunks, make_renderer, workers):
-            _store(env, first, words)
-            on_progress(len(words))
-    finally:
-        env.close()
-    (partial / "lock.mdb").unlink(missing_ok=True)
-    partial.rename(out)
+    with _only_run_in(partial):
+        env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
+        try:
+            with env.begin() as txn:
+                done = int(txn.get(b"num-samples", b"0"))
+            on_start(done)
+            chunks = [(seed, k, min(k + CHUNK, count)) for k in range(done, count, CHUNK)]
+            for first, words in _rendered(chunks, make_renderer, workers):
+                _store(env, first, words)
+                on_progress(len(words))
+        finally:
+            env.close()
+        (partial / "lock.mdb").unlink(missing_ok=True)
+        partial.rename(out)
     return True
 
 
 def remove_partial(out: str | Path) -> None:
-    """Deletes what an interrupted run left for ``out``."""
-    shutil.rmtree(Path(out).with_name(Path(out).name + ".partial"), ignore_errors=True)
+    """Deletes what an interrupted run left for ``out``.
+
+    Args:
+        out: Folder of the LMDB.
+
+    Raises:
+        FileExistsError: If the run is not interrupted at all, but writing there.
+    """
+    partial = Path(out).with_name(Path(out).name + ".partial")
+    if (partial / RECIPE_FILE).is_file():
+        with _only_run_in(partial):
+            shutil.rmtree(partial, ignore_errors=True)
+    else:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _only_run_in(partial: Path) -> Iterator[None]:
+    """Refuses a folder in which another run is writing, and keeps other runs out of it.
+
+    The lock is the system's: it ends with the process, however that ends.
+    """
+    with open(partial / RECIPE_FILE, "rb") as handle:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileExistsError(
+                f"another run is writing in {partial}; wait for it, or choose another --out"
+            ) from None
+        except (ImportError, OSError):
+            pass  # Where locks do not exist (Windows, some network drives) nobody is kept out.
+        yield
 
 
 def _check_recipe(folder: Path, recipe: dict, advice: str) -> None:

@@ -108,6 +108,21 @@ def test_other_settings_are_refused(job, finished, tmp_path):
     assert job(tmp_path / "half", count=5) is True
 
 
+def test_a_second_run_at_once_is_refused(job, finished, tmp_path):
+    refused = []
+
+    def second(steps):
+        for attempt in (lambda: job(tmp_path / "out"), lambda: remove_partial(tmp_path / "out")):
+            with pytest.raises(FileExistsError, match=r"another run is writing in .*out\.partial"):
+                attempt()
+            refused.append(attempt)
+
+    assert job(tmp_path / "out", on_progress=second) is True
+    assert len(refused) == 6
+    assert content(tmp_path / "out") == content(finished)
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["data.mdb", "render.json"]
+
+
 def _interrupt(steps):
     raise KeyboardInterrupt
 
