@@ -218,7 +218,14 @@ def find_lmdbs(path: str) -> list[str]:
 
     Raises:
         FileNotFoundError: If the folder does not exist or holds no LMDB.
+        NotADirectoryError: If it is a file.
     """
+    if os.path.isfile(path):
+        raise NotADirectoryError(
+            f"{path} is a file; give the folder of the LMDB, {os.path.dirname(path) or os.curdir}"
+            if os.path.basename(path) == DATA_FILE
+            else f"{path} is a file; give the folder of an LMDB, which holds {DATA_FILE}"
+        )
     if not os.path.isdir(path):
         raise FileNotFoundError(f"LMDB folder {path} does not exist")
     found = list(_walk(path, ()))

@@ -18,6 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
+from .cache_folder import cache_folder
 from .label_filter import LabelFilter
 from .lmdb_environment import (
     DATA_FILE,
@@ -86,10 +87,10 @@ class SampleIndex(Sequence):
 def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
     """The samples of an LMDB that pass a filter, from the cache where it is up to date.
 
-    The index lies beside the data, or below ``$XDG_CACHE_HOME/lpv_mmocr`` (``~/.cache/lpv_mmocr``)
-    where that folder is read-only. Its name depends on the filter and on size, time and sample
-    count of the data, so a change of either leads to a new one. Of several processes that ask at
-    once, one builds and the others wait for it.
+    The index lies beside the data, or below :func:`cache_folder` where that folder is read-only.
+    Its name depends on the filter and on size, time and sample count of the data, so a change of
+    either leads to a new one. Of several processes that ask at once, one builds and the others
+    wait for it.
 
     Args:
         path: Folder that holds ``data.mdb``.
@@ -120,7 +121,7 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
         return SampleIndex(str(file))
     print_log(
         f"The index of {path} cannot be cached ({failure}): it is built again at every start. Set "
-        "XDG_CACHE_HOME to a writable folder to avoid this.",
+        "LPV_CACHE (or XDG_CACHE_HOME) to a writable folder to avoid this.",
         logger="current",
         level=30,
     )
@@ -196,9 +197,8 @@ def _digest(value: object) -> str:
 
 
 def _cache_folder(path: str) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lpv_mmocr")
     real = os.path.realpath(path)
-    return root / f"{os.path.basename(real)}-{_digest(real)}"
+    return cache_folder() / f"{os.path.basename(real)}-{_digest(real)}"
 
 
 def _is_sound(file: Path) -> bool:

@@ -217,8 +217,11 @@ def divide_batch(batch_size: int, weights: Sequence[float]) -> list[int]:
         Samples of each source.
 
     Raises:
-        ValueError: If a weight is no positive number, or a source would get no sample.
+        ValueError: If there is no weight, one is no positive number, or a source would get no
+            sample.
     """
+    if not len(weights):
+        raise ValueError("a batch cannot be divided among no sources: no weight is given")
     if not all(weight > 0 and math.isfinite(weight) for weight in weights):
         raise ValueError(f"weights must be positive numbers, not {list(weights)}")
     exact = np.asarray(weights, dtype=np.float64) * batch_size / sum(weights)

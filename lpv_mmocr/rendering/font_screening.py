@@ -16,6 +16,7 @@ import numpy as np
 from fontTools.ttLib import TTCollection, TTFont
 from PIL import ImageFont
 
+from ..datasets.cache_folder import cache_folder
 from .legibility import (
     ALPHANUMERIC,
     GLYPH_SIZE,
@@ -68,14 +69,6 @@ class FontVerdict:
     legibility: float = 0.0
     only_case: str = ""
     fingerprint: str = ""
-
-
-def cache_folder() -> Path:
-    """Returns the folder for verdicts: ``$LPV_CACHE``, or the user's cache folder."""
-    if "LPV_CACHE" in os.environ:
-        return Path(os.environ["LPV_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lpv_mmocr"
 
 
 def screen_fonts(

@@ -19,6 +19,7 @@ def _mmocr_scope():
 def _private_environments(tmp_path, monkeypatch):
     """Every test starts without open files and with a cache folder of its own."""
     close_environments()
+    monkeypatch.delenv("LPV_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     yield
     close_environments()

@@ -162,6 +162,15 @@ def test_find_in_a_tree(tmp_path):
     assert find_lmdbs(str(tmp_path / "root" / "ST")) == [str(tmp_path / "root" / "ST")]
 
 
+def test_a_file_is_no_folder(tmp_path):
+    path = write_words(tmp_path / "words", ["a"])
+    with pytest.raises(NotADirectoryError, match=r"words/data\.mdb is a file; give .*, .*/words$"):
+        find_lmdbs(str(path / "data.mdb"))
+    (tmp_path / "labels.tsv").touch()
+    with pytest.raises(NotADirectoryError, match=r"labels\.tsv is a file; give the folder of an"):
+        find_lmdbs(str(tmp_path / "labels.tsv"))
+
+
 def test_find_nothing(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no data\.mdb at any depth"):
         find_lmdbs(str(tmp_path))

@@ -142,6 +142,13 @@ def test_read_only_folder(words, tmp_path, monkeypatch, builds):
     assert len(builds) == 1
 
 
+def test_the_cache_can_be_elsewhere(words, tmp_path, monkeypatch):
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "elsewhere"))
+    refuse_locks_in(monkeypatch, words)
+    assert list(load_index(str(words), LabelFilter())) == PASSING
+    assert len(list((tmp_path / "elsewhere").glob("words-*/*.npy"))) == 1
+
+
 def test_really_read_only_folder(words, tmp_path):
     words.chmod(0o555)  # respected for the superuser too
     assert list(load_index(str(words), LabelFilter())) == PASSING

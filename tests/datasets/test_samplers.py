@@ -8,7 +8,7 @@ from lpv_mmocr.datasets import (
     SourceShareBatchSampler,
     set_start_iteration,
 )
-from lpv_mmocr.datasets.samplers import EpochShuffle
+from lpv_mmocr.datasets.samplers import EpochShuffle, divide_batch
 
 import numpy as np
 import pytest
@@ -198,3 +198,8 @@ def test_data_loader_that_cannot_resume():
         set_start_iteration(DataLoader(Numbers(3)), 1)
     with pytest.raises(ValueError, match="no whole number of batches of 8"):
         batch_sampler().set_start(9)
+
+
+def test_no_weights():
+    with pytest.raises(ValueError, match="among no sources: no weight is given"):
+        divide_batch(8, [])
