@@ -17,6 +17,7 @@ from .layout import layout_fault
 
 WORDFREQ_WORDS = 150_000
 BUILT_IN = "signage_words.txt"
+LEFT_OUT_STEMS = "left_out_stems.txt"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,10 @@ def _parse(lines: Iterable[str], source: str) -> WordList:
     return WordList(tuple(weights), tuple(weights.values()), source)
 
 
+def _packaged(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
 @lru_cache(maxsize=1)
 def built_in_words() -> WordList:
     """Returns the list that comes with the package: words of signs, shops, streets and products.
@@ -127,8 +132,7 @@ def built_in_words() -> WordList:
     Earlier lines hold commoner words; the weight falls with the rank of the line, as in running
     text (Zipf's law).
     """
-    text = resources.files(__package__).joinpath(BUILT_IN).read_text(encoding="utf-8")
-    words = list(dict.fromkeys(word for line in text.splitlines() for word in line.split()))
+    words = list(dict.fromkeys(_packaged(BUILT_IN).split()))
     return WordList(
         tuple(words), tuple(1.0 / (rank + 10) for rank in range(len(words))), "built-in list"
     )
@@ -138,12 +142,22 @@ def built_in_words() -> WordList:
 def wordfreq_words(count: int = WORDFREQ_WORDS) -> WordList:
     """Returns the commonest English words according to the wordfreq package.
 
+    Words that hold a vulgar stem are left out, whatever else they mean: pictures of words are shown
+    to people. So are words that need a layout engine.
+
     Raises:
         ImportError: If wordfreq is not installed.
     """
     import wordfreq
 
-    words = [word for word in wordfreq.top_n_list("en", count) if not any(map(str.isspace, word))]
+    stems = _packaged(LEFT_OUT_STEMS).split()
+    words = [
+        word
+        for word in wordfreq.top_n_list("en", count)
+        if not any(map(str.isspace, word))
+        and not layout_fault(word)
+        and not any(stem in word.lower() for stem in stems)
+    ]
     weights = tuple(max(wordfreq.word_frequency(word, "en"), 1e-9) for word in words)
     return WordList(tuple(words), weights, f"wordfreq, {count} commonest English words")
 

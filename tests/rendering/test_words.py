@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import re
 import string
+import sys
+import types
 from collections import Counter
 
 from lpv_mmocr.rendering import TextSampler, WordList, preset, read_words, resolve_charset
 from lpv_mmocr.rendering.config import TEXT_KINDS
-from lpv_mmocr.rendering.word_list import built_in_words
+from lpv_mmocr.rendering.word_list import built_in_words, wordfreq_words
 
 import numpy as np
 import pytest
@@ -137,6 +139,26 @@ def test_bad_word_lists_are_named(tmp_path, content, message):
     with pytest.raises(ValueError, match=message) as caught:
         read_words(file)
     assert str(file) in str(caught.value)
+
+
+def test_words_of_wordfreq_are_fit_to_be_shown(monkeypatch):
+    listed = [
+        "the",
+        "asshat",
+        "Bullshitting",
+        "way out",
+        "\u0645\u062f",
+        "class",
+        "shift",
+        "caf\u00e9",
+    ]
+    fake = types.SimpleNamespace(
+        top_n_list=lambda language, count: listed[:count], word_frequency=lambda word, language: 0.5
+    )
+    monkeypatch.setitem(sys.modules, "wordfreq", fake)
+    words = wordfreq_words.__wrapped__(len(listed))
+    assert words.words == ("the", "class", "shift", "caf\u00e9")
+    assert words.weights == (0.5,) * 4
 
 
 def test_accents_become_part_of_their_letters(tmp_path):
