@@ -38,6 +38,10 @@ MIN_LEGIBILITY = 0.56
 
 MIN_LETTER_LIKENESS, MIN_SYMBOL_LIKENESS = 0.35, 0.6
 MIN_OTHER_LETTERS = 100
+MIN_ADVANCE = 0.5
+"""Median step from letter to letter, in widths of their ink, below which letters lie on each other.
+Two of Debian's faces have none at all; the next have 0.7."""
+
 PACK_FILE = "screened.json"
 """Beside fonts that were screened elsewhere: their verdicts."""
 
@@ -214,6 +218,9 @@ def _screen_face(path: str, index: int) -> FontVerdict:
             fingerprint=f"{Path(path).name}|{index}",
         )
     glyphs = {char: draw_glyph(font, char) for char in characters}
+    advance = np.median([font.getlength(char) / glyphs[char].shape[1] for char in letters])
+    if advance < MIN_ADVANCE:
+        return _reject(path, index, f"letters lie on each other (step {advance:.2f})", family)
     templates = {char: template(glyph) for char, glyph in glyphs.items()}
     scores = dict(zip(templates, likeness(list(templates.values())), strict=True))
     score = legibility({char: scores[char] for char in letters})

@@ -78,6 +78,16 @@ def test_ciphers_and_symbol_fonts_are_dropped(tmp_path):
     assert not symbols.usable
 
 
+def test_letters_that_lie_on_each_other_are_dropped(tmp_path):
+    font = TTFont(SANS)
+    for name, (_, bearing) in font["hmtx"].metrics.items():
+        font["hmtx"].metrics[name] = (0, bearing)
+    font.save(tmp_path / "heap.ttf")
+    (verdict,) = screen_font(tmp_path / "heap.ttf")
+    assert not verdict.usable
+    assert verdict.reason == "letters lie on each other (step 0.00)"
+
+
 def test_wrong_symbols_are_taken_out_of_a_usable_font(tmp_path):
     def change(code, glyphs):
         return glyphs[ord("M")] if code == ord("(") else glyphs[code]
