@@ -114,22 +114,30 @@ def load_config(path: str, options: dict | None = None) -> Config:
         InputError: If there is no such file, or it cannot be read, or an option does not fit.
         ValueError: If an option would have no effect.
     """
+    cfg = _read_config(path)
+    _change(cfg, path, options or {})
+    return cfg
+
+
+def _read_config(path: str) -> Config:
     if "::" not in path and not Path(path).is_file():
         raise InputError(f"there is no config file {path}")
     try:
-        cfg = Config.fromfile(path)
+        return Config.fromfile(path)
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(
             f"the config {path} cannot be read ({type(error).__name__}: {_message(error)})"
         ) from error
-    for key in options or {}:
+
+
+def _change(cfg: Config, path: str, options: dict) -> None:
+    for key in options:
         _check_first_name(cfg, key)
-    refuse_idle_options(cfg, options or {})
+    refuse_idle_options(cfg, options)
     try:
-        cfg.merge_from_dict(options or {})
+        cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:
         raise InputError(f"--cfg-options does not fit {path}: {_message(error)}") from error
-    return cfg
 
 
 def _check_first_name(cfg: Config, key: str) -> None:
@@ -155,8 +163,9 @@ def load_run_config(args: argparse.Namespace) -> Config:
         InputError: If the config cannot be read.
         ValueError: If the launcher did not start this process, or an entry has no effect.
     """
-    cfg = load_config(args.config, args.cfg_options)
-    refuse_idle_lines(cfg)
+    cfg = _read_config(args.config)
+    refuse_idle_lines(cfg)  # of the file; options may change what was made of them
+    _change(cfg, args.config, args.cfg_options or {})
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+from lpv_mmocr.cli import load_run_config
 from lpv_mmocr.idle_entries import refuse_idle_lines, refuse_idle_options
 
 import pytest
@@ -83,3 +85,10 @@ def test_line_with_an_effect(tmp_path, lines):
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.py")), ids=lambda path: path.name)
 def test_configs_of_this_package_have_none(path):
     refuse_idle_lines(Config.fromfile(path))
+
+
+def test_options_may_change_what_lines_were_used_for():
+    path = str(ZOO / "lpv-tiny_own_data.py")
+    options = {"train_cfg.max_iters": 50, "param_scheduler.0.total_steps": 50}
+    args = SimpleNamespace(config=path, cfg_options=options, work_dir=None, launcher="none")
+    assert load_run_config(args).train_cfg.max_iters == 50

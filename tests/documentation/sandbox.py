@@ -30,6 +30,9 @@ LMDBS = {
     "data/evaluation/IIIT5k": 3,
     "data/evaluation/IIIT5k_3000": 3,
     "data/evaluation/SVT": 3,
+    # The same in PARSeq's folders.
+    "data/test/IIIT5k": 3,
+    "data/test/SVT": 3,
 }
 PICTURES = ("word.jpg", "my_word.png", "a.jpg", "words/one.png", "words/two.png")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import sandbox
 from documented_code import DOCUMENTS, ROOT, Command, commands
+from mmengine.config import Config
 
 import lpv_mmocr_cli
 
@@ -21,6 +22,7 @@ NOT_RUN = {
     "bash tools/quickstart.sh": "CI runs it",
     "bash tools/run_tests.sh": "CI runs it",
     "bash tools/train_synth.sh *": "half an hour of a GPU; tests/tools/test_train_synth.py",
+    "*/train.py */lpv-tiny_stage1_10e_st_mj.py": "two downloads; tests/test_model_zoo.py",
     "bash tools/dist_*": "several GPUs; with two processes tests/tools/test_dist_scripts.py",
     "pip install *": "installs into the machine",
     "xargs *": "installs into the machine",
@@ -74,7 +76,7 @@ def shortened(script: str, words: list[str]) -> list[str]:
     meant = {"CONFIG": CONFIGS.get(script), **PLACEHOLDERS}
     words = [meant.get(word, word) for word in words]
     if script == "train.py":
-        return with_options(words, options(SHORT_RUN))
+        return with_options(words, options(SHORT_RUN) + one_cycle_length(words[0]))
     if script == "test.py":
         return with_options(words, options(EVALUATION))
     if script in QUICK:
@@ -88,6 +90,13 @@ def shortened(script: str, words: list[str]) -> list[str]:
         if option in words:
             words[words.index(option) + 1] = value
     return words
+
+
+def one_cycle_length(config: str) -> list[str]:
+    """What fits a one-cycle schedule to the short run."""
+    schedulers = Config.fromfile(config).get("param_scheduler") or []
+    one_cycle = schedulers and schedulers[0].type == "OneCycleLR"
+    return ["param_scheduler.0.total_steps=2"] if one_cycle else []
 
 
 def options(changes: dict, prefix: str = "") -> list[str]:

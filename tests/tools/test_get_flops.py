@@ -7,9 +7,9 @@ import re
 import shlex
 from pathlib import Path
 
-from lpv_mmocr.cli import add_config_options
-
 import pytest
+
+from lpv_mmocr_cli import add_config_options
 
 ZOO = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv"
 
