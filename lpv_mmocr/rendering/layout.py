@@ -26,6 +26,8 @@ def layout_fault(text: str) -> str | None:
         The first character that needs a layout engine and why, for an error; None for text that
         needs none.
     """
+    if text.isascii():
+        return None
     for char in text:
         name = unicodedata.name(char, f"U+{ord(char):04X}")
         script = name.split()[0]

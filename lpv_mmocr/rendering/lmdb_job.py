@@ -117,7 +117,8 @@ def _only_run_in(partial: Path) -> Iterator[None]:
 
     The lock is the system's: it ends with the process, however that ends.
     """
-    with open(partial / RECIPE_FILE, "rb") as handle:
+    # For writing: on network drives a file that is open for reading alone cannot be locked so.
+    with open(partial / RECIPE_FILE, "r+b") as handle:
         try:
             import fcntl
 

@@ -55,9 +55,9 @@ class EnduringScalars(Visualizer):
 
     def close(self) -> None:
         """Let all backends write what they still hold."""
-        self._write(lambda backend: backend.close())
+        self._write(lambda backend: backend.close(), closing=True)
 
-    def _write(self, write: Callable[[BaseVisBackend], None]) -> None:
+    def _write(self, write: Callable[[BaseVisBackend], None], closing: bool = False) -> None:
         for name, backend in self._vis_backends.items():
             try:
                 write(backend)
@@ -70,6 +70,7 @@ class EnduringScalars(Visualizer):
                         level=logging.ERROR,
                     )
                 continue
-            if name in self._failing:
+            # Closing may write nothing, so that it shows nothing.
+            if name in self._failing and not closing:
                 self._failing.remove(name)
                 print_log(f"{name} writes scalars again.", logger="current")

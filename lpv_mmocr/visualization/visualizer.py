@@ -18,7 +18,8 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
 
     The decoder keeps attention when it is told to, see
     :attr:`lpv_mmocr.models.CPADecoder.keep_attention`. For every other word the picture is MMOCR's.
-    A full disk does not end a training, see :mod:`lpv_mmocr.visualization.enduring_scalars`.
+    A curve that cannot be written does not end a training, see
+    :mod:`lpv_mmocr.visualization.enduring_scalars`.
     """
 
     def add_datasample(

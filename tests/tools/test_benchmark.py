@@ -82,7 +82,7 @@ def test_a_failed_model_shows_in_the_exit_status(tool, adapter, tmp_path, capsys
         (["--rounds", "0"], "must be positive"),
         (["--threads", "0"], "must be positive"),
         (["--threads", "100000"], "--threads 100000: 1024 at most"),
-        (["--out", __file__], "File exists"),
+        (["--out", __file__], "--out needs a folder"),
         (["--task", "loader", "--data", "nowhere"], "--data nowhere: there is no such folder"),
         (["--sweep", "width", "--task", "loader"], "--sweep goes with --task forward and train"),
     ],

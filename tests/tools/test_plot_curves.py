@@ -48,6 +48,23 @@ def test_later_start_takes_the_place_of_what_it_repeats(tool, tmp_path):
     assert validations == [(10, 0.1), (20, 0.3)]
 
 
+@pytest.mark.parametrize("line", ["{half", "[1]", '{"loss": 1}', '{"loss": 1, {"loss": 2}'])
+def test_damaged_lines_are_left_out_and_named(tool, tmp_path, capsys, line):
+    """A disk that was full for a while leaves half a line, and the next one behind it."""
+    file = write_log(tmp_path, "1", training(5, 1.0), end=f"{line}\n")
+    with file.open("a") as log:
+        log.write(json.dumps(training(10, 0.5)) + "\n")
+    assert losses(tool.read_run(tmp_path)) == [(5, 1.0), (10, 0.5)]
+    assert capsys.readouterr().err == f"{file}: damaged lines are left out: 2\n"
+
+
+def test_validations_of_a_training_by_epochs(tool, tmp_path):
+    accuracies = [{"recog/accuracy": value, "step": epoch} for epoch, value in ((1, 0.1), (2, 0.2))]
+    records = [training(50, 3.0), accuracies[0], training(100, 2.0), accuracies[1]]
+    write_log(tmp_path, "1", *records)
+    assert [point.iteration for point in tool.read_run(tmp_path)] == [50, 50, 100, 100]
+
+
 def test_validation_that_knows_its_iteration(tool, tmp_path):
     write_log(tmp_path, "1", training(5, 1.0), {"recog/accuracy": 0.5, "step": 7})
     assert [point.iteration for point in tool.read_run(tmp_path)] == [5, 7]
@@ -86,9 +103,6 @@ class TestBadInput:
         error = error_of(toy_run, "--out", "a.txt")
         assert error == "error: --out a.txt must end in .png, .svg, .pdf, .jpg"
 
-    @pytest.mark.parametrize("line", ["{half", "[1]", '{"loss": 1}'])
-    def test_damaged_line(self, error_of, tmp_path, line):
-        file = write_log(tmp_path / "run", "1", training(5, 1.0), end=f"{line}\n")
-        assert f"{file.relative_to(tmp_path)}, line 2 is damaged" in error_of(
-            "run", "--out", "a.png"
-        )
+    def test_damaged_lines_alone(self, error_of, tmp_path):
+        write_log(tmp_path / "run", "1", end="{half\n[1]\n")
+        assert "run has no curves" in error_of("run", "--out", "a.png")

@@ -278,9 +278,3 @@ def test_help_does_not_wait_for_pytorch():
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert "Exit status: 0 if all pictures were read" in result.stdout
-
-
-def test_float_types_are_those_of_deployment(load_tool):
-    from lpv_mmocr.engine.deploy_hook import DTYPES
-
-    assert tuple(DTYPES) == load_tool("read.py").DTYPES

@@ -63,6 +63,14 @@ def test_full_disk_is_told_of_once_and_survived(tmp_path, full, said):
     assert said == [failed, "LocalVisBackend writes scalars again."] * 2
 
 
+def test_closing_is_no_sign_of_recovery(tmp_path, full, said):
+    curves = visualizer(tmp_path, "LocalVisBackend")
+    full(True)
+    curves.add_scalar("loss", 0.5)
+    curves.close()
+    assert len(said) == 1 and "cannot write scalars" in said[0]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_other_backends_get_their_values(tmp_path, monkeypatch, said):
     def refuse(self, data):

@@ -169,14 +169,6 @@ def find_device(name: str | None) -> torch.device:
     return device
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of ``--out`` before anything is measured, so that nothing is lost."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cli.InputError(f"--out {folder}: {error.strerror}") from error
-
-
 def measure(args: argparse.Namespace, specs: list[Specification], plan: Plan) -> Report:
     report = Report(
         machine=describe_machine(plan.device),
@@ -235,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.threads:
             torch.set_num_threads(args.threads)
         if args.out:
-            make_folder(Path(args.out))
+            cli.require_folder(args.out, "--out")
         plan = Plan(
             device=find_device(args.device),
             rounds=args.rounds,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +60,7 @@ def read_run(folder: Path) -> list[Point]:
         Points, by iteration.
 
     Raises:
-        cli.InputError: If there are none, or a log is damaged.
+        cli.InputError: If there are none.
     """
     # Folders are named by the time of the start.
     files = sorted(folder.glob("*/vis_data/scalars.json"))
@@ -68,8 +69,8 @@ def read_run(folder: Path) -> list[Point]:
         last = 0
         for values in read_log(file):
             validation = "iter" not in values
-            # MMEngine may number validations by epochs, of which there is one here.
-            iteration = (values["step"] or last) if validation else values["iter"]
+            # MMEngine may number validations by epochs.
+            iteration = max(values["step"], last) if validation else values["iter"]
             if not validation:
                 if iteration <= last or last == 0:
                     points = [point for point in points if point.iteration < iteration]
@@ -84,22 +85,23 @@ def read_run(folder: Path) -> list[Point]:
 
 
 def read_log(file: Path) -> list[dict]:
-    """The records of one log; a last line that a crash has cut off is left out.
+    """The records of one log; lines that a crash or a full disk has damaged are left out.
 
-    Raises:
-        cli.InputError: If another line is damaged.
+    Args:
+        file: The log; what is left out of it is told on standard error.
     """
-    records = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(keepends=True), 1):
+    records, damaged = [], []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         try:
             record = json.loads(line)
-            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
-                raise ValueError("it is no record of MMEngine's")
-        except ValueError as error:
-            if not line.endswith("\n"):
-                break
-            raise cli.InputError(f"{file}, line {number} is damaged ({error})") from error
-        records.append(record)
+        except ValueError:
+            record = None
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+        else:
+            damaged.append(str(number))
+    if damaged:
+        print(f"{file}: damaged lines are left out: {', '.join(damaged)}", file=sys.stderr)
     return records
 
 
@@ -139,10 +141,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with cli.ReportInputErrors():
         if args.out.suffix.lower() not in ENDINGS:
             raise cli.InputError(f"--out {args.out} must end in {', '.join(ENDINGS)}")
+        cli.require_new_file(args.out, "--out")
         short = [folder.resolve().name for folder in args.runs]
         names = short if len(set(short)) == len(short) else map(str, args.runs)
         runs = {name: read_run(folder) for name, folder in zip(names, args.runs, strict=True)}
-        args.out.parent.mkdir(parents=True, exist_ok=True)
         draw(runs).savefig(args.out, dpi=120)
     for name, points in runs.items():
         print(f"{name}: {len(points)} values up to iteration {points[-1].iteration}")
