@@ -56,13 +56,13 @@ def refuse_idle_lines(cfg: Config) -> None:
     Raises:
         ValueError: If nothing has their value.
     """
-    assigned = _assigned_names(cfg.filename)
+    unread = _names_without_use(cfg.filename)
     for name in _NAMES_TO_CHECK:
-        if name not in assigned or not _is_plain(cfg.get(name)):
+        if name not in unread or not _is_plain(cfg.get(name)):
             continue
         entries = [(key, entry) for key, entry in _entries(cfg) if "." in key]
         meant = [key for key, _ in entries if _last(key) == name]
-        if meant and not any(_is_made_of(entry, cfg[name]) for _, entry in entries):
+        if meant and not any(_is_copy(entry, cfg[name]) for _, entry in entries):
             raise ValueError(
                 f"{name} = {cfg[name]!r} in {cfg.filename} has no effect: the configs that it "
                 f"inherits have used theirs already. Set {_listed(meant)}"
@@ -94,24 +94,16 @@ def _is_copy(entry: Any, value: Any) -> bool:
     return entry == value or (not isinstance(value, str) and entry == -value)
 
 
-def _is_made_of(entry: Any, value: Any) -> bool:
-    if isinstance(entry, str) and isinstance(value, str):
-        return value in entry
-    return _is_copy(entry, value)
-
-
-def _assigned_names(path: str | None) -> set[str]:
-    """Names that a config file assigns itself, without those that it inherits."""
+def _names_without_use(path: str | None) -> set[str]:
+    """Names that a config file assigns itself, and reads nowhere."""
     if path is None or not Path(path).is_file() or Path(path).suffix != ".py":
         return set()
-    statements = ast.parse(Path(path).read_text(encoding="utf-8")).body
-    return {
-        target.id
-        for statement in statements
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
+    tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    assigned, read = (
+        {name.id for name in names if isinstance(name.ctx, kind)} for kind in (ast.Store, ast.Load)
+    )
+    return assigned - read
 
 
 def _last(key: str) -> str:

@@ -56,6 +56,8 @@ def test_option_with_an_effect(options):
     ("line", "meant"),
     [
         ("data_root = '/x'", "test_dataloader.dataset.data_root, or the variable LPV_DATA_ROOT"),
+        # A part of other entries, and a number that other entries are not made of.
+        ("data_root = 'training'", "test_dataloader.dataset.data_root"),
         ("max_iters = 1000", "Set train_cfg.max_iters"),
     ],
 )
@@ -71,6 +73,7 @@ def test_line_that_nothing_reads(tmp_path, line, meant):
     "lines",
     [
         "max_iters = 1000\ntrain_cfg = dict(max_iters=max_iters)",
+        "max_iters = 1000\ntrain_cfg = dict(max_iters=max_iters * 2)",
         "data_root = '/x'\nval_dataloader = dict(dataset=dict(data_root=data_root))",
         "data_root = '/x'\nval_dataloader = dict(dataset=dict(ann_file=f'{data_root}/y'))",
         "train_cfg = dict(max_iters=1000)",

@@ -59,17 +59,17 @@ run() {
         if [[ -f $usage ]]; then before=$(wc -l <"$usage"); fi
         nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -l 5 >>"$usage" &
         sampler=$!
-        trap "kill $sampler" EXIT
+        trap "kill $sampler 2>/dev/null || true" EXIT
     fi
     python "$tools/train.py" "$configs/$2" --work-dir "$folder" --resume \
         ${given[@]+--cfg-options "${given[@]}"}
     if [[ -n $sampler ]]; then
-        kill "$sampler"
+        kill "$sampler" 2>/dev/null || true  # without a driver it has ended already
         wait "$sampler" 2>/dev/null || true
         trap - EXIT
         tail -n "+$((before + 1))" "$usage" | awk -v name="$name" '
-            { sum += $1 }
-            END { if (NR) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / NR }'
+            /^ *[0-9]/ { sum += $1; n++ }
+            END { if (n) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / n }'
     fi
     if [[ -n ${LPV_CARRY:-} ]]; then
         python "$carry" pack "$(<"$folder/last_checkpoint")" "$LPV_CARRY/$name"

@@ -12,10 +12,8 @@ import torch
 from torch import nn
 
 from ..deploy.onednn import PackedLinear, can_pack
+from ..engine.deploy_hook import DTYPES
 from .timing import clock_for
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precisions by the names that options and tables use."""
 
 _SIDES = {"cuda": 8192, "cpu": 2048}
 # PyTorch has no fast product of this type for CPUs: one of 2048 rows takes seconds.

@@ -14,9 +14,9 @@ from torch import nn
 
 from .. import cli
 from ..cli import InputError
+from ..engine.deploy_hook import DTYPES
 from . import samples
 from .adapter import load_adapter
-from .machine import DTYPES
 from .onnx_subject import OnnxSubject
 from .precision import autocast
 from .reader import Reader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def uploaded_file(upload: Any, folder: str | Path) -> Path | None:
         return None
     path = upload.get("path") if isinstance(upload, dict) else None
     if isinstance(path, str) and path and "\0" not in path:
-        file = Path(path).resolve()
-        if file.is_relative_to(Path(folder).resolve()) and file.is_file():
-            return file
+        with contextlib.suppress(OSError):  # a name that is too long
+            file = Path(path).resolve()
+            if file.is_relative_to(Path(folder).resolve()) and file.is_file():
+                return file
     raise ValueError("it was not uploaded to this page")

@@ -212,7 +212,7 @@ def save_checkpoint(
     # warns twice that its days are numbered.
     content = io.BytesIO()
     torch.save(plain, content)
-    get_file_backend(filename, backend_args=backend_args).put(content.getvalue(), filename)
+    get_file_backend(filename, backend_args=backend_args).put(content.getbuffer(), filename)
 
 
 def plain_data(value: Any, where: str = "value") -> Any:

@@ -75,7 +75,8 @@ def _values(node: ast.AST) -> list[ast.AST]:
 
 def _is_data(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id == "dict"
+        # Of pairs a dictionary could be made as well, whose names would go unseen.
+        return isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
     return isinstance(node, _LITERALS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import zipfile
@@ -112,9 +113,13 @@ def read_chunk(folder: Path, number: int) -> Chunk:
         ValueError,
         EOFError,
         KeyError,
-        NotImplementedError,  # a compression that there is not
+        RuntimeError,  # a compression or a password that there is not
         zipfile.BadZipFile,
+        OSError,
     ) as error:
+        # A place before the file's beginning; other errors of the system are no damage.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise DamagedChunkError(
             f"{path} is damaged, perhaps since the machine stopped ({error}); delete it"
         ) from error

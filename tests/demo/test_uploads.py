@@ -31,7 +31,16 @@ def test_uploaded_file(folder, monkeypatch):
 
 @pytest.mark.parametrize(
     "path",
-    ["../outside.png", "link.png", "sub", ".", "sub/nothing.png", "a\0b", "file:///etc/hosts"],
+    [
+        "../outside.png",
+        "link.png",
+        "sub",
+        ".",
+        "sub/nothing.png",
+        "a\0b",
+        "a" * 300,
+        "file:///etc/hosts",
+    ],
 )
 def test_other_files(folder, path):
     with pytest.raises(ValueError, match="was not uploaded to this page"):

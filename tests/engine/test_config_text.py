@@ -49,7 +49,9 @@ def test_data(text):
         ("a = [x for x in (1, 2)]", "[x for x in (1, 2)]"),
         ("a = f'{1}'", "f'{1}'"),
         ("a = lambda: 1", "lambda"),
-        ("a = dict(dict(b=eval('1')))", "eval('1')"),
+        ("a = dict(b=dict(c=eval('1')))", "eval('1')"),
+        ("a = dict(dict(b=1))", "dict(dict(b=1))"),
+        ("a = dict([['type', 'os.system']])", "dict([['type', 'os.system']])"),
         ("a = {**vars()}", "vars()"),
         ("_base_ = 'elsewhere.py'", "another file"),
         ("a.b = 1", "a.b = 1"),
@@ -110,7 +112,14 @@ def run_by_type(cfg: Config, marker: Path) -> str:
     return cfg.pretty_text
 
 
-@pytest.mark.parametrize("attack", [run_by_substitution, run_by_condition, run_by_type])
+def run_by_pairs(cfg: Config, marker: Path) -> str:
+    pairs = [["type", "subprocess.getoutput"], ["cmd", f"touch {marker}"]]
+    return f"{cfg.pretty_text}\nmodel = dict({pairs!r})\n"
+
+
+@pytest.mark.parametrize(
+    "attack", [run_by_substitution, run_by_condition, run_by_type, run_by_pairs]
+)
 def test_reading_with_the_config_inside_runs_nothing(tmp_path, attack):
     """The whole way: weights alone, whose config tries to run something."""
     init_default_scope("mmocr")

@@ -69,6 +69,24 @@ def test_headers_that_make_no_sense_are_damage(tmp_path):
         read_chunk(tmp_path, 3)
 
 
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "x"), RuntimeError("is encrypted")])
+def test_other_signs_of_damage(tmp_path, monkeypatch, error):
+    monkeypatch.setattr(np, "load", lambda path: raise_it(error))
+    with pytest.raises(DamagedChunkError, match=r"chunk_00000003\.npz is damaged"):
+        read_chunk(tmp_path, 3)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT])
+def test_errors_of_the_system_are_no_damage(tmp_path, monkeypatch, number):
+    monkeypatch.setattr(np, "load", lambda path: raise_it(OSError(number, "x")))
+    with pytest.raises(OSError, match="x"):
+        read_chunk(tmp_path, 3)
+
+
+def raise_it(error):
+    raise error
+
+
 def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
     def fail(file, **arrays):
         file.write(b"half")

@@ -146,6 +146,21 @@ def test_use_of_the_gpu_is_measured(train_synth, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "behaviour", ["echo failed >&2; exit 9", "echo '[N/A]'; echo '[N/A]'; exec sleep 100"]
+)
+def test_a_gpu_that_tells_nothing_costs_nothing(train_synth, tmp_path, behaviour):
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.write_text(f"#!/usr/bin/env bash\n{behaviour}\n")
+    tool.chmod(0o755)
+    stand_in = tmp_path / "bin" / "python"
+    stand_in.write_text(stand_in.read_text().replace("bash\n", "bash\nsleep 1\n", 1))
+    result = train_synth("work", LPV_CARRY="carried")
+    assert result.returncode == 0
+    assert "busy" not in result.stdout and "Next: " in result.stdout
+    assert "carry_checkpoint.py pack" in (tmp_path / "calls").read_text()
+
+
 def test_measuring_ends_with_a_training_that_fails(train_synth, tmp_path):
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.write_text("#!/usr/bin/env bash\necho $$ >sampler\nexec sleep 100\n")

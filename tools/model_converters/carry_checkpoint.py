@@ -165,7 +165,12 @@ def pack(source: Path, folder: Path) -> list[Path]:
         written.append(folder / f"part_{number}_of_{len(parts)}.pth.partial")
         save_checkpoint(part, str(written[-1]))
         if written[-1].stat().st_size > LIMIT:
-            raise cli.InputError(f"{written[-1]} takes more than {LIMIT} bytes")
+            for file in written:
+                file.unlink()
+            raise cli.InputError(
+                f"part {number} takes more than {LIMIT} bytes; the first holds the curves "
+                f"({len(rest['curves'])} characters), which grow with the training"
+            )
     for old in folder.glob("part_*.pth"):
         old.unlink()
     return [file.rename(file.with_suffix("")) for file in written]

@@ -190,15 +190,14 @@ def check_options(source: Path, target: Path, characters: str | None) -> None:
 
     Args:
         source: File to read.
-        target: File to write. The folder for it is made.
+        target: File to write; its folder is made.
         characters: The model's characters, where they are given.
 
     Raises:
         cli.InputError: If one of them cannot be.
     """
     cli.require_file(str(source), "checkpoint")
-    if target.is_dir():
-        raise cli.InputError(f"{target} is a folder: name the file to write")
+    cli.require_new_file(target, "DST")
     if target.exists() and target.samefile(source):
         raise cli.InputError(f"{target} is the released file itself: name another file to write")
     if characters is not None:
@@ -206,10 +205,6 @@ def check_options(source: Path, target: Path, characters: str | None) -> None:
             CharacterDictionary(characters)
         except ValueError as error:
             raise cli.InputError(f"--characters: {error}") from error
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cli.InputError(f"there can be no folder for {target}: {error}") from error
 
 
 def _some(names: list[str]) -> str:

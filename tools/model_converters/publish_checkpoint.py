@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.engine.weights_hooks import misfits
 from lpv_mmocr.reading import checksums
 
@@ -103,6 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors():
         cli.require_file(str(args.source), "checkpoint")
+        cli.require_new_file(args.target, "DST")
         if args.target.exists() and args.target.samefile(args.source):
             raise cli.InputError(
                 f"{args.target} is the checkpoint itself, which could not be resumed any more: "
@@ -111,8 +113,8 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint = published(load_checkpoint(args.source), DTYPES[args.dtype], str(args.source))
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
-        args.target.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(checkpoint, str(args.target))
+        # Never half a file under this name.
+        save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
         if args.checksums:
             checksums.record(args.target)
     digest = checksums.sha256(args.target)
