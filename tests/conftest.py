@@ -1,21 +1,36 @@
-"""What tests of several folders share: the tools as modules, and a browser."""
+"""What tests of several folders share: equal random numbers, the tools as modules, a browser."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+import torch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 _TOOLS = Path(__file__).resolve().parents[1] / "tools"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+_SEED = int(os.environ.get("LPV_TEST_SEED", 0))
+"""Another one shows tests whose outcome hangs on the numbers drawn."""
+
+
+# Before the fixtures too, those of a module included, which a fixture of a test would follow.
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Starts every test from the same random numbers, in whatever order and process it runs."""
+    random.seed(_SEED)
+    np.random.seed(_SEED)  # noqa: NPY002 - what MMOCR's transforms draw from
+    torch.manual_seed(_SEED)
 
 
 # Not for the whole session: as long as Playwright runs, its event loop is the thread's current one,
