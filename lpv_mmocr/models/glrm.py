@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -12,6 +12,7 @@ from mmocr.registry import MODELS
 from torch import nn
 
 from .attention import hiding_bias, self_attention
+from .dropout import Dropout
 from .sinusoid import SinusoidalPosition
 from .token_linear import token_linear
 
@@ -89,6 +90,10 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
     Parameters, their initialisation and dropouts are those of ``nn.TransformerEncoderLayer``; the
     attention is :func:`masked_attention`.
     """
+
+    def __init__(self, *args: Any, dropout: float = 0.1, **options: Any) -> None:
+        super().__init__(*args, dropout=dropout, **options)
+        self.dropout, self.dropout1, self.dropout2 = (Dropout(dropout) for _ in range(3))
 
     def forward(self, src: torch.Tensor, mask: TokenMask | None = None) -> torch.Tensor:
         """Apply the layer.
@@ -179,7 +184,7 @@ class GLRM(BaseModule):
         )
         self.layers = nn.ModuleList(deepcopy(layer) for _ in range(num_layers))
         self.position = SinusoidalPosition(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, features: torch.Tensor, forbidden: torch.Tensor | None = None
