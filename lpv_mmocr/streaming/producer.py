@@ -27,7 +27,8 @@ class ChunkProducer:
     goes on behind the highest number in the folder. Where as many chunks wait as ``max_waiting``,
     the processes rest; whoever uses the chunks deletes them. They end by :meth:`stop`, or with the
     process that started them, however it ends; signals that a terminal or a scheduler sends to all
-    processes do not end them, so that a training can finish its iteration.
+    processes do not end them, so that a training can finish its iteration. They get what other
+    processes leave of the processors.
 
     A folder belongs to one process at a time.
 
@@ -154,9 +155,22 @@ class ChunkProducer:
         for inherited in (signal.SIGINT, signal.SIGTERM):
             signal.signal(inherited, signal.SIG_IGN)
         cv2.setNumThreads(1)
+        _give_way()
         while not self._stop.is_set() and os.getppid() == parent:
             if len(chunk_numbers(self.folder)) >= self._max_waiting:
                 time.sleep(_WAIT_SECONDS)
                 continue
             write_chunk(self.folder, number, self._make(number))
             number += self._workers
+
+
+def _give_way() -> None:
+    """Leave the processors to the training, and take what it does not use.
+
+    A training on CPU cores divides its work evenly among threads and waits for the last one, so a
+    process that shares a core with one of them costs it far more than its share of that core.
+    """
+    if hasattr(os, "SCHED_IDLE"):  # Linux
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.nice(19)

@@ -69,6 +69,19 @@ def test_makes_chunks_until_enough_wait(produce, tmp_path):
     assert not set(there[:3]) & set(chunk_numbers(folder))
 
 
+def made_at_what_priority(number: int):
+    assert os.sched_getscheduler(0) == os.SCHED_IDLE
+    return make(number)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="the policy is Linux's")
+def test_takes_what_the_training_leaves(produce, tmp_path):
+    before = os.sched_getscheduler(0)
+    produce(made_at_what_priority, workers=1, max_waiting=1)
+    wait_for(lambda: chunk_numbers(tmp_path / "pool"))
+    assert os.sched_getscheduler(0) == before
+
+
 def test_goes_on_behind_what_is_there(produce, tmp_path):
     first = produce(max_waiting=2)
     wait_for(lambda: len(chunk_numbers(tmp_path / "pool")) >= 2)
