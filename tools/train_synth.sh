@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Train LPV-Tiny on rendered words, fine-tune it with real ones, and publish both, step by step:
+# Train an LPV on rendered words, fine-tune it with real ones, and publish both, step by step:
 #
 #   bash tools/train_synth.sh WORK_DIR [[synth:|finetune:]KEY=VALUE of the configs ...]
 #
 # Every call does at most about nine minutes of work and says what is next; call it again until it
 # says that all is done. A call that is lost costs its own minutes only. An option goes to both
 # trainings, or to the one that it names. Variables:
+#   LPV_SIZE              tiny, for a GPU (default), or mini, for two CPU cores
 #   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
 #   LPV_FONTS, LPV_WORDS  a pack of fonts and its words (tools/dataset_converters/pack_fonts.py),
 #                         or "none" for those of this machine
@@ -15,7 +16,7 @@
 #                         a machine that has none goes on (default: none)
 set -euo pipefail
 if (($# < 1)); then
-    sed -n '2,17s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 for name in LPV_FONTS LPV_WORDS; do
@@ -31,6 +32,21 @@ if [[ -n ${LPV_START:-} && ! -f $LPV_START ]]; then
     echo "error: there is no checkpoint $LPV_START, which LPV_START names" >&2
     exit 2
 fi
+size=${LPV_SIZE:-tiny}
+# What is trained, one after the other; each begins with the weights of the one before.
+case $size in
+    tiny) trainings=(synth finetune) readers_config=lpv-tiny_stage2_10e_st_mj.py ;;
+    mini) trainings=(start synth finetune) readers_config=lpv-mini_own_data.py ;;
+    *)
+        echo "error: LPV_SIZE is tiny or mini, not $size" >&2
+        exit 2
+        ;;
+esac
+declare -A config_of=(
+    [start]=lpv-${size}_synth_start.py
+    [synth]=lpv-${size}_synth.py
+    [finetune]=lpv-${size}_synth_finetune.py
+)
 work=$1
 shift
 tools=$(cd "$(dirname "$0")" && pwd)
@@ -40,7 +56,7 @@ export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
 export LPV_POOL=${LPV_POOL:-$work/pool}
 options=("$@")
 
-# run NAME CONFIG [START]: one call of a training, which begins with the weights START.
+# run NAME [START]: one call of a training, which begins with the weights START.
 run() {
     local name=$1 folder=$work/$1 started=$SECONDS before=0 sampler="" option
     local usage=$folder/gpu_utilisation.csv
@@ -48,12 +64,12 @@ run() {
     for option in ${options[@]+"${options[@]}"}; do
         case $option in
             "$name":*) given+=("${option#*:}") ;;
-            synth:* | finetune:*) ;;
+            start:* | synth:* | finetune:*) ;;
             *) given+=("$option") ;;
         esac
     done
     # Last, so that no option of the user's takes its place.
-    if [[ -n ${3:-} ]]; then given+=("load_from=$3"); fi
+    if [[ -n ${2:-} ]]; then given+=("load_from=$2"); fi
     mkdir -p "$folder"
     if command -v nvidia-smi >/dev/null; then
         if [[ -f $usage ]]; then before=$(wc -l <"$usage"); fi
@@ -61,7 +77,7 @@ run() {
         sampler=$!
         trap "kill $sampler 2>/dev/null || true" EXIT
     fi
-    python "$tools/train.py" "$configs/$2" --work-dir "$folder" --resume \
+    python "$tools/train.py" "$configs/${config_of[$name]}" --work-dir "$folder" --resume \
         ${given[@]+--cfg-options "${given[@]}"}
     if [[ -n $sampler ]]; then
         kill "$sampler" 2>/dev/null || true  # without a driver it has ended already
@@ -77,38 +93,35 @@ run() {
     echo "$name: this call took $((SECONDS - started)) s"
 }
 
-# What comes behind a call of training NAME: itself, until its time is used up.
-next_step() {
-    if [[ -f $work/$1/finished ]]; then echo "$2"; else echo "$1 goes on"; fi
-}
-
 # publish NAME FILE: what readers need, the model and its preprocessing and nothing of how it was
 # trained; and its scores on the words kept out. The last checkpoint counts: its learning rate has
 # come down, and an earlier one may have been trained without the mask.
 publish() {
     python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
-        "$work/$2" --config "$configs/lpv-tiny_stage2_10e_st_mj.py" --checksums
-    python "$tools/test.py" "$configs/lpv-tiny_synth.py" "$work/$2" \
+        "$work/$2" --config "$configs/$readers_config" --checksums
+    python "$tools/test.py" "$configs/${config_of[synth]}" "$work/$2" \
         --work-dir "$work/test_$1" --report "$work/report_$1"
     python "$tools/analysis_tools/plot_curves.py" "$work/$1" --out "$work/curves_$1.png"
 }
 
 mkdir -p "$work"
-for name in synth finetune; do
+for name in "${trainings[@]}"; do
     if [[ -d ${LPV_CARRY:-}/$name && -n ${LPV_CARRY:-} && ! -f $work/$name/last_checkpoint ]]; then
         python "$carry" unpack "$LPV_CARRY/$name" "$work/$name"
     fi
 done
-if [[ ! -f $work/synth/finished ]]; then
-    run synth lpv-tiny_synth.py "${LPV_START:-}"
-    next=$(next_step synth finetune)
-elif [[ ! -f $work/finetune/finished ]]; then
-    run finetune lpv-tiny_synth_finetune.py "$(<"$work/synth/last_checkpoint")"
-    next=$(next_step finetune publish)
-else
-    publish synth lpv-tiny.pth
-    publish finetune lpv-tiny_finetuned.pth
-    echo "All is done: $work/lpv-tiny.pth and $work/lpv-tiny_finetuned.pth"
-    exit
-fi
-echo "Next: $next. The same command does it."
+weights=${LPV_START:-}
+for index in "${!trainings[@]}"; do
+    name=${trainings[index]}
+    if [[ ! -f $work/$name/finished ]]; then
+        run "$name" "$weights"
+        next="$name goes on"
+        if [[ -f $work/$name/finished ]]; then next=${trainings[index + 1]:-publish}; fi
+        echo "Next: $next. The same command does it."
+        exit
+    fi
+    weights=$(<"$work/$name/last_checkpoint")
+done
+publish synth "lpv-$size.pth"
+publish finetune "lpv-${size}_finetuned.pth"
+echo "All is done: $work/lpv-$size.pth and $work/lpv-${size}_finetuned.pth"

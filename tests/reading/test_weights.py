@@ -27,6 +27,14 @@ def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
     assert find_weights(argument) == str(argument)
 
 
+def test_the_larger_model_is_preferred_wherever_it_lies(shipped):
+    smaller = shipped.with_name("lpv-mini.pth")
+    smaller.touch()
+    assert find_weights() == str(smaller)
+    shipped.touch()
+    assert find_weights() == str(shipped)
+
+
 class TestShippedFileIsTheOneThatWasPublished:
     def test_listed(self, shipped):
         shipped.write_bytes(b"weights")

@@ -69,6 +69,35 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
     assert (tmp_path / "pool").read_text() == "work/pool\n"
 
 
+def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
+    said = []
+    for _ in range(7):
+        result = train_synth("work", "start:a=1", "b=2", LPV_SIZE="mini")
+        assert result.returncode == 0, result.stderr
+        said.append(result.stdout.splitlines()[-1])
+    assert said[0].startswith("Next: start goes on.") and said[1].startswith("Next: synth.")
+    assert said[5].startswith("Next: publish.")
+    assert said[6] == "All is done: work/lpv-mini.pth and work/lpv-mini_finetuned.pth"
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    names = ["lpv-mini_synth_start", "lpv-mini_synth", "lpv-mini_synth_finetune"]
+    assert [Path(call[1]).stem for call in calls[:6:2]] == names
+    assert [call[6:] for call in calls[:6:2]] == [
+        ["a=1", "b=2"],
+        ["b=2", "load_from=work/start/iter_9.pth"],
+        ["b=2", "load_from=work/synth/iter_9.pth"],
+    ]
+    publishing, testing = calls[6:8]
+    assert publishing[1:3] == ["work/synth/iter_9.pth", "work/lpv-mini.pth"]
+    assert Path(publishing[4]).name == "lpv-mini_own_data.py"
+    assert Path(testing[1]).name == "lpv-mini_synth.py"
+
+
+def test_unknown_size(train_synth, tmp_path):
+    result = train_synth("work", LPV_SIZE="huge")
+    assert (result.returncode, result.stderr) == (2, "error: LPV_SIZE is tiny or mini, not huge\n")
+    assert not (tmp_path / "calls").exists()
+
+
 def test_no_options(train_synth, tmp_path):
     assert train_synth("work").returncode == 0
     assert (tmp_path / "calls").read_text().endswith("--work-dir work/synth --resume\n")
@@ -185,27 +214,34 @@ def test_says_how_to_call_it(train_synth):
 
 
 @pytest.mark.slow
-def test_both_configs_train_and_the_state_moves_to_another_machine(run_tool, digits, tmp_path):
+@pytest.mark.parametrize("size", ["tiny", "mini"])
+def test_the_configs_train_and_the_state_moves_to_another_machine(run_tool, digits, tmp_path, size):
     """In miniature: words of digits stand for the real ones, seconds for minutes."""
     for seed, name in enumerate(("IIIT5K_train", "IC15_train")):
         digits(tmp_path / "real" / name, 260, seed)
-    source = "train_dataloader.dataset.sources.0."
+    settings = dict(capacity=64, chunk_size=16, min_pictures=16, workers=1)
     options = [
         "train_dataloader.dataset.batch_size=4",
-        f"{source}capacity=64",
-        f"{source}chunk_size=16",
-        f"{source}min_pictures=16",
-        f"{source}workers=1",
+        *(f"train_dataloader.dataset.sources.0.{key}={value}" for key, value in settings.items()),
         "custom_hooks.0.minutes=0.05",
         "default_hooks.logger.interval=1",
     ]
+    if size == "mini":  # easy words have a pool of their own
+        options += [
+            f"synth:train_dataloader.dataset.sources.1.{key}={value}"
+            for key, value in settings.items()
+        ]
     variables = dict(
         LPV_REAL_DATA=str(tmp_path / "real"),
         LPV_FONTS="none",
         LPV_WORDS="none",
         LPV_CARRY=str(tmp_path / "carried"),
+        LPV_SIZE=size,
     )
-    for work, said in (("here", "Next: finetune."), ("there", "Next: publish.")):
+    steps = [("here", "Next: finetune."), ("there", "Next: publish.")]
+    if size == "mini":
+        steps.insert(0, ("here", "Next: synth."))
+    for work, said in steps:
         result = run_tool("bash", SCRIPT, work, *options, **variables)
         assert result.returncode == 0, result.stderr
         assert said in result.stdout

@@ -1,0 +1,21 @@
+# Where LPV-Mini starts: on easy numbers it finds out where characters are in minutes, while words
+# as difficult as real ones take it far longer (docs/synth.md).
+_base_ = ["lpv-tiny_synth.py", "_base_mini.py"]
+
+model = dict(_base_.mini_model, data_preprocessor=dict(batch_augments=[]))
+rendered_numbers = dict(
+    dict(_base_.rendered_words, **_base_.mini_pool),
+    dataset=dict(
+        _base_.rendered_words["dataset"], difficulty="easy", charset="digits", max_length=6
+    ),
+    folder=_base_.rendered_words["folder"] + "_start",
+    min_pictures=20_000,
+)
+train_dataloader = dict(dataset=dict(batch_size=64, sources=[rendered_numbers]))
+optim_wrapper = dict(optimizer=dict(weight_decay=0.0), clip_grad=dict(max_norm=1))
+custom_hooks = [
+    # Without an average of the weights, which would hold much of those it began with.
+    dict(type="TimeBudgetHook", minutes=4, peak_lr=2e-3, mask_from=1.0),
+    dict(type="PoolUsageHook"),
+]
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
