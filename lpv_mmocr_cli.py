@@ -41,7 +41,7 @@ EXIT_INTERRUPTED = 130
 
 EXAMPLES = """\
 examples:
-  lpv-mmocr read words/ --weights lpv-tiny.pth --json > readings.jsonl
+  lpv-mmocr read words/ --json > readings.jsonl
   lpv-mmocr demo --weights lpv-tiny.pth
   lpv-mmocr train lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py --work-dir runs/tiny
   lpv-mmocr eval CONFIG CHECKPOINT --save-preds

@@ -43,10 +43,6 @@ def source(tmp_path_factory) -> Path:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
-    # Weights may come later.
-    (copy / "checkpoints").mkdir(exist_ok=True)
-    for name in ("lpv-tiny.pth", "README.md", "SHA256SUMS"):
-        (copy / "checkpoints" / name).touch()
     return copy
 
 
@@ -161,6 +157,12 @@ print(type(model).__name__, sum(p.numel() for p in model.parameters()))
 """
         output = run(installed / "python", "-c", code, cwd=tmp_path)
         assert output.splitlines()[-1] == "LPV 8109842"
+
+    def test_reads_with_the_weights_that_come_along(self, installed, source, tmp_path):
+        picture = source / "lpv_mmocr" / "demo" / "examples" / "coffee.jpg"
+        without = {"LPV_WEIGHTS": ""}
+        output = run(installed / "lpv-mmocr", "read", picture, cwd=tmp_path, **without)
+        assert output.split()[1] == "coffee"
 
     def test_config_elsewhere_inherits(self, installed, tmp_path):
         (tmp_path / "own.py").write_text(

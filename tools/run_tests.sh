@@ -5,7 +5,7 @@
 #
 # Without arguments all tests run; -m 'not slow' leaves the slow ones out. LPV_PYTHON chooses the
 # interpreter of a new environment, LPV_REAL_DATA names a folder of real word data that some tests
-# use.
+# use, LPV_TEST_SEED=NUMBER starts the random numbers of the tests elsewhere.
 set -euo pipefail
 # shellcheck source=tools/_environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"

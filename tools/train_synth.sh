@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Train an LPV on rendered words, fine-tune it with real ones, and publish both, step by step:
 #
-#   bash tools/train_synth.sh WORK_DIR [[synth:|finetune:]KEY=VALUE of the configs ...]
+#   bash tools/train_synth.sh WORK_DIR [[start:|synth:|finetune:]KEY=VALUE of the configs ...]
 #
-# Every call does at most about nine minutes of work and says what is next; call it again until it
-# says that all is done. A call that is lost costs its own minutes only. An option goes to both
-# trainings, or to the one that it names. Variables:
+# Call it again until it says that all is done; it says what is next. For LPV-Tiny a call does at
+# most about nine minutes of work, so that a machine that is lost costs no more; for LPV-Mini, which
+# has a training more, a call does one training whole, and one that is interrupted goes on. An
+# option goes to all trainings, or to the one that it names. Variables:
 #   LPV_SIZE              tiny, for a GPU (default), or mini, for two CPU cores
 #   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
 #   LPV_FONTS, LPV_WORDS  a pack of fonts and its words (tools/dataset_converters/pack_fonts.py),
@@ -16,7 +17,7 @@
 #                         a machine that has none goes on (default: none)
 set -euo pipefail
 if (($# < 1)); then
-    sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 for name in LPV_FONTS LPV_WORDS; do
@@ -42,13 +43,13 @@ case $size in
         exit 2
         ;;
 esac
-declare -A config_of=(
-    [start]=lpv-${size}_synth_start.py
-    [synth]=lpv-${size}_synth.py
-    [finetune]=lpv-${size}_synth_finetune.py
-)
 work=$1
 shift
+if [[ -f $work/size && $(<"$work/size") != "$size" ]]; then
+    echo "error: $work holds a training of LPV-$(<"$work/size"): choose another folder, or set" \
+        "LPV_SIZE" >&2
+    exit 2
+fi
 tools=$(cd "$(dirname "$0")" && pwd)
 configs=$(dirname "$tools")/configs/textrecog/lpv
 carry=$tools/model_converters/carry_checkpoint.py
@@ -56,17 +57,24 @@ export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
 export LPV_POOL=${LPV_POOL:-$work/pool}
 options=("$@")
 
+# config_of NAME: the config of a training.
+config_of() {
+    if [[ $1 == synth ]]; then echo "$configs/lpv-${size}_synth.py"; else
+        echo "$configs/lpv-${size}_synth_$1.py"
+    fi
+}
+
 # run NAME [START]: one call of a training, which begins with the weights START.
 run() {
     local name=$1 folder=$work/$1 started=$SECONDS before=0 sampler="" option
     local usage=$folder/gpu_utilisation.csv
     local -a given=()
     for option in ${options[@]+"${options[@]}"}; do
-        case $option in
-            "$name":*) given+=("${option#*:}") ;;
-            start:* | synth:* | finetune:*) ;;
-            *) given+=("$option") ;;
-        esac
+        if [[ $option == "$name":* ]]; then
+            given+=("${option#*:}")
+        elif [[ " ${trainings[*]} " != *" ${option%%:*} "* ]]; then # of no other training
+            given+=("$option")
+        fi
     done
     # Last, so that no option of the user's takes its place.
     if [[ -n ${2:-} ]]; then given+=("load_from=$2"); fi
@@ -77,7 +85,7 @@ run() {
         sampler=$!
         trap "kill $sampler 2>/dev/null || true" EXIT
     fi
-    python "$tools/train.py" "$configs/${config_of[$name]}" --work-dir "$folder" --resume \
+    python "$tools/train.py" "$(config_of "$name")" --work-dir "$folder" --resume \
         ${given[@]+--cfg-options "${given[@]}"}
     if [[ -n $sampler ]]; then
         kill "$sampler" 2>/dev/null || true  # without a driver it has ended already
@@ -88,26 +96,29 @@ run() {
             END { if (n) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / n }'
     fi
     if [[ -n ${LPV_CARRY:-} ]]; then
-        python "$carry" pack "$(<"$folder/last_checkpoint")" "$LPV_CARRY/$name"
+        python "$carry" pack "$(<"$folder/last_checkpoint")" "$LPV_CARRY/$size/$name"
     fi
     echo "$name: this call took $((SECONDS - started)) s"
 }
 
-# publish NAME FILE: what readers need, the model and its preprocessing and nothing of how it was
-# trained; and its scores on the words kept out. The last checkpoint counts: its learning rate has
+# publish NAME FILE: what readers need, the model and its preprocessing, with the names of nobody's
+# data in the config; and its scores on the words kept out. The last checkpoint counts: its learning rate has
 # come down, and an earlier one may have been trained without the mask.
 publish() {
-    python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
+    env -u LPV_TRAIN_DATA -u LPV_VAL_DATA -u LPV_DATA_ROOT -u LPV_DATA_TREE \
+        python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
         "$work/$2" --config "$configs/$readers_config" --checksums
-    python "$tools/test.py" "$configs/${config_of[synth]}" "$work/$2" \
+    python "$tools/test.py" "$(config_of synth)" "$work/$2" \
         --work-dir "$work/test_$1" --report "$work/report_$1"
     python "$tools/analysis_tools/plot_curves.py" "$work/$1" --out "$work/curves_$1.png"
 }
 
 mkdir -p "$work"
+echo "$size" >"$work/size"
+carried=${LPV_CARRY:+$LPV_CARRY/$size}
 for name in "${trainings[@]}"; do
-    if [[ -d ${LPV_CARRY:-}/$name && -n ${LPV_CARRY:-} && ! -f $work/$name/last_checkpoint ]]; then
-        python "$carry" unpack "$LPV_CARRY/$name" "$work/$name"
+    if [[ -n $carried && -d $carried/$name && ! -f $work/$name/last_checkpoint ]]; then
+        python "$carry" unpack "$carried/$name" "$work/$name"
     fi
 done
 weights=${LPV_START:-}

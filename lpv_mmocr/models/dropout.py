@@ -34,7 +34,7 @@ def dropout(x: torch.Tensor, p: float) -> torch.Tensor:
     if dropped == _LEVELS:
         return F.dropout(x, 1.0)
     count = x.numel()
-    numbers = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None)
+    numbers = torch.empty(-(-count // 4), dtype=torch.int64, device="cpu").random_(-(2**63), None)
     levels = numbers.view(torch.int16)[:count].view(x.shape)
     # In place, as 0 and 1: comparisons that make a boolean tensor take twice as long.
     kept = levels.ge_(dropped - _LEVELS // 2).to(x.dtype)

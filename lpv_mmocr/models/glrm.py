@@ -87,13 +87,16 @@ def masked_attention(
 class MaskedEncoderLayer(nn.TransformerEncoderLayer):
     """Post-norm transformer layer in which a token may be forbidden every key.
 
-    Parameters, their initialisation and dropouts are those of ``nn.TransformerEncoderLayer``; the
-    attention is :func:`masked_attention`.
+    Arguments, parameters, their initialisation and the places of dropouts are those of
+    ``nn.TransformerEncoderLayer``; the attention is :func:`masked_attention`, and the dropouts are
+    :class:`~lpv_mmocr.models.dropout.Dropout`.
     """
 
-    def __init__(self, *args: Any, dropout: float = 0.1, **options: Any) -> None:
-        super().__init__(*args, dropout=dropout, **options)
-        self.dropout, self.dropout1, self.dropout2 = (Dropout(dropout) for _ in range(3))
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.dropout, self.dropout1, self.dropout2 = (
+            Dropout(layer.p) for layer in (self.dropout, self.dropout1, self.dropout2)
+        )
 
     def forward(self, src: torch.Tensor, mask: TokenMask | None = None) -> torch.Tensor:
         """Apply the layer.

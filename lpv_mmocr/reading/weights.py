@@ -10,8 +10,8 @@ from .checksums import verify
 VARIABLE = "LPV_WEIGHTS"
 """Environment variable that names the weights."""
 
-SHIPPED = ("lpv-tiny.pth", "lpv-mini.pth")
-"""Names of the checkpoints that are looked for, the best first; the project ships the last one."""
+SHIPPED = "lpv-mini.pth"
+"""Name of the checkpoint that comes with the project."""
 
 
 def find_weights(weights: str | os.PathLike | None = None) -> str:
@@ -33,17 +33,16 @@ def find_weights(weights: str | os.PathLike | None = None) -> str:
         return _existing(os.fspath(weights), "")
     if named := os.environ.get(VARIABLE):
         return _existing(named, f", which {VARIABLE} names")
-    for name in SHIPPED:
-        for folder in shipped_folders():
-            if (folder / name).is_file():
-                verify(folder / name)
-                return str(folder / name)
+    for folder in shipped_folders():
+        if (folder / SHIPPED).is_file():
+            verify(folder / SHIPPED)
+            return str(folder / SHIPPED)
     raise FileNotFoundError(
         f"no weights to read with. Give a checkpoint (--weights FILE, or weights=... in Python), "
-        f"name one in the environment variable {VARIABLE}, or put one at "
-        f"{shipped_folders()[-1] / SHIPPED[0]}. To make one: tools/quickstart.sh trains a toy in "
-        "minutes, lpv-mmocr train a real one (docs/training.md), and lpv-mmocr convert takes the "
-        "authors' weights"
+        f"name one in the environment variable {VARIABLE}, or get the one that comes with the "
+        f"project to {shipped_folders()[-1] / SHIPPED}. To make one: tools/quickstart.sh trains a "
+        "toy in minutes, lpv-mmocr train a real one (docs/training.md), and lpv-mmocr convert "
+        "takes the authors' weights"
     )
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -170,7 +171,8 @@ def _give_way() -> None:
     A training on CPU cores divides its work evenly among threads and waits for the last one, so a
     process that shares a core with one of them costs it far more than its share of that core.
     """
-    if hasattr(os, "SCHED_IDLE"):  # Linux
+    try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.nice(19)
+    except (AttributeError, OSError):  # another system than Linux, or a container that refuses it
+        with suppress(OSError):
+            os.nice(19)

@@ -53,6 +53,7 @@ def fill(folder: Path, convert) -> None:
     """
     for name in ("configs", "tools", "tests", "requirements", "docs"):
         (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "checkpoints", folder / "checkpoints")  # commands may write there
     for name, count in LMDBS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with LMDBWriter(folder / name) as writer:

@@ -10,7 +10,7 @@ import pytest
 from documented_code import DOCUMENTS, ROOT, tokens
 from markdown_it.token import Token
 
-FOLDERS = ("configs", "docs", "lpv_mmocr", "requirements", "tests", "tools")
+FOLDERS = ("checkpoints", "configs", "docs", "lpv_mmocr", "requirements", "tests", "tools")
 """Code that begins with one of these names a file of the checkout."""
 OF_MMOCR = re.compile(r"tests/test_\w+(/|$)")
 """Folders of MMOCR's tests; of the tests here only files are called so."""

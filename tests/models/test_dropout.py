@@ -57,6 +57,12 @@ def test_tensor_that_is_not_contiguous():
     assert torch.equal(out[out > 0], (2 * x)[out > 0])
 
 
+def test_whatever_the_default_device():
+    x = torch.ones(100)
+    with torch.device("meta"):
+        assert 0 < (dropout(x, 0.5) == 0).sum() < 100
+
+
 def test_ends_of_the_range():
     x = torch.ones(100)
     assert torch.equal(dropout(x, 0), x)

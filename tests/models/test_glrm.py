@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.models import GLRM, linguistic_mask
+from lpv_mmocr.models.dropout import Dropout
 from lpv_mmocr.models.glrm import MaskedEncoderLayer, TokenMask
 from lpv_mmocr.models.sinusoid import sinusoidal_table
 
@@ -111,6 +112,7 @@ def test_dropout_rates():
     layer = glrm.layers[0]
     dropouts = (glrm.dropout, layer.dropout, layer.dropout1, layer.dropout2)
     assert {dropout.p for dropout in dropouts} == {0.1}
+    assert {type(dropout) for dropout in dropouts} == {Dropout}
     assert layer.self_attn.dropout == 0.1
     # Measured after the position table: a tenth of a large input is gone, the rest scaled up.
     torch.manual_seed(0)

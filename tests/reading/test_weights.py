@@ -14,7 +14,7 @@ def shipped(tmp_path, monkeypatch):
     monkeypatch.delenv("LPV_WEIGHTS", raising=False)
     monkeypatch.setattr(weights, "shipped_folders", lambda: (tmp_path / "a", tmp_path / "b"))
     (tmp_path / "b").mkdir()
-    return tmp_path / "b" / "lpv-tiny.pth"
+    return tmp_path / "b" / "lpv-mini.pth"
 
 
 def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
@@ -27,14 +27,6 @@ def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
     assert find_weights(argument) == str(argument)
 
 
-def test_the_larger_model_is_preferred_wherever_it_lies(shipped):
-    smaller = shipped.with_name("lpv-mini.pth")
-    smaller.touch()
-    assert find_weights() == str(smaller)
-    shipped.touch()
-    assert find_weights() == str(shipped)
-
-
 class TestShippedFileIsTheOneThatWasPublished:
     def test_listed(self, shipped):
         shipped.write_bytes(b"weights")
@@ -43,11 +35,11 @@ class TestShippedFileIsTheOneThatWasPublished:
             (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  other.pth\n{line}\n")
             assert find_weights() == str(shipped)
 
-    @pytest.mark.parametrize("name", ["lpv-tiny.pth", "other.pth"])
+    @pytest.mark.parametrize("name", ["lpv-mini.pth", "other.pth"])
     def test_another_or_not_listed(self, shipped, name):
         shipped.write_bytes(b"weights")
         (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
-        with pytest.raises(ValueError, match=r"lpv-tiny\.pth.*Get lpv-tiny\.pth again") as info:
+        with pytest.raises(ValueError, match=r"lpv-mini\.pth.*Get lpv-mini\.pth again") as info:
             find_weights()
         for part in (str(shipped.parent / "SHA256SUMS"), "--weights"):
             assert part in str(info.value)

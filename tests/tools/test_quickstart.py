@@ -98,7 +98,13 @@ def test_a_toy_model_learns_to_read(run_tool, tmp_path):
     assert "of the words are read without a mistake" in first.stdout
     new = re.search(r"(\d+\.\d)% of the (\d+) whose number was in no", first.stdout)
     assert float(new[1]) >= 60 and int(new[2]) >= 100
-    assert first.stdout.count("confidence") == 8
+    examples, _, rest = first.stdout.partition("[2/5]")
+    assert [line.split()[0] for line in examples.splitlines() if "confidence" in line] == [
+        "2026.jpg",
+        *(f"{word}.jpg" for word in ("coffee", "harbour", "library", "station", "welcome")),
+    ]
+    assert "wrong" not in examples
+    assert rest.count("confidence") == 8
     assert "not show: how well LPV reads" in first.stdout
     height, width, _ = cv2.imread(str(out / "result.png")).shape
     assert width > height > 500

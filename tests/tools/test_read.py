@@ -178,7 +178,7 @@ def test_bad_input(read, words, arguments, message):
 
 def test_no_weights(read, words, monkeypatch):
     monkeypatch.delenv("LPV_WEIGHTS", raising=False)
-    monkeypatch.setattr("lpv_mmocr.reading.weights.SHIPPED", ("none.pth",))
+    monkeypatch.setattr("lpv_mmocr.reading.weights.SHIPPED", "none.pth")
     status, output, log = read("words", weights=None)
     assert (status, output) == (2, "")
     assert log.startswith("error: no weights to read with. Give a checkpoint (--weights FILE")

@@ -92,6 +92,24 @@ def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
     assert Path(testing[1]).name == "lpv-mini_synth.py"
 
 
+def test_sizes_do_not_take_each_others_state(train_synth, tmp_path):
+    assert train_synth("work", LPV_CARRY="carried").returncode == 0
+    (tmp_path / "carried" / "tiny" / "synth").mkdir(parents=True)
+    result = train_synth("work", LPV_SIZE="mini", LPV_CARRY="carried")
+    assert result.returncode == 2
+    assert "work holds a training of LPV-tiny: choose another folder, or set LPV_SIZE" in (
+        result.stderr
+    )
+    assert train_synth("other", LPV_SIZE="mini", LPV_CARRY="carried").returncode == 0
+    assert "unpack" not in (tmp_path / "calls").read_text()
+
+
+def test_option_of_a_training_that_this_size_has_not(train_synth, tmp_path):
+    """It is no option then, which the training says."""
+    assert train_synth("work", "start:a=1").returncode == 0
+    assert trainings(tmp_path) == [["start:a=1"]]
+
+
 def test_unknown_size(train_synth, tmp_path):
     result = train_synth("work", LPV_SIZE="huge")
     assert (result.returncode, result.stderr) == (2, "error: LPV_SIZE is tiny or mini, not huge\n")
@@ -143,19 +161,19 @@ def test_state_is_carried(train_synth, tmp_path):
         assert train_synth("here", LPV_CARRY="carried").returncode == 0
     # The stand-in writes nothing.
     for name in ("synth", "finetune"):
-        (tmp_path / "carried" / name).mkdir(parents=True)
+        (tmp_path / "carried" / "tiny" / name).mkdir(parents=True)
     assert train_synth("there", LPV_CARRY="carried").returncode == 0
     assert train_synth("there", LPV_CARRY="carried").returncode == 0
     lines = (tmp_path / "calls").read_text().splitlines()
     calls = (line.partition("carry_checkpoint.py ")[2] for line in lines)
     assert [call for call in calls if call] == [
-        *["pack here/synth/iter_9.pth carried/synth"] * 2,
-        "pack here/finetune/iter_9.pth carried/finetune",
-        "unpack carried/synth there/synth",
-        "unpack carried/finetune there/finetune",
-        "pack there/synth/iter_9.pth carried/synth",
-        "unpack carried/finetune there/finetune",
-        "pack there/synth/iter_9.pth carried/synth",
+        *["pack here/synth/iter_9.pth carried/tiny/synth"] * 2,
+        "pack here/finetune/iter_9.pth carried/tiny/finetune",
+        "unpack carried/tiny/synth there/synth",
+        "unpack carried/tiny/finetune there/finetune",
+        "pack there/synth/iter_9.pth carried/tiny/synth",
+        "unpack carried/tiny/finetune there/finetune",
+        "pack there/synth/iter_9.pth carried/tiny/synth",
     ]
 
 

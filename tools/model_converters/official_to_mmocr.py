@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 EXAMPLE = """example:
-  python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth checkpoints/lpv-tiny.pth
+  python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth lpv-tiny.pth
 """
 
 

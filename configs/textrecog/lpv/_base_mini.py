@@ -17,5 +17,3 @@ mini_model = dict(
         with_mask=True,
     ),
 )
-# How words are rendered beside a training on two CPU cores, of which it takes what is left over.
-mini_pool = dict(capacity=300_000, workers=1, chunk_size=512, min_pictures=20_000)

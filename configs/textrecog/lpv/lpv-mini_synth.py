@@ -1,6 +1,6 @@
-# LPV-Mini on rendered words alone, in 78 minutes of two CPU cores (docs/synth.md): a third of every
-# batch are easy ones, from which it learns what letters look like.
-_base_ = ["lpv-tiny_synth.py", "_base_mini.py"]
+# LPV-Mini on rendered words alone, in 78 minutes of two CPU cores (docs/synth.md). A third of every
+# batch is easy words, from which it learns what letters look like.
+_base_ = ["lpv-tiny_synth.py", "_base_mini.py", "_base_mini_synth.py"]
 
 model = _base_.mini_model
 full_words = dict(_base_.rendered_words, **_base_.mini_pool, weight=2)
@@ -10,11 +10,13 @@ easy_words = dict(
     folder=_base_.rendered_words["folder"] + "_easy",
     weight=1,
 )
-train_dataloader = dict(dataset=dict(batch_size=96, sources=[full_words, easy_words]))
+train_dataloader = dict(
+    dataset=dict(batch_size=_base_.mini_batch_size, sources=[full_words, easy_words])
+)
 train_cfg = dict(val_interval=1000)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=78, peak_lr=2e-3, mask_from=0.5),
     *_base_.custom_hooks[1:],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth_start/LAST_CHECKPOINT.pth"),
 ]
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
+default_hooks = _base_.mini_hooks

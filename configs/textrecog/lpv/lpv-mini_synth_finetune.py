@@ -1,11 +1,12 @@
 # lpv-mini_synth.py continued on rendered and real words, half of every batch each; the mask is on.
-_base_ = ["lpv-tiny_synth_finetune.py", "_base_mini.py"]
+_base_ = ["lpv-tiny_synth_finetune.py", "_base_mini.py", "_base_mini_synth.py"]
 
 model = _base_.mini_model
 rendered_words = dict(_base_.rendered_words, **_base_.mini_pool)
 train_dataloader = dict(
     dataset=dict(
-        batch_size=96, sources=[rendered_words, _base_.train_dataloader.dataset.sources[1]]
+        batch_size=_base_.mini_batch_size,
+        sources=[rendered_words, _base_.train_dataloader.dataset.sources[1]],
     )
 )
 custom_hooks = [
@@ -13,4 +14,4 @@ custom_hooks = [
     *_base_.custom_hooks[1:-1],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth/LAST_CHECKPOINT.pth"),
 ]
-default_hooks = dict(logger=dict(interval=50))
+default_hooks = _base_.mini_hooks

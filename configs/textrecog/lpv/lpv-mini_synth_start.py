@@ -1,6 +1,6 @@
 # Where LPV-Mini starts: on easy numbers it finds out where characters are in minutes, while words
 # as difficult as real ones take it far longer (docs/synth.md).
-_base_ = ["lpv-tiny_synth.py", "_base_mini.py"]
+_base_ = ["lpv-tiny_synth.py", "_base_mini.py", "_base_mini_synth.py"]
 
 model = dict(_base_.mini_model, data_preprocessor=dict(batch_augments=[]))
 rendered_numbers = dict(
@@ -9,7 +9,6 @@ rendered_numbers = dict(
         _base_.rendered_words["dataset"], difficulty="easy", charset="digits", max_length=6
     ),
     folder=_base_.rendered_words["folder"] + "_start",
-    min_pictures=20_000,
 )
 train_dataloader = dict(dataset=dict(batch_size=64, sources=[rendered_numbers]))
 optim_wrapper = dict(optimizer=dict(weight_decay=0.0), clip_grad=dict(max_norm=1))
@@ -18,4 +17,4 @@ custom_hooks = [
     dict(type="TimeBudgetHook", minutes=4, peak_lr=2e-3, mask_from=1.0),
     dict(type="PoolUsageHook"),
 ]
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
+default_hooks = _base_.mini_hooks

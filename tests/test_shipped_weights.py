@@ -1,0 +1,96 @@
+"""The checkpoints that come with the project, and what their model card says of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import lpv_mmocr
+from lpv_mmocr.datasets import LPVLMDBDataset
+from lpv_mmocr.evaluation.text_protocol import TextProtocol
+from lpv_mmocr.reading import checksums
+from lpv_mmocr.reading.weights import find_weights
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmocr.registry import MODELS
+
+FOLDER = Path(__file__).resolve().parents[1] / "checkpoints"
+EXAMPLES = Path(lpv_mmocr.__file__).parent / "demo" / "examples"
+NAMES = ("lpv-mini.pth", "lpv-mini_finetuned.pth")
+HELD_OUT = 250
+"""Last words of a real training set, on which nothing was trained."""
+CARD = re.findall(
+    rf"^\| (\w+), last {HELD_OUT} \| ([\d.]+) % \| ([\d.]+) % \|$",
+    (FOLDER / "README.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+"""Set, and accuracy of either model on its last words."""
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def checkpoint(request) -> dict:
+    # PyTorch's own safe loading, without what this project adds to it.
+    return torch.load(FOLDER / request.param, map_location="cpu", weights_only=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_listed_and_small(name):
+    listed = (FOLDER / checksums.LIST).read_text().splitlines()
+    assert sorted(line.split()[1] for line in listed) == sorted(NAMES)
+    checksums.verify(FOLDER / name)
+    assert (FOLDER / name).stat().st_size < 6.5e6
+
+
+def test_weights_are_halves_and_nothing_else_is_there(checkpoint):
+    assert checkpoint.keys() == {"meta", "state_dict"}
+    floats = (value for value in checkpoint["state_dict"].values() if value.is_floating_point())
+    assert {value.dtype for value in floats} == {torch.float16}
+
+
+def test_config_inside_is_complete_and_names_no_place(checkpoint):
+    text = checkpoint["meta"]["cfg"]
+    config = Config.fromstring(text, file_format=".py")
+    init_default_scope("mmocr")
+    MODELS.build(config.model).load_state_dict(checkpoint["state_dict"])
+    assert config.model.decoder.with_mask
+    assert not re.search(r"""['"][/~]""", text)
+
+
+def test_the_default_reads_the_examples(monkeypatch):
+    monkeypatch.delenv("LPV_WEIGHTS", raising=False)
+    assert find_weights() == str(FOLDER / NAMES[0])
+    readings = lpv_mmocr.read([EXAMPLES], device="cpu")
+    assert {Path(reading.source).stem: reading.text for reading in readings} == {
+        file.stem: file.stem for file in EXAMPLES.glob("*.jpg")
+    }
+
+
+def test_the_card_has_both_sets():
+    assert [row[0] for row in CARD] == ["IIIT5K_train", "IC15_train"]
+
+
+@pytest.mark.skipif(
+    not os.environ.get("LPV_REAL_DATA"), reason="LPV_REAL_DATA names no folder of real words"
+)
+@pytest.mark.parametrize("column", [0, 1], ids=NAMES)
+@pytest.mark.parametrize("row", CARD, ids=[row[0] for row in CARD])
+def test_real_words_are_read_as_well_as_the_card_says(row, column):
+    name, *accuracies = row
+    words = LPVLMDBDataset(
+        data_root=os.environ["LPV_REAL_DATA"], ann_file=name, indices=-HELD_OUT, test_mode=True
+    )
+    samples = [words[number] for number in range(len(words))]
+    readings = lpv_mmocr.read(
+        [sample["img"] for sample in samples], weights=FOLDER / NAMES[column], device="cpu"
+    )
+    reduce = TextProtocol().reduce
+    right = [
+        reduce(reading.text) == reduce(sample["instances"][0]["text"])
+        for reading, sample in zip(readings, samples, strict=True)
+    ]
+    # Processors round differently, and a word more or less may be read.
+    assert 100 * sum(right) / HELD_OUT == pytest.approx(float(accuracies[column]), abs=1.0)
