@@ -24,6 +24,12 @@ _SEED = int(os.environ.get("LPV_TEST_SEED", 0))
 """Another one shows tests whose outcome hangs on the numbers drawn."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: the last process is not to end long after the others."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 # Before the fixtures too, those of a module included, which a fixture of a test would follow.
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:

@@ -17,4 +17,5 @@ export PATH=$venv/bin:$PATH
 "$python" -m ruff format --check --extend-exclude work_dirs .
 # One process per core, so one thread each. The tests of a file share what they have built.
 export OMP_NUM_THREADS=1
-exec "$python" -m pytest -n auto --dist loadfile "$@"
+# In the order of tests/conftest.py, which puts slow files first.
+exec "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"
