@@ -118,6 +118,11 @@ def fail(message: str) -> None:
     raise SystemExit(1)
 
 
+def print_reading(picture: Path, text: str | None, confidence: float, truth: str) -> None:
+    mark = "" if text == truth else f"   wrong, it is {truth}"
+    print(f"  {picture.name:<12} {text or '(nothing)':<9} confidence {confidence:.3f}{mark}")
+
+
 def read_examples() -> None:
     """Read the pictures of the demo page, whose names are their words."""
     try:
@@ -126,9 +131,8 @@ def read_examples() -> None:
         fail(str(error))
     print(f"  with {weights}", flush=True)
     for reading in lpv_mmocr.read([EXAMPLES], weights=weights, device="cpu"):
-        name, text = Path(reading.source), reading.text or "(nothing)"
-        mark = "" if text == name.stem else f"   wrong, it is {name.stem}"
-        print(f"  {name.name:<12} {text:<9} confidence {reading.confidence:.3f}{mark}")
+        picture = Path(reading.source)
+        print_reading(picture, reading.text, reading.confidence, picture.stem)
 
 
 def render(data: Path) -> None:
@@ -322,11 +326,7 @@ def main(argv: list[str] | None = None) -> int:
     reader = TextRecInferencer(str(CONFIG), str(checkpoint))
     predictions = reader(paths, batch_size=8, progress_bar=False)["predictions"]
     for path, label, prediction in list(zip(paths, labels, predictions, strict=True))[:8]:
-        mark = "" if prediction["text"] == label else f"   wrong, it is {label}"
-        print(
-            f"  {Path(path).name}   {prediction['text']:<6} confidence {prediction['scores']:.3f}"
-            f"{mark}"
-        )
+        print_reading(Path(path), prediction["text"], prediction["scores"], label)
     sheet = out / "result.png"
     title = (
         f"Toy LPV, trained here for {record['seconds']} s on rendered numbers: "

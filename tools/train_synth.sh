@@ -55,6 +55,7 @@ configs=$(dirname "$tools")/configs/textrecog/lpv
 carry=$tools/model_converters/carry_checkpoint.py
 export PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}"
 export LPV_POOL=${LPV_POOL:-$work/pool}
+carried=${LPV_CARRY:+$LPV_CARRY/$size}
 options=("$@")
 
 # config_of NAME: the config of a training.
@@ -95,15 +96,15 @@ run() {
             /^ *[0-9]/ { sum += $1; n++ }
             END { if (n) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / n }'
     fi
-    if [[ -n ${LPV_CARRY:-} ]]; then
-        python "$carry" pack "$(<"$folder/last_checkpoint")" "$LPV_CARRY/$size/$name"
+    if [[ -n $carried ]]; then
+        python "$carry" pack "$(<"$folder/last_checkpoint")" "$carried/$name"
     fi
     echo "$name: this call took $((SECONDS - started)) s"
 }
 
 # publish NAME FILE: what readers need, the model and its preprocessing, with the names of nobody's
-# data in the config; and its scores on the words kept out. The last checkpoint counts: its learning rate has
-# come down, and an earlier one may have been trained without the mask.
+# data in the config; and its scores on the words kept out. The last checkpoint counts: its learning
+# rate has come down, and an earlier one may have been trained without the mask.
 publish() {
     env -u LPV_TRAIN_DATA -u LPV_VAL_DATA -u LPV_DATA_ROOT -u LPV_DATA_TREE \
         python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
@@ -115,7 +116,6 @@ publish() {
 
 mkdir -p "$work"
 echo "$size" >"$work/size"
-carried=${LPV_CARRY:+$LPV_CARRY/$size}
 for name in "${trainings[@]}"; do
     if [[ -n $carried && -d $carried/$name && ! -f $work/$name/last_checkpoint ]]; then
         python "$carry" unpack "$carried/$name" "$work/$name"

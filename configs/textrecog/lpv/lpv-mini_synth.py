@@ -5,9 +5,9 @@ _base_ = ["lpv-tiny_synth.py", "_base_mini.py", "_base_mini_synth.py"]
 model = _base_.mini_model
 full_words = dict(_base_.rendered_words, **_base_.mini_pool, weight=2)
 easy_words = dict(
-    dict(_base_.rendered_words, **_base_.mini_pool),
-    dataset=dict(_base_.rendered_words["dataset"], difficulty="easy"),
-    folder=_base_.rendered_words["folder"] + "_easy",
+    full_words,
+    dataset=dict(full_words["dataset"], difficulty="easy"),
+    folder=full_words["folder"] + "_easy",
     weight=1,
 )
 train_dataloader = dict(

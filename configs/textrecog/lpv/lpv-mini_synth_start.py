@@ -4,7 +4,8 @@ _base_ = ["lpv-tiny_synth.py", "_base_mini.py", "_base_mini_synth.py"]
 
 model = dict(_base_.mini_model, data_preprocessor=dict(batch_augments=[]))
 rendered_numbers = dict(
-    dict(_base_.rendered_words, **_base_.mini_pool),
+    _base_.rendered_words,
+    **_base_.mini_pool,
     dataset=dict(
         _base_.rendered_words["dataset"], difficulty="easy", charset="digits", max_length=6
     ),
