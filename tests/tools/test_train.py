@@ -37,7 +37,8 @@ class TestTraining:
         run = shutil.copytree(toy_run, tmp_path / "run")
         (run / "last_checkpoint").write_text(str(run / "iter_2.pth"))
         (run / "iter_4.pth").unlink()
-        more = ["--cfg-options", "train_cfg.max_iters=6"]
+        # MMEngine gives runs of one name and second one logger, that of the first.
+        more = ["--cfg-options", "train_cfg.max_iters=6", "experiment_name=resumed"]
         assert train(toy_config, "--resume", "--work-dir", run, *more) == 0
         assert iteration(run / "iter_6.pth") == 6
         log = max(run.glob("*/*.log")).read_text()
