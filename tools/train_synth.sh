@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
 # Train an LPV on rendered words, fine-tune it with real ones, and publish both, step by step:
 #
-#   bash tools/train_synth.sh WORK_DIR [[start:|synth:|finetune:]KEY=VALUE of the configs ...]
+#   bash tools/train_synth.sh WORK_DIR [[TRAINING:]KEY=VALUE of the configs ...]
 #
 # Call it again until it says that all is done; it says what is next. For LPV-Tiny a call does at
-# most about nine minutes of work, so that a machine that is lost costs no more; for LPV-Mini, which
-# has a training more, a call does one training whole, and one that is interrupted goes on. An
+# most about nine minutes of work, so that a machine that is lost costs no more; on a CPU, where
+# there is a training more, a call does one training whole, and one that is interrupted goes on. An
 # option goes to all trainings, or to the one that it names. Variables:
-#   LPV_SIZE              tiny, for a GPU (default), or mini, for two CPU cores
+#   LPV_SIZE              tiny, for a GPU (default); mini or tiny_cpu, for two CPU cores
 #   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
 #   LPV_FONTS, LPV_WORDS  a pack of fonts and its words (tools/dataset_converters/pack_fonts.py),
 #                         or "none" for those of this machine
 #   LPV_POOL              where rendered pictures lie meanwhile (default: WORK_DIR/pool)
-#   LPV_START             checkpoint whose weights the first training starts from (default: none)
+#   LPV_START             checkpoint whose weights the first training starts from (default: none;
+#                         for tiny_cpu the LPV-Mini that comes along, grown to LPV-Tiny)
 #   LPV_CARRY             folder that gets the state in small files after every call, and from which
 #                         a machine that has none goes on (default: none)
 set -euo pipefail
 if (($# < 1)); then
-    sed -n '2,19s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 for name in LPV_FONTS LPV_WORDS; do
@@ -38,8 +39,9 @@ size=${LPV_SIZE:-tiny}
 case $size in
     tiny) trainings=(synth finetune) readers_config=lpv-tiny_stage2_10e_st_mj.py ;;
     mini) trainings=(start synth finetune) readers_config=lpv-mini_own_data.py ;;
+    tiny_cpu) trainings=(low synth finetune) readers_config=lpv-tiny_stage2_10e_st_mj.py ;;
     *)
-        echo "error: LPV_SIZE is tiny or mini, not $size" >&2
+        echo "error: LPV_SIZE is tiny, mini or tiny_cpu, not $size" >&2
         exit 2
         ;;
 esac
@@ -122,6 +124,13 @@ for name in "${trainings[@]}"; do
     fi
 done
 weights=${LPV_START:-}
+if [[ $size == tiny_cpu && -z $weights ]]; then
+    weights=$work/grown.pth
+    if [[ ! -f $weights ]]; then
+        python "$tools/model_converters/grow_checkpoint.py" \
+            "$(dirname "$tools")/checkpoints/lpv-mini.pth" "$(config_of low)" "$weights"
+    fi
+fi
 for index in "${!trainings[@]}"; do
     name=${trainings[index]}
     if [[ ! -f $work/$name/finished ]]; then
@@ -133,6 +142,7 @@ for index in "${!trainings[@]}"; do
     fi
     weights=$(<"$work/$name/last_checkpoint")
 done
-publish synth "lpv-$size.pth"
-publish finetune "lpv-${size}_finetuned.pth"
-echo "All is done: $work/lpv-$size.pth and $work/lpv-${size}_finetuned.pth"
+model=lpv-${size%_cpu}
+publish synth "$model.pth"
+publish finetune "${model}_finetuned.pth"
+echo "All is done: $work/$model.pth and $work/${model}_finetuned.pth"

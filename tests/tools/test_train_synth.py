@@ -92,6 +92,37 @@ def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
     assert Path(testing[1]).name == "lpv-mini_synth.py"
 
 
+def test_tiny_on_a_cpu_grows_from_the_mini_that_comes_along(train_synth, tmp_path):
+    for _ in range(2):  # the stand-in writes no grown weights
+        assert train_synth("work", "low:a=1", LPV_SIZE="tiny_cpu").returncode == 0
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    assert [Path(call[0]).name for call in calls] == ["grow_checkpoint.py", "train.py"] * 2
+    mini, config, grown = calls[0][1:]
+    assert Path(mini) == SCRIPT.parents[1] / "checkpoints" / "lpv-mini.pth"
+    assert (Path(config).name, grown) == ("lpv-tiny_cpu_synth_low.py", "work/grown.pth")
+    assert calls[1][6:] == ["a=1", "load_from=work/grown.pth"]
+    (tmp_path / "work/grown.pth").touch()
+    for _ in range(5):
+        result = train_synth("work", LPV_SIZE="tiny_cpu")
+        assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == (
+        "All is done: work/lpv-tiny.pth and work/lpv-tiny_finetuned.pth"
+    )
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()][4:]
+    names = ["lpv-tiny_cpu_synth", "lpv-tiny_cpu_synth_finetune"]
+    assert [Path(call[1]).stem for call in calls[:4]] == [names[0]] * 2 + [names[1]] * 2
+    publishing = calls[4]
+    assert publishing[1:3] == ["work/synth/iter_9.pth", "work/lpv-tiny.pth"]
+    assert Path(publishing[4]).name == "lpv-tiny_stage2_10e_st_mj.py"
+
+
+def test_tiny_on_a_cpu_from_other_weights(train_synth, tmp_path):
+    (tmp_path / "back.pth").touch()
+    assert train_synth("work", LPV_SIZE="tiny_cpu", LPV_START="back.pth").returncode == 0
+    assert trainings(tmp_path) == [["load_from=back.pth"]]
+    assert "grow_checkpoint" not in (tmp_path / "calls").read_text()
+
+
 def test_sizes_do_not_take_each_others_state(train_synth, tmp_path):
     assert train_synth("work", LPV_CARRY="carried").returncode == 0
     (tmp_path / "carried" / "tiny" / "synth").mkdir(parents=True)
@@ -112,7 +143,10 @@ def test_option_of_a_training_that_this_size_has_not(train_synth, tmp_path):
 
 def test_unknown_size(train_synth, tmp_path):
     result = train_synth("work", LPV_SIZE="huge")
-    assert (result.returncode, result.stderr) == (2, "error: LPV_SIZE is tiny or mini, not huge\n")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "error: LPV_SIZE is tiny, mini or tiny_cpu, not huge\n",
+    )
     assert not (tmp_path / "calls").exists()
 
 
@@ -232,7 +266,7 @@ def test_says_how_to_call_it(train_synth):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["tiny", "mini"])
+@pytest.mark.parametrize("size", ["tiny", "mini", "tiny_cpu"])
 def test_the_configs_train_and_the_state_moves_to_another_machine(run_tool, digits, tmp_path, size):
     """In miniature: words of digits stand for the real ones, seconds for minutes."""
     for seed, name in enumerate(("IIIT5K_train", "IC15_train")):
@@ -257,7 +291,7 @@ def test_the_configs_train_and_the_state_moves_to_another_machine(run_tool, digi
         LPV_SIZE=size,
     )
     steps = [("here", "Next: finetune."), ("there", "Next: publish.")]
-    if size == "mini":
+    if size != "tiny":
         steps.insert(0, ("here", "Next: synth."))
     for work, said in steps:
         result = run_tool("bash", SCRIPT, work, *options, **variables)

@@ -1,0 +1,24 @@
+# LPV-Tiny on rendered words alone, on the whole map, in 84 minutes of two CPU cores
+# (docs/synth.md).
+_base_ = ["lpv-tiny_synth.py", "_base_tiny_cpu.py"]
+
+model = _base_.cpu_model
+train_dataloader = dict(
+    dataset=dict(
+        batch_size=_base_.cpu_batch_size,
+        sources=[dict(_base_.rendered_words, **_base_.cpu_pool)],
+    )
+)
+train_cfg = dict(val_interval=500)
+custom_hooks = [
+    # Without the mask while the attentions find their places on the whole map.
+    dict(type="TimeBudgetHook", minutes=84, peak_lr=5e-4, warm_up=0.03, mask_from=0.25),
+    # It looks back 330 of some 3,300 iterations.
+    dict(type="EMAHook", momentum=3e-2, interval=10, update_buffers=True),
+    dict(type="PoolUsageHook"),
+    dict(
+        type="InitialWeightsHook",
+        source="work_dirs/lpv-tiny_cpu_synth_low/LAST_CHECKPOINT.pth",
+    ),
+]
+default_hooks = _base_.cpu_hooks

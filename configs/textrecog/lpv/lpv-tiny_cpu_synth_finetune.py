@@ -1,0 +1,21 @@
+# lpv-tiny_cpu_synth.py continued on rendered and real words, half of every batch each; the mask is
+# on.
+_base_ = ["lpv-tiny_synth_finetune.py", "_base_tiny_cpu.py"]
+
+model = _base_.cpu_model
+train_dataloader = dict(
+    dataset=dict(
+        batch_size=_base_.cpu_batch_size,
+        sources=[
+            dict(_base_.rendered_words, **_base_.cpu_pool),
+            _base_.train_dataloader.dataset.sources[1],
+        ],
+    )
+)
+train_cfg = dict(val_interval=200)
+custom_hooks = [
+    dict(type="TimeBudgetHook", minutes=16, peak_lr=3e-4, mask_from=0.0),
+    *_base_.custom_hooks[1:-1],
+    dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_cpu_synth/LAST_CHECKPOINT.pth"),
+]
+default_hooks = _base_.cpu_hooks

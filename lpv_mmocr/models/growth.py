@@ -1,0 +1,299 @@
+"""Start a larger LPV from a smaller one that is trained (Net2Net, arXiv 1511.05641)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from .cpa_decoder import CPADecoder
+from .glrm import GLRM, MaskedEncoderLayer
+from .lpv import LPV
+from .position_attention import PositionAttention
+from .sinusoid import sinusoidal_table
+from .svtr_block import MixingAttention, MixingBlock
+from .svtr_encoder import LPVSVTREncoder
+
+_QUIET = 0.1
+"""Scale of new channels where tokens begin, which the layer norms behind them see."""
+
+_RIDGE = 1e-3
+"""Keeps the weights small that make up for the larger model's position tables."""
+
+
+class GrowthError(ValueError):
+    """The larger model cannot hold the smaller one."""
+
+
+@torch.no_grad()
+def grow(small: LPV, large: LPV) -> None:
+    """Let a larger model compute what a smaller one computes, as nearly as its layers allow.
+
+    Channels, heads and hidden units of the smaller model become some of the larger one's; what is
+    new keeps its random start on the way in and begins with zeros on the way out, so that it is
+    silent at first and learns from the first step. New encoder blocks add nothing to their
+    input. What remains is a difference of second order: layer norms now divide by the deviation of
+    more channels, which their scale makes up for on average, and the position tables of another
+    width have other frequencies, for which every channel takes the place of the nearest one.
+
+    Args:
+        small: The trained model; it is left as it is.
+        large: The model to fill, with freshly initialised weights.
+
+    Raises:
+        GrowthError: If ``large`` is smaller somewhere, or differs in more than size: in the image
+            size, the width of a head, the stages, the number of classes or positions.
+    """
+    maps = _encoder(small.encoder, large.encoder)
+    _decoder(small.decoder, large.decoder, maps)
+
+
+def matching_channels(small: int, large: int) -> torch.Tensor:
+    """Which channels of a wide position table have the frequencies of a narrow one.
+
+    Args:
+        small: Width of the narrow table, even.
+        large: Width of the wide table, even.
+
+    Returns:
+        Channels of the wide table, shape (small,), int64, strictly increasing.
+    """
+    # The i-th pair of sine and cosine has the frequency 10000^(-2i / width).
+    pairs = (torch.arange(small // 2) * large / small).round().long()
+    return torch.stack((2 * pairs, 2 * pairs + 1), 1).flatten()
+
+
+def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
+    """Fill the encoder; returns the channels of the features."""
+    _same("the image size", small.img_size, large.img_size)
+    _same("the number of stages of the encoder", len(small.stages), len(large.stages))
+    widths = [
+        (_width(stage), _width(wide))
+        for stage, wide in zip(small.stages, large.stages, strict=True)
+    ]
+    for before, after in widths:
+        _no_smaller("the width of a stage of the encoder", before, after)
+    channels = [torch.arange(before) for before, _ in widths[:-1]]
+    channels.append(matching_channels(*widths[-1]))
+
+    incoming = torch.arange(small.patch_embed[0][0].in_channels)
+    large.patch_embed[-1][1].weight.mul_(_QUIET)
+    for layer, wide in zip(small.patch_embed, large.patch_embed, strict=True):
+        outgoing = torch.arange(layer[0].out_channels)
+        _weights(layer[0], wide[0], outgoing, incoming)
+        _batch_norm(layer[1], wide[1], outgoing)
+        incoming = outgoing
+    large.pos_embed[..., channels[0]] = small.pos_embed
+    for index, places in enumerate(channels):
+        _stage(small.stages[index], large.stages[index], places)
+        if index < len(small.merges):
+            merge, wide = small.merges[index], large.merges[index]
+            wide.conv.weight.mul_(_QUIET)
+            _weights(merge.conv, wide.conv, channels[index + 1], places)
+            _layer_norm(merge.norm, wide.norm, channels[index + 1])
+    _layer_norm(small.norm, large.norm, channels[-1])
+    return channels[-1]
+
+
+def _stage(small: nn.Sequential, large: nn.Sequential, channels: torch.Tensor) -> None:
+    """Fill the blocks of a stage, local ones with local ones; the others add nothing."""
+    free = {
+        is_local: [block for block in large if (block.mixer.bias is not None) == is_local]
+        for is_local in (True, False)
+    }
+    for block in small:
+        kind = free[block.mixer.bias is not None]
+        if not kind:
+            raise GrowthError("the larger model has fewer local or global blocks in a stage")
+        _block(block, kind.pop(0), channels)
+    for block in free[True] + free[False]:
+        _silence(block.mixer.proj, block.mlp[2])
+
+
+def _block(small: MixingBlock, large: MixingBlock, channels: torch.Tensor) -> None:
+    _layer_norm(small.norm1, large.norm1, channels)
+    _mixer(small.mixer, large.mixer, channels)
+    _layer_norm(small.norm2, large.norm2, channels)
+    _feed_forward((small.mlp[0], small.mlp[2]), (large.mlp[0], large.mlp[2]), channels)
+
+
+def _mixer(small: MixingAttention, large: MixingAttention, channels: torch.Tensor) -> None:
+    before, after = small.proj.in_features, large.proj.in_features
+    _same("the width of a head", before // small.num_heads, after // large.num_heads)
+    mixed = torch.arange(before)
+    _weights(small.qkv, large.qkv, _thrice(before, after), channels)
+    _weights(small.proj, large.proj, channels, mixed)
+
+
+def _feed_forward(
+    small: tuple[nn.Linear, nn.Linear],
+    large: tuple[nn.Linear, nn.Linear],
+    channels: torch.Tensor,
+) -> None:
+    _no_smaller("the hidden width of a block", small[0].out_features, large[0].out_features)
+    hidden = torch.arange(small[0].out_features)
+    _weights(small[0], large[0], hidden, channels)
+    _weights(small[1], large[1], channels, hidden)
+
+
+def _decoder(small: CPADecoder, large: CPADecoder, channels: torch.Tensor) -> None:
+    _same("num_stages", len(small.attentions), len(large.attentions))
+    _same("the number of GLRMs", len(small.glrms), len(large.glrms))
+    _same("the number of positions", small.num_positions, large.num_positions)
+    classes = small.classifiers[0].out_features
+    _same("the number of classes", classes, large.classifiers[0].out_features)
+    for stage, (attention, wide) in enumerate(zip(small.attentions, large.attentions, strict=True)):
+        _attention(attention, wide, channels, nothing_read=stage == 0)
+    for classifier, wide in zip(small.classifiers, large.classifiers, strict=True):
+        _weights(classifier, wide, torch.arange(classes), channels)
+    for glrm, wide in zip(small.glrms, large.glrms, strict=True):
+        _glrm(glrm, wide, channels)
+
+
+def _attention(
+    small: PositionAttention, large: PositionAttention, channels: torch.Tensor, nothing_read: bool
+) -> None:
+    """Fill a position attention; before the first, no character has been read."""
+    before, after = small.query.in_features, large.query.in_features
+    large.query.weight.zero_()  # new keys are not asked for yet
+    large.query.bias.zero_()
+    _weights(small.query, large.query, channels, channels)
+    # Scores are divided by the root of the width.
+    stretch = math.sqrt(after / before)
+    large.query.weight.mul_(stretch)
+    large.query.bias.mul_(stretch)
+    if after > before:
+        _make_up_for_positions(small, large, channels, stretch, nothing_read)
+
+    unet, wide = small.key_unet, large.key_unet
+    _no_smaller("key_dim", unet.down[0][0].out_channels, wide.down[0][0].out_channels)
+    hidden = torch.arange(unet.down[0][0].out_channels)
+    incoming = channels
+    for down, wide_down in zip(unet.down, wide.down, strict=True):
+        _conv_norm(down, wide_down, hidden, incoming)
+        incoming = hidden
+    for index, (up, wide_up) in enumerate(zip(unet.up, wide.up, strict=True)):
+        outgoing = channels if index == len(unet.up) - 1 else hidden
+        _conv_norm(up, wide_up, outgoing, hidden)
+
+
+def _make_up_for_positions(
+    small: PositionAttention,
+    large: PositionAttention,
+    channels: torch.Tensor,
+    stretch: float,
+    nothing_read: bool,
+) -> None:
+    """Let queries be those of the smaller model in spite of another position table.
+
+    Where characters come in, only columns of new channels may change, where they are silent.
+    """
+    before, after = small.query.in_features, large.query.in_features
+    table = sinusoidal_table(small.num_positions, before).double()
+    wide_table = sinusoidal_table(large.num_positions, after).double()
+    wanted = stretch * table @ small.query.weight.double().T
+    got = wide_table @ large.query.weight[channels].double().T
+    new = torch.ones(after, dtype=torch.bool)
+    new[channels] = nothing_read
+    basis = wide_table[:, new]
+    gram = basis @ basis.T
+    ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
+    correction = (basis.T @ torch.linalg.solve(gram + ridge, wanted - got)).T
+    rows = large.query.weight[channels]
+    rows[:, new] += correction.to(rows)
+    large.query.weight[channels] = rows
+
+
+def _glrm(small: GLRM, large: GLRM, channels: torch.Tensor) -> None:
+    """Fill the layers of a GLRM; those behind pass on what they get."""
+    _no_smaller("num_layers", len(small.layers), len(large.layers))
+    for layer, wide in zip(small.layers, large.layers, strict=False):
+        _layer(layer, wide, channels)
+    more = list(large.layers)[len(small.layers) :]
+    if not more:
+        return
+    # Post-norm: layer norms without scale and shift change nothing behind one another, and the
+    # last has scale and shift of the smaller model's last.
+    last, norm = more[-1].norm2, large.layers[len(small.layers) - 1].norm2
+    last.load_state_dict(norm.state_dict())
+    for silent in (norm, *(layer.norm1 for layer in more), *(layer.norm2 for layer in more[:-1])):
+        silent.reset_parameters()
+    for layer in more:
+        _silence(layer.self_attn.out_proj, layer.linear2)
+
+
+def _layer(small: MaskedEncoderLayer, large: MaskedEncoderLayer, channels: torch.Tensor) -> None:
+    attention, wide = small.self_attn, large.self_attn
+    before, after = attention.embed_dim, wide.embed_dim
+    _same("the width of a head of the GLRM", attention.head_dim, wide.head_dim)
+    rows = _thrice(before, after)
+    _place(attention.in_proj_weight, wide.in_proj_weight, rows, channels)
+    wide.in_proj_bias[rows] = attention.in_proj_bias
+    _weights(attention.out_proj, wide.out_proj, channels, torch.arange(before))
+    _layer_norm(small.norm1, large.norm1, channels)
+    _layer_norm(small.norm2, large.norm2, channels)
+    _feed_forward((small.linear1, small.linear2), (large.linear1, large.linear2), channels)
+
+
+def _silence(*layers: nn.Linear) -> None:
+    for layer in layers:
+        layer.weight.zero_()
+        layer.bias.zero_()
+
+
+def _conv_norm(
+    small: nn.Sequential, large: nn.Sequential, rows: torch.Tensor, columns: torch.Tensor
+) -> None:
+    _weights(small[0], large[0], rows, columns)
+    _batch_norm(small[1], large[1], rows)
+
+
+def _weights(
+    small: nn.Linear | nn.Conv2d,
+    large: nn.Linear | nn.Conv2d,
+    rows: torch.Tensor,
+    columns: torch.Tensor,
+) -> None:
+    """Fill a linear layer or a convolution."""
+    _place(small.weight, large.weight, rows, columns)
+    large.bias[rows] = small.bias
+
+
+def _place(
+    small: torch.Tensor, large: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
+) -> None:
+    """Fill rows of a weight; they take nothing from new columns."""
+    large[rows] = 0
+    large[rows[:, None], columns] = small.to(large)
+
+
+def _batch_norm(small: nn.BatchNorm2d, large: nn.BatchNorm2d, channels: torch.Tensor) -> None:
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        getattr(large, name)[channels] = getattr(small, name)
+
+
+def _layer_norm(small: nn.LayerNorm, large: nn.LayerNorm, channels: torch.Tensor) -> None:
+    """Fill a layer norm, whose deviation is now one of more channels, of which some are silent."""
+    ratio = small.normalized_shape[0] / large.normalized_shape[0]
+    large.weight[channels] = small.weight * math.sqrt(ratio)
+    large.bias[channels] = small.bias
+
+
+def _thrice(before: int, after: int) -> torch.Tensor:
+    """Rows of queries, keys and values of the smaller model's heads in the larger one's."""
+    return torch.cat([part * after + torch.arange(before) for part in range(3)])
+
+
+def _width(stage: nn.Sequential) -> int:
+    return stage[0].norm1.normalized_shape[0]
+
+
+def _same(what: str, small: object, large: object) -> None:
+    if small != large:
+        raise GrowthError(f"{what} must be the same, got {small} and {large}")
+
+
+def _no_smaller(what: str, small: int, large: int) -> None:
+    if large < small:
+        raise GrowthError(f"{what} must not be smaller, got {small} and then {large}")

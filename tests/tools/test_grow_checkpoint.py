@@ -1,0 +1,74 @@
+"""``grow_checkpoint.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+MINI = ROOT / "checkpoints" / "lpv-mini.pth"
+CONFIGS = ROOT / "configs" / "textrecog" / "lpv"
+LOW = CONFIGS / "lpv-tiny_cpu_synth_low.py"
+
+
+@pytest.fixture
+def grow(tool_in_process):
+    return tool_in_process("model_converters/grow_checkpoint.py")
+
+
+def test_grown_weights_are_a_model_of_the_config(grow, tmp_path, capsys):
+    target = tmp_path / "new" / "grown.pth"
+    assert grow(MINI, LOW, target) == 0
+    assert "2,857,234 parameters have grown to 8,109,842" in capsys.readouterr().out
+    grown = torch.load(target, weights_only=True)
+    small = torch.load(MINI, weights_only=True)["state_dict"]
+    assert "embed_dims" in grown["meta"]["cfg"]
+    name = "encoder.patch_embed.1.0.weight"
+    assert torch.equal(grown["state_dict"][name], small[name].float())
+
+
+def test_seed(grow, tmp_path):
+    weights = {}
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        assert grow(MINI, LOW, tmp_path / name, "--seed", seed) == 0
+        state = torch.load(tmp_path / name, weights_only=True)["state_dict"]
+        weights[name] = state["encoder.stages.0.2.mlp.0.weight"]
+    assert torch.equal(weights["a"], weights["b"])
+    assert not torch.equal(weights["a"], weights["c"])
+
+
+class TestBadInput:
+    @pytest.fixture
+    def error_of(self, grow, capsys):
+        def run(*arguments: object) -> str:
+            assert grow(*arguments) == 2
+            return capsys.readouterr().err
+
+        return run
+
+    def test_no_such_checkpoint(self, error_of, tmp_path):
+        assert "gone.pth" in error_of("gone.pth", LOW, tmp_path / "a.pth")
+
+    def test_no_such_config(self, error_of, tmp_path):
+        assert "gone.py" in error_of(MINI, "gone.py", tmp_path / "a.pth")
+
+    def test_checkpoint_without_a_config(self, error_of, tmp_path):
+        source = tmp_path / "bare.pth"
+        torch.save(dict(state_dict={}), source)
+        assert "bare.pth has no config inside" in error_of(source, LOW, tmp_path / "a.pth")
+
+    def test_weights_that_are_not_those_of_the_config_inside(self, error_of, tmp_path):
+        checkpoint = torch.load(MINI, weights_only=True)
+        del checkpoint["state_dict"]["encoder.norm.bias"]
+        torch.save(checkpoint, tmp_path / "part.pth")
+        said = error_of(tmp_path / "part.pth", LOW, tmp_path / "a.pth")
+        assert "encoder.norm.bias is missing" in said
+
+    def test_model_that_cannot_grow_into_it(self, error_of, tmp_path):
+        config = CONFIGS / "lpv-base_stage2_10e_st_mj.py"
+        said = error_of(MINI, config, tmp_path / "a.pth")
+        assert "the model of" in said and "cannot start from" in said
+        assert "the image size must be the same, got (32, 100) and (48, 160)" in said
+        assert not (tmp_path / "a.pth").exists()
