@@ -24,7 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--weights",
         metavar="FILE",
-        help="checkpoint (default: the one that LPV_WEIGHTS names, else the one shipped)",
+        help="checkpoint, or the name of one that comes along, such as lpv-mini (default: the one "
+        "that LPV_WEIGHTS names, else the one shipped)",
     )
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")

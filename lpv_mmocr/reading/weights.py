@@ -11,14 +11,15 @@ VARIABLE = "LPV_WEIGHTS"
 """Environment variable that names the weights."""
 
 SHIPPED = "lpv-mini.pth"
-"""Name of the checkpoint that comes with the project."""
+"""Name of the checkpoint that is read with by default, of those that come with the project."""
 
 
 def find_weights(weights: str | os.PathLike | None = None) -> str:
     """Choose the weights: those named, else those of ``LPV_WEIGHTS``, else those shipped.
 
     Args:
-        weights: File, or an address that MMEngine can load from.
+        weights: File, an address that MMEngine can load from, or the bare name of a checkpoint that
+            comes with the project, such as ``lpv-mini``.
 
     Returns:
         Path or address of the checkpoint.
@@ -30,13 +31,11 @@ def find_weights(weights: str | os.PathLike | None = None) -> str:
         ValueError: If the shipped file is not the one that ``SHA256SUMS`` beside it lists.
     """
     if weights is not None:
-        return _existing(os.fspath(weights), "")
+        return _named(os.fspath(weights), "")
     if named := os.environ.get(VARIABLE):
-        return _existing(named, f", which {VARIABLE} names")
-    for folder in shipped_folders():
-        if (folder / SHIPPED).is_file():
-            verify(folder / SHIPPED)
-            return str(folder / SHIPPED)
+        return _named(named, f", which {VARIABLE} names")
+    if shipped := _shipped(SHIPPED):
+        return shipped
     raise FileNotFoundError(
         f"no weights to read with. Give a checkpoint (--weights FILE, or weights=... in Python), "
         f"name one in the environment variable {VARIABLE}, or get the one that comes with the "
@@ -52,7 +51,16 @@ def shipped_folders() -> tuple[Path, Path]:
     return package / ".mim" / "checkpoints", package.parent / "checkpoints"
 
 
-def _existing(path: str, origin: str) -> str:
+def _shipped(name: str) -> str | None:
+    """Path of a shipped checkpoint, compared with its checksum, or None if there is no such."""
+    for folder in shipped_folders():
+        if (folder / name).is_file():
+            verify(folder / name)
+            return str(folder / name)
+    return None
+
+
+def _named(path: str, origin: str) -> str:
     if "://" in path:
         return path
     expanded = Path(path).expanduser()
@@ -60,6 +68,12 @@ def _existing(path: str, origin: str) -> str:
         raise IsADirectoryError(
             f"the weights are a folder: {path}{origin}; give the checkpoint file (.pth) in it"
         )
-    if not expanded.is_file():
-        raise FileNotFoundError(f"there is no checkpoint {path}{origin}")
-    return str(expanded)
+    if expanded.is_file():
+        return str(expanded)
+    if path == Path(path).name and (shipped := _shipped(f"{path}.pth")):
+        return shipped
+    names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.pth")})
+    raise FileNotFoundError(
+        f"there is no checkpoint {path}{origin}"
+        + (f"; those that come along are {', '.join(names)}" if names else "")
+    )

@@ -27,6 +27,26 @@ def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
     assert find_weights(argument) == str(argument)
 
 
+def test_shipped_by_name(shipped, tmp_path, monkeypatch):
+    other = shipped.with_name("lpv-other.pth")
+    other.touch()
+    assert find_weights("lpv-other") == str(other)
+    monkeypatch.setenv("LPV_WEIGHTS", "lpv-other")
+    assert find_weights() == str(other)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lpv-other").touch()  # a file of that name comes first
+    assert find_weights("lpv-other") == "lpv-other"
+
+
+def test_name_that_is_not_shipped_says_which_are(shipped):
+    for name in ("lpv-b", "lpv-a"):
+        shipped.with_name(f"{name}.pth").touch()
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint lpv-c; those .* are lpv-a, lpv-b$"):
+        find_weights("lpv-c")
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint x/lpv-a;"):
+        find_weights("x/lpv-a")
+
+
 class TestShippedFileIsTheOneThatWasPublished:
     def test_listed(self, shipped):
         shipped.write_bytes(b"weights")
@@ -43,6 +63,12 @@ class TestShippedFileIsTheOneThatWasPublished:
             find_weights()
         for part in (str(shipped.parent / "SHA256SUMS"), "--weights"):
             assert part in str(info.value)
+
+    def test_another_by_name(self, shipped):
+        shipped.write_bytes(b"weights")
+        (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  {shipped.name}\n")
+        with pytest.raises(ValueError, match="is not the file that was published"):
+            find_weights(shipped.stem)
 
     def test_weights_of_ones_own_are_not_compared(self, shipped, tmp_path):
         (tmp_path / "own.pth").touch()
