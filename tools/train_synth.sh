@@ -70,7 +70,7 @@ config_of() {
 # run NAME [START]: one call of a training, which begins with the weights START.
 run() {
     local name=$1 folder=$work/$1 started=$SECONDS before=0 sampler="" option
-    local usage=$folder/gpu_utilisation.csv
+    local usage=$folder/gpu_utilisation.csv status=0
     local -a given=()
     for option in ${options[@]+"${options[@]}"}; do
         if [[ $option == "$name":* ]]; then
@@ -89,7 +89,7 @@ run() {
         trap "kill $sampler 2>/dev/null || true" EXIT
     fi
     python "$tools/train.py" "$(config_of "$name")" --work-dir "$folder" --resume \
-        ${given[@]+--cfg-options "${given[@]}"}
+        ${given[@]+--cfg-options "${given[@]}"} || status=$?
     if [[ -n $sampler ]]; then
         kill "$sampler" 2>/dev/null || true  # without a driver it has ended already
         wait "$sampler" 2>/dev/null || true
@@ -98,9 +98,10 @@ run() {
             /^ *[0-9]/ { sum += $1; n++ }
             END { if (n) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / n }'
     fi
-    if [[ -n $carried ]]; then
+    if [[ -n $carried && -f $folder/last_checkpoint ]]; then
         python "$carry" pack "$(<"$folder/last_checkpoint")" "$carried/$name"
     fi
+    if ((status)); then exit "$status"; fi
     echo "$name: this call took $((SECONDS - started)) s"
 }
 
@@ -124,12 +125,10 @@ for name in "${trainings[@]}"; do
     fi
 done
 weights=${LPV_START:-}
-if [[ $size == tiny_cpu && -z $weights ]]; then
+if [[ $size == tiny_cpu && -z $weights && ! -f $work/low/last_checkpoint ]]; then
     weights=$work/grown.pth
-    if [[ ! -f $weights ]]; then
-        python "$tools/model_converters/grow_checkpoint.py" \
-            "$(dirname "$tools")/checkpoints/lpv-mini.pth" "$(config_of low)" "$weights"
-    fi
+    python "$tools/model_converters/grow_checkpoint.py" \
+        "$(dirname "$tools")/checkpoints/lpv-mini.pth" "$(config_of low)" "$weights"
 fi
 for index in "${!trainings[@]}"; do
     name=${trainings[index]}

@@ -16,7 +16,7 @@ from .svtr_block import MixingAttention, MixingBlock
 from .svtr_encoder import LPVSVTREncoder
 
 _QUIET = 0.1
-"""Scale of new channels where tokens begin, which the layer norms behind them see."""
+"""Scale of new channels where zeros would keep them from learning."""
 
 _RIDGE = 1e-3
 """Keeps the weights small that make up for the larger model's position tables."""
@@ -28,14 +28,17 @@ class GrowthError(ValueError):
 
 @torch.no_grad()
 def grow(small: LPV, large: LPV) -> None:
-    """Let a larger model compute what a smaller one computes, as nearly as its layers allow.
+    """Let a larger model compute nearly what a smaller one computes.
 
     Channels, heads and hidden units of the smaller model become some of the larger one's; what is
     new keeps its random start on the way in and begins with zeros on the way out, so that it is
-    silent at first and learns from the first step. New encoder blocks add nothing to their
-    input. What remains is a difference of second order: layer norms now divide by the deviation of
-    more channels, which their scale makes up for on average, and the position tables of another
-    width have other frequencies, for which every channel takes the place of the nearest one.
+    silent at first and learns from the first step. New blocks add nothing to their input, and a
+    model that is only deeper is the same function. One that is wider is not quite: layer norms
+    now divide by the deviation of more channels, which their scale makes up for on average, and
+    the position tables have other frequencies, of which every channel gets the nearest.
+
+    Window, merge strides and mask may differ: they need no other weights. But a map of
+    another height is new to the decoder, which then has to find the characters again.
 
     Args:
         small: The trained model; it is left as it is.
@@ -43,14 +46,17 @@ def grow(small: LPV, large: LPV) -> None:
 
     Raises:
         GrowthError: If ``large`` is smaller somewhere, or differs in more than size: in the image
-            size, the width of a head, the stages, the number of classes or positions.
+            size, the width of a head, the number of stages or positions, the dictionary; or if a
+            model has other parts than an ``LPVSVTREncoder`` and a ``CPADecoder``.
     """
-    maps = _encoder(small.encoder, large.encoder)
-    _decoder(small.decoder, large.decoder, maps)
+    for model in (small, large):
+        _require_known_parts(model)
+    channels = _encoder(small.encoder, large.encoder)
+    _decoder(small.decoder, large.decoder, channels)
 
 
 def matching_channels(small: int, large: int) -> torch.Tensor:
-    """Which channels of a wide position table have the frequencies of a narrow one.
+    """Which channels of a wide position table have nearly the frequencies of a narrow one.
 
     Args:
         small: Width of the narrow table, even.
@@ -64,9 +70,32 @@ def matching_channels(small: int, large: int) -> torch.Tensor:
     return torch.stack((2 * pairs, 2 * pairs + 1), 1).flatten()
 
 
+def _require_known_parts(model: LPV) -> None:
+    for name in ("preprocessor", "backbone"):
+        if getattr(model, f"with_{name}"):
+            raise GrowthError(f"models with a {name} cannot be grown")
+    for name, kind in (("encoder", LPVSVTREncoder), ("decoder", CPADecoder)):
+        part = getattr(model, name, None)
+        if not isinstance(part, kind):
+            raise GrowthError(f"the {name} must be {kind.__name__}, got {type(part).__name__}")
+    kinds = [(part, PositionAttention) for part in model.decoder.attentions]
+    kinds += [(part, GLRM) for part in model.decoder.glrms]
+    for part, kind in kinds:
+        if not isinstance(part, kind):
+            raise GrowthError(
+                f"a part of the decoder must be {kind.__name__}, got {type(part).__name__}"
+            )
+    if not all(len(stage) for stage in model.encoder.stages):
+        raise GrowthError("every stage of the encoder needs a block")
+    if not all(len(glrm.layers) for glrm in model.decoder.glrms):
+        raise GrowthError("every GLRM needs a layer")
+
+
 def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
     """Fill the encoder; returns the channels of the features."""
     _same("the image size", small.img_size, large.img_size)
+    colours = small.patch_embed[0][0].in_channels
+    _same("in_channels of the encoder", colours, large.patch_embed[0][0].in_channels)
     _same("the number of stages of the encoder", len(small.stages), len(large.stages))
     widths = [
         (_width(stage), _width(wide))
@@ -74,13 +103,17 @@ def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
     ]
     for before, after in widths:
         _no_smaller("the width of a stage of the encoder", before, after)
+    if widths[-1][0] % 2 or widths[-1][1] % 2:
+        raise GrowthError(f"the width of the last stage must be even, got {widths[-1]}")
     channels = [torch.arange(before) for before, _ in widths[:-1]]
     channels.append(matching_channels(*widths[-1]))
 
-    incoming = torch.arange(small.patch_embed[0][0].in_channels)
+    hidden = torch.arange(small.patch_embed[0][0].out_channels)
+    incoming = torch.arange(colours)
     large.patch_embed[-1][1].weight.mul_(_QUIET)
-    for layer, wide in zip(small.patch_embed, large.patch_embed, strict=True):
-        outgoing = torch.arange(layer[0].out_channels)
+    for layer, wide, outgoing in zip(
+        small.patch_embed, large.patch_embed, (hidden, channels[0]), strict=True
+    ):
         _weights(layer[0], wide[0], outgoing, incoming)
         _batch_norm(layer[1], wide[1], outgoing)
         incoming = outgoing
@@ -92,6 +125,7 @@ def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
             wide.conv.weight.mul_(_QUIET)
             _weights(merge.conv, wide.conv, channels[index + 1], places)
             _layer_norm(merge.norm, wide.norm, channels[index + 1])
+    large.norm.weight.fill_(_QUIET)
     _layer_norm(small.norm, large.norm, channels[-1])
     return channels[-1]
 
@@ -141,12 +175,12 @@ def _decoder(small: CPADecoder, large: CPADecoder, channels: torch.Tensor) -> No
     _same("num_stages", len(small.attentions), len(large.attentions))
     _same("the number of GLRMs", len(small.glrms), len(large.glrms))
     _same("the number of positions", small.num_positions, large.num_positions)
-    classes = small.classifiers[0].out_features
-    _same("the number of classes", classes, large.classifiers[0].out_features)
+    for name in ("dict", "start_idx", "end_idx"):
+        _same("the dictionary", getattr(small.dictionary, name), getattr(large.dictionary, name))
     for stage, (attention, wide) in enumerate(zip(small.attentions, large.attentions, strict=True)):
         _attention(attention, wide, channels, nothing_read=stage == 0)
     for classifier, wide in zip(small.classifiers, large.classifiers, strict=True):
-        _weights(classifier, wide, torch.arange(classes), channels)
+        _weights(classifier, wide, torch.arange(classifier.out_features), channels)
     for glrm, wide in zip(small.glrms, large.glrms, strict=True):
         _glrm(glrm, wide, channels)
 
@@ -187,7 +221,7 @@ def _make_up_for_positions(
 ) -> None:
     """Let queries be those of the smaller model in spite of another position table.
 
-    Where characters come in, only columns of new channels may change, where they are silent.
+    Where characters come in, only columns of new channels change, where characters are quiet.
     """
     before, after = small.query.in_features, large.query.in_features
     table = sinusoidal_table(small.num_positions, before).double()
@@ -215,10 +249,12 @@ def _glrm(small: GLRM, large: GLRM, channels: torch.Tensor) -> None:
         return
     # Post-norm: layer norms without scale and shift change nothing behind one another, and the
     # last has scale and shift of the smaller model's last.
-    last, norm = more[-1].norm2, large.layers[len(small.layers) - 1].norm2
-    last.load_state_dict(norm.state_dict())
-    for silent in (norm, *(layer.norm1 for layer in more), *(layer.norm2 for layer in more[:-1])):
-        silent.reset_parameters()
+    norms = [large.layers[len(small.layers) - 1].norm2]
+    for layer in more:
+        norms += [layer.norm1, layer.norm2]
+    norms[-1].load_state_dict(norms[0].state_dict())
+    for norm in norms[:-1]:
+        norm.reset_parameters()
     for layer in more:
         _silence(layer.self_attn.out_proj, layer.linear2)
 
@@ -231,8 +267,10 @@ def _layer(small: MaskedEncoderLayer, large: MaskedEncoderLayer, channels: torch
     _place(attention.in_proj_weight, wide.in_proj_weight, rows, channels)
     wide.in_proj_bias[rows] = attention.in_proj_bias
     _weights(attention.out_proj, wide.out_proj, channels, torch.arange(before))
-    _layer_norm(small.norm1, large.norm1, channels)
-    _layer_norm(small.norm2, large.norm2, channels)
+    for name in ("norm1", "norm2"):
+        norm, wide_norm = getattr(small, name), getattr(large, name)
+        wide_norm.weight.fill_(_QUIET)  # for the new channels, which have a position, too
+        _layer_norm(norm, wide_norm, channels)
     _feed_forward((small.linear1, small.linear2), (large.linear1, large.linear2), channels)
 
 

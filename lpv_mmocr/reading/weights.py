@@ -64,16 +64,15 @@ def _named(path: str, origin: str) -> str:
     if "://" in path:
         return path
     expanded = Path(path).expanduser()
+    if expanded.is_file():
+        return str(expanded)
+    is_name = path == Path(path).name
+    if is_name and (shipped := _shipped(f"{path.removesuffix('.pth')}.pth")):
+        return shipped
     if expanded.is_dir():
         raise IsADirectoryError(
             f"the weights are a folder: {path}{origin}; give the checkpoint file (.pth) in it"
         )
-    if expanded.is_file():
-        return str(expanded)
-    if path == Path(path).name and (shipped := _shipped(f"{path}.pth")):
-        return shipped
     names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.pth")})
-    raise FileNotFoundError(
-        f"there is no checkpoint {path}{origin}"
-        + (f"; those that come along are {', '.join(names)}" if names else "")
-    )
+    hint = f"; those that come along are {', '.join(names)}" if is_name and names else ""
+    raise FileNotFoundError(f"there is no checkpoint {path}{origin}{hint}")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import lpv_mmocr
 from lpv_mmocr.models.growth import GrowthError, grow, matching_channels
 from lpv_mmocr.models.sinusoid import sinusoidal_table
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from lpv_cases import DICTIONARY
@@ -39,18 +43,22 @@ def build(
     num_stages: int = 3,
     characters: str = DICTIONARY["characters"],
     glrm: bool = True,
+    in_channels: int = 3,
     **encoder,
 ):
     """A model in evaluation mode whose weights are all random, unlike at the start of training."""
     init_default_scope("mmocr")
     width = encoder["embed_dims"][-1]
-    options = dict(type="GLRM", num_layers=layers, num_heads=width // 8, ffn_dim=ffn_dim)
+    options = dict(
+        type="GLRM", num_layers=layers, num_heads=encoder["num_heads"][-1], ffn_dim=ffn_dim
+    )
     model = MODELS.build(
         dict(
             type="LPV",
             encoder=dict(
                 type="LPVSVTREncoder",
                 img_size=img_size,
+                in_channels=in_channels,
                 window_size=(3, 5),
                 merge_strides=((2, 1),) * (len(encoder["embed_dims"]) - 1),
                 **encoder,
@@ -82,6 +90,11 @@ def trained(model):
             noise = torch.rand_like(value) * 0.2
             value += noise if name.endswith("running_var") else noise - 0.1
     return model
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope("mmocr")
 
 
 @pytest.fixture
@@ -127,23 +140,60 @@ def test_wider_encoder_is_nearly_the_same(size, pictures):
     assert (got - wanted).norm() < 0.1 * wanted.norm()
 
 
-@pytest.mark.parametrize("stage", [0, 1])
-def test_wider_queries_ask_the_same(stage):
-    """In spite of another position table; the score is divided by the root of the width."""
-    small, large = trained(build(**SMALL)), build(**WIDER)
+def spread(narrow: torch.Tensor) -> torch.Tensor:
+    """Values of the narrow model's last channels in the wide model's, zero elsewhere."""
+    wide = torch.zeros(*narrow.shape[:-1], 64)
+    wide[..., matching_channels(48, 64)] = narrow
+    return wide
+
+
+def far(got: torch.Tensor, wanted: torch.Tensor) -> float:
+    """Distance as a part of the length."""
+    return ((got - wanted).norm() / wanted.norm()).item()
+
+
+@pytest.mark.parametrize("size", [WIDER, LARGE])
+@pytest.mark.parametrize("stage", [0, 1, 2])
+@torch.no_grad()
+def test_wider_attention_reads_the_same(size, stage):
+    """In spite of another position table; scores are divided by the root of the width."""
+    small, large = trained(build(**SMALL)), build(**size)
     grow(small, large)
-    places = matching_channels(48, 64)
-    attention, wide = small.decoder.attentions[stage], large.decoder.attentions[stage]
+    features = torch.rand(2, 4, 10, 48)
     characters = torch.zeros(1, 8, 48) if stage == 0 else torch.rand(1, 8, 48)
-    spread = torch.zeros(1, 8, 64)
-    spread[..., places] = characters
-    with torch.no_grad():
-        wanted = attention.query(attention.position(characters)) * attention.scale
-        queries = wide.query(wide.position(spread)) * wide.scale
-    got = queries[..., places]
-    assert (got - wanted).norm() < 0.05 * wanted.norm()
-    queries[..., places] = 0
-    assert queries.count_nonzero() == 0
+    attention, wide = small.decoder.attentions[stage], large.decoder.attentions[stage]
+    read, maps = attention(features.permute(0, 3, 1, 2), characters)
+    wide_read, wide_maps = wide(spread(features).permute(0, 3, 1, 2), spread(characters))
+    assert far(wide_maps, maps) < 0.05
+    assert far(wide_read[..., matching_channels(48, 64)], read) < 0.05
+    classifier, wide_classifier = small.decoder.classifiers[stage], large.decoder.classifiers[stage]
+    torch.testing.assert_close(wide_classifier(spread(read)), classifier(read))
+
+
+@pytest.mark.parametrize("size", [WIDER, LARGE])
+@torch.no_grad()
+def test_wider_glrm_is_nearly_the_same(size):
+    small, large = trained(build(**SMALL)), build(**size)
+    grow(small, large)
+    features = torch.randn(2, 4, 10, 48)
+    wanted = small.decoder.glrms[1](features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    got = large.decoder.glrms[1](spread(features).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    places = matching_channels(48, 64)
+    assert far(got[..., places], wanted) < 0.25
+    assert far(got.index_select(-1, places), wanted[..., torch.randperm(48)]) > 0.5
+    new = torch.ones(64, dtype=torch.bool)
+    new[places] = False
+    assert got[..., new].square().mean() < 0.05 * got[..., places].square().mean()
+
+
+@torch.no_grad()
+def test_one_stage(pictures):
+    one = dict(SMALL, embed_dims=(48,), depths=(2,), num_heads=(6,))
+    small = trained(build(**one))
+    large = build(**dict(one, embed_dims=(64,), num_heads=(8,)))
+    grow(small, large)
+    got = large.encoder(pictures)[:, matching_channels(48, 64)]
+    assert far(got, small.encoder(pictures)) < 0.1
 
 
 @pytest.mark.parametrize(("small", "large"), [(192, 256), (48, 64), (6, 6), (4, 10)])
@@ -151,11 +201,11 @@ def test_channels_have_the_nearest_frequencies(small, large):
     places = matching_channels(small, large)
     assert places.shape == (small,)
     assert (places.diff() > 0).all() and places[-1] < large
-    # The angle of the second position is the frequency.
-    narrow, wide = (sinusoidal_table(2, width)[1] for width in (small, large))
-    for kind in (0, 1):  # sine, cosine
-        away = (narrow[kind::2, None] - wide[None, kind::2]).abs()
-        assert (away[range(small // 2), places[kind::2] // 2] <= away.min(1).values + 0.12).all()
+    # The angle of the second position is the frequency, in logarithmic steps.
+    narrow, wide = (sinusoidal_table(2, width)[1, ::2].asin().log() for width in (small, large))
+    step = math.log(10000) * 2 / large
+    assert ((narrow - wide[places[::2] // 2]).abs() <= 0.501 * step).all()
+    assert torch.equal(places[1::2], places[::2] + 1)  # a cosine for a cosine
 
 
 def test_every_weight_learns(pictures):
@@ -173,22 +223,30 @@ def test_every_weight_learns(pictures):
     assert still == []
 
 
-def test_grown_lpv_tiny_starts_from_what_lpv_mini_sees():
+@torch.no_grad()
+def test_lpv_mini_reads_the_same_as_lpv_tiny(tmp_path):
     """The shipped weights: what growing is for."""
     checkpoint = torch.load(ROOT / "checkpoints" / "lpv-mini.pth", weights_only=True)
     mini = MODELS.build(Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py").model)
     mini.load_state_dict(checkpoint["state_dict"])
     configs = ROOT / "configs" / "textrecog" / "lpv"
-    config = Config.fromfile(configs / "lpv-tiny_stage2_10e_st_mj.py").model
-    config.encoder.merge_strides = ((2, 1), (2, 1))  # a map as low as LPV-Mini's
-    tiny = MODELS.build(config)
+    config = Config.fromfile(configs / "lpv-tiny_stage2_10e_st_mj.py")
+    config.model.encoder.merge_strides = ((2, 1), (2, 1))  # a map as low as LPV-Mini's
+    tiny = MODELS.build(config.model)
     tiny.init_weights()
     grow(mini, tiny)
-    words = torch.rand(8, 3, 32, 100)
-    with torch.no_grad():
-        wanted = mini.eval().encoder(words)
-        got = tiny.eval().encoder(words)[:, matching_channels(192, 256)]
-    assert (got - wanted).norm() < 0.05 * wanted.norm()
+
+    meta = dict(cfg=config.pretty_text)
+    torch.save(dict(meta=meta, state_dict=tiny.state_dict()), tmp_path / "tiny.pth")
+    examples = Path(lpv_mmocr.__file__).parent / "demo" / "examples"
+    readings = lpv_mmocr.read([examples], weights=tmp_path / "tiny.pth", device="cpu")
+    assert readings and all(reading.text == Path(reading.source).stem for reading in readings)
+
+    files = sorted(examples.glob("*.jpg"))
+    words = np.stack([cv2.resize(cv2.imread(str(file)), (100, 32)) for file in files])
+    words = torch.from_numpy(words).permute(0, 3, 1, 2) / 255
+    got = tiny.eval().encoder(words)[:, matching_channels(192, 256)]
+    assert far(got, mini.eval().encoder(words)) < 0.03
 
 
 class TestBadSizes:
@@ -205,14 +263,36 @@ class TestBadSizes:
             (dict(key_dim=4), "key_dim must not be smaller, got 6 and then 4"),
             (dict(max_seq_len=7), "the number of positions must be the same, got 8 and 9"),
             (dict(num_stages=2), "num_stages must be the same, got 3 and 2"),
-            (dict(characters="abc"), "the number of classes must be the same"),
+            (dict(characters="abc"), "the dictionary must be the same"),
+            (dict(characters=DICTIONARY["characters"][::-1]), "the dictionary must be the same"),
             (dict(glrm=False), "the number of GLRMs must be the same, got 2 and 0"),
+            (dict(in_channels=1), "in_channels of the encoder must be the same, got 3 and 1"),
+            (dict(depths=(1, 0, 3)), "every stage of the encoder needs a block"),
+            (dict(layers=0), "every GLRM needs a layer"),
         ],
     )
     def test_named(self, change, complaint):
         with pytest.raises(GrowthError) as error:
             grow(build(**SMALL), build(**dict(SMALL, **change)))
         assert complaint in str(error.value)
+
+    def test_odd_width(self):
+        odd = dict(SMALL, embed_dims=(16, 24, 49), num_heads=(2, 3, 7))
+        with pytest.raises(GrowthError, match="width of the last stage must be even"):
+            grow(build(**SMALL), build(**odd))
+
+    @pytest.mark.parametrize("part", ["encoder", "decoder"])
+    def test_parts_of_others(self, part):
+        model = build(**SMALL)
+        setattr(model, part, torch.nn.Identity())
+        with pytest.raises(GrowthError, match=f"the {part} must be .*, got Identity"):
+            grow(model, build(**SMALL))
+
+    def test_attention_of_others(self):
+        model = build(**SMALL)
+        model.decoder.attentions[1] = torch.nn.Identity()
+        with pytest.raises(GrowthError, match="decoder must be PositionAttention, got Identity"):
+            grow(build(**SMALL), model)
 
     def test_fewer_layers(self):
         with pytest.raises(GrowthError, match="num_layers must not be smaller, got 3 and then 1"):

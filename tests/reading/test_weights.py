@@ -30,10 +30,13 @@ def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
 def test_shipped_by_name(shipped, tmp_path, monkeypatch):
     other = shipped.with_name("lpv-other.pth")
     other.touch()
-    assert find_weights("lpv-other") == str(other)
+    assert find_weights("lpv-other") == find_weights("lpv-other.pth") == str(other)
     monkeypatch.setenv("LPV_WEIGHTS", "lpv-other")
     assert find_weights() == str(other)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "lpv-other").mkdir()  # of a training, perhaps
+    assert find_weights("lpv-other") == str(other)
+    (tmp_path / "lpv-other").rmdir()
     (tmp_path / "lpv-other").touch()  # a file of that name comes first
     assert find_weights("lpv-other") == "lpv-other"
 
@@ -43,7 +46,7 @@ def test_name_that_is_not_shipped_says_which_are(shipped):
         shipped.with_name(f"{name}.pth").touch()
     with pytest.raises(FileNotFoundError, match=r"no checkpoint lpv-c; those .* are lpv-a, lpv-b$"):
         find_weights("lpv-c")
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint x/lpv-a;"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint x/lpv-a$"):
         find_weights("x/lpv-a")
 
 

@@ -29,6 +29,14 @@ def test_grown_weights_are_a_model_of_the_config(grow, tmp_path, capsys):
     assert torch.equal(grown["state_dict"][name], small[name].float())
 
 
+def test_weights_of_several_processes(grow, tmp_path):
+    checkpoint = torch.load(MINI, weights_only=True)
+    state = checkpoint["state_dict"]
+    checkpoint["state_dict"] = {f"module.{name}": value for name, value in state.items()}
+    torch.save(checkpoint, tmp_path / "wrapped.pth")
+    assert grow(tmp_path / "wrapped.pth", LOW, tmp_path / "grown.pth") == 0
+
+
 def test_seed(grow, tmp_path):
     weights = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -65,6 +73,22 @@ class TestBadInput:
         torch.save(checkpoint, tmp_path / "part.pth")
         said = error_of(tmp_path / "part.pth", LOW, tmp_path / "a.pth")
         assert "encoder.norm.bias is missing" in said
+
+    def test_weights_that_are_left_over(self, error_of, tmp_path):
+        checkpoint = torch.load(MINI, weights_only=True)
+        checkpoint["state_dict"]["more"] = torch.zeros(1)
+        torch.save(checkpoint, tmp_path / "more.pth")
+        assert "more is left over" in error_of(tmp_path / "more.pth", LOW, tmp_path / "a.pth")
+
+    def test_target_that_is_the_source(self, error_of, tmp_path):
+        source = tmp_path / "mini.pth"
+        source.write_bytes(MINI.read_bytes())
+        assert "is the smaller model itself" in error_of(source, LOW, source)
+        assert source.read_bytes() == MINI.read_bytes()
+
+    def test_model_of_other_parts(self, error_of, tmp_path):
+        said = error_of(MINI, CONFIGS / "resnet31-cpa_own_data.py", tmp_path / "a.pth")
+        assert "models with a backbone cannot be grown" in said
 
     def test_model_that_cannot_grow_into_it(self, error_of, tmp_path):
         config = CONFIGS / "lpv-base_stage2_10e_st_mj.py"

@@ -93,22 +93,22 @@ def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
 
 
 def test_tiny_on_a_cpu_grows_from_the_mini_that_comes_along(train_synth, tmp_path):
-    for _ in range(2):  # the stand-in writes no grown weights
+    for _ in range(2):
         assert train_synth("work", "low:a=1", LPV_SIZE="tiny_cpu").returncode == 0
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
-    assert [Path(call[0]).name for call in calls] == ["grow_checkpoint.py", "train.py"] * 2
+    tools = ["grow_checkpoint.py", "train.py", "train.py"]  # the second call goes on
+    assert [Path(call[0]).name for call in calls] == tools
     mini, config, grown = calls[0][1:]
     assert Path(mini) == SCRIPT.parents[1] / "checkpoints" / "lpv-mini.pth"
     assert (Path(config).name, grown) == ("lpv-tiny_cpu_synth_low.py", "work/grown.pth")
     assert calls[1][6:] == ["a=1", "load_from=work/grown.pth"]
-    (tmp_path / "work/grown.pth").touch()
     for _ in range(5):
         result = train_synth("work", LPV_SIZE="tiny_cpu")
         assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == (
         "All is done: work/lpv-tiny.pth and work/lpv-tiny_finetuned.pth"
     )
-    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()][4:]
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()][3:]
     names = ["lpv-tiny_cpu_synth", "lpv-tiny_cpu_synth_finetune"]
     assert [Path(call[1]).stem for call in calls[:4]] == [names[0]] * 2 + [names[1]] * 2
     publishing = calls[4]
@@ -254,6 +254,16 @@ def test_measuring_ends_with_a_training_that_fails(train_synth, tmp_path):
             time.sleep(0.1)
 
 
+def test_what_an_interrupted_training_has_done_is_carried(train_synth, tmp_path):
+    assert train_synth("work", LPV_CARRY="carried").returncode == 0
+    stand_in = tmp_path / "bin" / "python"
+    stand_in.write_text(stand_in.read_text() + "exit 143\n")
+    result = train_synth("work", LPV_CARRY="carried")
+    assert result.returncode == 143 and "Next" not in result.stdout
+    last = (tmp_path / "calls").read_text().splitlines()[-1]
+    assert last.endswith("carry_checkpoint.py pack work/synth/iter_9.pth carried/tiny/synth")
+
+
 def test_failing_training_fails_the_call(train_synth, tmp_path):
     (tmp_path / "bin" / "python").write_text("#!/usr/bin/env bash\nexit 3\n")
     assert train_synth("work").returncode == 3
@@ -300,3 +310,6 @@ def test_the_configs_train_and_the_state_moves_to_another_machine(run_tool, digi
         assert "Rendering with" in result.stdout
     (log,) = (tmp_path / "there" / "finetune").glob("*/*.log")
     assert "Load checkpoint from there/synth/iter_" in log.read_text()
+    if size == "tiny_cpu":
+        (log,) = (tmp_path / "here" / "low").glob("*/*.log")
+        assert "Load checkpoint from here/grown.pth" in log.read_text()

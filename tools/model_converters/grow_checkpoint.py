@@ -1,12 +1,12 @@
 r"""Start a larger LPV from a smaller one that is trained.
 
-What the smaller model has learned becomes a part of the larger one, which begins near its accuracy
-and trains from there: in minutes where it would take an hour to come as far from random weights.
+The larger model computes nearly the same at first, and learns to use what is new. A map of another
+height, as LPV-Tiny's published configs have it, is new to the decoder; the config of the example
+has one as low as LPV-Mini's (docs/training.md).
 
 Example:
     python tools/model_converters/grow_checkpoint.py checkpoints/lpv-mini.pth \
-        configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py grown.pth
-    python tools/train.py CONFIG --cfg-options load_from=grown.pth
+        configs/textrecog/lpv/lpv-tiny_cpu_synth_low.py grown.pth
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.weights_hooks import require_fit
+from lpv_mmocr.engine.weights_hooks import misfits
 from lpv_mmocr.models.growth import GrowthError, grow
 
 import torch
@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         cli.require_new_file(args.target, "DST")
         large_config = cli.load_config(args.config)
         cli.require(large_config, "model")
+        if args.target.exists() and args.target.samefile(args.source):
+            raise cli.InputError(f"{args.target} is the smaller model itself: name another file")
         checkpoint = load_checkpoint(args.source)
         text = checkpoint.get("meta", {}).get("cfg")
         if text is None:
@@ -56,8 +58,18 @@ def main(argv: list[str] | None = None) -> int:
             )
         init_default_scope("mmocr")
         small = MODELS.build(Config.fromstring(text, file_format=".py").model)
-        require_fit(small, checkpoint)
-        small.load_state_dict(checkpoint["state_dict"])
+        given = {
+            name.removeprefix("module."): value
+            for name, value in checkpoint.get("state_dict", {}).items()
+        }
+        problems = misfits(small.state_dict(), given)
+        problems += [f"{name} is left over" for name in given.keys() - small.state_dict()]
+        if problems:
+            raise cli.InputError(
+                f"the weights in {args.source} are not of the model in its config: "
+                f"{len(problems)} do not fit, among them {'; '.join(problems[:3])}"
+            )
+        small.load_state_dict(given)
         torch.manual_seed(args.seed)
         large = MODELS.build(large_config.model)
         large.init_weights()

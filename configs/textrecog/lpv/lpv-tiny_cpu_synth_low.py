@@ -11,9 +11,10 @@ train_dataloader = dict(
 )
 train_cfg = dict(val_interval=1000)
 custom_hooks = [
-    # The whole map goes on from here, so the rate stays up.
+    # The whole map goes on from here, so the rate stays up; without an average of the weights,
+    # which would hold much of those it began with.
     dict(type="TimeBudgetHook", minutes=15, peak_lr=4e-4, final_lr=0.75, mask_from=0.0),
-    *_base_.custom_hooks[1:],
+    dict(type="PoolUsageHook"),
     dict(type="InitialWeightsHook", source="grown.pth"),
 ]
 default_hooks = _base_.cpu_hooks
