@@ -14,8 +14,11 @@ from ..engine.deploy_hook import DTYPES
 SWITCHES = (*DTYPES, "compile", "deploy", "channels_last")
 
 LPV = {
-    f"lpv-{size}": f"textrecog/lpv/lpv-{size}_stage2_10e_st_mj.py"
-    for size in ("tiny", "small", "base")
+    "lpv-mini": "textrecog/lpv/lpv-mini_own_data.py",
+    **{
+        f"lpv-{size}": f"textrecog/lpv/lpv-{size}_stage2_10e_st_mj.py"
+        for size in ("tiny", "small", "base")
+    },
 }
 """Short names of our own configs: the models as they are used, with the mask."""
 

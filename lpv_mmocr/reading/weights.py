@@ -10,7 +10,7 @@ from .checksums import verify
 VARIABLE = "LPV_WEIGHTS"
 """Environment variable that names the weights."""
 
-SHIPPED = "lpv-mini.pth"
+SHIPPED = "lpv-tiny.pth"
 """Name of the checkpoint that is read with by default, of those that come with the project."""
 
 

@@ -14,7 +14,7 @@ def shipped(tmp_path, monkeypatch):
     monkeypatch.delenv("LPV_WEIGHTS", raising=False)
     monkeypatch.setattr(weights, "shipped_folders", lambda: (tmp_path / "a", tmp_path / "b"))
     (tmp_path / "b").mkdir()
-    return tmp_path / "b" / "lpv-mini.pth"
+    return tmp_path / "b" / "lpv-tiny.pth"
 
 
 def test_argument_then_variable_then_shipped(shipped, tmp_path, monkeypatch):
@@ -58,11 +58,11 @@ class TestShippedFileIsTheOneThatWasPublished:
             (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  other.pth\n{line}\n")
             assert find_weights() == str(shipped)
 
-    @pytest.mark.parametrize("name", ["lpv-mini.pth", "other.pth"])
+    @pytest.mark.parametrize("name", ["lpv-tiny.pth", "other.pth"])
     def test_another_or_not_listed(self, shipped, name):
         shipped.write_bytes(b"weights")
         (shipped.parent / "SHA256SUMS").write_text(f"{'0' * 64}  {name}\n")
-        with pytest.raises(ValueError, match=r"lpv-mini\.pth.*Get lpv-mini\.pth again") as info:
+        with pytest.raises(ValueError, match=r"lpv-tiny\.pth.*Get lpv-tiny\.pth again") as info:
             find_weights()
         for part in (str(shipped.parent / "SHA256SUMS"), "--weights"):
             assert part in str(info.value)

@@ -4,7 +4,7 @@ Tasks: forward (the network), inference (from encoded picture to text), train (a
 step), loader (from an LMDB to a batch). Models run in turns, round by round, so that their ratios
 hold on a machine that others use too. Weights are random: speed does not depend on them.
 
-A model is NAME[:SWITCH...]. NAME is lpv-tiny, lpv-small or lpv-base; mmocr:svtr-tiny,
+A model is NAME[:SWITCH...]. NAME is lpv-mini, -tiny, -small or -base; mmocr:svtr-tiny,
 mmocr:svtr-base, mmocr:abinet-vision, mmocr:satrn-small or mmocr:crnn; mmocr:FOLDER/NAME of any
 text recognition config of MMOCR; or a config file. SWITCH is fp32, bf16 or fp16, compile
 (torch.compile), deploy (what the model's to_deploy() returns) or channels_last. Without deploy,
