@@ -79,7 +79,10 @@ def test_the_default_reads_the_examples(monkeypatch):
     }
 
 
-def test_the_card_has_both_sets_and_all_files():
+def test_the_card_has_both_sets_and_all_files_in_their_order():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    header = re.search(r"^\| words \|(.+)\|$", text, re.MULTILINE)[1]
+    assert re.findall(r"`([\w.-]+)`", header) == list(NAMES)
     assert list(CARD) == ["IIIT5K_train", "IC15_train"]
     assert [len(accuracies) for accuracies in CARD.values()] == [len(NAMES)] * 2
 

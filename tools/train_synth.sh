@@ -3,10 +3,10 @@
 #
 #   bash tools/train_synth.sh WORK_DIR [[TRAINING:]KEY=VALUE of the configs ...]
 #
-# Call it again until it says that all is done; it says what is next. For LPV-Tiny a call does at
-# most about nine minutes of work, so that a machine that is lost costs no more; on a CPU, where
-# there is a training more, a call does one training whole, and one that is interrupted goes on. An
-# option goes to all trainings, or to the one that it names. Variables:
+# Call it again until it says that all is done; it says what is next. With LPV_SIZE=tiny a call does
+# at most about nine minutes of work, so that a machine that is lost costs no more; with mini and
+# tiny_cpu, which have one more training, a call does a training whole, and an interrupted one goes
+# on from its last checkpoint. An option goes to all trainings, or to the one that it names. Variables:
 #   LPV_SIZE              tiny, for a GPU (default); mini or tiny_cpu, for two CPU cores
 #   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
 #   LPV_FONTS, LPV_WORDS  a pack of fonts and its words (tools/dataset_converters/pack_fonts.py),
@@ -18,7 +18,7 @@
 #                         a machine that has none goes on (default: none)
 set -euo pipefail
 if (($# < 1)); then
-    sed -n '2,20s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,21s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 for name in LPV_FONTS LPV_WORDS; do

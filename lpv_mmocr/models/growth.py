@@ -119,7 +119,7 @@ def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
         incoming = outgoing
     large.pos_embed[..., channels[0]] = small.pos_embed
     for index, places in enumerate(channels):
-        _stage(small.stages[index], large.stages[index], places)
+        _stage(index + 1, small.stages[index], large.stages[index], places)
         if index < len(small.merges):
             merge, wide = small.merges[index], large.merges[index]
             wide.conv.weight.mul_(_QUIET)
@@ -130,16 +130,18 @@ def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
     return channels[-1]
 
 
-def _stage(small: nn.Sequential, large: nn.Sequential, channels: torch.Tensor) -> None:
+def _stage(number: int, small: nn.Sequential, large: nn.Sequential, channels: torch.Tensor) -> None:
     """Fill the blocks of a stage, local ones with local ones; the others add nothing."""
     free = {
         is_local: [block for block in large if (block.mixer.bias is not None) == is_local]
         for is_local in (True, False)
     }
     for block in small:
-        kind = free[block.mixer.bias is not None]
+        is_local = block.mixer.bias is not None
+        kind = free[is_local]
         if not kind:
-            raise GrowthError("the larger model has fewer local or global blocks in a stage")
+            name = "local" if is_local else "global"
+            raise GrowthError(f"the larger model has fewer {name} blocks in stage {number}")
         _block(block, kind.pop(0), channels)
     for block in free[True] + free[False]:
         _silence(block.mixer.proj, block.mlp[2])

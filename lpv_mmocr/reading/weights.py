@@ -66,8 +66,9 @@ def _named(path: str, origin: str) -> str:
     expanded = Path(path).expanduser()
     if expanded.is_file():
         return str(expanded)
-    is_name = path == Path(path).name
-    if is_name and (shipped := _shipped(f"{path.removesuffix('.pth')}.pth")):
+    # With a suffix it is a file, which may be somebody's own of the same name as a shipped one.
+    is_name = path == Path(path).name and not Path(path).suffix
+    if is_name and (shipped := _shipped(f"{path}.pth")):
         return shipped
     if expanded.is_dir():
         raise IsADirectoryError(
