@@ -76,6 +76,29 @@ def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor
     return problems
 
 
+def differences(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
+    """Like :func:`misfits`, and also what the model has no place for.
+
+    Args:
+        wanted: State dict of the model.
+        given: State dict to fill it with.
+
+    Returns:
+        For each weight that is missing, of another shape or left over, what is wrong.
+    """
+    return misfits(wanted, given) + [f"{name} is left over" for name in given.keys() - wanted]
+
+
+def unwrapped(checkpoint: dict) -> dict[str, torch.Tensor]:
+    """Weights of a checkpoint, by the names that they have without several processes.
+
+    Args:
+        checkpoint: What its file holds: a state dict, or a dict with one as ``state_dict``.
+    """
+    given = checkpoint.get("state_dict", checkpoint)
+    return {name.removeprefix("module."): value for name, value in given.items()}
+
+
 def require_fit(model: nn.Module, checkpoint: dict) -> None:
     """Check that a checkpoint holds all weights of a model, in its shapes.
 
@@ -121,12 +144,10 @@ class FittingWeightsHook(Hook):
 
 def _compare(model: nn.Module, checkpoint: dict) -> tuple[Mapping[str, torch.Tensor], list[str]]:
     """The model's weights, and what is wrong with those of a checkpoint."""
-    given = checkpoint.get("state_dict", checkpoint)
-    given = {name.removeprefix("module."): value for name, value in given.items()}
     if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     wanted = model.state_dict()
-    return wanted, misfits(wanted, given)
+    return wanted, misfits(wanted, unwrapped(checkpoint))
 
 
 def _complaint(wanted: Mapping[str, torch.Tensor], problems: list[str]) -> str:

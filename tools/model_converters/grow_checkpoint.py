@@ -17,7 +17,7 @@ from pathlib import Path
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.weights_hooks import misfits
+from lpv_mmocr.engine.weights_hooks import differences, unwrapped
 from lpv_mmocr.models.growth import GrowthError, grow
 
 import torch
@@ -58,12 +58,8 @@ def main(argv: list[str] | None = None) -> int:
             )
         init_default_scope("mmocr")
         small = MODELS.build(Config.fromstring(text, file_format=".py").model)
-        given = {
-            name.removeprefix("module."): value
-            for name, value in checkpoint.get("state_dict", {}).items()
-        }
-        problems = misfits(small.state_dict(), given)
-        problems += [f"{name} is left over" for name in given.keys() - small.state_dict()]
+        given = unwrapped(checkpoint)
+        problems = differences(small.state_dict(), given)
         if problems:
             raise cli.InputError(
                 f"the weights in {args.source} are not of the model in its config: "

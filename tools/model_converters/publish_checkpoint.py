@@ -16,7 +16,7 @@ from pathlib import Path
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.weights_hooks import misfits
+from lpv_mmocr.engine.weights_hooks import differences
 from lpv_mmocr.reading import checksums
 
 import torch
@@ -91,7 +91,7 @@ def with_config(checkpoint: dict, path: str) -> dict:
     cli.require(cfg, "model", "test_dataloader")
     init_default_scope(cfg.get("default_scope", "mmocr"))
     wanted, given = MODELS.build(cfg.model).state_dict(), checkpoint["state_dict"]
-    problems = misfits(wanted, given) + [f"{name} is left over" for name in given.keys() - wanted]
+    problems = differences(wanted, given)
     if problems:
         raise cli.InputError(
             f"the weights are not of the model in {path}: {len(problems)} do not fit, among them "
