@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 NORMALISE = dict(mean=[120, 110, 100], std=[60, 50, 40])
@@ -122,3 +123,14 @@ def test_one_transfer_and_no_list_of_indexes():
     # To the device, and to float.
     assert used.names.count("aten._to_copy.default") == 2
     assert not [name for name in used.names if "index" in name]
+
+
+def test_a_batch_on_the_gpu_stays_there():
+    """As streamed words do, on "cuda:0", where MMEngine speaks of "cuda"."""
+    preprocessor = build()
+    preprocessor._device = torch.device("cuda")
+    with FakeTensorMode():  # needs no GPU
+        batch = torch.empty(2, 3, 32, 100, dtype=torch.uint8, device="cuda:0")
+        inputs = preprocessor(dict(inputs=batch, data_samples=None))["inputs"]
+    assert inputs.device == torch.device("cuda:0")
+    assert inputs.dtype == torch.float32
