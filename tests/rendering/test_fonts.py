@@ -3,16 +3,19 @@ from __future__ import annotations
 import json
 import shutil
 import string
+from pathlib import Path
 
 from lpv_mmocr.rendering import FontLibrary
 from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
 from lpv_mmocr.rendering.font_pack import write_font_pack
 from lpv_mmocr.rendering.font_screening import glyph_coverage, screen_font, screen_fonts
+from lpv_mmocr.rendering.font_subset import write_latin_subset
 
 import numpy as np
 import pytest
 from fontTools import subset
 from fontTools.ttLib import TTFont
+from PIL import Image, ImageDraw, ImageFont
 
 SANS = matplotlib_font_folder() / "DejaVuSans.ttf"
 ALNUM = string.ascii_letters + string.digits
@@ -184,3 +187,36 @@ def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
         write_font_pack(fonts, tmp_path / "pack")
     with pytest.raises(ValueError, match="no font fits into"):
         write_font_pack(fonts, tmp_path / "tiny", max_megabytes=1e-6)
+
+
+def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):
+    whole = write_font_pack(fonts, tmp_path / "whole", max_megabytes=100.0)
+    latin = write_font_pack(fonts, tmp_path / "latin", max_megabytes=100.0, latin_only=True)
+    assert [file.name for file in latin] == [file.name for file in whole]
+    sizes = [sum(file.stat().st_size for file in files) for files in (whole, latin)]
+    assert sizes[1] < sizes[0] / 3
+    for file, source in zip(latin, whole, strict=True):
+        pictures = [line_of_text(path) for path in (file, source)]
+        # Hints for the grid of pixels are gone, which moves edges by a part of a pixel.
+        assert np.abs(pictures[0] - pictures[1]).mean() < 5, file.name
+    smaller = write_font_pack(fonts, tmp_path / "small", max_megabytes=0.2, latin_only=True)
+    assert 0 < sum(file.stat().st_size for file in smaller) <= 0.2e6
+    packed = FontLibrary.from_folders([tmp_path / "small"], system=False)
+    assert len(packed) == len(smaller)
+
+
+def test_a_font_that_cannot_be_made_smaller_is_copied(tmp_path):
+    source, target = tmp_path / "damaged.ttf", tmp_path / "copy.ttf"
+    source.write_bytes(SANS.read_bytes()[:5000])
+    assert not write_latin_subset(source, target)
+    assert target.read_bytes() == source.read_bytes()
+    assert write_latin_subset(SANS, target)
+    assert target.stat().st_size < SANS.stat().st_size / 3
+
+
+def line_of_text(font: Path) -> np.ndarray:
+    """Grey levels of a line with pairs of letters that are kerned."""
+    picture = Image.new("L", (1500, 160))
+    draw = ImageDraw.Draw(picture)
+    draw.text((20, 20), "AVATAR To 0189 é & #", fill=255, font=ImageFont.truetype(str(font), 96))
+    return np.asarray(picture, dtype=np.float32)
