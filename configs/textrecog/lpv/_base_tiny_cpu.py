@@ -1,6 +1,5 @@
 # What the trainings of LPV-Tiny on two CPU cores share. They begin with a trained LPV-Mini that was
-# grown (tools/model_converters/grow_checkpoint.py), and are too short for dropout to help.
-cpu_model = dict(encoder=dict(drop_path_rate=0.0), decoder=dict(glrm=dict(dropout=0.0)))
+# grown (tools/model_converters/grow_checkpoint.py).
 cpu_pool = dict(capacity=300_000, workers=1, chunk_size=512)
 cpu_batch_size = 64
 cpu_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=200))

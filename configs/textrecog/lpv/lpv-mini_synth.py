@@ -6,7 +6,7 @@ model = _base_.mini_model
 full_words = dict(_base_.rendered_words, **_base_.mini_pool, weight=2)
 easy_words = dict(
     full_words,
-    dataset=dict(full_words["dataset"], difficulty="easy"),
+    dataset=dict(full_words["dataset"], difficulty="easy", render=None),
     folder=full_words["folder"] + "_easy",
     weight=1,
 )
@@ -16,7 +16,7 @@ train_dataloader = dict(
 train_cfg = dict(val_interval=1000)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=78, peak_lr=2e-3, mask_from=0.5),
-    *_base_.custom_hooks[1:],
+    *_base_.custom_hooks[1:3],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth_start/LAST_CHECKPOINT.pth"),
 ]
 default_hooks = _base_.mini_hooks

@@ -7,7 +7,11 @@ rendered_numbers = dict(
     _base_.rendered_words,
     **_base_.mini_pool,
     dataset=dict(
-        _base_.rendered_words["dataset"], difficulty="easy", charset="digits", max_length=6
+        _base_.rendered_words["dataset"],
+        difficulty="easy",
+        render=None,
+        charset="digits",
+        max_length=6,
     ),
     folder=_base_.rendered_words["folder"] + "_start",
 )

@@ -2,7 +2,6 @@
 # on.
 _base_ = ["lpv-tiny_synth_finetune.py", "_base_tiny_cpu.py"]
 
-model = _base_.cpu_model
 train_dataloader = dict(
     dataset=dict(
         batch_size=_base_.cpu_batch_size,

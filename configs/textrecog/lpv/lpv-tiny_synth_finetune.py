@@ -20,17 +20,16 @@ train_dataloader = dict(
         ]
     )
 )
-train_cfg = dict(val_interval=500)
+train_cfg = dict(val_interval=200)
 custom_hooks = [
     dict(
         type="TimeBudgetHook",
-        minutes=3,
+        minutes=1.7,
         call_minutes=_base_.call_minutes,
         peak_lr=3e-4,
         mask_from=0.0,
     ),
-    # It begins as a copy of the starting weights, and there may be no more than 2,700 iterations:
-    # it looks back 200 of them, so that nothing of the starting weights is left in it.
+    # It begins as a copy of the starting weights. It looks back 200 of some 500 iterations.
     dict(type="EMAHook", momentum=5e-2, interval=10, update_buffers=True),
     *_base_.custom_hooks[2:],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/LAST_CHECKPOINT.pth"),
