@@ -121,6 +121,7 @@ mkdir -p "$work"
 echo "$size" >"$work/size"
 for name in "${trainings[@]}"; do
     if [[ -n $carried && -d $carried/$name && ! -f $work/$name/last_checkpoint ]]; then
+        echo "$name: goes on from $carried/$name" # and from no LPV_START
         python "$carry" unpack "$carried/$name" "$work/$name"
     fi
 done

@@ -59,11 +59,9 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
         if len(shapes) != 1 or shapes.pop()[0] != 3 or self.pad_size_divisor != 1:
             return ImgDataPreprocessor.forward(self, dict(inputs=images))["inputs"]
         batch = images if stacked else torch.stack(tuple(images))
-        # MMEngine calls its device "cuda", PyTorch the same one "cuda:0".
-        if self.device not in (batch.device, torch.device(batch.device.type)):
-            if self.device.type == "cuda" and not batch.is_pinned():
-                batch = batch.pin_memory()
-            batch = batch.to(self.device, non_blocking=True)
+        if self.device.type == "cuda" and batch.device.type == "cpu" and not batch.is_pinned():
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=True)  # nothing to do where it lies there
         if self._channel_conversion:
             batch = batch.flip(1)
         batch = batch.float()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from ..datasets.new_folder import new_folder
 from .font_screening import PACK_FILE, SCREENING_VERSION
 from .font_subset import write_latin_subset
 from .fonts import Face, FontLibrary
@@ -30,7 +32,7 @@ def write_font_pack(
         folder: Where to put them; must not exist or be empty.
         max_megabytes: Stop before the files exceed this size.
         latin_only: Keep only the glyphs of English words (:func:`write_latin_subset`), so that
-            three or four times as many fonts fit. Other scripts cannot be rendered with them.
+            about four times as many fonts fit; fonts of other scripts stay behind.
 
     Returns:
         The files written.
@@ -42,48 +44,67 @@ def write_font_pack(
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; choose another folder for the fonts")
-    budget = max_megabytes * 1e6
-    copy = write_latin_subset if latin_only else shutil.copyfile
-    chosen: dict[str, Path] = {}
-    too_large: set[str] = set()
-    names: set[str] = set()
-    folder.mkdir(parents=True, exist_ok=True)
-    for face in _round_robin(library):
-        source = Path(face.verdict.path)
-        known = str(source) in chosen or str(source) in too_large
-        if known or (not latin_only and source.stat().st_size > budget):
-            continue
-        name = source.name if source.name not in names else f"{len(names)}-{source.name}"
-        target = folder / name
-        copy(source, target)
-        size = target.stat().st_size
-        if size > budget:
-            too_large.add(str(source))
-            target.unlink()
-            continue
-        names.add(name)
-        chosen[str(source)] = target
-        budget -= size
-    if not chosen:
-        raise ValueError(f"no font fits into {max_megabytes} MB")
-    screened: dict[str, list[dict]] = {}
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        new_folder(folder, overwrite=folder.exists()) as partial,
+    ):
+        files = _latin_files(library, Path(scratch)) if latin_only else _files(library)
+        names = _choose(library, files, max_megabytes)
+        for source, name in names.items():
+            shutil.copyfile(files[source], partial / name)
+        screened: dict[str, list[dict]] = {}
+        for face in library.faces:
+            if name := names.get(face.verdict.path):
+                screened.setdefault(name, []).append({**asdict(face.verdict), "path": name})
+        pack = {"version": SCREENING_VERSION, "files": screened}
+        (partial / PACK_FILE).write_text(json.dumps(pack, indent=0), encoding="utf-8")
+    return sorted(folder / name for name in names.values())
+
+
+def _files(library: FontLibrary) -> dict[str, Path]:
+    """The file of each font."""
+    return {face.verdict.path: Path(face.verdict.path) for face in library.faces}
+
+
+def _latin_files(library: FontLibrary, scratch: Path) -> dict[str, Path]:
+    """A smaller file for each font that has Latin letters."""
+    files: dict[str, Path] = {}
     for face in library.faces:
-        target = chosen.get(face.verdict.path)
-        if target is not None:
-            verdict = {**asdict(face.verdict), "path": target.name}
-            screened.setdefault(target.name, []).append(verdict)
-    pack = {"version": SCREENING_VERSION, "files": screened}
-    (folder / PACK_FILE).write_text(json.dumps(pack, indent=0), encoding="utf-8")
-    return sorted(chosen.values())
+        source = face.verdict.path
+        if face.verdict.characters and source not in files:
+            files[source] = scratch / f"{len(files)}{Path(source).suffix}"
+            write_latin_subset(Path(source), files[source], face.verdict.characters)
+    return files
 
 
-def _round_robin(library: FontLibrary) -> Iterator[Face]:
-    for turn in range(max(map(len, library.families))):
-        yield from sorted(
-            (faces[turn] for faces in library.families if turn < len(faces)), key=_price
-        )
+def _choose(
+    library: FontLibrary, files: Mapping[str, Path], max_megabytes: float
+) -> dict[str, str]:
+    """Fonts that fit, with the names that they get."""
+    sizes = {source: file.stat().st_size for source, file in files.items()}
+    budget = max_megabytes * 1e6
+    names: dict[str, str] = {}
+    for face in _round_robin(library, sizes):
+        source = face.verdict.path
+        if source in names or sizes[source] > budget:
+            continue
+        name, taken = Path(source).name, set(names.values())
+        names[source] = name if name not in taken else f"{len(names)}-{name}"
+        budget -= sizes[source]
+    if not names:
+        raise ValueError(f"no font fits into {max_megabytes} MB")
+    return names
 
 
-def _price(face: Face) -> float:
-    """Size of the file, the dearer the less legible the face is."""
-    return Path(face.verdict.path).stat().st_size / face.verdict.legibility**6
+def _round_robin(library: FontLibrary, sizes: Mapping[str, int]) -> Iterator[Face]:
+    """All faces with a size, family by family in turns, the cheapest of each turn first."""
+
+    def price(face: Face) -> float:
+        """Size of the file, the dearer the less legible the face is."""
+        return sizes[face.verdict.path] / face.verdict.legibility**6
+
+    families = [
+        [face for face in faces if face.verdict.path in sizes] for faces in library.families
+    ]
+    for turn in range(max(map(len, families))):
+        yield from sorted((faces[turn] for faces in families if turn < len(faces)), key=price)

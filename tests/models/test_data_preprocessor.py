@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from unittest.mock import MagicMock
+
 from lpv_mmocr.models.encoded_words import EncodedWords
 
 import pytest
 import torch
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 NORMALISE = dict(mean=[120, 110, 100], std=[60, 50, 40])
@@ -125,12 +126,17 @@ def test_one_transfer_and_no_list_of_indexes():
     assert not [name for name in used.names if "index" in name]
 
 
-def test_a_batch_on_the_gpu_stays_there():
-    """As streamed words do, on "cuda:0", where MMEngine speaks of "cuda"."""
+@pytest.mark.parametrize(("place", "pinned"), [("cpu", True), ("cuda:0", False), ("cuda:1", False)])
+def test_only_batches_of_the_host_are_pinned(place, pinned):
+    """Streamed words lie on "cuda:0", where MMEngine speaks of "cuda"; needs no GPU."""
     preprocessor = build()
     preprocessor._device = torch.device("cuda")
-    with FakeTensorMode():  # needs no GPU
-        batch = torch.empty(2, 3, 32, 100, dtype=torch.uint8, device="cuda:0")
-        inputs = preprocessor(dict(inputs=batch, data_samples=None))["inputs"]
-    assert inputs.device == torch.device("cuda:0")
-    assert inputs.dtype == torch.float32
+    batch = MagicMock(spec=torch.Tensor, shape=torch.Size((2, 3, 32, 100)))
+    batch.device = torch.device(place)
+    batch.is_pinned.return_value = False
+    batch.pin_memory.return_value.to.return_value = batch.to.return_value
+    inputs = preprocessor(dict(inputs=batch, data_samples=None))["inputs"]
+    assert inputs is batch.to.return_value.float.return_value
+    assert batch.pin_memory.called is pinned
+    mover = batch.pin_memory.return_value if pinned else batch
+    mover.to.assert_called_once_with(torch.device("cuda"), non_blocking=True)

@@ -3,9 +3,10 @@ from __future__ import annotations
 import json
 import shutil
 import string
+from dataclasses import replace
 from pathlib import Path
 
-from lpv_mmocr.rendering import FontLibrary
+from lpv_mmocr.rendering import FontLibrary, font_pack
 from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
 from lpv_mmocr.rendering.font_pack import write_font_pack
 from lpv_mmocr.rendering.font_screening import glyph_coverage, screen_font, screen_fonts
@@ -196,27 +197,58 @@ def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):
     sizes = [sum(file.stat().st_size for file in files) for files in (whole, latin)]
     assert sizes[1] < sizes[0] / 3
     for file, source in zip(latin, whole, strict=True):
-        pictures = [line_of_text(path) for path in (file, source)]
         # Hints for the grid of pixels are gone, which moves edges by a part of a pixel.
+        pictures = [letters_apart(path) for path in (file, source)]
         assert np.abs(pictures[0] - pictures[1]).mean() < 5, file.name
+        lengths = [length(path, "AVATAR") for path in (file, source)]
+        assert lengths[0] == pytest.approx(lengths[1], rel=0.01), file.name
     smaller = write_font_pack(fonts, tmp_path / "small", max_megabytes=0.2, latin_only=True)
     assert 0 < sum(file.stat().st_size for file in smaller) <= 0.2e6
     packed = FontLibrary.from_folders([tmp_path / "small"], system=False)
     assert len(packed) == len(smaller)
 
 
-def test_a_font_that_cannot_be_made_smaller_is_copied(tmp_path):
-    source, target = tmp_path / "damaged.ttf", tmp_path / "copy.ttf"
-    source.write_bytes(SANS.read_bytes()[:5000])
-    assert not write_latin_subset(source, target)
+def test_other_scripts_stay_behind_in_a_latin_pack(tmp_path, fonts, monkeypatch):
+    greek = replace(fonts.faces[0].verdict, characters="", family="Greek")
+    library = FontLibrary([greek, *(face.verdict for face in fonts.faces[1:])])
+    left = Path(greek.path).name
+    latin = write_font_pack(library, tmp_path / "latin", max_megabytes=100.0, latin_only=True)
+    whole = write_font_pack(library, tmp_path / "whole", max_megabytes=100.0)
+    assert left in {file.name for file in whole}
+    assert left not in {file.name for file in latin}
+
+
+def test_an_interrupted_pack_leaves_nothing(tmp_path, fonts, monkeypatch):
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(font_pack.shutil, "copyfile", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_font_pack(fonts, tmp_path / "pack")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", ["cut off", "of other characters"])
+def test_a_font_that_cannot_be_made_smaller_is_copied(tmp_path, content):
+    source, target = tmp_path / "font.ttf", tmp_path / "copy.ttf"
+    source.write_bytes(SANS.read_bytes()[: 5000 if content == "cut off" else None])
+    # Cyrillic letters would be lost.
+    assert not write_latin_subset(source, target, ALNUM + "Я" * (content != "cut off"))
     assert target.read_bytes() == source.read_bytes()
-    assert write_latin_subset(SANS, target)
+    assert write_latin_subset(SANS, target, ALNUM)
     assert target.stat().st_size < SANS.stat().st_size / 3
 
 
-def line_of_text(font: Path) -> np.ndarray:
-    """Grey levels of a line with pairs of letters that are kerned."""
-    picture = Image.new("L", (1500, 160))
-    draw = ImageDraw.Draw(picture)
-    draw.text((20, 20), "AVATAR To 0189 é & #", fill=255, font=ImageFont.truetype(str(font), 96))
+def length(font: Path, text: str) -> float:
+    """Length of a text in pixels, laid out as words are."""
+    basic = ImageFont.Layout.BASIC
+    return ImageFont.truetype(str(font), 96, layout_engine=basic).getlength(text)
+
+
+def letters_apart(font: Path) -> np.ndarray:
+    """Grey levels of letters, each in a field of its own."""
+    picture = Image.new("L", (1100, 140))
+    letters = ImageFont.truetype(str(font), 96)
+    for column, letter in enumerate("ABgky0189é&"):
+        ImageDraw.Draw(picture).text((100 * column, 10), letter, fill=255, font=letters)
     return np.asarray(picture, dtype=np.float32)

@@ -196,7 +196,8 @@ def test_state_is_carried(train_synth, tmp_path):
     # The stand-in writes nothing.
     for name in ("synth", "finetune"):
         (tmp_path / "carried" / "tiny" / name).mkdir(parents=True)
-    assert train_synth("there", LPV_CARRY="carried").returncode == 0
+    result = train_synth("there", LPV_CARRY="carried")
+    assert result.stdout.startswith("synth: goes on from carried/tiny/synth\nfinetune: goes on")
     assert train_synth("there", LPV_CARRY="carried").returncode == 0
     lines = (tmp_path / "calls").read_text().splitlines()
     calls = (line.partition("carry_checkpoint.py ")[2] for line in lines)

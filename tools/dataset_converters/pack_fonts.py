@@ -26,7 +26,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--latin-only",
         action="store_true",
-        help="keep only the glyphs of English words in each font: three to four times as many fit",
+        help="keep only the glyphs of English words: about four times as many fonts fit. Some "
+        "licences do not allow that under the same name",
     )
     add("--fonts", nargs="+", default=[], metavar="DIR", help="folders of fonts, or font files")
     add("--no-system-fonts", action="store_true", help="use the fonts of --fonts alone")

@@ -16,7 +16,9 @@ train_dataloader = dict(
 train_cfg = dict(val_interval=1000)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=78, peak_lr=2e-3, mask_from=0.5),
-    *_base_.custom_hooks[1:3],
+    # It looks back 1,000 iterations.
+    dict(type="EMAHook", momentum=1e-2, interval=10, update_buffers=True),
+    dict(type="PoolUsageHook"),
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth_start/LAST_CHECKPOINT.pth"),
 ]
 default_hooks = _base_.mini_hooks

@@ -9,9 +9,12 @@ train_dataloader = dict(
         sources=[rendered_words, _base_.train_dataloader.dataset.sources[1]],
     )
 )
+train_cfg = dict(val_interval=500)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=7, peak_lr=5e-4, mask_from=0.0),
-    *_base_.custom_hooks[1:-1],
+    # It looks back 200 of some 1,200 iterations.
+    dict(type="EMAHook", momentum=5e-2, interval=10, update_buffers=True),
+    dict(type="PoolUsageHook"),
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth/LAST_CHECKPOINT.pth"),
 ]
 default_hooks = _base_.mini_hooks

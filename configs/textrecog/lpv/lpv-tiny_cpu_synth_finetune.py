@@ -11,7 +11,6 @@ train_dataloader = dict(
         ],
     )
 )
-train_cfg = dict(val_interval=200)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=16, peak_lr=3e-4, mask_from=0.0),
     # It looks back 100 of some 600 iterations.

@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    # No picture comes often enough to be learnt by heart.
+    # No rendered picture comes often enough to be learnt by heart.
     encoder=dict(drop_path_rate=0.0),
     decoder=dict(with_mask=True, glrm=dict(dropout=0.0)),
     data_preprocessor=dict(batch_augments=[dict(type="BatchTextAugment")]),

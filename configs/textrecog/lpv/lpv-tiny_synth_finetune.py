@@ -29,8 +29,9 @@ custom_hooks = [
         peak_lr=3e-4,
         mask_from=0.0,
     ),
-    # It begins as a copy of the starting weights. It looks back 200 of some 500 iterations.
-    dict(type="EMAHook", momentum=5e-2, interval=10, update_buffers=True),
+    # It begins as a copy of the starting weights. It looks back 100 of some 500 iterations, so that
+    # nothing of them is left in it.
+    dict(type="EMAHook", momentum=0.1, interval=10, update_buffers=True),
     *_base_.custom_hooks[2:],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/LAST_CHECKPOINT.pth"),
 ]
