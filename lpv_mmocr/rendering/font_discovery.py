@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
+FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc", ".woff")
 
 
 def matplotlib_font_folder() -> Path:

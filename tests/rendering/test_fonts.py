@@ -175,6 +175,17 @@ def test_discovery(tmp_path):
         find_font_files([text], system=False)
 
 
+def test_web_fonts_serve(tmp_path):
+    web = tmp_path / "sans.woff"
+    font = TTFont(SANS)
+    font.flavor = "woff"
+    font.save(web)
+    assert find_font_files([tmp_path], system=False) == [web.resolve()]
+    (verdict,) = screen_font(str(web))
+    (original,) = screen_font(str(SANS))
+    assert verdict == replace(original, path=verdict.path)
+
+
 def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
     files = write_font_pack(fonts, tmp_path / "pack", max_megabytes=2.0)
     assert 0 < sum(file.stat().st_size for file in files) <= 2e6
