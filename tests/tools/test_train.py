@@ -28,7 +28,9 @@ class TestTraining:
         assert (toy_run / "last_checkpoint").read_text().endswith("iter_4.pth")
 
     def test_amp_on_the_cpu_trains(self, train, toy_config, tmp_path, capfd):
-        assert train(toy_config, "--amp", "--work-dir", tmp_path / "run") == 0
+        # Runs of one name and second share a logger, which writes where the first one did.
+        named = ["--cfg-options", "experiment_name=amp"]
+        assert train(toy_config, "--amp", "--work-dir", tmp_path / "run", *named) == 0
         assert "AutocastOptimWrapper" in capfd.readouterr().out
         weights = torch.load(tmp_path / "run/iter_4.pth", weights_only=True)["state_dict"]
         assert all(torch.isfinite(value).all() for value in weights.values())
