@@ -91,7 +91,7 @@ def understood(program: str, words: list[str], parse) -> None:
                 assert (ROOT / "requirements" / f"{name}.txt").is_file(), f"no extra {name}"
     elif program == "xargs":
         assert words[0] == "-a" and (ROOT / words[1]).is_file()
-        assert words[2:4] == ["apt-get", "install"]
+        assert words[2:4] in (["apt-get", "install"], ["npm", "install"])
     else:
         assert program in ("apt-get", "tensorboard")
 
