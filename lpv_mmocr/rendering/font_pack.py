@@ -84,12 +84,14 @@ def _choose(
     sizes = {source: file.stat().st_size for source, file in files.items()}
     budget = max_megabytes * 1e6
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for face in _round_robin(library, sizes):
         source = face.verdict.path
         if source in names or sizes[source] > budget:
             continue
-        name, taken = Path(source).name, set(names.values())
+        name = Path(source).name
         names[source] = name if name not in taken else f"{len(names)}-{name}"
+        taken.add(names[source])
         budget -= sizes[source]
     if not names:
         raise ValueError(f"no font fits into {max_megabytes} MB")

@@ -219,7 +219,7 @@ def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):
     assert len(packed) == len(smaller)
 
 
-def test_other_scripts_stay_behind_in_a_latin_pack(tmp_path, fonts, monkeypatch):
+def test_other_scripts_stay_behind_in_a_latin_pack(tmp_path, fonts):
     greek = replace(fonts.faces[0].verdict, characters="", family="Greek")
     library = FontLibrary([greek, *(face.verdict for face in fonts.faces[1:])])
     left = Path(greek.path).name

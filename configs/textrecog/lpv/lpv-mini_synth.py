@@ -6,14 +6,13 @@ model = _base_.mini_model
 full_words = dict(_base_.rendered_words, **_base_.mini_pool, weight=2)
 easy_words = dict(
     full_words,
-    dataset=dict(full_words["dataset"], difficulty="easy", render=None),
+    dataset=dict(full_words["dataset"], **_base_.mini_easy),
     folder=full_words["folder"] + "_easy",
     weight=1,
 )
 train_dataloader = dict(
     dataset=dict(batch_size=_base_.mini_batch_size, sources=[full_words, easy_words])
 )
-train_cfg = dict(val_interval=1000)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=78, peak_lr=2e-3, mask_from=0.5),
     # It looks back 1,000 iterations.

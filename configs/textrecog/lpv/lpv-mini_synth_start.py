@@ -8,8 +8,7 @@ rendered_numbers = dict(
     **_base_.mini_pool,
     dataset=dict(
         _base_.rendered_words["dataset"],
-        difficulty="easy",
-        render=None,
+        **_base_.mini_easy,
         charset="digits",
         max_length=6,
     ),

@@ -12,9 +12,8 @@ train_cfg = dict(val_interval=500)
 custom_hooks = [
     # Without the mask while the attentions find their places on the whole map.
     dict(type="TimeBudgetHook", minutes=84, peak_lr=5e-4, warm_up=0.03, mask_from=0.25),
-    # It looks back 330 of some 3,300 iterations.
-    dict(type="EMAHook", momentum=3e-2, interval=10, update_buffers=True),
-    dict(type="PoolUsageHook"),
+    # The average looks back 330 of some 3,300 iterations.
+    *_base_.custom_hooks[1:],
     dict(
         type="InitialWeightsHook",
         source="work_dirs/lpv-tiny_cpu_synth_low/LAST_CHECKPOINT.pth",

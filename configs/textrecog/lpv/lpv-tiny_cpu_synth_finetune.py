@@ -13,9 +13,8 @@ train_dataloader = dict(
 )
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=16, peak_lr=3e-4, mask_from=0.0),
-    # It looks back 100 of some 600 iterations.
-    dict(type="EMAHook", momentum=0.1, interval=10, update_buffers=True),
-    dict(type="PoolUsageHook"),
+    # The average looks back 100 of some 600 iterations.
+    *_base_.custom_hooks[1:3],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_cpu_synth/LAST_CHECKPOINT.pth"),
 ]
 default_hooks = _base_.cpu_hooks
