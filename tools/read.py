@@ -52,6 +52,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
     add("--batch-size", type=int, default=32, metavar="N", help="words read at once (default: 32)")
     add("--deploy", choices=DTYPES, help="read with the deployed model, which is faster")
+    add(
+        "--no-tta",
+        dest="tta",
+        action="store_false",
+        help="look at each word once; without it, what is read unsurely is read again, turned and "
+        "cut otherwise, and the surest reading counts (test-time augmentation)",
+    )
     add("--boxes", action="store_true", help="also say where each character is, in pixels")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON lines, with all scores")
@@ -120,6 +127,7 @@ def read(args: argparse.Namespace) -> int:
             attention=args.attention,
             boxes=args.boxes,
             deploy=args.deploy,
+            tta=args.tta,
         )
     files = PictureFiles(paths, sys.stdin if from_list else ())
     kind = "jsonl" if args.json else "csv" if args.csv else "text"

@@ -69,6 +69,6 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
         reading.text,
         f"{reading.confidence:.1%}",
         characters,
-        draw_attention(picture[..., ::-1], reading.attention),
+        draw_attention(reading.picture[..., ::-1], reading.attention),
         "" if reading.text else "The model reads no character in this picture.",
     )

@@ -1,5 +1,6 @@
 """LPV's modules, one concept per file; importing registers them in MMOCR's registries."""
 
+from .best_look_tta import BestLookTTAModel
 from .character_dictionary import CharacterDictionary
 from .cpa_decoder import CPADecoder
 from .cpa_module_loss import CPAModuleLoss
@@ -13,6 +14,7 @@ from .svtr_encoder import LPVSVTREncoder
 __all__ = [
     "GLRM",
     "LPV",
+    "BestLookTTAModel",
     "CPADecoder",
     "CPAModuleLoss",
     "CPAPostprocessor",

@@ -23,8 +23,8 @@ class Reading:
             picture; None if not asked for.
         attention: Attention maps and texts of all stages, as the decoder's ``pred_attention``;
             None if not asked for. :func:`lpv_mmocr.visualization.draw_attention` draws it.
-        picture: What was read, BGR uint8 (H, W, 3); kept together with the attention, since a pipe
-            cannot be read twice.
+        picture: What was read, BGR uint8 (H, W, 3): the picture, or, if it was read best turned or
+            cut otherwise, that; kept together with the attention, which belongs to it.
         error: Why the picture could not be read; None where it could.
     """
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Iterator
 
 from lpv_mmocr.engine.deploy_hook import DTYPES
+from lpv_mmocr.models.best_look_tta import word_confidence
 from lpv_mmocr.visualization import character_boxes
 
 import numpy as np
@@ -16,6 +16,7 @@ from mmocr.structures import TextRecogDataSample
 from PIL import Image
 
 from .inferencer import build_inferencer
+from .looks import LOOKS, SeenWord, read_with_looks
 from .picture_files import PictureFiles
 from .pictures import MAX_PIXELS, PictureError, load_picture
 from .reading import Reading
@@ -40,6 +41,8 @@ class WordReader:
         boxes: Locate each character.
         deploy: Read with the deployed model (``fp32``, ``bf16`` or ``fp16``), which is faster.
         max_pixels: Files with more pixels are not read.
+        tta: Look again at words that were read unsurely, turned and cut otherwise, and keep the
+            surest reading (:mod:`lpv_mmocr.reading.looks`).
 
     Raises:
         FileNotFoundError: If there are no weights or no config.
@@ -62,6 +65,7 @@ class WordReader:
         boxes: bool = False,
         deploy: str | None = None,
         max_pixels: int = MAX_PIXELS,
+        tta: bool = True,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -75,6 +79,7 @@ class WordReader:
         self.batch_size = batch_size
         self.max_pixels = max_pixels
         self._attention, self._boxes = attention, boxes
+        self._looks = LOOKS if tta else ()
         self._inferencer = build_inferencer(find_weights(weights), config, device)
         model = self._inferencer.model
         if attention or boxes:
@@ -132,10 +137,10 @@ class WordReader:
                 readings.append(None)
             except PictureError as error:
                 readings.append(Reading(source, error=str(error)))
-        samples = iter(self._samples(pictures))
+        seen = iter(read_with_looks(self._samples, pictures, looks=self._looks))
         remaining = iter(pictures)
         return [
-            reading or self._reading(source, next(remaining), next(samples))
+            reading or self._reading(source, next(remaining), next(seen))
             for (source, _), reading in zip(batch, readings, strict=True)
         ]
 
@@ -151,29 +156,26 @@ class WordReader:
         )
         return answer["predictions"]
 
-    def _reading(
-        self, source: str | int, picture: np.ndarray, sample: TextRecogDataSample
-    ) -> Reading:
+    def _reading(self, source: str | int, given: np.ndarray, seen: SeenWord) -> Reading:
+        sample = seen.sample
         text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
-        # Recognisers of MMOCR itself give no score of the word.
-        confidence = float(sample.pred_text.get("word_score", math.prod(scores)))
         boxes = None
         if self._boxes:
-            height, width = picture.shape[:2]
             attention = sample.pred_attention
             # The text itself may hold a class of several characters, such as <UKN>.
             boxes = character_boxes(
-                attention.attn_maps, len(attention.stage_texts[-1]), (height, width)
+                attention.attn_maps, len(attention.stage_texts[-1]), seen.picture.shape[:2]
             )
+            boxes = seen.boxes_in_given(boxes, given.shape[:2])
         return Reading(
             source,
             text,
-            confidence,
+            word_confidence(sample),
             # For an empty text MMOCR needs one score, that of the end.
             tuple(scores) if text else (),
             boxes,
             sample.pred_attention if self._attention else None,
-            picture if self._attention else None,
+            seen.picture if self._attention else None,
         )
 
 
@@ -186,6 +188,7 @@ def read(
     batch_size: int = 32,
     attention: bool = False,
     boxes: bool = False,
+    tta: bool = True,
 ) -> list[Reading]:
     """Read pictures of words.
 
@@ -201,6 +204,7 @@ def read(
         batch_size: Number of pictures that are read at once.
         attention: Keep the attention in each reading, and the picture.
         boxes: Locate each character.
+        tta: Look again at words that were read unsurely (:class:`WordReader`).
 
     Returns:
         One reading per picture, in their order. Those of pictures that cannot be read have an
@@ -213,7 +217,13 @@ def read(
         TypeError: If something is no picture of any of these kinds.
     """
     reader = WordReader(
-        weights, config, device=device, batch_size=batch_size, attention=attention, boxes=boxes
+        weights,
+        config,
+        device=device,
+        batch_size=batch_size,
+        attention=attention,
+        boxes=boxes,
+        tta=tta,
     )
     return reader.read(images)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lpv_mmocr.demo import answer as module
 from lpv_mmocr.demo.answer import Answer, answer
 
@@ -47,7 +49,7 @@ def test_what_cannot_be_read_gets_a_message_alone(reader, tmp_path, content, rea
 def test_empty_text_says_so(reader, tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     (reading,) = reader.read(noise())
-    empty = type(reading)(0, "", 0.5, (), None, reading.attention)
+    empty = replace(reading, text="", confidence=0.5, scores=())
     monkeypatch.setattr(reader, "read", lambda picture: [empty])
     said = answer(reader, str(tmp_path / "word.png"))
     assert said.message == "The model reads no character in this picture."

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 from apis.inference_cases import ROOT, noise
+from mmengine.structures import LabelData
 from mmocr.apis import TextRecInferencer
+from mmocr.structures import TextRecogDataSample
 from PIL import Image
 
 
@@ -28,8 +30,9 @@ def samples(plain, pictures) -> list:
     return [plain(picture, **options)["predictions"][0] for picture in pictures]
 
 
-def test_agrees_with_the_inferencer(reader, plain, words):
-    for reading, sample in zip(reader.read(words), samples(plain, words), strict=True):
+def test_agrees_with_the_inferencer_at_one_look(toy, plain, words):
+    once = WordReader(toy[1], device="cpu", batch_size=2, tta=False)
+    for reading, sample in zip(once.read(words), samples(plain, words), strict=True):
         prediction = sample.pred_text
         assert reading.source == sample.img_path
         assert reading.text == prediction.item
@@ -140,6 +143,40 @@ def test_attention_and_boxes(toy, words, reader):
         assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
     only_boxes = WordReader(toy[1], device="cpu", boxes=True).read(words[0])[0]
     assert only_boxes.attention is only_boxes.picture is None and only_boxes.boxes is not None
+
+
+@pytest.mark.parametrize(("tta", "text"), [(True, "flat"), (False, "high")])
+def test_looks_again_at_what_is_unsure(toy, monkeypatch, tta, text):
+    def samples(pictures):
+        found = []
+        for high in (picture.shape[0] > picture.shape[1] for picture in pictures):
+            found.append(TextRecogDataSample())
+            found[-1].pred_text = LabelData(
+                item="high" if high else "flat", score=[1.0] * 4, word_score=0.1 if high else 0.9
+            )
+        return found
+
+    looking = WordReader(toy[1], device="cpu", tta=tta)
+    monkeypatch.setattr(looking, "_samples", samples)
+    readings = looking.read([noise(60, 20), "gone.png", noise(20, 60)])
+    assert [reading.text for reading in readings] == [text, None, "flat"]
+    assert readings[0].confidence == (0.9 if tta else 0.1)
+
+
+def test_attention_and_boxes_of_another_look(toy):
+    """With random weights some look beats the picture as it is."""
+    looking = WordReader(toy[1], device="cpu", attention=True, boxes=True)
+    once = WordReader(toy[1], device="cpu", tta=False)
+    pictures = [noise(20, 60, seed=seed) for seed in range(4)]
+    readings = looking.read(pictures)
+    assert any(reading.picture.shape != (20, 60, 3) for reading in readings)
+    for reading in readings:
+        assert reading.attention.stage_texts[-1] == reading.text
+        assert reading.boxes.shape == (len(reading.text), 4)
+        assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
+        (again,) = once.read(reading.picture)
+        assert again.text == reading.text
+        assert again.confidence == pytest.approx(reading.confidence, rel=1e-4)
 
 
 def test_deployed(toy, words, reader):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from apis.inference_cases import ROOT, write_toy
 from mmengine.registry import init_default_scope
+from mmocr.apis import TextRecInferencer
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,11 @@ def read(tool_in_process, checkpoint, capsys):
         return status, *capsys.readouterr()
 
     return read
+
+
+@pytest.fixture(scope="module")
+def plain_inferencer(checkpoint) -> TextRecInferencer:
+    return TextRecInferencer(weights=str(checkpoint), device="cpu")
 
 
 def test_words_of_a_folder(read, words):
@@ -139,6 +145,17 @@ def test_attention_of_a_picture_that_can_be_read_once(read, words, tmp_path):
     os.close(pipe)
     assert (status, log.splitlines()[-1]) == (0, "1 of 1 pictures read")
     assert cv2.imread(f"out/attention/000001_{pipe}.png").shape[0] > 200
+
+
+def test_one_look_at_each_word(read, words, plain_inferencer):
+    _, output, _ = read("words/a.png", "--no-tta")
+    prediction = plain_inferencer("words/a.png", return_datasamples=True, progress_bar=False)
+    (sample,) = prediction["predictions"]
+    _, text, confidence = output.rstrip("\n").split("\t")
+    assert text == sample.pred_text.item
+    assert float(confidence) == pytest.approx(sample.pred_text.word_score, rel=1e-2)
+    surest = read("words/a.png")[1].rstrip("\n").split("\t")
+    assert float(surest[2]) > float(confidence), "random weights are unsure"
 
 
 def test_deployed(read, words):

@@ -29,5 +29,5 @@ test_pipeline = [
 ]
 tta_pipeline = [
     *test_pipeline[:-2],
-    dict(type="TestTimeAug", transforms=[_base_.turns, [resize], [dict(type="PackWordInputs")]]),
+    dict(type="TestTimeAug", transforms=[_base_.looks, [resize], [dict(type="PackWordInputs")]]),
 ]

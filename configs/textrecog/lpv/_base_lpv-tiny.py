@@ -57,20 +57,20 @@ test_pipeline = [
     pack,
 ]
 
-# Test-time augmentation (tools/test.py --tta): a picture that is higher than wide is read upright
-# and turned to either side, and the most confident reading is kept.
-turns = [
-    dict(
-        type="ConditionApply",
-        condition="results['img_shape'][0] > results['img_shape'][1]",
-        true_transforms=[
-            dict(type="ImgAugWrapper", args=[dict(cls="Rot90", k=quarters, keep_size=False)])
-        ],
-    )
-    for quarters in (0, 1, 3)
+# Test-time augmentation (tools/test.py --tta): what is read unsurely is read again, a high picture
+# turned on its side, any picture tilted, sheared or cut, and the most confident reading is kept.
+looks = [
+    dict(type="WordLook"),
+    dict(type="WordLook", turn=90, tall_only=True),
+    dict(type="WordLook", turn=-90, tall_only=True),
+    dict(type="WordLook", turn=-10),
+    dict(type="WordLook", slant=0.3),
+    dict(type="WordLook", margin=(-0.04, -0.06)),
+    dict(type="WordLook", slope=0.4),
+    dict(type="WordLook", turn=10),
 ]
-tta_model = dict(type="EncoderDecoderRecognizerTTAModel")
+tta_model = dict(type="BestLookTTAModel")
 tta_pipeline = [
     *test_pipeline[:-2],
-    dict(type="TestTimeAug", transforms=[turns, [resize], [dict(type="PackWordInputs")]]),
+    dict(type="TestTimeAug", transforms=[looks, [resize], [dict(type="PackWordInputs")]]),
 ]

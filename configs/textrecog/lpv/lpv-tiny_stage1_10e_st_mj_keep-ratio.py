@@ -19,7 +19,7 @@ tta_pipeline = [
     dict(type="LoadWordImage"),
     *load,
     dict(
-        type="TestTimeAug", transforms=[_base_.turns, *([step] for step in resize), [_base_.pack]]
+        type="TestTimeAug", transforms=[_base_.looks, *([step] for step in resize), [_base_.pack]]
     ),
 ]
 

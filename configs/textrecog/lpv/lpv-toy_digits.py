@@ -23,7 +23,7 @@ train_pipeline = [*load, resize, _base_.pack]
 test_pipeline = [dict(type="LoadWordImage"), *train_pipeline]
 tta_pipeline = [
     *test_pipeline[:-2],
-    dict(type="TestTimeAug", transforms=[_base_.turns, [resize], [_base_.pack]]),
+    dict(type="TestTimeAug", transforms=[_base_.looks, [resize], [_base_.pack]]),
 ]
 
 data_root = "{{$LPV_TOY_DATA:data/toy_digits}}"

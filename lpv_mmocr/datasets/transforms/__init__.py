@@ -4,5 +4,6 @@ from .loading import decode_image
 from .packing import PackWordInputs
 from .text_augment import TextAugment
 from .word_image import LoadWordImage
+from .word_look import WordLook
 
-__all__ = ["LoadWordImage", "PackWordInputs", "TextAugment", "decode_image"]
+__all__ = ["LoadWordImage", "PackWordInputs", "TextAugment", "WordLook", "decode_image"]

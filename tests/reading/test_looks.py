@@ -1,0 +1,112 @@
+"""Looks at pictures whose reading is known, and boxes brought back."""
+
+from __future__ import annotations
+
+from lpv_mmocr.datasets.transforms import WordLook
+from lpv_mmocr.reading.looks import LOOKS, SeenWord, read_with_looks
+
+import cv2
+import numpy as np
+import pytest
+from apis.inference_cases import ROOT
+from lpv_cases import word_sample
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import LabelData
+from mmocr.registry import TRANSFORMS
+
+TALL, WIDE = np.zeros((30, 10, 3), np.uint8), np.zeros((10, 30, 3), np.uint8)
+TURNED = WordLook(90, tall_only=True)
+
+
+def reader(confidences: dict[tuple[int, int], float]):
+    """Reads the height and width of a picture, as surely as is said; keeps what it was given."""
+
+    def read(pictures):
+        given.append([picture.shape[:2] for picture in pictures])
+        samples = []
+        for picture in pictures:
+            size = picture.shape[:2]
+            sample = word_sample()
+            sample.pred_text = LabelData(
+                item="{}x{}".format(*size), score=[1.0], word_score=confidences[size]
+            )
+            samples.append(sample)
+        return samples
+
+    given = []
+    return read, given
+
+
+def test_what_is_sure_is_read_once():
+    read, given = reader({(10, 30): 0.9, (30, 10): 0.9})
+    seen = read_with_looks(read, [TALL, WIDE])
+    assert [word.sample.pred_text.item for word in seen] == ["30x10", "10x30"]
+    assert given[0] == [(30, 10), (10, 30)] and not any(given[1:])
+
+
+def test_what_is_unsure_is_turned_if_it_is_tall():
+    read, given = reader({(10, 30): 0.5, (30, 10): 0.2})
+    seen = read_with_looks(read, [WIDE, TALL], looks=[TURNED])
+    assert [word.sample.pred_text.item for word in seen] == ["10x30", "10x30"]
+    assert given == [[(10, 30), (30, 10)], [(10, 30)]]
+    assert seen[0].picture is WIDE and seen[1].picture.shape == WIDE.shape
+
+
+def test_the_surest_look_counts_and_ends_the_search():
+    cut = [WordLook(margin=(margin, 0)) for margin in (0.1, 0.2, 0.3)]
+    read, given = reader({(10, 30): 0.5, (10, 36): 0.4, (10, 42): 0.85, (10, 48): 0.99})
+    (word,) = read_with_looks(read, [WIDE], looks=cut)
+    assert word.sample.pred_text.item == "10x42"
+    assert given == [[(10, 30)], [(10, 36)], [(10, 42)], []]
+
+
+def test_no_looks():
+    read, given = reader({(10, 30): 0.1})
+    (word,) = read_with_looks(read, [WIDE], looks=())
+    assert word.picture is WIDE and len(given) == 1
+    assert np.array_equal(word.matrix, np.eye(2, 3))
+
+
+def test_nothing_to_read():
+    read, _ = reader({})
+    assert read_with_looks(read, []) == []
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"look{LOOKS.index(look)}")
+def test_boxes_return_to_where_they_were(look):
+    picture = np.zeros((200, 150, 3), np.uint8)
+    seen, matrix = look.look(picture)
+    # A box around a spot in the middle, where it is seen.
+    spot = matrix @ (70, 90, 1)
+    box = np.array([[*(spot - 6), *(spot + 6)]])
+    (back,) = SeenWord(word_sample(), seen, matrix).boxes_in_given(box, picture.shape[:2])
+    assert back.dtype == np.float32
+    assert (back[:2] + back[2:]) / 2 == pytest.approx([70, 90], abs=1e-3)
+    assert (back[2:] - back[:2] >= 12 - 1e-3).all() and (back[2:] - back[:2] < 18).all()
+
+
+def test_boxes_stay_inside():
+    seen, matrix = WordLook(10, margin=(0.2, 0.02)).look(WIDE)
+    whole = np.array([[0, 0, seen.shape[1], seen.shape[0]]])
+    boxes = SeenWord(word_sample(), seen, matrix).boxes_in_given(whole, (10, 30))
+    assert boxes.tolist() == [[0, 0, 30, 10]]
+    none = SeenWord(word_sample(), seen, matrix).boxes_in_given(np.zeros((0, 4)), (10, 30))
+    assert none.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "name", ["lpv-tiny_synth", "lpv-base_stage2_10e_st_mj", "lpv-toy_digits", "lpv-mini_own_data"]
+)
+def test_the_configs_take_the_same_looks(name):
+    """``tools/test.py --tta`` and the reader change a picture alike, and in the same order."""
+    config = Config.fromfile(ROOT / f"configs/textrecog/lpv/{name}.py")
+    augment = config.tta_pipeline[-1]
+    assert augment.type == "TestTimeAug" and config.tta_model.type == "BestLookTTAModel"
+    init_default_scope("mmocr")
+    picture = cv2.resize(np.random.default_rng(1).integers(0, 256, (9, 5, 3), np.uint8), (50, 90))
+    first, *others = (TRANSFORMS.build(step) for step in augment.transforms[0])
+    assert np.array_equal(first.look(picture)[0], picture)
+    for ours, theirs in zip(LOOKS, others, strict=True):
+        assert np.array_equal(ours.look(picture)[0], theirs.look(picture)[0])
+        assert ours.tall_only == theirs.tall_only

@@ -1,0 +1,124 @@
+"""Looks against NumPy's own turns and cuts, and points against what they show."""
+
+from __future__ import annotations
+
+from lpv_mmocr.datasets.transforms import WordLook
+
+import cv2
+import numpy as np
+import pytest
+from mmocr.registry import TRANSFORMS
+
+
+@pytest.fixture
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (9, 24, 3), np.uint8)
+
+
+def test_no_change(picture):
+    seen, matrix = WordLook().look(picture)
+    assert np.array_equal(seen, picture)
+    assert np.array_equal(matrix, np.eye(2, 3))
+
+
+@pytest.mark.parametrize(("turn", "quarters"), [(90, 1), (180, 2), (-90, 3), (270, 3)])
+def test_quarter_turns_keep_every_pixel(picture, turn, quarters):
+    assert np.array_equal(WordLook(turn).look(picture)[0], np.rot90(picture, quarters))
+
+
+def test_cut_off(picture):
+    seen, matrix = WordLook(margin=(-1 / 12, -1 / 9)).look(picture)
+    assert np.array_equal(seen, picture[1:-1, 2:-2])
+    assert matrix == pytest.approx(np.array([[1, 0, -2], [0, 1, -1]]))
+
+
+def test_added_margins_repeat_the_edge(picture):
+    seen, _ = WordLook(margin=(1 / 8, 1 / 3)).look(picture)
+    assert np.array_equal(seen, np.pad(picture, ((3, 3), (3, 3), (0, 0)), "edge"))
+
+
+@pytest.mark.parametrize("turn", [10, -35, 90, 200])
+@pytest.mark.parametrize("margin", [(0, 0), (0.2, 0.02), (-0.1, -0.2)])
+@pytest.mark.parametrize(("slant", "slope"), [(0, 0), (0.3, 0), (-0.5, 0.2), (0, 0.4)])
+def test_the_matrix_leads_to_where_a_spot_is_shown(turn, margin, slant, slope):
+    picture = np.zeros((80, 120, 3), np.uint8)
+    spot = np.array([66.0, 37.0])
+    cv2.circle(picture, (65, 36), 3, (255, 255, 255), -1)  # pixel 65 reaches from 65 to 66
+    picture = cv2.GaussianBlur(picture, (0, 0), 1)
+    seen, matrix = WordLook(turn, slant=slant, slope=slope, margin=margin).look(picture)
+    ys, xs = np.mgrid[: seen.shape[0], : seen.shape[1]] + 0.5
+    mass = seen[..., 0].astype(float)
+    shown = np.array([(xs * mass).sum(), (ys * mass).sum()]) / mass.sum()
+    assert matrix @ (*(spot - 0.5), 1) == pytest.approx(shown, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "options", [dict(turn=10), dict(turn=-45), dict(slant=0.3), dict(slope=-0.4, slant=-0.3)]
+)
+def test_no_corner_is_lost(options, picture):
+    seen, matrix = WordLook(**options).look(picture)
+    corners = np.array([[0, 0, 1], [24, 0, 1], [0, 9, 1], [24, 9, 1]]) @ matrix.T
+    assert (corners > -0.51).all()
+    assert (corners < np.array(seen.shape[1::-1]) + 0.51).all()
+
+
+def test_counter_clockwise():
+    picture = np.zeros((20, 60, 3), np.uint8)
+    picture[:, 50:] = 255  # the right end goes up
+    seen, _ = WordLook(20).look(picture)
+    ys, xs = np.nonzero(seen[..., 0] > 128)
+    assert ys.mean() < seen.shape[0] / 2 - 3
+    assert xs.mean() > seen.shape[1] / 2 + 10
+
+
+def test_letters_that_lean_to_the_right_stand_upright():
+    picture = np.zeros((20, 60, 3), np.uint8)
+    cv2.line(picture, (40, 0), (30, 19), (255, 255, 255), 3)  # one column in two rows
+    seen, _ = WordLook(slant=0.5).look(picture)
+    rows = [np.nonzero(row[:, 0] > 128)[0].mean() for row in seen[2:-2]]
+    assert np.ptp(rows) < 2
+    assert seen.shape[0] == 20
+
+
+def test_words_that_climb_lie_level():
+    picture = np.zeros((40, 60, 3), np.uint8)
+    cv2.line(picture, (0, 35), (59, 5), (255, 255, 255), 3)
+    seen, _ = WordLook(slope=0.5).look(picture)
+    columns = [np.nonzero(column[:, 0] > 128)[0].mean() for column in seen[:, 2:-2].swapaxes(0, 1)]
+    assert np.ptp(columns) < 2
+    assert seen.shape[1] == 60
+
+
+def test_tall_pictures_alone(picture):
+    look = WordLook(90, tall_only=True)
+    assert look.applies(np.rot90(picture)) and not look.applies(picture)
+    assert look.look(picture)[0] is picture
+    assert np.array_equal(look.look(np.rot90(picture, 3))[0], picture)
+    square = picture[:, :9]
+    assert not look.applies(square)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (300, 2)])
+@pytest.mark.parametrize("options", [dict(turn=10), dict(margin=(-0.1, -0.3)), dict(slope=0.4)])
+def test_smallest_pictures(shape, options):
+    seen, _ = WordLook(**options).look(np.full((*shape, 3), 77, np.uint8))
+    assert (seen == 77).all() and min(seen.shape) >= 1
+
+
+def test_in_a_pipeline(picture):
+    look = TRANSFORMS.build(dict(type="WordLook", turn=90))
+    sample = dict(img=picture, img_shape=(9, 24), sample_key="a")
+    changed = look(sample)
+    assert changed["img_shape"] == changed["img"].shape[:2] == (24, 9)
+    assert changed["sample_key"] == "a"
+    assert sample["img"] is picture and sample["img_shape"] == (9, 24)
+
+
+def test_nothing_left():
+    with pytest.raises(ValueError, match=r"-0\.5 cuts off everything, got \(0, -0\.5\)"):
+        WordLook(margin=(0, -0.5))
+
+
+def test_flattened():
+    with pytest.raises(ValueError, match=r"slant of 2 and a slope of 0\.5 leave but a line"):
+        WordLook(slant=2, slope=0.5)
