@@ -121,7 +121,9 @@ def test_process_that_fails_is_reported(produce):
 
 
 def test_folder_of_other_pictures_is_refused(produce, tmp_path):
-    produce(recipe=dict(seed=1)).stop()
+    producer = produce(recipe=dict(seed=1))
+    wait_for(lambda: chunk_numbers(tmp_path / "pool"))  # else it may stop before the first one
+    producer.stop()
     with pytest.raises(FileExistsError, match=r"made with other settings \(seed\): delete it"):
         produce(recipe=dict(seed=2))
     (tmp_path / "pool" / "recipe.json").unlink()

@@ -15,9 +15,11 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (9, 24, 3), np.uint8)
 
 
-def test_no_change(picture):
+@pytest.mark.parametrize("shape", [(9, 24), (2000, 3000)])
+def test_no_change(shape):
+    picture = np.zeros((*shape, 3), np.uint8)
     seen, matrix = WordLook().look(picture)
-    assert np.array_equal(seen, picture)
+    assert seen is picture
     assert np.array_equal(matrix, np.eye(2, 3))
 
 
@@ -103,6 +105,23 @@ def test_tall_pictures_alone(picture):
 def test_smallest_pictures(shape, options):
     seen, _ = WordLook(**options).look(np.full((*shape, 3), 77, np.uint8))
     assert (seen == 77).all() and min(seen.shape) >= 1
+
+
+@pytest.mark.parametrize("shape", [(1500, 4000), (4000, 1500), (20, 9000), (9000, 1)])
+@pytest.mark.parametrize("options", [dict(turn=90), dict(turn=-10), dict(slope=0.4)])
+def test_large_pictures_are_made_smaller(shape, options):
+    picture = np.zeros((*shape, 3), np.uint8)
+    half = shape[0] // 2
+    picture[half:] = 255
+    seen, matrix = WordLook(**options).look(picture)
+    assert max(seen.shape) <= 1024 * 1.4 + 1
+    assert min(seen.shape[:2]) >= min(32, *shape)
+    # The middle is still the middle, and above it is black.
+    height, width = shape
+    assert matrix @ (width / 2, height / 2, 1) == pytest.approx(np.array(seen.shape[1::-1]) / 2)
+    for y, value in ((0.2 * height, 0), (0.8 * height, 255)):
+        column, row = (matrix @ (width / 2, y, 1)).astype(int)
+        assert seen[row, column, 0] == value
 
 
 def test_in_a_pipeline(picture):

@@ -9,6 +9,11 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmocr.registry import TRANSFORMS
 
+LONGEST_SIDE = 1024
+"""Larger pictures are made smaller first: models see a hundred pixels or so, and a photo that is
+sheared would take gigabytes."""
+_SHORTEST_SIDE = 32
+
 # OpenCV counts from the centre of the first pixel, we from its outer edge.
 _TO_CENTRES = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
 _TO_EDGES = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
@@ -20,7 +25,8 @@ class WordLook(BaseTransform):
 
     For test-time augmentation: a word that is tilted, slanted or cut badly may be read well when it
     is seen otherwise. What to do is fixed, nothing is drawn by chance. The canvas grows, so that no
-    part is lost; new pixels repeat those at the edge.
+    part is lost; new pixels repeat those at the edge. Pictures with a side of more than 1024 pixels
+    are made smaller.
 
     Args:
         turn: Degrees by which the picture is turned counter-clockwise, after shearing.
@@ -54,9 +60,12 @@ class WordLook(BaseTransform):
         # y points down.
         self._linear = np.array([[cos, sin], [-sin, cos]]) @ [[1, slant], [slope, 1]]
         self.margin, self.tall_only = tuple(margin), tall_only
+        self._as_it_is = not any((turn, slant, slope, *margin))
 
     def applies(self, image: np.ndarray) -> bool:
         """Whether anything is done to a picture of shape (H, W, 3)."""
+        if self._as_it_is:
+            return False
         return image.shape[0] > image.shape[1] or not self.tall_only
 
     def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,11 +80,14 @@ class WordLook(BaseTransform):
         """
         if not self.applies(image):
             return image, np.eye(2, 3)
+        given_size = image.shape[1::-1]
+        image = _not_too_large(image)
         matrix, size = self._matrix(*image.shape[:2])
         in_centres = _TO_CENTRES @ np.vstack([matrix, [0, 0, 1]]) @ _TO_EDGES
         changed = cv2.warpAffine(
             image, in_centres[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
+        matrix[:, :2] *= np.divide(image.shape[1::-1], given_size)
         return changed, matrix
 
     def _matrix(self, height: int, width: int) -> tuple[np.ndarray, tuple[int, int]]:
@@ -97,3 +109,13 @@ class WordLook(BaseTransform):
         """
         image, _ = self.look(results["img"])
         return {**results, "img": image, "img_shape": image.shape[:2]}
+
+
+def _not_too_large(image: np.ndarray) -> np.ndarray:
+    """Make a picture smaller, but no side shorter than it has to be for reading."""
+    height, width = image.shape[:2]
+    scale = LONGEST_SIDE / max(height, width)
+    if scale >= 1:
+        return image
+    size = tuple(max(min(side, _SHORTEST_SIDE), round(side * scale)) for side in (width, height))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
