@@ -30,6 +30,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
     add(
+        "--no-tta",
+        dest="tta",
+        action="store_false",
+        help="look at each picture once, even where it is read unsurely",
+    )
+    add(
         "--host",
         default="127.0.0.1",
         help="address to listen on (default: 127.0.0.1, which only this machine reaches)",
@@ -59,7 +65,9 @@ def main(argv: list[str] | None = None) -> int:
 
     with cli.ReportInputErrors(traceback=args.traceback):
         check_address(args.host, args.port)  # now, not after the model is loaded
-        reader = WordReader(args.weights, args.config, device=args.device, attention=True)
+        reader = WordReader(
+            args.weights, args.config, device=args.device, attention=True, tta=args.tta
+        )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, end)
         with serve(reader, host=args.host, port=args.port) as address:

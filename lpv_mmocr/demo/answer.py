@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lpv_mmocr.reading import WordReader
+from lpv_mmocr.reading import Reading, WordReader
 from lpv_mmocr.reading.pictures import PictureError, load_picture
 from lpv_mmocr.visualization import draw_attention
 
@@ -27,7 +27,8 @@ class Answer:
         confidence: Probability of the whole word, as a percentage; empty where nothing was read.
         characters: Number, character and probability of each character.
         attention: Picture of what the model looked at, RGB uint8 (H, W, 3).
-        message: What the reader should know, such as why the picture cannot be read.
+        message: What the reader should know, such as why the picture cannot be read, or that it was
+            read in another way than it was given.
     """
 
     text: str = ""
@@ -70,5 +71,13 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
         f"{reading.confidence:.1%}",
         characters,
         draw_attention(reading.picture[..., ::-1], reading.attention),
-        "" if reading.text else "The model reads no character in this picture.",
+        _message(reading, picture),
     )
+
+
+def _message(reading: Reading, given: np.ndarray) -> str:
+    if not reading.text:
+        return "The model reads no character in this picture."
+    if not np.array_equal(reading.picture, given):
+        return "It was read most surely turned, sheared or cut, as it is drawn below."
+    return ""

@@ -81,7 +81,8 @@ class PredictionWriterHook(Hook):
 class RecogVisualizationHook(Hook):
     """Draws what a model read in a test, on the pictures as the model saw them.
 
-    MMOCR's ``VisualizationHook`` opens ``img_path`` as a file; words of an LMDB have none.
+    With test-time augmentation that is the first look, whichever was the surest. MMOCR's
+    ``VisualizationHook`` opens ``img_path`` as a file; words of an LMDB have none.
 
     Args:
         out_dir: Folder for the pictures, one PNG per word, named after the sample.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
 from mmengine.model import BaseTTAModel
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
@@ -18,7 +19,8 @@ SURE = 0.8
 class BestLookTTAModel(BaseTTAModel):
     """Reads words again that were read unsurely, and keeps the most confident reading of each.
 
-    One look after the other is taken, at those words alone of which no look so far was sure.
+    One look after the other is taken, at those words alone of which no look so far was sure, and
+    not where it leaves the picture as it is.
     MMOCR's ``EncoderDecoderRecognizerTTAModel`` takes all looks at all words, and goes by the mean
     over the characters, with which a long word hides the one character that is a guess.
 
@@ -52,9 +54,14 @@ class BestLookTTAModel(BaseTTAModel):
         )
         best = list(self.module.test_step(first))
         for look in others:
-            unsure = [n for n, sample in enumerate(best) if word_confidence(sample) < self.sure]
+            unsure = [
+                n
+                for n, sample in enumerate(best)
+                if word_confidence(sample) < self.sure
+                and not torch.equal(look["inputs"][n], first["inputs"][n])
+            ]
             if not unsure:
-                break
+                continue
             again = {key: [value[n] for n in unsure] for key, value in look.items()}
             pairs = zip((best[n] for n in unsure), self.module.test_step(again), strict=True)
             for n, kept in zip(unsure, self.merge_preds(list(pairs)), strict=True):
@@ -83,7 +90,9 @@ def word_confidence(sample: TextRecogDataSample) -> float:
 
     Returns:
         Its ``word_score``, or, as recognisers of MMOCR itself have none, the product over the
-        characters.
+        characters. 0 where it is not a number, and where there is nothing to go by: some of
+        MMOCR's recognisers score characters alone, and an empty text has none.
     """
-    scores = sample.pred_text.score
-    return float(sample.pred_text.get("word_score", math.prod(map(float, scores))))
+    scores = list(map(float, sample.pred_text.score))
+    confidence = float(sample.pred_text.get("word_score", math.prod(scores) if scores else 0.0))
+    return 0.0 if math.isnan(confidence) else confidence

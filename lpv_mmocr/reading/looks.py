@@ -20,7 +20,7 @@ LOOKS = (
     WordLook(slope=0.4),
     WordLook(10),
 )
-"""What is tried one after the other, as the configs have it for ``tools/test.py --tta``."""
+"""What is tried one after the other; the configs have the same for ``tools/test.py --tta``."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,14 @@ class SeenWord:
             size: Height and width of the given picture.
 
         Returns:
-            The upright boxes around them in the given picture, inside of it, float32 (n, 4).
+            The upright boxes around the middles of their sides in the given picture, inside of it,
+            float32 (n, 4). Boxes around the corners would be larger and overlap.
         """
-        corners = boxes[:, [[0, 1], [2, 1], [0, 3], [2, 3]]]
-        corners = (corners - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
-        spans = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        x1, y1, x2, y2 = boxes.T
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        sides = np.array([(x1, y), (x2, y), (x, y1), (x, y2)]).transpose(2, 0, 1)
+        sides = (sides - self.matrix[:, 2]) @ np.linalg.inv(self.matrix[:, :2]).T
+        spans = np.concatenate([sides.min(axis=1), sides.max(axis=1)], axis=1)
         height, width = size
         return np.clip(spans, 0, (width, height, width, height)).astype(np.float32)
 
@@ -63,11 +66,11 @@ def read_with_looks(
 ) -> list[SeenWord]:
     """Read pictures, again and changed where the reading is unsure, and keep what is surest.
 
-    At most as many pictures as are given are changed at a time, so that memory does not grow with
-    the number of looks.
+    One look is taken at a time, and of each word no more than the best one is kept, so that memory
+    does not grow with the number of looks.
 
     Args:
-        read: Reads pictures (H, W, 3).
+        read: Reads one picture (H, W, 3) or more; it is given an empty list only if there are none.
         pictures: Pictures of words.
         looks: What is tried one after the other; nothing is tried if there are none.
         sure: Confidence from which no further look is taken.
@@ -85,6 +88,8 @@ def read_with_looks(
             for number, word in enumerate(seen)
             if look.applies(pictures[number]) and word_confidence(word.sample) < sure
         ]
+        if not unsure:
+            continue
         changed = [look.look(pictures[number]) for number in unsure]
         samples = read([picture for picture, _ in changed])
         for number, sample, (picture, matrix) in zip(unsure, samples, changed, strict=True):

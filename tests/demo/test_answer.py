@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lpv_mmocr.demo import answer as module
 from lpv_mmocr.demo.answer import Answer, answer
+from lpv_mmocr.visualization import draw_attention
 
 import cv2
 import numpy as np
@@ -21,7 +22,29 @@ def test_what_was_read(reader, tmp_path):
     assert "".join(row[1] for row in said.characters) == reading.text
     assert [row[2] for row in said.characters] == [f"{100 * s:.1f}%" for s in reading.scores]
     assert said.attention.dtype == np.uint8 and said.attention.shape[2] == 3
-    assert bool(said.message) == (not reading.text)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_was_looked_at_is_what_is_drawn(reader, tmp_path, seed):
+    """With random weights, some pictures are read most surely as they are not."""
+    given = noise(seed=seed)
+    cv2.imwrite(str(tmp_path / "word.png"), given)
+    said = answer(reader, str(tmp_path / "word.png"))
+    (reading,) = reader.read(given)
+    drawn = draw_attention(reading.picture[..., ::-1], reading.attention)
+    assert np.array_equal(said.attention, drawn)
+    if not reading.text:
+        assert said.message == "The model reads no character in this picture."
+    elif reading.picture.shape == given.shape:
+        assert said.message == ""
+    else:
+        assert "most surely turned, sheared or cut" in said.message
+
+
+def test_the_pictures_above_are_of_both_kinds(reader):
+    readings = [reader.read(noise(seed=seed))[0] for seed in range(6)]
+    as_given = [reading.picture.shape == noise().shape for reading in readings if reading.text]
+    assert {True, False} == set(as_given)
 
 
 def test_no_picture(reader):

@@ -6,6 +6,7 @@ from lpv_mmocr.models import BestLookTTAModel
 from lpv_mmocr.models.best_look_tta import word_confidence
 
 import pytest
+import torch
 from lpv_cases import word_sample
 from mmengine.structures import LabelData
 from mmocr.registry import MODELS
@@ -13,15 +14,16 @@ from torch import nn
 
 
 class Recogniser(nn.Module):
-    """An input is (text, confidence); remembers what it was given."""
+    """An input is the number of a character and a confidence; remembers what it was given."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls = []
 
     def test_step(self, data: dict) -> list:
-        self.calls.append([text for text, _ in data["inputs"]])
-        for (text, confidence), sample in zip(data["inputs"], data["data_samples"], strict=True):
+        words = [(chr(int(number)), confidence.item()) for number, confidence in data["inputs"]]
+        self.calls.append([text for text, _ in words])
+        for (text, confidence), sample in zip(words, data["data_samples"], strict=True):
             sample.pred_text = LabelData(item=text, score=[1.0], word_score=confidence)
         return data["data_samples"]
 
@@ -30,7 +32,8 @@ def read(*looks: list, **options) -> tuple[list[str], list[list[str]]]:
     """Texts, and what was looked at."""
     model = BestLookTTAModel(Recogniser(), **options)
     samples = [[word_sample() for _ in look] for look in looks]
-    best = model.test_step(dict(inputs=list(looks), data_samples=samples))
+    inputs = [[torch.tensor([ord(text), sure]) for text, sure in look] for look in looks]
+    best = model.test_step(dict(inputs=inputs, data_samples=samples))
     return [sample.pred_text.item for sample in best], model.module.calls
 
 
@@ -45,8 +48,16 @@ def test_unsure_words_alone_are_looked_at_again():
 
 
 def test_no_look_is_taken_for_nothing():
-    texts, calls = read([("a", 0.8)], [("b", 0.99)])
+    texts, calls = read([("a", 0.81)], [("b", 0.99)])
     assert (texts, calls) == (["a"], [["a"]])
+
+
+def test_a_look_that_changes_nothing_is_not_taken():
+    texts, calls = read(
+        [("a", 0.1), ("b", 0.1)], [("a", 0.1), ("B", 0.2)], [("1", 0.3), ("b", 0.1)]
+    )
+    assert texts == ["1", "B"]
+    assert calls == [["a", "b"], ["B"], ["1"]]
 
 
 def test_the_earlier_look_counts_where_two_are_alike():
@@ -83,3 +94,13 @@ def test_confidence_without_a_word_score():
     assert word_confidence(sample) == pytest.approx(0.25)
     sample.pred_text = LabelData(item="ab", score=[0.5, 0.5], word_score=0.2)
     assert word_confidence(sample) == 0.2
+
+
+@pytest.mark.parametrize("scores", [[], [float("nan")], [0.9, float("nan")]])
+def test_nothing_to_go_by_is_unsure(scores):
+    """The product over no characters would be 1, and no number is below another that is none."""
+    sample = word_sample()
+    sample.pred_text = LabelData(item="", score=scores)
+    assert word_confidence(sample) == 0
+    sample.pred_text = LabelData(item="", score=[1.0], word_score=float("nan"))
+    assert word_confidence(sample) == 0

@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 
 import lpv_mmocr
+from lpv_mmocr.datasets.transforms import WordLook
 from lpv_mmocr.engine import save_checkpoint
+from lpv_mmocr.models.best_look_tta import SURE
 from lpv_mmocr.reading import Reading, WordReader, read
+from lpv_mmocr.reading.looks import LOOKS
+from lpv_mmocr.visualization import character_boxes
 
 import cv2
 import numpy as np
@@ -163,6 +167,10 @@ def test_looks_again_at_what_is_unsure(toy, monkeypatch, tta, text):
     assert readings[0].confidence == (0.9 if tta else 0.1)
 
 
+def centres(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
 def test_attention_and_boxes_of_another_look(toy):
     """With random weights some look beats the picture as it is."""
     looking = WordReader(toy[1], device="cpu", attention=True, boxes=True)
@@ -170,13 +178,30 @@ def test_attention_and_boxes_of_another_look(toy):
     pictures = [noise(20, 60, seed=seed) for seed in range(4)]
     readings = looking.read(pictures)
     assert any(reading.picture.shape != (20, 60, 3) for reading in readings)
-    for reading in readings:
+    for reading, picture in zip(readings, pictures, strict=True):
         assert reading.attention.stage_texts[-1] == reading.text
-        assert reading.boxes.shape == (len(reading.text), 4)
+        taken = (look.look(picture) for look in (WordLook(), *LOOKS))
+        matrix = next(m for seen, m in taken if np.array_equal(seen, reading.picture))
+        shown = character_boxes(
+            reading.attention.attn_maps, len(reading.text), reading.picture.shape[:2]
+        )
+        expected = (centres(shown) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        whole = ((expected > 8) & (expected < (52, 12))).all(axis=1)  # boxes that are not clipped
+        assert centres(reading.boxes)[whole] == pytest.approx(expected[whole], abs=0.51)
         assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
         (again,) = once.read(reading.picture)
         assert again.text == reading.text
         assert again.confidence == pytest.approx(reading.confidence, rel=1e-4)
+
+
+def test_very_long_pictures_are_read_with_the_others(toy):
+    once = WordReader(toy[1], device="cpu", tta=False)
+    long = noise(1, 200_000)
+    assert once.read(long)[0].confidence < SURE, "so there are other looks"
+    readings = WordReader(toy[1], device="cpu").read(
+        [long, noise(), long[:, :30000].swapaxes(0, 1)]
+    )
+    assert [reading.error for reading in readings] == [None] * 3
 
 
 def test_deployed(toy, words, reader):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+
+from lpv_mmocr.datasets import LPVLMDBDataset
+from lpv_mmocr.reading import WordReader
 
 import cv2
 import pytest
@@ -62,10 +66,32 @@ def test_report(test_tool, toy_config, toy_run, tmp_path, options):
     assert html.count('class="attention"') == (0 if options else errors)
 
 
-def test_tta_uses_the_config(test_tool, toy_config, toy_run, tmp_path):
+def test_tta_draws_every_word(test_tool, toy_config, toy_run, tmp_path):
     options = ["--tta", "--show-dir", tmp_path / "pictures"]
     assert test_tool(toy_config, toy_run / "iter_4.pth", *options) == 0
     assert len(list((tmp_path / "pictures").iterdir())) == WORDS
+
+
+def test_tta_reads_as_the_reader_does(test_tool, toy_config, toy_run, toy_data):
+    """Four iterations make a model that is sure of nothing, so that all looks are taken."""
+    rows = {}
+    for name, options in (("once", []), ("again", ["--tta"])):
+        file = f"{name}.jsonl"
+        checkpoint = toy_run / "iter_4.pth"
+        assert test_tool(toy_config, checkpoint, "--save-preds", file, *options) == 0
+        rows[name] = [json.loads(line) for line in Path(file).read_text().splitlines()]
+    words = LPVLMDBDataset(data_root=str(toy_data), ann_file="val", test_mode=True)
+    pictures = [words[number]["img"] for number in range(WORDS)]
+    for name, tta in (("once", False), ("again", True)):
+        reader = WordReader(toy_run / "iter_4.pth", toy_config, device="cpu", tta=tta)
+        for row, reading in zip(rows[name], reader.read(pictures), strict=True):
+            assert row["text"] == reading.text
+            assert row["word_score"] == pytest.approx(reading.confidence, rel=1e-4)
+    gains = [
+        again["word_score"] / once["word_score"]
+        for once, again in zip(rows["once"], rows["again"], strict=True)
+    ]
+    assert min(gains) > 0.999 and max(gains) > 1.01
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

@@ -133,11 +133,21 @@ def test_in_a_pipeline(picture):
     assert sample["img"] is picture and sample["img_shape"] == (9, 24)
 
 
-def test_nothing_left():
-    with pytest.raises(ValueError, match=r"-0\.5 cuts off everything, got \(0, -0\.5\)"):
-        WordLook(margin=(0, -0.5))
+@pytest.mark.parametrize("margin", [(0, -0.5), (-0.6, 0.1), 0.1, (0.1,)])
+def test_margins_that_leave_nothing_or_are_not_two(margin):
+    with pytest.raises(ValueError, match=r"margin must be two numbers above -0\.5, at which"):
+        WordLook(margin=margin)
 
 
-def test_flattened():
-    with pytest.raises(ValueError, match=r"slant of 2 and a slope of 0\.5 leave but a line"):
-        WordLook(slant=2, slope=0.5)
+@pytest.mark.parametrize(
+    "options", [dict(turn=float("nan")), dict(slope=float("inf")), dict(margin=(0, float("nan")))]
+)
+def test_numbers_that_are_not_finite(options):
+    with pytest.raises(ValueError, match="turn, slant, slope and margin must be finite, got"):
+        WordLook(**options)
+
+
+@pytest.mark.parametrize(("slant", "slope"), [(2, 0.5), (0.1 * 3, 1 / 0.3)])
+def test_flattened(slant, slope):
+    with pytest.raises(ValueError, match="flatten a picture to a line; their product must not"):
+        WordLook(slant=slant, slope=slope)

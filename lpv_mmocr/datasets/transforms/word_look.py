@@ -26,7 +26,7 @@ class WordLook(BaseTransform):
     For test-time augmentation: a word that is tilted, slanted or cut badly may be read well when it
     is seen otherwise. What to do is fixed, nothing is drawn by chance. The canvas grows, so that no
     part is lost; new pixels repeat those at the edge. Pictures with a side of more than 1024 pixels
-    are made smaller.
+    are made smaller first, very long ones along that side alone (so that angles are not kept).
 
     Args:
         turn: Degrees by which the picture is turned counter-clockwise, after shearing.
@@ -39,7 +39,8 @@ class WordLook(BaseTransform):
         tall_only: Leave pictures that are not higher than wide as they are.
 
     Raises:
-        ValueError: If a margin leaves nothing of the picture, or shearing both ways flattens it.
+        ValueError: If a number is not finite, a margin leaves nothing of the picture, or shearing
+            both ways flattens it.
     """
 
     def __init__(
@@ -51,10 +52,21 @@ class WordLook(BaseTransform):
         margin: tuple[float, float] = (0, 0),
         tall_only: bool = False,
     ) -> None:
-        if min(margin) <= -0.5:
-            raise ValueError(f"a margin of -0.5 cuts off everything, got {tuple(margin)}")
-        if slant * slope == 1:
-            raise ValueError(f"a slant of {slant} and a slope of {slope} leave but a line")
+        if np.shape(margin) != (2,) or not min(margin) > -0.5:
+            raise ValueError(
+                "margin must be two numbers above -0.5, at which nothing is left, one for the "
+                f"width and one for the height; got {margin}"
+            )
+        if not np.isfinite([turn, slant, slope, *margin]).all():
+            raise ValueError(
+                f"turn, slant, slope and margin must be finite, got {turn}, {slant}, {slope} and "
+                f"{tuple(margin)}"
+            )
+        if math.isclose(slant * slope, 1):
+            raise ValueError(
+                f"a slant of {slant} and a slope of {slope} flatten a picture to a line; their "
+                "product must not be 1"
+            )
         angle = math.radians(turn)
         cos, sin = math.cos(angle), math.sin(angle)
         # y points down.
