@@ -77,8 +77,9 @@ def installed(wheel, tmp_path_factory) -> Path:
     """
     folder = tmp_path_factory.mktemp("elsewhere") / "environment"
     venv.create(folder, with_pip=True)
-    packages = sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
     python = folder / "bin" / "python"
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = subprocess.check_output([python, "-c", ask], text=True).strip()
     # --ignore-installed: an editable installation must not stand in for the wheel.
     run(
         *(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"),

@@ -91,7 +91,9 @@ def template(glyph: np.ndarray) -> np.ndarray:
 def _references() -> np.ndarray:
     """Templates of known faces, float32 (94, faces * thickeners, SIDE²)."""
     folder = matplotlib_font_folder()
-    faces = [ImageFont.truetype(str(folder / name), GLYPH_SIZE) for name in REFERENCE_FONTS]
+    # Before 3.11, matplotlib came without cmti10.ttf.
+    files = [file for file in (folder / name for name in REFERENCE_FONTS) if file.is_file()]
+    faces = [ImageFont.truetype(str(file), GLYPH_SIZE) for file in files]
 
     def versions(char: str) -> Iterator[np.ndarray]:
         for face in faces:

@@ -78,4 +78,5 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
         if out_file is not None:
             mmcv.imwrite(picture[..., ::-1], out_file)
         self.set_image(picture)
-        return self.get_image()
+        # What get_image() returns has gone through matplotlib, which before 3.11 resamples it.
+        return picture
