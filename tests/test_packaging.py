@@ -116,7 +116,7 @@ class TestContents:
         assert {top for top in tops if not top.endswith(".dist-info")} == {
             "lpv_mmocr",
             "lpv_mmocr_cli.py",
-            "lpv_onnx.py",
+            "lpv_onnx",
         }
 
     def test_mmcv_is_left_to_the_user(self, wheel):

@@ -44,7 +44,7 @@ class OnnxSubject(Subject):
             raise InputError(f"{spec.label}: ONNX files are measured on the CPU; give --device cpu")
         file, engine = spec.onnx
         try:
-            self.reader = Reader(file, engine=engine, threads=torch.get_num_threads())
+            self.reader = Reader(file, engine=engine, threads=torch.get_num_threads(), tta=False)
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"{spec.label}: {error}") from error
         settings = self.reader.metadata["preprocessing"]

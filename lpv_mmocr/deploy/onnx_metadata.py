@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
+from lpv_mmocr.models.best_look_tta import SURE
 from lpv_mmocr.version import __version__
 
 import torch
@@ -31,6 +33,8 @@ _LOADING = (
     "InferencerLoader",
     "LoadOCRAnnotations",
 )
+# Arguments of loading with which other pictures come out.
+_OTHER_PICTURES = dict(color_type="color", to_float32=False, imdecode_backend="cv2")
 _PACKING = ("PackWordInputs", "PackTextRecogInputs")
 
 
@@ -111,7 +115,8 @@ def describe(
     Returns:
         Plain data: ``format``, ``lpv_mmocr`` (version), ``source``, ``parameters``, ``precision``,
         ``mask``, ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (what
-        each class prints), ``start`` and ``end`` (their indexes), ``preprocessing``.
+        each class prints), ``start`` and ``end`` (their indexes), ``preprocessing``, ``tta``
+        (``looks``, which are taken at words that are read less surely than ``sure``).
     """
     decoder = model.decoder
     dictionary = decoder.postprocessor.dictionary
@@ -130,12 +135,17 @@ def describe(
         start=dictionary.start_idx,
         end=dictionary.end_idx,
         preprocessing=asdict(preprocessing),
+        tta=dict(looks=[_look(look) for look in LOOKS], sure=SURE),
     )
 
 
 def encode(metadata: dict[str, Any]) -> str:
     """Write metadata as JSON."""
     return json.dumps(metadata, ensure_ascii=False)
+
+
+def _look(look: WordLook) -> dict[str, Any]:
+    return dict(matrix=look.matrix.tolist(), margin=look.margin, tall_only=look.tall_only)
 
 
 def _test_pipeline(cfg: Config) -> list[dict]:
@@ -149,6 +159,9 @@ def _test_pipeline(cfg: Config) -> list[dict]:
 
 
 def _resizing(pipeline: Sequence[dict]) -> dict[str, Any]:
+    for step in pipeline:
+        if step["type"] in _LOADING:
+            _check_loading(step)
     steps = [dict(step) for step in pipeline if step["type"] not in (*_LOADING, *_PACKING)]
     kinds = [step.pop("type") for step in steps]
     if kinds == ["Resize"]:
@@ -159,6 +172,15 @@ def _resizing(pipeline: Sequence[dict]) -> dict[str, Any]:
         "the reader of ONNX files knows two ways to prepare a picture, Resize, and "
         f"RescaleToHeight with PadToWidth; the test pipeline has {', '.join(kinds) or 'none'}"
     )
+
+
+def _check_loading(step: dict) -> None:
+    for name, value in _OTHER_PICTURES.items():
+        if step.get(name, value) != value:
+            raise ValueError(
+                f"{step['type']} in the test pipeline has {name}={step[name]!r}; the reader of "
+                f"ONNX files knows {value!r} alone"
+            )
 
 
 def _stretching(step: dict) -> dict[str, Any]:
@@ -219,6 +241,6 @@ def _normalisation(model: dict) -> dict[str, Any]:
     return dict(
         mean=tuple(map(float, mean)),
         std=tuple(map(float, std)),
-        # Pictures come in BGR order, as OpenCV decodes them.
-        channels="rgb" if settings.get("bgr_to_rgb") else "bgr",
+        # Pictures come in BGR order, as OpenCV decodes them; either option swaps red and blue.
+        channels="rgb" if settings.get("bgr_to_rgb") or settings.get("rgb_to_bgr") else "bgr",
     )

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lpv_mmocr.datasets.transforms import WordLook
+from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
 from lpv_mmocr.models.best_look_tta import SURE, word_confidence
 
 import numpy as np
 from mmocr.structures import TextRecogDataSample
 
-LOOKS = (
-    WordLook(90, tall_only=True),
-    WordLook(-90, tall_only=True),
-    WordLook(-10),
-    WordLook(slant=0.3),
-    WordLook(margin=(-0.04, -0.06)),
-    WordLook(slope=0.4),
-    WordLook(10),
-)
-"""What is tried one after the other; the configs have the same for ``tools/test.py --tta``."""
+import lpv_onnx
 
 
 @dataclass(frozen=True)
@@ -66,9 +58,6 @@ def read_with_looks(
 ) -> list[SeenWord]:
     """Read pictures, again and changed where the reading is unsure, and keep what is surest.
 
-    One look is taken at a time, and of each word no more than the best one is kept, so that memory
-    does not grow with the number of looks.
-
     Args:
         read: Reads one picture (H, W, 3) or more; it is given an empty list only if there are none.
         pictures: Pictures of words.
@@ -78,21 +67,19 @@ def read_with_looks(
     Returns:
         What was read best in each picture; the earlier look where two are alike.
     """
-    seen = [
-        SeenWord(sample, picture, np.eye(2, 3))
-        for sample, picture in zip(read(list(pictures)), pictures, strict=True)
-    ]
-    for look in looks:
-        unsure = [
-            number
-            for number, word in enumerate(seen)
-            if look.applies(pictures[number]) and word_confidence(word.sample) < sure
-        ]
-        if not unsure:
-            continue
-        changed = [look.look(pictures[number]) for number in unsure]
-        samples = read([picture for picture, _ in changed])
-        for number, sample, (picture, matrix) in zip(unsure, samples, changed, strict=True):
-            if word_confidence(sample) > word_confidence(seen[number].sample):
-                seen[number] = SeenWord(sample, picture, matrix)
-    return seen
+    best = lpv_onnx.read_with_looks(
+        lambda words: read([picture for picture, _ in words]),
+        [(picture, np.eye(2, 3)) for picture in pictures],
+        [functools.partial(_take, look) for look in looks],
+        confidence=word_confidence,
+        sure=sure,
+    )
+    return [SeenWord(sample, *word) for sample, word in best]
+
+
+def _take(
+    look: WordLook, word: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """A picture changed, and the matrix that leads there; None if it is to be left as it is."""
+    given, _ = word
+    return look.look(given) if look.applies(given) else None

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator
 
+from lpv_mmocr.datasets.transforms.word_look import LOOKS
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.models.best_look_tta import word_confidence
 from lpv_mmocr.visualization import character_boxes
@@ -16,7 +17,7 @@ from mmocr.structures import TextRecogDataSample
 from PIL import Image
 
 from .inferencer import build_inferencer
-from .looks import LOOKS, SeenWord, read_with_looks
+from .looks import SeenWord, read_with_looks
 from .picture_files import PictureFiles
 from .pictures import MAX_PIXELS, PictureError, load_picture
 from .reading import Reading

@@ -12,26 +12,30 @@ from lpv_cases import build_toy
 
 
 @pytest.mark.parametrize(
-    ("precision", "difference", "deviation", "passes"),
+    ("precision", "difference", "deviation", "rounding", "passes"),
     [
-        ("fp32", 9e-5, 0.0, True),
-        ("fp32", 2e-4, 0.0, False),
-        ("fp32", float("inf"), 0.0, False),
-        ("fp16", 1.0, 0.01, True),
-        ("fp16", 0.0, 0.03, False),
-        ("int8", 1.0, 0.1, True),
-        ("int8", 1.0, float("inf"), False),
+        ("fp32", 9e-5, 1e-5, 1e-7, True),
+        ("fp32", 2e-4, 1e-5, 1e-6, False),
+        ("fp32", 2e-4, 1e-5, 4e-6, True),
+        ("fp32", float("inf"), float("inf"), 1e-6, False),
+        ("fp32", float("inf"), float("inf"), float("nan"), False),
+        ("fp16", 1.0, 0.01, 0.0, True),
+        ("fp16", 0.0, 0.03, 0.0, False),
+        ("int8", 1.0, 0.1, 0.0, True),
+        ("int8", 1.0, float("inf"), 0.0, False),
     ],
 )
-def test_what_passes(precision, difference, deviation, passes):
-    assert Comparison(8, 0, difference, deviation).passes(precision) is passes
+def test_what_passes(precision, difference, deviation, rounding, passes):
+    assert Comparison(8, 0, difference, deviation, rounding).passes(precision) is passes
 
 
 def test_in_words():
-    text = str(Comparison(pictures=9, at_threshold=3, difference=2e-5, deviation=1e-6))
+    text = str(
+        Comparison(pictures=9, at_threshold=3, difference=2e-5, deviation=1e-6, rounding=5e-7)
+    )
     assert text == (
-        "logits of 9 drawn words differ by up to 2.0e-05, 1.0e-06 of their spread, 3 at the mask's "
-        "threshold"
+        "logits of 9 drawn words differ by up to 2.0e-05, 1.0e-06 of their spread, of which "
+        "float32 itself rounds 5.0e-07, 3 at the mask's threshold"
     )
 
 

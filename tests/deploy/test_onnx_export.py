@@ -23,7 +23,7 @@ onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
 
-BAD = Comparison(pictures=4, at_threshold=0, difference=2.0, deviation=0.9)
+BAD = Comparison(pictures=4, at_threshold=0, difference=2.0, deviation=0.9, rounding=1e-6)
 
 
 def config_for(model: nn.Module) -> Config:
@@ -133,6 +133,26 @@ def test_a_file_that_reads_otherwise_is_not_written(model, exported, tmp_path, m
         export_onnx(model, config_for(model), out)
     assert out.read_text() == "an earlier export"
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_weights_that_make_rounding_errors_large(model, tmp_path):
+    large = copy.deepcopy(model)
+    with torch.no_grad():
+        large.decoder.classifiers[-1].weight.mul_(1e4)
+    comparison = export_onnx(large, config_for(model), tmp_path / "large.onnx").comparison
+    assert comparison.difference > 1e-4
+    assert 0 < comparison.rounding < 1e-4
+
+
+def test_a_slightly_different_model_is_not_taken_for_rounding(
+    model, exported, tmp_path, monkeypatch
+):
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.decoder.classifiers[-1].weight.mul_(1.001)
+    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+    with pytest.raises(OnnxExportError, match="was not written"):
+        export_onnx(other, config_for(model), tmp_path / "toy.onnx")
 
 
 def test_what_cannot_be_exported(model, tmp_path, monkeypatch):

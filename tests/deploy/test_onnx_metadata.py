@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from lpv_mmocr.datasets.transforms.word_look import LOOKS
 from lpv_mmocr.deploy import to_deploy
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing, describe, encode
+from lpv_mmocr.models.best_look_tta import SURE
 from lpv_mmocr.version import __version__
 
 import pytest
@@ -31,6 +33,12 @@ def test_released_preprocessing(name, size):
     assert found.shape == (3, *size)
 
 
+def test_either_option_swaps_red_and_blue():
+    assert Preprocessing.of(config(RESIZE)).channels == "bgr"
+    assert Preprocessing.of(config(RESIZE, bgr_to_rgb=True)).channels == "rgb"
+    assert Preprocessing.of(config(RESIZE, rgb_to_bgr=True)).channels == "rgb"
+
+
 def test_proportions_kept():
     found = Preprocessing.of(
         Config.fromfile(CONFIGS.format("lpv-tiny_stage1_10e_st_mj_keep-ratio"))
@@ -50,6 +58,11 @@ def test_normalisation():
     ("cfg", "message"),
     [
         (Config(dict(model=dict())), "has no test pipeline"),
+        (
+            config(dict(type="LoadImageFromFile", color_type="grayscale"), RESIZE),
+            "LoadImageFromFile in the test pipeline has color_type='grayscale'; .* 'color' alone",
+        ),
+        (config(dict(type="LoadImageFromNDArray", to_float32=True), RESIZE), "to_float32=True"),
         (config(RESIZE, dict(type="FixInvertedText")), "the test pipeline has Resize, FixInverted"),
         (config(dict(RESIZE, backend="cv2")), "resizes with cv2's bicubic; .* Pillow alone"),
         (config(dict(RESIZE, interpolation="area")), "resizes with pillow's area"),
@@ -89,6 +102,13 @@ def test_description_is_plain_data():
     dictionary = model.decoder.dictionary
     assert again["classes"][again["end"]] == dictionary.end_token
     assert again["classes"][again["start"]] == dictionary.start_token
+    assert again.pop("tta") == dict(
+        looks=[
+            dict(matrix=look.matrix.tolist(), margin=list(look.margin), tall_only=look.tall_only)
+            for look in LOOKS
+        ],
+        sure=SURE,
+    )
     del again["preprocessing"], again["classes"], again["end"], again["start"]
     assert again == dict(
         format=1,

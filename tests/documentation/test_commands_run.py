@@ -81,7 +81,7 @@ def shortened(script: str, words: list[str]) -> list[str]:
     if script == "test.py":
         return with_options(words, options(EVALUATION))
     if script in QUICK:
-        # An engine that need not be installed: tests/test_lpv_onnx.py.
+        # An engine that need not be installed: tests/onnx_reader/test_lpv_onnx_engines.py.
         return [*(word for word in words if ":openvino" not in word), *QUICK[script].split()]
     if "strip" in words:
         # A model that has learned nothing reads none of the rendered words among which it looks.

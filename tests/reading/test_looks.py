@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.datasets.transforms import WordLook
-from lpv_mmocr.reading.looks import LOOKS, SeenWord, read_with_looks
+from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
+from lpv_mmocr.reading.looks import SeenWord, read_with_looks
 
 import cv2
 import numpy as np

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import lpv_mmocr
 from lpv_mmocr.datasets.transforms import WordLook
+from lpv_mmocr.datasets.transforms.word_look import LOOKS
 from lpv_mmocr.engine import save_checkpoint
 from lpv_mmocr.models.best_look_tta import SURE
 from lpv_mmocr.reading import Reading, WordReader, read
-from lpv_mmocr.reading.looks import LOOKS
 from lpv_mmocr.visualization import character_boxes
 
 import cv2

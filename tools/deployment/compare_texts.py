@@ -102,7 +102,7 @@ def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[
 
 
 def read_onnx(file: str, engine: str, mask: bool, encoded: Sequence[bytes]) -> list[str]:
-    reader = lpv_onnx.Reader(file, engine=engine, threads=torch.get_num_threads())
+    reader = lpv_onnx.Reader(file, engine=engine, threads=torch.get_num_threads(), tta=False)
     if reader.metadata["mask"] != mask:
         raise cli.InputError(
             f"{file} reads with the mask {'off' if mask else 'on'}, the model with it "

@@ -38,6 +38,9 @@ class WordLook(BaseTransform):
             negative, they are cut off.
         tall_only: Leave pictures that are not higher than wide as they are.
 
+    Attributes:
+        matrix: Shape (2, 2), what becomes of a step to the right and down, in pixels.
+
     Raises:
         ValueError: If a number is not finite, a margin leaves nothing of the picture, or shearing
             both ways flattens it.
@@ -70,7 +73,7 @@ class WordLook(BaseTransform):
         angle = math.radians(turn)
         cos, sin = math.cos(angle), math.sin(angle)
         # y points down.
-        self._linear = np.array([[cos, sin], [-sin, cos]]) @ [[1, slant], [slope, 1]]
+        self.matrix = np.array([[cos, sin], [-sin, cos]]) @ [[1, slant], [slope, 1]]
         self.margin, self.tall_only = tuple(margin), tall_only
         self._as_it_is = not any((turn, slant, slope, *margin))
 
@@ -94,7 +97,7 @@ class WordLook(BaseTransform):
             return image, np.eye(2, 3)
         given_size = image.shape[1::-1]
         image = _not_too_large(image)
-        matrix, size = self._matrix(*image.shape[:2])
+        matrix, size = self._placed(*image.shape[:2])
         in_centres = _TO_CENTRES @ np.vstack([matrix, [0, 0, 1]]) @ _TO_EDGES
         changed = cv2.warpAffine(
             image, in_centres[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -102,13 +105,13 @@ class WordLook(BaseTransform):
         matrix[:, :2] *= np.divide(image.shape[1::-1], given_size)
         return changed, matrix
 
-    def _matrix(self, height: int, width: int) -> tuple[np.ndarray, tuple[int, int]]:
+    def _placed(self, height: int, width: int) -> tuple[np.ndarray, tuple[int, int]]:
         """The matrix of :meth:`look`, and width and height of the picture it leads to."""
         given = np.array([width, height])
-        spanned = np.abs(self._linear) @ given
+        spanned = np.abs(self.matrix) @ given
         size = np.maximum(1, np.rint(spanned * (1 + 2 * np.array(self.margin)))).astype(int)
-        shift = size / 2 - self._linear @ given / 2
-        return np.column_stack([self._linear, shift]), (int(size[0]), int(size[1]))
+        shift = size / 2 - self.matrix @ given / 2
+        return np.column_stack([self.matrix, shift]), (int(size[0]), int(size[1]))
 
     def transform(self, results: dict) -> dict:
         """Change the picture of a sample.
@@ -121,6 +124,18 @@ class WordLook(BaseTransform):
         """
         image, _ = self.look(results["img"])
         return {**results, "img": image, "img_shape": image.shape[:2]}
+
+
+LOOKS = (
+    WordLook(90, tall_only=True),
+    WordLook(-90, tall_only=True),
+    WordLook(-10),
+    WordLook(slant=0.3),
+    WordLook(margin=(-0.04, -0.06)),
+    WordLook(slope=0.4),
+    WordLook(10),
+)
+"""What readers try one after the other; the configs have the same for ``tools/test.py --tta``."""
 
 
 def _not_too_large(image: np.ndarray) -> np.ndarray:

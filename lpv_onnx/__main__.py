@@ -1,0 +1,91 @@
+"""Read pictures of words with an LPV in an ONNX file.
+
+The file says itself how pictures are prepared and what its classes mean;
+tools/deployment/export_onnx.py writes it. Words that are read unsurely are looked at again, turned,
+sheared and cut, and the surest reading is kept.
+
+Example:
+    python -m lpv_onnx lpv.onnx word.jpg more/*.png
+    python -m lpv_onnx lpv.onnx word.jpg --json --engine openvino
+
+Exit status: 0 if all pictures were read, 1 if some could not be, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from . import ENGINES, Reader, printable
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+"""As shells report a program that SIGINT or SIGPIPE has ended."""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lpv_onnx",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL.onnx", help="file of tools/deployment/export_onnx.py")
+    add("pictures", nargs="+", metavar="PICTURE", help="files with one word each")
+    add("--json", action="store_true", help="print JSON lines, with all scores")
+    add("--engine", choices=ENGINES, default=ENGINES[0], help="default: onnxruntime")
+    add("--threads", type=int, metavar="N", help="default: what the engine takes")
+    add("--no-tta", dest="tta", action="store_false", help="look at each word once")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status.
+    """
+    args = parse_args(argv)
+    try:
+        reader = Reader(args.model, engine=args.engine, threads=args.threads, tta=args.tta)
+    except (OSError, ValueError, ImportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if hasattr(sys.stdout, "reconfigure"):  # names of files need not be valid in any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        unreadable = _print_readings(reader, args.pictures, as_json=args.json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 1 if unreadable else 0
+
+
+def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -> int:
+    """Print what is read; returns how many pictures could not be."""
+    unreadable = 0
+    for reading in reader.iterate(pictures):
+        if reading.error is not None:
+            unreadable += 1
+            line = f"{reading.source} cannot be read: {reading.error}"
+            print(printable(line), file=sys.stderr)
+        if as_json:
+            print(json.dumps(reading.to_dict(), ensure_ascii=False))
+        elif reading.error is None:
+            print(f"{printable(str(reading.source))}\t{reading.text}\t{reading.confidence:.4f}")
+    return unreadable
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Other looks at words that are hard to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+LONGEST_SIDE = 1024
+SHORTEST_SIDE = 32
+
+Word = TypeVar("Word")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Look:
+    """Shears and turns a picture, and takes more or less around it.
+
+    It does with NumPy and Pillow what ``WordLook`` of ``lpv_mmocr`` does with OpenCV, where the
+    reasons are.
+
+    Attributes:
+        matrix: Shape (2, 2), what becomes of a step to the right and down, in pixels.
+        margin: Parts of width and height that are added on either side, or cut off.
+        tall_only: Leave pictures that are not higher than wide as they are.
+
+    Raises:
+        ValueError: If something is not made of numbers, has another shape or is not finite, or
+            nothing of a picture is left.
+    """
+
+    matrix: Sequence[Sequence[float]]
+    margin: Sequence[float] = (0.0, 0.0)
+    tall_only: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what is given."""
+        matrix, margin = np.array(self.matrix, float), np.array(self.margin, float)
+        if matrix.shape != (2, 2) or margin.shape != (2,):
+            raise ValueError("matrix must be two rows of two numbers, margin two numbers")
+        if not np.isfinite([*matrix.flat, *margin]).all() or np.linalg.det(matrix) == 0:
+            raise ValueError("matrix and margin must be finite, and matrix invertible")
+        if margin.min() <= -0.5:
+            raise ValueError("margin must be above -0.5, at which nothing is left")
+
+    def __call__(self, image: Image.Image) -> Image.Image | None:
+        """Change a picture.
+
+        Args:
+            image: The picture, in RGB.
+
+        Returns:
+            How it looks now; None if it is to be left as it is.
+        """
+        if self.tall_only and image.height <= image.width:
+            return None
+        image = _not_too_large(image)
+        given, matrix = np.array(image.size), np.array(self.matrix, float)
+        spanned = np.abs(matrix) @ given * (1 + 2 * np.array(self.margin))
+        size = np.maximum(1, np.rint(spanned)).astype(int)
+        # Where the centre of each new pixel was, seen from the middle of the picture; a coordinate
+        # of 0 is the centre of the first pixel.
+        steps = np.meshgrid(*(np.arange(side) + 0.5 - side / 2 for side in size))
+        x, y = np.tensordot(np.linalg.inv(matrix), steps, 1)
+        return Image.fromarray(
+            _interpolate(np.asarray(image), x + (given[0] - 1) / 2, y + (given[1] - 1) / 2)
+        )
+
+
+def read_with_looks(
+    read: Callable[[list[Word]], Sequence[Result]],
+    words: Sequence[Word],
+    looks: Sequence[Callable[[Word], Word | None]],
+    *,
+    confidence: Callable[[Result], float],
+    sure: float,
+) -> list[tuple[Result, Word]]:
+    """Read words, again and changed where the reading is unsure, and keep what is surest.
+
+    One look is taken at a time, and of each word no more than the best one is kept, so that memory
+    does not grow with the number of looks.
+
+    Args:
+        read: Reads one word or more; it is given an empty list only if there are none.
+        words: Pictures of words.
+        looks: What is tried one after the other; each returns the changed word, or None where it is
+            to be left as it is.
+        confidence: Tells how sure a result is, 0..1.
+        sure: Confidence from which no further look is taken.
+
+    Returns:
+        What was read best in each word, and the word as it looked then; the earlier look where two
+        are alike.
+    """
+    best = list(zip(read(list(words)), words, strict=True))
+    for look in looks:
+        changed = {
+            number: seen
+            for number, word in enumerate(words)
+            if confidence(best[number][0]) < sure and (seen := look(word)) is not None
+        }
+        if not changed:
+            continue
+        results = read(list(changed.values()))
+        for (number, seen), result in zip(changed.items(), results, strict=True):
+            if confidence(result) > confidence(best[number][0]):
+                best[number] = (result, seen)
+    return best
+
+
+def _not_too_large(image: Image.Image) -> Image.Image:
+    scale = LONGEST_SIDE / max(image.size)
+    if scale >= 1:
+        return image
+    size = tuple(max(min(side, SHORTEST_SIDE), round(side * scale)) for side in image.size)
+    return image.resize(size, Image.Resampling.BOX)
+
+
+def _interpolate(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear interpolation; outside of the picture its edge is repeated."""
+    height, width = pixels.shape[:2]
+    x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
+    left, top = x.astype(int), y.astype(int)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    along, down = ((part % 1).astype(np.float32)[..., None] for part in (x, y))
+    above = pixels[top, left] * (1 - along) + pixels[top, right] * along
+    below = pixels[bottom, left] * (1 - along) + pixels[bottom, right] * along
+    return np.rint(above * (1 - down) + below * down).astype(np.uint8)

@@ -1,0 +1,91 @@
+"""What an ONNX file of LPV says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .looks import Look
+
+METADATA_KEY = "lpv"
+FORMAT = 1
+REQUIRED = ("classes", "start", "end", "preprocessing")
+REQUIRED_OF_PREPROCESSING = (
+    *("height", "width", "interpolation", "keep_ratio"),
+    *("channels", "mean", "std"),
+)
+
+
+class ModelError(ValueError):
+    """The ONNX file cannot be used; the message says why."""
+
+
+def parse_metadata(text: str | None, path: Path) -> dict[str, Any]:
+    """Read what a file says of itself.
+
+    Args:
+        text: Its entry ``lpv``, JSON; None if it has none.
+        path: The file, for messages.
+
+    Returns:
+        The entry, with everything in it that reading needs.
+
+    Raises:
+        ModelError: If there is no entry, something is missing in it, or it is one for a later
+            version of this package.
+    """
+    if text is None:
+        raise ModelError(
+            f"{path} says nothing of how to read with it; make it with "
+            "tools/deployment/export_onnx.py"
+        )
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, f"entry {METADATA_KEY} is no JSON: {error}") from error
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int):
+        raise _damaged(path, f"entry {METADATA_KEY} has no number of its format")
+    if metadata["format"] > FORMAT:
+        maker = metadata.get("lpv_mmocr", "of an unknown version")
+        raise ModelError(f"{path} was made by lpv-mmocr {maker}, for a later version of lpv_onnx")
+    missing = _missing(metadata, REQUIRED) or [
+        f"preprocessing.{name}"
+        for name in _missing(metadata["preprocessing"], REQUIRED_OF_PREPROCESSING)
+    ]
+    if missing:
+        raise _damaged(path, f"there is no {', '.join(missing)}")
+    return metadata
+
+
+def parse_tta(metadata: dict[str, Any], path: Path) -> tuple[tuple[Look, ...], float]:
+    """Read how words that are read unsurely are looked at again.
+
+    Args:
+        metadata: What the file says of itself.
+        path: The file, for messages.
+
+    Returns:
+        The looks, none if the file names none, and the confidence from which none is taken.
+
+    Raises:
+        ModelError: If they are not what they should be.
+    """
+    entry = metadata.get("tta")
+    if entry is None:
+        return (), 0.0
+    try:
+        return tuple(Look(**look) for look in entry["looks"]), float(entry["sure"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"entry tta does not say how to look again: {error}") from error
+
+
+def _damaged(path: Path, how: str) -> ModelError:
+    return ModelError(
+        f"{path} has damaged metadata; make it again with tools/deployment/export_onnx.py ({how})"
+    )
+
+
+def _missing(entries: Any, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not isinstance(entries, dict) or name not in entries]

@@ -1,0 +1,113 @@
+"""Loading pictures of any usual kind."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 2**26
+"""A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
+
+Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
+"""A file; the contents of one; an array in BGR (or BGRA) order, as OpenCV has it, or grey, uint8 or
+uint16; or a picture of Pillow's."""
+
+
+class PictureError(ValueError):
+    """A picture cannot be read; the message says why."""
+
+
+def load_picture(picture: Picture) -> Image.Image:
+    """Bring a picture of any usual kind into RGB with 8 bits.
+
+    The EXIF orientation is followed, grey becomes colour, an alpha channel is dropped (not
+    blended), and 16-bit values keep their upper 8 bits.
+
+    Args:
+        picture: The picture.
+
+    Raises:
+        PictureError: If there is no such file, or it is no picture, a damaged or too large one.
+        TypeError: If it is no picture of any kind.
+    """
+    if isinstance(picture, np.ndarray):
+        return _from_array(picture)
+    if isinstance(picture, Image.Image):
+        return _load_image(lambda: picture)
+    if not isinstance(picture, Picture):
+        raise TypeError(
+            "a picture is a path, bytes, a NumPy array or a Pillow image, got "
+            f"{type(picture).__name__}"
+        )
+    try:
+        encoded = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+    except IsADirectoryError as error:
+        raise PictureError(
+            f"it is a folder; give the files in it, such as {os.path.join(picture, '*.png')}"
+        ) from error
+    except OSError as error:
+        raise PictureError(error.strerror or str(error)) from error
+    except ValueError as error:  # such as a null character in the path
+        raise PictureError(str(error)) from error
+    if not encoded:
+        raise PictureError("the file is empty")
+    return _load_image(lambda: Image.open(io.BytesIO(encoded)))
+
+
+def _load_image(open_image: Callable[[], Image.Image]) -> Image.Image:
+    """Decode what Pillow opens; it does so only now for a picture of its own, too."""
+    too_many = f"it has too many pixels; {MAX_PIXELS / 1e6:.0f} million are allowed"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow has to say of odd files
+            image = open_image()
+            if 0 in image.size:
+                raise PictureError("it has no pixels")
+            if image.width * image.height > MAX_PIXELS:
+                raise PictureError(f"{too_many} ({image.width} x {image.height})")
+            return _to_rgb(image)
+    except Image.DecompressionBombError as error:
+        raise PictureError(too_many) from error
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:  # its message names an object, not the file
+        raise PictureError("it is no picture, or a damaged one") from error
+    except Exception as error:  # a damaged file can make a decoder fail in any way
+        raise PictureError(f"it is no picture, or a damaged one ({error})") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise PictureError("its values have more than 16 bits")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise PictureError("its values are floating-point numbers, which could mean several ranges")
+    return image.convert("RGB")
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
+        raise PictureError(
+            f"an array of shape {array.shape} is no picture; it must be (height, width) or "
+            "(height, width, 1, 3 or 4 channels)"
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise PictureError(
+            f"a picture of type {array.dtype} could mean several ranges; scale it to 0-255 and "
+            "pass it as uint8 (or as uint16, 0-65535)"
+        )
+    if channels == 1:
+        return Image.fromarray(array.reshape(array.shape[:2])).convert("RGB")
+    return Image.fromarray(np.ascontiguousarray(array[..., 2::-1]))

@@ -1,0 +1,44 @@
+"""What runs the network."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from apis.inference_cases import noise
+
+import lpv_onnx
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(engine="tensorrt"), "engine must be one of onnxruntime, openvino"),
+        (dict(batch_size=0), "must be at least 1"),
+        (dict(threads=0), "must be at least 1"),
+        (dict(engine="openvino", providers=["CPU"]), "providers belong to .* onnxruntime"),
+    ],
+)
+def test_options(model_file, options, message):
+    with pytest.raises(ValueError, match=message):
+        lpv_onnx.Reader(model_file, **options)
+
+
+@pytest.mark.parametrize("engine", ["openvino", "openvino-bf16"])
+def test_openvino(reader, model_file, engine):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    other = lpv_onnx.Reader(model_file, engine=engine, threads=1, batch_size=2)
+    pictures = [noise(seed=number) for number in range(3)]
+    for ours, theirs in zip(other(pictures), reader(pictures), strict=True):
+        tolerance = 1e-3 if engine == "openvino" else 0.1
+        np.testing.assert_allclose(ours.attention, theirs.attention, atol=tolerance)
+        assert ours.confidence == pytest.approx(theirs.confidence, rel=100 * tolerance)
+        if engine == "openvino":
+            assert ours.text == theirs.text
+
+
+def test_openvino_is_optional(model_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ImportError, match="pip install openvino"):
+        lpv_onnx.Reader(model_file, engine="openvino")

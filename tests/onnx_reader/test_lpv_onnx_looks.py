@@ -1,0 +1,87 @@
+"""Looks made without OpenCV beside those made with it."""
+
+from __future__ import annotations
+
+from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
+from lpv_mmocr.reading.looks import read_with_looks
+
+import cv2
+import numpy as np
+import pytest
+from apis.inference_cases import noise
+from onnx_reader.encoded_pictures import smooth
+from PIL import Image
+
+import lpv_onnx
+
+SIZES = [(24, 70), (70, 24), (31, 31), (4, 4), (1, 1)]
+EACH_LOOK = pytest.mark.parametrize("number", range(len(LOOKS)))
+
+
+def ours(look: WordLook) -> lpv_onnx.Look:
+    return lpv_onnx.Look(look.matrix.tolist(), look.margin, look.tall_only)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@EACH_LOOK
+def test_looks_are_those_of_lpv_mmocr(number, size):
+    look, picture = LOOKS[number], smooth(32, 76)[: size[0], : size[1]]
+    picture = np.resize(picture, (*size, 3))
+    seen = ours(look)(Image.fromarray(picture))
+    if not look.applies(picture):
+        assert seen is None
+        return
+    expected, _ = look.look(picture)
+    # OpenCV may round positions to 1/32 of a pixel.
+    np.testing.assert_allclose(np.asarray(seen), expected, rtol=0, atol=8)
+    assert np.abs(np.asarray(seen) - expected.astype(int)).mean() < 1
+
+
+@pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (40, 3000)], ids=str)
+@EACH_LOOK
+def test_large_pictures_are_made_smaller(number, size):
+    look = LOOKS[number]
+    height, width = size
+    # Steps that are wide enough to outlast it, since either way of averaging pixels is its own.
+    across = np.linspace(0, 200, width)[None, :, None] + np.linspace(0, 50, height)[:, None, None]
+    picture = np.broadcast_to(across, (*size, 3)).astype(np.uint8)
+    seen = ours(look)(Image.fromarray(picture))
+    if look.applies(picture):
+        expected, _ = look.look(picture)
+        assert max(seen.size) < 2 * 1024
+        np.testing.assert_allclose(np.asarray(seen), expected, rtol=0, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(matrix=[[1, 0, 0], [0, 1, 0]]), "two rows of two numbers"),
+        (dict(matrix=np.eye(2), margin=[0]), "margin two numbers"),
+        (dict(matrix=[[1, np.nan], [0, 1]]), "must be finite"),
+        (dict(matrix=[[1, 2], [2, 4]]), "matrix invertible"),
+        (dict(matrix=np.eye(2), margin=[0, -0.5]), "above -0.5, at which nothing is left"),
+    ],
+)
+def test_bad_looks(options, message):
+    with pytest.raises(ValueError, match=message):
+        lpv_onnx.Look(**options)
+
+
+def test_words_are_looked_at_again_as_by_the_reader_of_checkpoints(inferencer, model_file):
+    def read(pictures: list[np.ndarray]) -> list:
+        return inferencer(pictures, return_datasamples=True, progress_bar=False)["predictions"]
+
+    pictures = [cv2.resize(noise(6, 18, seed=n), (70, 24 + 20 * n)) for n in range(5)]
+    once = lpv_onnx.Reader(model_file, threads=1, tta=False)(pictures)
+    readings = lpv_onnx.Reader(model_file, threads=1, batch_size=2)(pictures)
+    seen = read_with_looks(read, pictures)
+    changed = 0
+    for given, reading, first, word in zip(pictures, readings, once, seen, strict=True):
+        assert reading.confidence == pytest.approx(word.sample.pred_text.word_score, rel=0.02)
+        assert reading.text == word.sample.pred_text.item
+        assert reading.confidence >= first.confidence
+        # The attention belongs to what was read.
+        assert reading.picture.size == word.picture.shape[1::-1]
+        assert first.picture.size == given.shape[1::-1]
+        changed += word.picture is not given
+    assert changed >= 3  # with random weights nothing is sure

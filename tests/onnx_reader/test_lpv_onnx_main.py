@@ -1,0 +1,111 @@
+"""The command, run with nothing but what it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from apis.inference_cases import noise
+from onnx_reader.encoded_pictures import encode
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCKED = ("torch", "mmocr", "mmengine", "mmcv", "lpv_mmocr", "cv2", "onnx", "torchvision")
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """Runs Python with a copy of the package alone, and without what it must not need."""
+    shutil.copytree(ROOT / "lpv_onnx", tmp_path / "lpv_onnx")
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Blocked:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.partition('.')[0] in {BLOCKED!r}:\n"
+        "            raise ImportError(f'{name} is blocked')\n"
+        "sys.meta_path.insert(0, Blocked())\n"
+    )
+
+    def run(*arguments: object) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
+
+
+class TestAlone:
+    def test_what_must_not_be_needed_is_blocked(self, alone):
+        for name in ("torch", "lpv_mmocr", "mmocr"):
+            assert f"{name} is blocked" in alone("-c", f"import {name}").stderr
+
+    def test_command(self, alone, reader, model_file, tmp_path):
+        cv2.imwrite(str(tmp_path / "a.png"), noise())
+        (tmp_path / "b.png").write_text("no picture")
+        options = ["--threads", 1, "--no-tta"]
+        result = alone("-m", "lpv_onnx", model_file, "a.png", "b.png", *options)
+        assert result.returncode == 1
+        reading = reader(noise())[0]
+        assert result.stdout == f"a.png\t{reading.text}\t{reading.confidence:.4f}\n"
+        assert result.stderr.startswith("b.png cannot be read: it is no picture, or a damaged one")
+
+    def test_words_are_looked_at_again(self, alone, model_file, tmp_path):
+        cv2.imwrite(str(tmp_path / "a.png"), noise(40, 30))
+        again, once = (
+            alone("-m", "lpv_onnx", model_file, "a.png", "--json", "--threads", 1, *options)
+            for options in ([], ["--no-tta"])
+        )
+        for result in (again, once):
+            assert result.returncode == 0, result.stderr
+        # With random weights nothing is sure at first, and one of seven looks is surer.
+        assert json.loads(again.stdout)["confidence"] > json.loads(once.stdout)["confidence"]
+
+    def test_json(self, alone, reader, model_file, tmp_path):
+        cv2.imwrite(str(tmp_path / "a.png"), noise())
+        options = ["--json", "--threads", 1, "--no-tta"]
+        result = alone("-m", "lpv_onnx", model_file, "a.png", *options)
+        assert result.returncode == 0, result.stderr
+        row = json.loads(result.stdout)
+        assert row["text"] == reader(noise())[0].text
+        assert row["path"] == "a.png"
+        assert len(row["scores"]) == len(row["text"])
+
+    def test_names_need_not_be_valid(self, alone, model_file, tmp_path):
+        name = os.fsdecode(b"caf\xe9.png")
+        (tmp_path / name).write_bytes(encode(noise()))
+        for options in ([], ["--json"]):
+            result = alone("-m", "lpv_onnx", model_file, name, *options)
+            assert result.returncode == 0, result.stderr
+            assert "caf\\udce9.png" in result.stdout
+
+    def test_names_do_not_steer_the_terminal(self, alone, model_file, tmp_path):
+        names = "good\x1b[31m\n.png", "bad\x1b[31m\n.png"
+        (tmp_path / names[0]).write_bytes(encode(noise()))
+        (tmp_path / names[1]).write_text("no picture")
+        result = alone("-m", "lpv_onnx", model_file, *names)
+        assert result.stdout.startswith("good\\x1b[31m\\n.png\t")
+        assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is no picture")
+        assert len(result.stderr.splitlines()) == 1
+
+    def test_reader_of_the_output_may_leave(self, alone, model_file, tmp_path):
+        (tmp_path / "a.png").write_bytes(encode(noise()))
+        code = (
+            "import os, sys; from lpv_onnx.__main__ import main; "
+            "end, out = os.pipe(); os.close(end); os.dup2(out, 1); sys.exit(main(sys.argv[1:]))"
+        )
+        result = alone("-c", code, model_file, "a.png")
+        assert (result.returncode, result.stderr) == (141, "")
+
+    def test_errors(self, alone, model_file):
+        result = alone("-m", "lpv_onnx", "none.onnx", "a.png")
+        assert (result.returncode, result.stdout) == (2, "")
+        assert result.stderr == "error: there is no model file none.onnx\n"

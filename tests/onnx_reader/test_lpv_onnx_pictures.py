@@ -1,0 +1,110 @@
+"""Pictures become what MMOCR's pipeline makes of them, and what is none is refused."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from lpv_mmocr.deploy.onnx_metadata import Preprocessing
+
+import numpy as np
+import pytest
+from apis.inference_cases import noise
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmocr.apis import TextRecInferencer
+from onnx_reader.encoded_pictures import encode, pictures, saved, smooth
+from PIL import Image
+
+import lpv_onnx
+
+KEEP_RATIO = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj_keep-ratio.py"
+
+
+def prepared_by_mmocr(inferencer: TextRecInferencer, path: Path) -> np.ndarray:
+    packed = inferencer.pipeline(str(path))
+    batch = dict(inputs=[packed["inputs"]], data_samples=[packed["data_samples"]])
+    return inferencer.model.data_preprocessor(batch)["inputs"][0].numpy()
+
+
+@pytest.mark.parametrize("kind", pictures())
+def test_pictures_are_prepared_as_in_the_pipeline(inferencer, reader, tmp_path, kind):
+    path = tmp_path / "picture"
+    path.write_bytes(pictures()[kind])
+    expected = prepared_by_mmocr(inferencer, path)
+    np.testing.assert_array_equal(reader.prepare(path), expected)
+    np.testing.assert_array_equal(reader.prepare(path.read_bytes()), expected)
+
+
+def test_cmyk_is_prepared_almost_so(inferencer, reader, tmp_path):
+    path = tmp_path / "picture.jpg"
+    path.write_bytes(saved(Image.fromarray(smooth()).convert("CMYK"), "JPEG"))
+    expected = prepared_by_mmocr(inferencer, path)
+    np.testing.assert_allclose(reader.prepare(path), expected, atol=3.5 / 255)
+
+
+@pytest.mark.parametrize("channels", [0, 1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_arrays_are_prepared_as_in_the_pipeline(inferencer, reader, channels, dtype):
+    array = noise(channels=channels).astype(dtype) * (1 if dtype is np.uint8 else 200)
+    packed = inferencer.pipeline(array)["inputs"].flip(0).numpy() / np.float32(255)
+    np.testing.assert_array_equal(reader.prepare(array), packed)
+
+
+def test_pillow_pictures_are_rgb(reader):
+    array = noise()
+    np.testing.assert_array_equal(
+        reader.prepare(Image.fromarray(array[..., ::-1])), reader.prepare(array)
+    )
+
+
+@pytest.mark.parametrize("size", [(20, 30), (20, 61), (32, 100), (48, 200), (9, 1), (64, 2)])
+def test_proportions_are_kept_as_in_the_pipeline(reader, monkeypatch, size):
+    cfg = Config.fromfile(KEEP_RATIO)
+    pipeline = Compose(
+        [step for step in cfg.test_pipeline if step["type"] in ("RescaleToHeight", "PadToWidth")]
+    )
+    array = noise(*size)
+    expected = pipeline(dict(img=array, img_shape=size))["img"][..., ::-1].transpose(2, 0, 1)
+    settings = {**vars(Preprocessing.of(cfg)), "mean": (0,) * 3, "std": (1,) * 3}
+    monkeypatch.setattr(reader, "_preprocessing", settings)
+    np.testing.assert_array_equal(reader.prepare(array), expected.astype(np.float32))
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("picture", "error"),
+        [
+            ("no_such_file.png", "No such file"),
+            (b"", "the file is empty"),
+            (b"no picture at all", "^it is no picture, or a damaged one$"),
+            (Path("/"), r"it is a folder; give the files in it, such as /\*\.png$"),
+            (encode(smooth(), ".jpg")[:-200], "damaged one .*truncated"),
+            (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is no picture"),
+            (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is no picture"),
+            (np.zeros(()), r"shape \(\) is no picture"),
+            (Image.new("I", (0, 0)), "no pixels"),
+            (Image.open(io.BytesIO(encode(smooth(), ".jpg")[:-200])), "damaged one .*truncated"),
+            (np.zeros((4, 5, 3)), "type float64 could mean several ranges"),
+            (Image.new("F", (5, 4)), "floating-point"),
+            (Image.fromarray(np.full((4, 5), 2**20, np.int32)), "more than 16 bits"),
+        ],
+    )
+    def test_unreadable_pictures(self, reader, picture, error):
+        bad, good = reader([picture, noise()])
+        assert bad.text is None
+        assert bad.confidence == 0.0
+        with pytest.raises(lpv_onnx.PictureError, match=error):
+            lpv_onnx.load_picture(picture)
+        assert bad.error
+        assert good.text is not None
+        assert (good.source, good.error) == (1, None)
+
+    def test_too_many_pixels(self, reader, monkeypatch):
+        monkeypatch.setattr(lpv_onnx.pictures, "MAX_PIXELS", 1000)
+        (reading,) = reader(encode(noise(40, 30)))
+        assert reading.error == "it has too many pixels; 0 million are allowed (30 x 40)"
+
+    def test_no_picture_of_any_kind(self, reader):
+        with pytest.raises(TypeError, match=r"a picture is a path, bytes, .* got int"):
+            reader([3])
