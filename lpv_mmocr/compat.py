@@ -274,7 +274,10 @@ def _module_names(package: str) -> list[str]:
 
 
 def _package_directory(module: str) -> str | None:
-    spec = importlib.util.find_spec(module)
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # of what would hold it
+        return None
     if spec is None or spec.origin is None:  # a namespace package has no origin
         return None
     return os.path.dirname(spec.origin)

@@ -231,6 +231,7 @@ class TestPackageLookup:
 
     def test_unknown_package(self):
         assert not compat.is_installed("no_such_package")
+        assert not compat.is_installed("no_such_package.part")
         with pytest.raises(ModuleNotFoundError, match="no_such_package"):
             compat.get_installed_path("no_such_package")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lpv_mmocr.evaluation
@@ -23,7 +25,7 @@ from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
 from mmengine.runner import Runner
 from mmocr.apis import TextRecInferencer
-from mmocr.registry import MODELS
+from mmocr.registry import DATASETS, MODELS, TASK_UTILS, TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
 ZOO = ROOT / "configs" / "textrecog" / "lpv"
@@ -53,6 +55,30 @@ def test_every_config_loads(name):
     assert str(ROOT) not in config.pretty_text
     again = Config.fromstring(config.pretty_text, file_format=".py")
     assert again.model == config.model
+
+
+@pytest.mark.parametrize("loader", ["train", "val", "test"])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_data_sets_and_transforms_get_arguments_that_they_take(name, loader):
+    checked = 0
+    for part in parts(Config.fromfile(ZOO / name)[f"{loader}_dataloader"]["dataset"]):
+        kind, arguments = part["type"], {key: part[key] for key in part if key != "type"}
+        registries = (DATASETS, TRANSFORMS, MODELS, TASK_UTILS)
+        cls = next(filter(None, (registry.get(kind) for registry in registries)))
+        inspect.signature(cls).bind(**arguments)
+        checked += 1
+    assert checked >= 2
+
+
+def parts(value) -> Iterator[dict]:
+    """Everything in a config that is to be built."""
+    if isinstance(value, dict):
+        if "type" in value:
+            yield value
+        value = value.values()
+    if not isinstance(value, str) and isinstance(value, Iterable):
+        for inner in value:
+            yield from parts(inner)
 
 
 @pytest.mark.parametrize("name", sorted({*CONFIGS} - {f"{leaf}.py" for leaf in LEAVES}))

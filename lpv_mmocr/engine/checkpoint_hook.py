@@ -66,10 +66,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Take over what the checkpoint says of earlier ones, and clear half-written files away."""
-        if "://" in str(self.out_dir or runner.work_dir):
-            raise ValueError(
-                f"AtomicCheckpointHook writes to local folders only, not to {self.out_dir}"
-            )
+        folder = str(self.out_dir or runner.work_dir)
+        if "://" in folder:
+            raise ValueError(f"AtomicCheckpointHook writes to local folders only, not to {folder}")
         super().before_train(runner)
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():

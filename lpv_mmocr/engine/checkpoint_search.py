@@ -57,7 +57,8 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     Each file is read to its end before it is believed; the log names those that are damaged or half
     written. The best checkpoints do not count, as they are without the optimizer's state. Only
     where the folder has none, the one that ``last_checkpoint`` names and its neighbours are asked:
-    they lie elsewhere if the checkpoint hook has an ``out_dir``.
+    they lie elsewhere if the checkpoint hook has an ``out_dir``. Where names count nothing, as a
+    ``filename_tmpl`` may have it, the one that ``last_checkpoint`` names is the only one.
 
     Args:
         path: Work folder of the run.
@@ -73,6 +74,12 @@ def find_last_complete_checkpoint(path: str) -> str | None:
         found = _last_of(_numbered(folder), _number(named) if named else None)
         if found is not None:
             return str(found)
+    if named and _number(named) is None and named.is_file():
+        # A checkpoint hook with a filename_tmpl of its own; which others there are is not known.
+        look = _look_into(named)
+        if look.problem is None:
+            return str(named)
+        _warn(f"Not resumed from: {look.problem}")
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -49,8 +50,12 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             ``SourceShareBatchSampler``.
         max_iters: Iterations to train.
         val_begin: First iteration that may be followed by a validation.
-        val_interval: Iterations between two validations; one always follows the last iteration.
+        val_interval: Iterations between two validations; one also follows the last iteration,
+            unless a hook stops the training earlier.
         dynamic_intervals: Pairs of an iteration and the ``val_interval`` from there on.
+
+    Attributes:
+        at_end: What is to be done when the training ends, be it by an error.
 
     Raises:
         TypeError: If the sampler cannot begin in the middle.
@@ -83,6 +88,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             val_interval, dynamic_intervals
         )
         self._training_random_state: dict[str, Any] | None = None
+        self.at_end = contextlib.ExitStack()
         runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
 
     def run(self) -> Any:
@@ -91,19 +97,21 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         Returns:
             The model.
         """
-        self.runner.call_hook("before_train")
-        self.runner.call_hook("before_train_epoch")
-        self._start_data()
-        if self._iter > 0:
-            self._validate_if_due()
-        while self._iter < self._max_iters and not self.stop_training:
-            self.runner.model.train()
-            self.run_iter(next(self.dataloader_iterator))
-            self._decide_current_val_interval()
-            if not self.stop_training:
+        with self.at_end:
+            self._follow_seed()  # before hooks get hold of the data loader
+            self.runner.call_hook("before_train")
+            self.runner.call_hook("before_train_epoch")
+            self._start_data()
+            if self._iter > 0:
                 self._validate_if_due()
-        self.runner.call_hook("after_train_epoch")
-        self.runner.call_hook("after_train")
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(next(self.dataloader_iterator))
+                self._decide_current_val_interval()
+                if not self.stop_training:
+                    self._validate_if_due()
+            self.runner.call_hook("after_train_epoch")
+            self.runner.call_hook("after_train")
         return self.runner.model
 
     def random_state(self) -> dict[str, Any]:
@@ -115,12 +123,14 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self._seed = self.runner.seed
         self.dataloader = reproducible(self.dataloader, seed=self._seed)
 
-    def _start_data(self) -> None:
+    def _follow_seed(self) -> None:
         if self.runner.seed != self._seed:
-            # The config gave no seed, so the order of samples is that of the seed which the
-            # interrupted run drew; it is known only now.
+            # A checkpoint brings the seed of the interrupted run, which the config may not give or
+            # may give otherwise; it is known only now.
             BaseLoop.__init__(self, self.runner, self._given_dataloader)
             self._make_reproducible(self._given_dataloader)
+
+    def _start_data(self) -> None:
         same_layout = self._compare_batch_layout()
         set_start_iteration(self.dataloader, self._iter)
         self.dataloader_iterator = iter(self.dataloader)

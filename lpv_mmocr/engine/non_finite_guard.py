@@ -150,11 +150,9 @@ class NonFiniteGuardHook(Hook):
         """Begin to find out whether the losses are finite."""
         if kwargs.get("mode") != "loss":
             return
-        losses = {
-            name: value.detach()
-            for name, value in outputs.items()
-            if "loss" in name and isinstance(value, torch.Tensor)
-        }
+        losses = {name: _flat(value) for name, value in outputs.items() if "loss" in name}
+        if not losses:
+            return
         finite = torch.stack([value.isfinite().all() for value in losses.values()]).all()
         here = (~finite).float()
         anywhere = here.clone()
@@ -274,6 +272,12 @@ def _leaves_out_steps(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> b
     """
     fused = optimizer.defaults.get("fused") and optimizer._step_supports_amp_scaling
     return bool(fused) and norm.is_cuda
+
+
+def _flat(value: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
+    """Numbers of a loss, of which MMEngine takes lists, too."""
+    parts = [value] if isinstance(value, torch.Tensor) else value
+    return torch.cat([part.detach().flatten() for part in parts])
 
 
 def _describe(bad: list[_Forward], last: _Forward | None, gradient: float) -> str:

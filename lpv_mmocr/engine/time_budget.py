@@ -78,7 +78,7 @@ class TimeBudgetHook(Hook):
         self._call_start = time.monotonic()
 
     def before_train(self, runner: Runner) -> None:
-        """Start the clock where the last run stopped it."""
+        """Start the clock where the last run stopped it, and set the mask."""
         if get_world_size() > 1:
             raise RuntimeError(
                 f"TimeBudgetHook trains in one process, and these are {get_world_size()}: start "
@@ -86,6 +86,8 @@ class TimeBudgetHook(Hook):
             )
         self._used_before = float(runner.message_hub.get_info(_USED, 0.0))
         self._start: float | None = None
+        # For a validation that comes before the first iteration.
+        self._set_mask(runner, min(self._used_before / self.budget, 1.0))
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
@@ -97,9 +99,7 @@ class TimeBudgetHook(Hook):
         progress = min(used / self.budget, 1.0)
         for group in runner.optim_wrapper.param_groups:
             group["lr"] = self.rate(progress)
-        if self.mask_from is not None:
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-            model.decoder.with_mask = self.mask_from < 1 and progress >= self.mask_from
+        self._set_mask(runner, progress)
 
     def after_train_iter(
         self,
@@ -125,6 +125,11 @@ class TimeBudgetHook(Hook):
         """Leave a sign for scripts once the last checkpoint is written."""
         if runner.message_hub.get_info(_USED, 0.0) >= self.budget:
             Path(runner.work_dir, FINISHED).touch()
+
+    def _set_mask(self, runner: Runner, progress: float) -> None:
+        if self.mask_from is not None:
+            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            model.decoder.with_mask = self.mask_from < 1 and progress >= self.mask_from
 
     def rate(self, progress: float) -> float:
         """Learning rate when a part of the budget is used, 0 to 1."""

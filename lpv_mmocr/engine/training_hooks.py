@@ -15,6 +15,8 @@ from mmengine.hooks import Hook, IterTimerHook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
+from .loops import ResumableIterBasedTrainLoop
+
 
 @HOOKS.register_module()
 class ThroughputTimerHook(IterTimerHook):
@@ -135,6 +137,9 @@ class StopOnSignalHook(Hook):
             runner.logger.warning("Not in the main thread: signals will not be listened to")
             return
         self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
+        if isinstance(runner.train_loop, ResumableIterBasedTrainLoop):
+            # However it ends, and not before the last checkpoint is written.
+            runner.train_loop.at_end.callback(self._stop_listening)
         if not hasattr(signal, "sigwaitinfo"):  # macOS, which has no scheduler to stop for
             return
         for loop in (runner.train_loop, runner.val_loop):
@@ -161,12 +166,9 @@ class StopOnSignalHook(Hook):
             runner.logger.warning(f"Training ends at iteration {runner.iter + 1}, by {name}")
             runner.train_loop.stop_training = True
 
-    def after_train(self, runner: Runner) -> None:
-        """Stop listening."""
-        self._stop_listening()
-
     def after_run(self, runner: Runner) -> None:
-        """Exit with the status that tells of the signal."""
+        """Stop listening, and exit with the status that tells of the signal."""
+        self._stop_listening()
         if self._received:
             raise SystemExit(128 + self._received)
 

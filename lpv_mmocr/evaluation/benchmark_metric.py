@@ -89,6 +89,8 @@ class BenchmarkMetric(BaseMetric):
         return WordScore(
             set_name=sample.get("benchmark_set") or _SINGLE_SET,
             key=key,
+            # Two folders of the same name have the same keys.
+            path=str(sample.get("img_path") or ""),
             correct=not bad and self.protocol.reduce(reading) == reduced,
             similarity=0.0 if bad else self.protocol.similarity(label, reading),
             bad_sample=bad,
@@ -118,7 +120,7 @@ class BenchmarkMetric(BaseMetric):
         Args:
             results: The words of all processes.
         """
-        words = {(word.set_name, word.key): word for word in results}
+        words = {(word.set_name, word.key, word.path): word for word in results}
         if self._size not in (None, len(words)):
             raise ValueError(
                 f"The data set has {self._size} samples, but {len(words)} different ones were "

@@ -15,7 +15,8 @@ class WordScore:
 
     Attributes:
         set_name: Benchmark set that the word belongs to.
-        key: Name of the sample, unique within its set.
+        key: Name of the sample.
+        path: Where its picture is, if that is known. Name and path are unique within a set.
         correct: Whether the reading is right.
         similarity: One minus the normalised edit distance.
         bad_sample: Whether the picture could not be read; the word then counts as wrong.
@@ -24,6 +25,7 @@ class WordScore:
 
     set_name: str
     key: str
+    path: str = ""
     correct: bool
     similarity: float
     bad_sample: bool

@@ -47,7 +47,9 @@ def self_attention(
         Mixed values of shape (N, L, D).
     """
     n, length, width = qkv.shape
-    query, key, value = qkv.view(n, length, 3, num_heads, -1).permute(2, 0, 3, 1, 4)
+    # Not -1 for the width of a head, which an empty batch would leave open.
+    heads = qkv.view(n, length, 3, num_heads, width // 3 // num_heads)
+    query, key, value = heads.permute(2, 0, 3, 1, 4)
     if bias is not None:
         bias = bias.to(qkv.dtype)
     if qkv.device.type == "cpu" and (dropout or qkv.dtype is torch.bfloat16):

@@ -42,7 +42,8 @@ class CPADecoder(BaseDecoder):
         mask_threshold: Attention weight above which a token belongs to a character.
         keep_attention: Whether :meth:`predict` also keeps what was looked at. It costs time and
             changes no reading.
-        init_cfg: MMEngine initialisation config.
+        init_cfg: MMEngine initialisation config, for all that is in the decoder. By default its
+            parts have PyTorch's initialisation, as released.
 
     Attributes:
         keep_attention: As above; may be set on a built model. Every data sample then gets a

@@ -20,7 +20,8 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
 
     MMOCR sends picture by picture, and swaps the channels of each with a list of indexes, for which
     the host waits until a GPU has done all that it was asked for. Pictures of one size need none
-    of this; those of several sizes go MMOCR's way. What comes out is the same.
+    of this; those of several sizes go MMOCR's way. What comes out is the same, but that in training
+    the samples are not copied: what is found out of the padding is noted in those that are given.
 
     Batches of :class:`~lpv_mmocr.streaming.StreamedWordDataset` are taken as well. What the
     augmentations of ``batch_augments`` return counts; MMOCR throws it away.
@@ -33,13 +34,13 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
 
         Args:
             data: ``inputs``, a list of N images (3, h, w) or a tensor (N, 3, h, w), and
-                ``data_samples``, a list, :class:`EncodedWords` or None.
+                ``data_samples``, a list or :class:`EncodedWords`, or None or absent.
             training: Whether to augment.
 
         Returns:
             ``inputs``, a float tensor of shape (N, 3, H, W), and ``data_samples``.
         """
-        inputs, words = self._images(data["inputs"]), data["data_samples"]
+        inputs, words = self._images(data["inputs"]), data.get("data_samples")
         if isinstance(words, EncodedWords):
             words = EncodedWords(words.targets.to(self.device), words.numbers.to(self.device))
         elif words is not None:

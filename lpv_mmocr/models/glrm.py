@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseModule
@@ -87,13 +87,22 @@ def masked_attention(
 class MaskedEncoderLayer(nn.TransformerEncoderLayer):
     """Post-norm transformer layer in which a token may be forbidden every key.
 
-    Arguments, parameters, their initialisation and the places of dropouts are those of
+    Parameters, their initialisation and the places of dropouts are those of
     ``nn.TransformerEncoderLayer``; the attention is :func:`masked_attention`, and the dropouts are
     :class:`~lpv_mmocr.models.dropout.Dropout`.
+
+    Args:
+        dim: Width D of the tokens.
+        num_heads: Number of attention heads.
+        ffn_dim: Hidden width of the feed-forward layers, between which is a GELU.
+        dropout: Dropout probability on attention weights, in the feed-forward layers and on both
+            residuals.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, dim: int, num_heads: int, ffn_dim: int, dropout: float) -> None:
+        super().__init__(
+            dim, num_heads, ffn_dim, dropout=dropout, activation="gelu", batch_first=True
+        )
         self.dropout, self.dropout1, self.dropout2 = (
             Dropout(layer.p) for layer in (self.dropout, self.dropout1, self.dropout2)
         )
@@ -163,10 +172,9 @@ class GLRM(BaseModule):
         ffn_dim: Hidden width of the feed-forward layers.
         dropout: Dropout probability after the position table, on attention weights, inside the
             feed-forward layers and on both residuals.
-        init_cfg: MMEngine initialisation config.
 
     Raises:
-        ValueError: If ``num_heads`` does not divide ``dim``.
+        ValueError: If ``num_heads`` does not divide ``dim``, or ``num_layers`` is negative.
     """
 
     def __init__(
@@ -177,14 +185,13 @@ class GLRM(BaseModule):
         num_heads: int = 8,
         ffn_dim: int = 1024,
         dropout: float = 0.1,
-        init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
+        if num_layers < 0:
+            raise ValueError(f"num_layers must not be negative, got {num_layers}")
         if dim % num_heads:
             raise ValueError(f"num_heads={num_heads} does not divide the feature width {dim}")
-        layer = MaskedEncoderLayer(
-            dim, num_heads, ffn_dim, dropout=dropout, activation="gelu", batch_first=True
-        )
+        layer = MaskedEncoderLayer(dim, num_heads, ffn_dim, dropout)
         self.layers = nn.ModuleList(deepcopy(layer) for _ in range(num_layers))
         self.position = SinusoidalPosition(dim)
         self.dropout = Dropout(dropout)

@@ -82,7 +82,6 @@ class PositionAttention(BaseModule):
         dim: Width D of the features.
         num_positions: Number T of positions.
         key_dim: Width of the inner layers of the key U-Net; D/8 by default.
-        init_cfg: MMEngine initialisation config.
 
     Raises:
         ValueError: If ``dim`` is below 8 and ``key_dim`` is not given.
@@ -94,9 +93,8 @@ class PositionAttention(BaseModule):
         dim: int,
         num_positions: int,
         key_dim: int | None = None,
-        init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__()
         key_dim = dim // 8 if key_dim is None else key_dim
         if key_dim < 1:
             raise ValueError(f"dim={dim} is too small for the default key_dim=dim//8; set key_dim")

@@ -117,6 +117,12 @@ class LPVSVTREncoder(BaseModule):
                 f"fewer, got {len(embed_dims)}, {len(depths)}, {len(num_heads)} and "
                 f"{len(merge_strides)}"
             )
+        pairs = [("img_size", img_size), ("window_size", window_size)]
+        for name, pair in (*pairs, *(("merge_strides", stride) for stride in merge_strides)):
+            if len(pair) != 2 or min(pair) < 1:
+                raise ValueError(f"{name} needs two positive numbers, got {tuple(pair)}")
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f"drop_path_rate must lie between 0 and 1, got {drop_path_rate}")
         num_blocks = sum(depths)
         if not 0 <= num_local_blocks <= num_blocks:
             raise ValueError(

@@ -70,7 +70,7 @@ def understood(program: str, words: list[str], parse) -> None:
     elif program == "lpv-mmocr":
         parse(lpv_mmocr_cli.TOOLS[words[0]][0], words[1:])
     elif program == "python" and words[0] == "-m":
-        parsed(importlib.import_module(words[1]), words[2:])
+        parsed(importlib.import_module(f"{words[1]}.__main__"), words[2:])
     elif program == "python":
         assert words[0].startswith("tools/"), "the docs run tools only"
         parse(words[0].removeprefix("tools/"), words[1:])

@@ -151,7 +151,7 @@ def carry_out(command: Command, load_tool) -> int | None:
     program, first, *rest = command.words
     if program == "python" and first == "-m":
         module, *rest = rest
-        return importlib.import_module(module).main(rest)
+        return importlib.import_module(f"{module}.__main__").main(rest)
     script = lpv_mmocr_cli.TOOLS[first][0] if program == "lpv-mmocr" else first
     script = script.removeprefix("tools/")
     return load_tool(script).main(shortened(script, rest))

@@ -142,6 +142,16 @@ def test_checkpoints_elsewhere_are_found_through_last_checkpoint(tmp_path):
     assert find_last_complete_checkpoint(str(tmp_path / "work")) == str(newer)
 
 
+def test_names_that_count_nothing(tmp_path, said):
+    named = checkpoint(tmp_path / "step_4.pth")
+    (tmp_path / "last_checkpoint").write_text(str(named))
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(named)
+    assert not said
+    checkpoint(named, optimizer=None)
+    assert find_last_complete_checkpoint(str(tmp_path)) is None
+    assert "step_4.pth is without optimizer" in said[0]
+
+
 def test_nothing_to_resume_from(tmp_path):
     assert find_last_complete_checkpoint(str(tmp_path)) is None
     assert find_last_complete_checkpoint(str(tmp_path / "missing")) is None

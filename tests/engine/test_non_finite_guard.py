@@ -184,6 +184,33 @@ def test_validation_is_not_judged(numbers, tmp_path):
     assert hook._pending == []
 
 
+@pytest.mark.parametrize("spoiled", [False, True])
+def test_lists_of_losses(numbers, tmp_path, spoiled):
+    class Lists(Hook):
+        def before_train(self, runner) -> None:
+            runner.model.decoder.module_loss.register_forward_hook(self._listed)
+
+        def _listed(self, module, args, losses):
+            bad = losses["loss_cpa"] * (float("nan") if spoiled else 1.0)
+            return dict(loss_list=[losses["loss_cpa"], bad])
+
+    runner = Runner.from_cfg(
+        training_config(
+            numbers,
+            tmp_path,
+            train_cfg=dict(type="ResumableIterBasedTrainLoop", max_iters=2),
+            custom_hooks=[dict(type="NonFiniteGuardHook")],
+        )
+    )
+    runner.register_hook(Lists())
+    if spoiled:
+        with pytest.raises(NonFiniteLossError, match="The loss of iteration 1 is not finite"):
+            runner.train()
+    else:
+        runner.train()
+        assert runner.iter == 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

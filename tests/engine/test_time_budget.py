@@ -9,6 +9,7 @@ from lpv_mmocr.engine import TimeBudgetHook, time_budget
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from training_cases import training_config
 
@@ -83,6 +84,32 @@ def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock
     second.train()
     assert second.iter > iterations
     assert second.optim_wrapper.param_groups[0]["lr"] < rate
+
+
+def test_mask_of_a_validation_that_is_made_up_for(numbers, tmp_path, clock):
+    masks = []
+
+    class Watch(Hook):
+        def __init__(self, failing: bool) -> None:
+            self.failing = failing
+
+        def before_val(self, runner) -> None:
+            if self.failing:
+                raise InterruptedError
+            masks.append((runner.iter, runner.model.decoder.with_mask))
+
+    hook = {**HOOK, "mask_from": 1, "minutes": 10}
+    config = budget_config(numbers, tmp_path, hook, model__decoder__with_mask=True)
+    config.train_cfg.update(val_interval=4, max_iters=4)
+    runner = Runner.from_cfg(config)
+    runner.register_hook(Watch(failing=True))
+    with pytest.raises(InterruptedError):  # behind checkpoint 4
+        runner.train()
+    config.resume = True
+    runner = Runner.from_cfg(config)
+    runner.register_hook(Watch(failing=False))
+    runner.train()
+    assert masks == [(4, False)]
 
 
 def test_call_counts_from_the_making_of_the_hook(numbers, tmp_path, clock):

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
-from lpv_mmocr.engine import StopOnSignalHook, ThroughputTimerHook
+from lpv_mmocr.engine import AtomicCheckpointHook, StopOnSignalHook, ThroughputTimerHook
 from lpv_mmocr.streaming import PoolUsageHook
 
 import pytest
@@ -136,6 +136,51 @@ def test_second_signal_acts_at_once_unless_it_is_the_same_passed_on(
         runner.train()
     assert signal.getsignal(signal.SIGINT) is before
     assert bool(list(tmp_path.glob("*.pth"))) is (seconds > 0)
+
+
+def test_the_same_signal_passed_on_while_the_last_checkpoint_is_written(
+    numbers, tmp_path, monkeypatch
+):
+    runner = Runner.from_cfg(stoppable(numbers, tmp_path))
+    runner.register_hook(At(5, lambda runner: signal.raise_signal(signal.SIGTERM)))
+    write = AtomicCheckpointHook._save_checkpoint_with_step
+
+    def interrupted(self, runner, step, meta):
+        if step == 5:
+            signal.raise_signal(signal.SIGTERM)
+        write(self, runner, step, meta)
+
+    monkeypatch.setattr(AtomicCheckpointHook, "_save_checkpoint_with_step", interrupted)
+    with pytest.raises(SystemExit) as raised:
+        runner.train()
+    assert raised.value.code == 128 + signal.SIGTERM
+    assert (tmp_path / "iter_5.pth").is_file()
+
+
+def test_signals_are_as_before_when_the_training_fails(numbers, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    runner = Runner.from_cfg(stoppable(numbers, tmp_path))
+
+    def fail(runner):
+        assert signal.getsignal(signal.SIGTERM) is not before
+        raise ArithmeticError
+
+    runner.register_hook(At(2, fail))
+    with pytest.raises(ArithmeticError):
+        runner.train()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("seed", [None, 8])
+def test_worker_processes_are_protected_in_a_resumed_run_of_another_seed(numbers, tmp_path, seed):
+    workers = dict(train_dataloader__num_workers=1)
+    train(stoppable(numbers, tmp_path, train_cfg__max_iters=4, **workers))
+    config = stoppable(numbers, tmp_path, resume=True, **workers)
+    config.randomness = dict(seed=seed)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    loader = runner.train_loop.dataloader
+    assert type(loader.worker_init_fn).__name__ == "_DeafToOthers"
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,13 @@ def test_bad_sample_is_wrong_whatever_is_read():
     assert metrics == {"recog/accuracy": 0.0, "recog/one_minus_ned": 0.0}
 
 
+def test_folders_of_the_same_name():
+    words = [sample("a", "a", "val:1"), sample("a", "b", "val:1")]
+    for word, path in zip(words, ("one/val", "two/val"), strict=True):
+        word["img_path"] = path
+    assert evaluate(words)[0]["recog/accuracy"] == 0.5
+
+
 def test_nothing_is_rounded():
     words = [sample("a", "a" if number < 2 else "b", str(number)) for number in range(3)]
     assert evaluate(words)[0]["recog/accuracy"] == 2 / 3

@@ -56,6 +56,11 @@ def test_dropout_keeps_the_mean(dtype):
     assert dropped.mean() == pytest.approx(1, abs=0.01)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_empty_batch(dropout):
+    assert self_attention(torch.empty(0, 5, 3 * 8), 2, dropout=dropout).shape == (0, 5, 8)
+
+
 def test_bias_of_a_mask():
     bias = hiding_bias(torch.tensor([[True, False]]), torch.float64)
     assert bias.tolist() == [[0.0, -math.inf]]

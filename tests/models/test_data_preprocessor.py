@@ -62,7 +62,7 @@ def words(*widths: int, height: int = 32, channels: int = 3) -> dict:
 @pytest.mark.parametrize("widths", [(100, 100, 100), (100,), (40, 100, 72)])
 def test_equals_mmocr(widths, options, training):
     data = words(*widths)
-    # MMOCR's notes what it finds in the samples it is given.
+    # Ours notes, in training, what it finds in the samples it is given.
     expected = build("TextRecogDataPreprocessor", **options)(
         dict(
             inputs=data["inputs"], data_samples=[sample.clone() for sample in data["data_samples"]]
@@ -76,7 +76,7 @@ def test_equals_mmocr(widths, options, training):
 
 def test_grey_pictures():
     data = words(20, 20, channels=1)
-    data["data_samples"] = None
+    del data["data_samples"]
     options = dict(mean=[127.5], std=[127.5])
     actual = build(**options)(data)
     assert actual["data_samples"] is None

@@ -37,7 +37,7 @@ def test_mask_at_the_threshold_and_without_gradient():
 def test_layer_against_pytorch(masked):
     """Where no token is blind, the layer is PyTorch's own post-norm layer."""
     torch.manual_seed(0)
-    ours = MaskedEncoderLayer(16, 4, 32, dropout=0.0, activation="gelu", batch_first=True)
+    ours = MaskedEncoderLayer(16, 4, 32, dropout=0.0)
     theirs = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, activation="gelu", batch_first=True)
     theirs.load_state_dict(ours.state_dict())
     tokens = torch.rand(2, 5, 16)
@@ -54,7 +54,7 @@ def test_layer_against_pytorch(masked):
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_blind_token(dtype):
     torch.manual_seed(0)
-    layer = MaskedEncoderLayer(16, 4, 32, dropout=0.0, activation="gelu", batch_first=True)
+    layer = MaskedEncoderLayer(16, 4, 32, dropout=0.0)
     layer = layer.to(dtype)
     nn.init.normal_(layer.self_attn.out_proj.bias)  # zero at the start, which would hide it
     tokens = torch.rand(2, 5, 16).to(dtype).requires_grad_()
@@ -89,7 +89,7 @@ def test_blind_tokens_under_autocast(amp_dtype):
 
 def test_blind_tokens_do_not_see_each_other():
     torch.manual_seed(0)
-    layer = MaskedEncoderLayer(16, 4, 32, dropout=0.0, activation="gelu", batch_first=True)
+    layer = MaskedEncoderLayer(16, 4, 32, dropout=0.0)
     tokens = torch.rand(1, 4, 16)
     changed = tokens.clone()
     changed[0, 0] += 1
@@ -123,7 +123,7 @@ def test_dropout_rates():
 
 def test_dropout_acts_on_attention_weights():
     torch.manual_seed(0)
-    layer = MaskedEncoderLayer(8, 2, 16, dropout=0.0, activation="gelu", batch_first=True)
+    layer = MaskedEncoderLayer(8, 2, 16, dropout=0.0)
     layer.self_attn.dropout = 0.5
     tokens = torch.rand(1, 6, 8)
     assert not torch.equal(layer(tokens), layer(tokens))
@@ -143,3 +143,8 @@ def test_layers_start_equal_and_end_without_a_norm():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="num_heads=8 does not divide the feature width 12"):
         GLRM(dim=12)
+
+
+def test_number_of_layers_must_not_be_negative():
+    with pytest.raises(ValueError, match="num_layers must not be negative, got -1"):
+        GLRM(dim=16, num_layers=-1)

@@ -116,6 +116,10 @@ def test_wrong_image_size_is_named():
         (dict(depths=(1,)), "one entry per stage"),
         (dict(num_local_blocks=9), "num_local_blocks must lie between 0 and the 3 blocks"),
         (dict(window_size=(4, 5)), "window_size must be odd"),
+        (dict(window_size=(7,)), r"window_size needs two positive numbers, got \(7,\)"),
+        (dict(img_size=(32,)), "img_size needs two positive numbers"),
+        (dict(merge_strides=((0, 1),)), r"merge_strides needs two positive numbers, got \(0, 1\)"),
+        (dict(drop_path_rate=1.0), "drop_path_rate must lie between 0 and 1, got 1.0"),
         (dict(num_heads=(3, 3)), "num_heads=3 does not divide the feature width 16"),
     ],
 )

@@ -6,6 +6,7 @@ train_pipeline = [*_base_.train_pipeline[:-2], _base_.pack]  # without TextAugme
 numbers = dict(type="RenderedWordDataset", difficulty="easy", charset="digits", max_length=6)
 _base_.train_dataloader.pop("dataset")
 _base_.val_dataloader.pop("dataset")
+_base_.test_dataloader.pop("dataset")
 train_dataloader = dict(dataset=dict(**numbers, reuse=2, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(**numbers, seed=1, length=200, pipeline=train_pipeline))
 test_dataloader = val_dataloader
