@@ -52,6 +52,13 @@ if [[ -f $work/size && $(<"$work/size") != "$size" ]]; then
         "LPV_SIZE" >&2
     exit 2
 fi
+for option in "$@"; do
+    key=${option%%=*}
+    if [[ $key == *:* && " ${trainings[*]} " != *" ${key%%:*} "* ]]; then
+        echo "error: $option is for a training ${key%%:*}, and LPV_SIZE=$size has: ${trainings[*]}" >&2
+        exit 2
+    fi
+done
 tools=$(cd "$(dirname "$0")" && pwd)
 configs=$(dirname "$tools")/configs/textrecog/lpv
 carry=$tools/model_converters/carry_checkpoint.py

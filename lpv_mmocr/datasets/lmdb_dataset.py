@@ -22,13 +22,12 @@ from .lmdb_environment import (
     find_lmdbs,
     image_key,
     label_key,
+    refuse_repeated,
 )
 from .lmdb_index import SampleIndex, load_index
 from .sample_choice import checked_hold_out, checked_indices
 from .transforms.loading import decode_image
-
-PLACEHOLDER_SHAPE = (32, 100, 3)
-"""Height, width and channels of the grey picture that stands for one that cannot be read."""
+from .transforms.word_image import unreadable
 
 
 class _Part(NamedTuple):
@@ -181,8 +180,8 @@ class LPVLMDBDataset(BaseDataset):
             for folder in self._folders
             for path in _find_lmdbs(folder)
         ]
-        if len({name for _, name in named}) < len(named):
-            # Folders of the same name in different places, or one of them listed twice.
+        refuse_repeated([path for path, _ in named])
+        if len({name for _, name in named}) < len(named):  # in different places
             named = [(path, path) for path, _ in named]
         return named
 
@@ -342,7 +341,7 @@ class LPVLMDBDataset(BaseDataset):
     def _placeholder(self, idx: int, error: BadSampleError) -> dict:
         part, number = self._locate(idx)
         return dict(
-            img=np.full(PLACEHOLDER_SHAPE, 127, dtype=np.uint8),
+            img=unreadable(),
             img_path=f"{part.path}/{image_key(number).decode()}",
             sample_key=error.sample_key,
             sample_idx=idx,

@@ -234,6 +234,28 @@ def find_lmdbs(path: str) -> list[str]:
     return found
 
 
+def refuse_repeated(paths: Sequence[str]) -> None:
+    """Check that no LMDB comes twice, be it under another name.
+
+    What is held out of one would be in the other.
+
+    Args:
+        paths: LMDB folders.
+
+    Raises:
+        ValueError: If two of them are the same.
+    """
+    seen: dict[str, str] = {}
+    for path in paths:
+        first = seen.setdefault(os.path.realpath(path), path)
+        if first is not path:
+            raise ValueError(
+                f"the LMDB {path} comes twice, first as {first}: name each folder of ann_file once "
+                "and none inside another; a share of a batch (SourceShareBatchSampler) gives words "
+                "more weight"
+            )
+
+
 def _walk(folder: str, parents: Sequence[str]) -> Iterator[str]:
     if os.path.isfile(os.path.join(folder, DATA_FILE)):
         yield folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import time
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.logging import print_log
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
@@ -28,6 +26,7 @@ from .lmdb_environment import (
     image_key,
     label_key,
 )
+from .picture_header import read_header
 
 _FORMAT = 1  # part of the name of a cached index; raised when what an index means changes
 _PROGRESS_STEP = 10_000
@@ -155,8 +154,8 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
             if label is not None and not label_filter.accepts_label(label):
                 continue
             if label_filter.min_image_side:
-                size = _image_size(_readable(reader, image_key(number)))
-                if size is not None and not label_filter.accepts_size(*size):
+                header = read_header(_readable(reader, image_key(number)))
+                if header and not label_filter.accepts_size(header.width, header.height):
                     continue
             numbers[kept] = number
             kept += 1
@@ -174,14 +173,6 @@ def _readable(reader: KeyReader, key: bytes) -> bytes | None:
     try:
         return reader.get(key)
     except LMDBDataError:
-        return None
-
-
-def _image_size(image: bytes | None) -> tuple[int, int] | None:
-    """Width and height from a picture's header; ``None`` where that cannot be read."""
-    try:
-        return Image.open(io.BytesIO(image or b"")).size
-    except (OSError, ValueError, Image.DecompressionBombError):
         return None
 
 

@@ -104,9 +104,15 @@ class LMDBWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the data set, or remove what was written if there was an error."""
+        """Finish the data set, or remove what was written if there was an error.
+
+        Raises:
+            ValueError: If nothing was written.
+        """
         try:
             if error_type is None:
+                if not self.num_samples:
+                    raise ValueError(f"{self.path} was not made: nothing was written into it")
                 self._batch.append((NUM_SAMPLES_KEY, b"%d" % self.num_samples))
                 self._flush()
                 self._environment.sync(True)

@@ -45,7 +45,8 @@ def new_folder(
     Raises:
         FileExistsError: If ``path`` exists and ``overwrite`` is not set, or ``PATH.partial`` does.
     """
-    path = Path(path)
+    # What a link leads to is replaced, not the link.
+    path = Path(os.path.realpath(path) if overwrite else path)
     partial = path.with_name(f"{path.name}.partial")
     if not overwrite:
         refuse_existing(path, advice)
@@ -72,6 +73,9 @@ def _publish(partial: Path, path: Path, overwrite: bool, advice: str) -> None:
         replaced = path.with_name(f".{path.name}.replaced-{uuid.uuid4().hex[:8]}")
         path.rename(replaced)
         partial.rename(path)
-        shutil.rmtree(replaced)
+        if replaced.is_dir():
+            shutil.rmtree(replaced)
+        else:
+            replaced.unlink()
     else:
         partial.rename(path)

@@ -18,16 +18,20 @@ from .renderer import WordRenderer
 from .word_list import default_words, read_words
 from .words import TextSampler, resolve_charset
 
+_LEAST_POOL = 100
+
 
 @DATASETS.register_module()
 class RenderedWordDataset(Dataset):
     """Words rendered on demand, with a pool of pictures to use again.
 
-    A sample depends on its index: every ``reuse``-th index asks for the picture of that number and
-    puts it into the pool of its process; the others take one from the pool. So a shuffling sampler
-    that is fast-forwarded on resume goes on to pictures not seen before, and rendering costs
-    ``1 / reuse`` of what it would cost without a pool. Give it a length beyond what a training
-    run draws.
+    With ``reuse=1`` a sample depends on its index alone. With more, every ``reuse``-th index asks
+    for the picture of that number and puts it into the pool of its process; the others take one
+    from the pool. Rendering then costs ``1 / reuse`` of what it would cost without a pool, but what
+    an index gives depends on what the process has rendered before: runs differ with the number of
+    worker processes, and a resumed one begins with empty pools. Either way a shuffling sampler that
+    is fast-forwarded on resume goes on to pictures not seen before. Give it a length beyond what a
+    training run draws.
 
     The log says how many fonts and words there are: with few of either, a model learns little.
 
@@ -50,6 +54,9 @@ class RenderedWordDataset(Dataset):
         pool_size: Most pictures that a process keeps for further use.
         metainfo: Further meta information.
         test_mode: Kept for MMEngine's interface.
+
+    Attributes:
+        fingerprint: Hashes of the words and of the fonts, whatever their files are called.
 
     Raises:
         ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, or ``seed`` negative.
@@ -103,6 +110,7 @@ class RenderedWordDataset(Dataset):
             f"and {len(word_list)} words ({word_list.source})",
             logger="current",
         )
+        self.fingerprint = dict(words=word_list.digest(), fonts=library.digest())
         self._pool: list[tuple[int, bytes, str]] = []
 
     def __len__(self) -> int:
@@ -137,7 +145,8 @@ class RenderedWordDataset(Dataset):
 
     def _picture(self, index: int) -> tuple[int, bytes, str]:
         pool = self._pool
-        if index % self.reuse and pool:
+        # A pool of few would give the same picture again and again.
+        if index % self.reuse and len(pool) >= min(self.pool_size, _LEAST_POOL):
             rng = np.random.default_rng((self.seed, index, 1))
             return pool[rng.integers(len(pool))]
         word = self.renderer(self.seed, index)

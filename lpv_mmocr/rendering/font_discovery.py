@@ -58,4 +58,8 @@ def find_font_files(folders: Sequence[str | Path] = (), *, system: bool = True) 
 
 
 def _font_files_in(folder: Path) -> set[Path]:
-    return {path.resolve() for path in folder.rglob("*") if path.suffix.lower() in FONT_SUFFIXES}
+    return {
+        path.resolve()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in FONT_SUFFIXES and path.is_file()  # no link that leads nowhere
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -61,7 +62,8 @@ class FontVerdict:
             other scripts.
         only_case: "upper" where small letters are drawn as capitals, "lower" where capitals are
             drawn as small letters; only that case may be asked for. Empty for all other faces.
-        fingerprint: Equal for faces with equal Latin glyphs.
+        fingerprint: Equal for faces with equal Latin glyphs; for those without any, made of the
+            file's content.
     """
 
     path: str
@@ -81,7 +83,7 @@ def screen_fonts(
     """Screens font files, reading earlier verdicts from the cache.
 
     A verdict belongs to a path, a size and a time of change; it is made again when one of them
-    differs. Of faces with equal glyphs, the first in order of path is kept.
+    differs. Of files with faces of equal Latin glyphs, the first is kept.
 
     Args:
         files: Font files.
@@ -94,10 +96,11 @@ def screen_fonts(
     store = cache_folder() / f"fonts-v{SCREENING_VERSION}.json"
     known: dict[str, list[dict]] = {}
     if store.is_file():
-        try:
-            known = json.loads(store.read_text(encoding="utf-8"))
-        except ValueError:  # A damaged cache costs time, never correctness.
-            known = {}
+        # A damaged cache costs time, never correctness.
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            read = json.loads(store.read_text(encoding="utf-8"))
+            _check_verdicts(read)
+            known = read
     keys = {}
     for file in map(str, files):
         stat = os.stat(file)
@@ -131,8 +134,24 @@ def _read_pack(folder: str) -> dict[str, list[dict]]:
     pack = Path(folder) / PACK_FILE
     if not pack.is_file():
         return {}
-    content = json.loads(pack.read_text(encoding="utf-8"))
-    return content["files"] if content.get("version") == SCREENING_VERSION else {}
+    try:
+        content = json.loads(pack.read_text(encoding="utf-8"))
+        if content["version"] != SCREENING_VERSION:
+            return {}
+        _check_verdicts(content["files"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(
+            f"{pack} is damaged ({type(error).__name__}: {error}); copy the pack of fonts anew, or "
+            "delete the file, and the fonts are screened here"
+        ) from error
+    return content["files"]
+
+
+def _check_verdicts(verdicts: dict[str, list[dict]]) -> None:
+    """Fails in one way or another where the verdicts of some file are none."""
+    for items in verdicts.values():
+        for item in items:
+            FontVerdict(**item)
 
 
 def _screen_many(files: Sequence[str], workers: int) -> Iterable[tuple[str, list[FontVerdict]]]:
@@ -215,7 +234,7 @@ def _screen_face(path: str, index: int) -> FontVerdict:
             usable=True,
             characters="",
             legibility=1.0,
-            fingerprint=f"{Path(path).name}|{index}",
+            fingerprint=f"{_hash(Path(path).read_bytes())}|{index}",
         )
     glyphs = {char: draw_glyph(font, char) for char in characters}
     advance = np.median([font.getlength(char) / glyphs[char].shape[1] for char in letters])
@@ -235,8 +254,12 @@ def _screen_face(path: str, index: int) -> FontVerdict:
         characters="".join(char for char in characters if _resembles(char, scores[char])),
         legibility=round(score, 3),
         only_case=only_case(templates, scores),
-        fingerprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+        fingerprint=_hash(data),
     )
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def _resembles(char: str, scores: np.ndarray) -> bool:

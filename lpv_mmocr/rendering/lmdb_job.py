@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import lmdb
 
+from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key
 from .processes import single_threaded_opencv, worker_pool
 from .renderer import WordRenderer
 
@@ -81,7 +82,7 @@ def render_lmdb(
         env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
         try:
             with env.begin() as txn:
-                done = int(txn.get(b"num-samples", b"0"))
+                done = int(txn.get(NUM_SAMPLES_KEY, b"0"))
             on_start(done)
             chunks = [(seed, k, min(k + CHUNK, count)) for k in range(done, count, CHUNK)]
             for first, words in _rendered(chunks, make_renderer, workers):
@@ -101,14 +102,18 @@ def remove_partial(out: str | Path) -> None:
         out: Folder of the LMDB.
 
     Raises:
-        FileExistsError: If the run is not interrupted at all, but writing there.
+        FileExistsError: If the run is not interrupted at all, but writing there, or something else
+            has the name.
     """
     partial = Path(out).with_name(Path(out).name + ".partial")
     if (partial / RECIPE_FILE).is_file():
         with _only_run_in(partial):
             shutil.rmtree(partial, ignore_errors=True)
-    else:
-        shutil.rmtree(partial, ignore_errors=True)
+    elif partial.exists():
+        raise FileExistsError(
+            f"{partial} was not made by this tool, so it is left alone; delete it yourself, or "
+            "choose another --out"
+        )
 
 
 @contextlib.contextmanager
@@ -199,9 +204,9 @@ def _store(env: lmdb.Environment, first: int, words: list[tuple[bytes, str]]) ->
         try:
             with env.begin(write=True) as txn:
                 for number, (jpeg, label) in enumerate(words, start=first + 1):
-                    txn.put(b"image-%09d" % number, jpeg)
-                    txn.put(b"label-%09d" % number, label.encode("utf-8"))
-                txn.put(b"num-samples", b"%d" % (first + len(words)))
+                    txn.put(image_key(number), jpeg)
+                    txn.put(label_key(number), label.encode("utf-8"))
+                txn.put(NUM_SAMPLES_KEY, b"%d" % (first + len(words)))
             return
         except lmdb.MapFullError:
             env.set_mapsize(2 * env.info()["map_size"])

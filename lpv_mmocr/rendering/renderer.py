@@ -90,16 +90,17 @@ class WordRenderer:
             The picture and its label.
 
         Raises:
-            RuntimeError: If no attempt gave a picture in which the text can be seen.
+            ValueError: If no attempt gave a picture in which the text can be seen.
         """
         rng = np.random.default_rng((seed, index))
         for _ in range(MAX_ATTEMPTS):
             word = self._attempt(rng)
             if word is not None:
                 return word
-        raise RuntimeError(
-            f"no readable picture in {MAX_ATTEMPTS} attempts (seed {seed}, picture {index}); "
-            "min_contrast is too high for the other settings"
+        raise ValueError(
+            f"no readable picture in {MAX_ATTEMPTS} attempts (seed {seed}, picture {index}): "
+            "min_contrast is too high for the other settings, or the fonts have one case alone and "
+            "the charset the other"
         )
 
     def _attempt(self, rng: np.random.Generator) -> RenderedWord | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.device import get_device
+from mmengine.dist import get_world_size
 from mmengine.registry import FUNCTIONS
 from mmocr.registry import DATASETS, MODELS
 from torch.utils.data import Dataset, get_worker_info
@@ -46,7 +47,8 @@ class StreamedWordDataset(Dataset):
         device: Where the pools lie; the first GPU if there is one by default.
 
     Raises:
-        ValueError: If there is no source, or a source has no word in a batch.
+        ValueError: If there is no source, a source has no word in a batch or is half a stream, or
+            several processes train.
         RuntimeError: When a process of a data loader asks for a batch.
     """
 
@@ -63,6 +65,11 @@ class StreamedWordDataset(Dataset):
     ) -> None:
         if not sources:
             raise ValueError("a StreamedWordDataset needs at least one source")
+        if get_world_size() > 1:
+            raise ValueError(
+                f"a StreamedWordDataset is for one process, and these are {get_world_size()}: "
+                "start the training without a launcher"
+            )
         self._length = length
         # MMOCR's dictionary belongs to the loss.
         encoder = MODELS.build(loss)
@@ -72,7 +79,13 @@ class StreamedWordDataset(Dataset):
         self.sources: list[StreamedSource | WholeSource] = []
         for source in sources:
             options = {key: value for key, value in source.items() if key != "weight"}
-            kind = StreamedSource if "capacity" in options else WholeSource
+            streamed = options.keys() & {"capacity", "folder", "workers"}
+            if streamed and "capacity" not in options:
+                raise ValueError(
+                    f"a source with {', '.join(sorted(streamed))} needs a capacity, too: how many "
+                    "pictures its pool holds"
+                )
+            kind = StreamedSource if streamed else WholeSource
             self.sources.append(kind(**options, loss=encoder, device=place))
         self._started = False
 

@@ -43,11 +43,6 @@ class PicturePool:
         """Number of pictures in the pool, with those that are being replaced."""
         return min(self.added, self.capacity)
 
-    @property
-    def mean_uses(self) -> float:
-        """How often a picture was taken on average."""
-        return self.drawn / max(self.added, 1)
-
     def add(self, chunk: Chunk) -> None:
         """Put pictures in; another thread may draw meanwhile, and gets none of those that go.
 

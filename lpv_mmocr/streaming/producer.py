@@ -38,7 +38,7 @@ class ChunkProducer:
         make: Makes the chunk of a number; called in the processes.
         recipe: All that the chunks depend on, as JSON data. A folder of another recipe is refused.
         workers: Number of processes.
-        max_waiting: Most chunks in the folder.
+        max_waiting: Number of chunks in the folder from which no further one is begun.
 
     Raises:
         FileExistsError: If another process uses the folder, or it holds chunks of another recipe.

@@ -13,6 +13,7 @@ from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..engine.random_state import seeded
 from ..models.encoded_words import EncodedWords
 from .chunk import (
     Chunk,
@@ -113,7 +114,12 @@ class StreamedSource:
         self._producer = ChunkProducer(
             folder,
             self._make,
-            recipe=dict(dataset=dataset, chunk_size=chunk_size, loss=_description(loss)),
+            recipe=dict(
+                dataset=dataset,
+                content=getattr(self._dataset, "fingerprint", None),
+                chunk_size=chunk_size,
+                loss=_description(loss),
+            ),
             workers=workers,
             max_waiting=self._max_chunks + 2 * workers,
         )
@@ -160,7 +166,10 @@ class StreamedSource:
     def _make(self, number: int) -> Chunk:
         first = number * self._chunk_size
         places = range(first, first + self._chunk_size)
-        return make_chunk(((place, self._dataset[place]) for place in places), self._loss)
+        # Whatever a pipeline draws depends on the number, too, and not on the process: those that
+        # are forked all begin with the same random numbers.
+        with seeded(number):
+            return make_chunk(((place, self._dataset[place]) for place in places), self._loss)
 
     def _check(self) -> None:
         if self._failure is not None:

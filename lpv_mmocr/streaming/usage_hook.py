@@ -22,8 +22,18 @@ class PoolUsageHook(Hook):
         self._dataset: StreamedWordDataset | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Remember what to stop; a test has no training data."""
-        self._dataset = runner.train_dataloader.dataset
+        """Remember what to stop; a test has no training data.
+
+        Raises:
+            ValueError: If the training data are another kind of data set.
+        """
+        dataset = runner.train_dataloader.dataset
+        if not hasattr(dataset, "statistics"):
+            raise ValueError(
+                f"PoolUsageHook tells of a StreamedWordDataset, and this is a "
+                f"{type(dataset).__name__}: leave the hook out"
+            )
+        self._dataset = dataset
 
     def after_train_iter(
         self,

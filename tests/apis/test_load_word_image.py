@@ -26,8 +26,12 @@ def test_file(load, tmp_path, path_type):
     np.testing.assert_array_equal(results["img"], noise())
 
 
+CUT = cv2.imencode(".jpg", noise())[1].tobytes()[:-100]
+
+
 @pytest.mark.parametrize(
-    ("content", "reason"), [(b"noise", "damaged format"), (b"", "the file is empty")]
+    ("content", "reason"),
+    [(b"noise", "cannot be decoded"), (b"", "its image is empty"), (CUT, "was cut short")],
 )
 def test_unreadable_file_is_named_and_marked(load, tmp_path, monkeypatch, content, reason):
     lines = []

@@ -36,6 +36,13 @@ def test_training_and_validation_share_no_word_and_lose_none(tree, count):
     assert keys(training) + keys(validation) == ["a1", "a2", "a3", "b1", "b2", "b3"]
 
 
+def test_words_that_come_twice_could_be_held_out_once(tree, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "MJ" / "b")
+    for folders in ([tree, f"{tree}/b"], [tree, tree], [tree, str(tmp_path / "link")]):
+        with pytest.raises(ValueError, match=r"the LMDB .* comes twice, first as .*MJ/[ab]: name"):
+            LPVLMDBDataset(ann_file=folders, hold_out=2).full_init()
+
+
 def test_counts_before_the_filter(tree):
     assert keys(LPVLMDBDataset(ann_file=tree, hold_out=2)) == ["a1", "a2", "b1"]
     # The whole second LMDB is held out, and a part of the first.

@@ -67,6 +67,7 @@ def test_refuses_to_overwrite(tmp_path):
 def test_refuses_what_appeared_meanwhile(tmp_path):
     writer = LMDBWriter(tmp_path / "words")
     with pytest.raises(FileExistsError, match="pass overwrite=True"), writer:
+        writer.write(b"x", "x")
         (tmp_path / "words").mkdir()
     assert os.listdir(tmp_path) == ["words"]
 
@@ -80,6 +81,27 @@ def test_overwrites_at_the_end(tmp_path):
     dataset = LPVLMDBDataset(ann_file=str(tmp_path / "words"), test_mode=True)
     assert dataset.get_data_info(0)["instances"] == [dict(text="new")]
     assert os.listdir(tmp_path) == ["words"]
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_overwrites_what_a_link_leads_to_and_files(tmp_path, kind):
+    if kind == "link":
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "words").symlink_to(tmp_path / "disk")
+    else:
+        (tmp_path / "words").touch()
+    with LMDBWriter(tmp_path / "words", overwrite=True) as writer:
+        writer.write(b"x", "new")
+    assert keys(tmp_path / "words")
+    assert (tmp_path / "words").is_symlink() == (kind == "link")
+    assert set(os.listdir(tmp_path)) == {"words", *(["disk"] if kind == "link" else [])}
+
+
+def test_a_data_set_without_words_is_refused(tmp_path):
+    nothing = pytest.raises(ValueError, match="words was not made: nothing was written into it")
+    with nothing, LMDBWriter(tmp_path / "words"):
+        pass
+    assert os.listdir(tmp_path) == []
 
 
 def test_error_leaves_nothing(tmp_path):

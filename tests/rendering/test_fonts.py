@@ -9,7 +9,12 @@ from pathlib import Path
 from lpv_mmocr.rendering import FontLibrary, font_pack
 from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
 from lpv_mmocr.rendering.font_pack import write_font_pack
-from lpv_mmocr.rendering.font_screening import glyph_coverage, screen_font, screen_fonts
+from lpv_mmocr.rendering.font_screening import (
+    SCREENING_VERSION,
+    glyph_coverage,
+    screen_font,
+    screen_fonts,
+)
 from lpv_mmocr.rendering.font_subset import write_latin_subset
 
 import numpy as np
@@ -139,8 +144,9 @@ def test_verdicts_are_cached_and_renewed_when_a_file_changes(tmp_path, monkeypat
     assert screen_fonts([file])[0].family == "From the cache"
     shutil.copy(matplotlib_font_folder() / "DejaVuSerif.ttf", file)
     assert screen_fonts([file])[0].family == "DejaVu Serif" != first[0].family
-    store.write_text("{ damaged")
-    assert screen_fonts([file])[0].family == "DejaVu Serif"
+    for damaged in ("{ damaged", "null", "[]", '{"a": [{}]}'):
+        store.write_text(damaged)
+        assert screen_fonts([file])[0].family == "DejaVu Serif"
 
 
 def test_equal_fonts_count_once(tmp_path, monkeypatch):
@@ -167,6 +173,9 @@ def test_discovery(tmp_path):
     assert find_font_files([SANS], system=False) == [SANS.resolve()]
     with pytest.raises(FileNotFoundError, match=r"font folder .*nowhere does not exist"):
         find_font_files([tmp_path / "nowhere"], system=False)
+    with pytest.raises(ValueError, match=r"holds no .ttf"):
+        find_font_files([tmp_path], system=False)
+    (tmp_path / "gone.ttf").symlink_to(tmp_path / "nothing")
     with pytest.raises(ValueError, match=r"holds no .ttf"):
         find_font_files([tmp_path], system=False)
     text = tmp_path / "readme.txt"
@@ -199,6 +208,29 @@ def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
         write_font_pack(fonts, tmp_path / "pack")
     with pytest.raises(ValueError, match="no font fits into"):
         write_font_pack(fonts, tmp_path / "tiny", max_megabytes=1e-6)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{ cut", "[]", "{}", '{"version": VERSION}', '{"version": VERSION, "files": {"a": [{}]}}'],
+)
+def test_a_damaged_font_pack_is_named(tmp_path, content):
+    shutil.copy(SANS, tmp_path / "a.ttf")
+    file = tmp_path / "screened.json"
+    file.write_text(content.replace("VERSION", str(SCREENING_VERSION)))
+    with pytest.raises(
+        ValueError, match=r"screened\.json is damaged .*copy the pack of fonts anew"
+    ):
+        FontLibrary.from_folders([tmp_path], system=False)
+
+
+def test_a_font_pack_goes_where_a_link_leads(tmp_path, fonts):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "pack").symlink_to(tmp_path / "disk")
+    files = write_font_pack(fonts, tmp_path / "pack", max_megabytes=1.0)
+    assert files and all(file.is_file() for file in files)
+    assert (tmp_path / "pack").is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {"disk", "pack"}
 
 
 def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):

@@ -105,6 +105,12 @@ def test_other_settings_are_refused(job, finished, tmp_path):
     with pytest.raises(FileExistsError, match=r"\(count\); give --restart, or delete it, to"):
         job(tmp_path / "half", count=700)
     remove_partial(tmp_path / "half")
+    assert not (tmp_path / "half.partial").exists()
+    remove_partial(tmp_path / "half")
+    (tmp_path / "photos.partial").mkdir()
+    with pytest.raises(FileExistsError, match=r"photos\.partial was not made by this tool"):
+        remove_partial(tmp_path / "photos")
+    assert (tmp_path / "photos.partial").is_dir()
     assert job(tmp_path / "half", count=5) is True
 
 

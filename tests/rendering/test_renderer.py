@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import io
 import string
 
 from lpv_mmocr.rendering import FontLibrary, RenderConfig, TextSampler, WordList, WordRenderer
+from lpv_mmocr.rendering.degradation import decode_jpeg, encode_jpeg
 from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 from lpv_mmocr.rendering.visibility import text_visibility
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 COUNT = 120
 
@@ -26,6 +29,15 @@ def test_pictures_are_rgb_and_aligned_with_their_masks(words):
         assert image.shape == (*word.mask.shape, 3)
         assert min(image.shape[:2]) >= 6
         assert 1 <= len(word.label) <= 25
+
+
+def test_files_have_the_colours_of_the_picture():
+    picture = np.zeros((16, 16, 3), np.uint8)
+    picture[..., 0] = 255  # red in RGB
+    data = encode_jpeg(picture, 95)
+    red, green, blue = np.asarray(Image.open(io.BytesIO(data))).mean((0, 1))
+    assert red > 250 and green < 5 and blue < 5
+    np.testing.assert_allclose(decode_jpeg(data), picture, atol=5)
 
 
 def test_every_label_can_be_seen_in_the_finished_picture(words):
@@ -103,7 +115,7 @@ def test_characters_without_a_font_are_refused(fonts):
 
 def test_settings_that_hide_the_text_are_reported(make_renderer):
     renderer = make_renderer(min_contrast=250.0)
-    with pytest.raises(RuntimeError, match=r"no readable picture .*seed 0, picture 0"):
+    with pytest.raises(ValueError, match=r"no readable picture .*seed 0, picture 0.*min_contrast"):
         renderer(0, 0)
 
 

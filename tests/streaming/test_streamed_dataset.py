@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
@@ -10,13 +11,14 @@ from lpv_mmocr.models.encoded_words import EncodedWords
 from lpv_mmocr.streaming import StreamedWordDataset, sources
 from lpv_mmocr.streaming.chunk import chunk_numbers, chunk_path, read_chunk
 
+import numpy as np
 import pytest
 import torch
 from lpv_cases import decoder_config
 from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
-from streaming_cases import LOSS, PICTURE
+from streaming_cases import LOSS, PICTURE, NumberWords
 from torch.utils.data import DataLoader
 
 
@@ -70,6 +72,45 @@ def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
     assert statistics["mean_uses"] == pytest.approx(16 / statistics["pool_added"], rel=0.5)
     dataset.stop()
     assert len(list((tmp_path / "pool").glob("chunk_*.npz"))) <= 4 + 2 + 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_pipelines_draw_depends_on_the_number_alone(stream, tmp_path, workers):
+    dataset = stream(workers=workers)
+    dataset[0]
+    dataset.stop()
+    expected = stream(folder=str(tmp_path / "other"))
+    drawn = []
+    for number in chunk_numbers(tmp_path / "pool")[:3]:
+        chunk = read_chunk(tmp_path / "pool", number)
+        np.testing.assert_array_equal(chunk.images, expected.sources[0]._make(number).images)
+        drawn.append(chunk.images[:, 0, -1, -1].tolist())
+    assert all(first != second for first, second in itertools.combinations(drawn, 2))
+
+
+def test_half_a_stream_is_refused(stream):
+    with pytest.raises(ValueError, match="a source with folder, workers needs a capacity, too"):
+        StreamedWordDataset(
+            batch_size=4,
+            sources=[dict(dataset=dict(type="NumberWords"), folder="pool", workers=1)],
+            loss=LOSS,
+        )
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setattr("lpv_mmocr.streaming.dataset.get_world_size", lambda: 2)
+    with pytest.raises(ValueError, match="is for one process, and these are 2"):
+        StreamedWordDataset(
+            batch_size=4, sources=[dict(dataset=dict(type="NumberWords"))], loss=LOSS
+        )
+
+
+def test_other_fonts_or_words_are_other_pictures(stream, monkeypatch):
+    monkeypatch.setattr(NumberWords, "fingerprint", dict(words="a"), raising=False)
+    stream().stop()
+    monkeypatch.setattr(NumberWords, "fingerprint", dict(words="b"))
+    with pytest.raises(FileExistsError, match=r"made with other settings \(content\)"):
+        stream()
 
 
 def test_folder_moves_to_the_next_run(stream, tmp_path, monkeypatch):

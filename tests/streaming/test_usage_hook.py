@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 from lpv_mmocr.streaming import PoolUsageHook
 
+import pytest
 from mmengine.logging import MessageHub
 
 
@@ -19,6 +20,12 @@ def test_use_is_logged():
     hook.before_train(runner)
     hook.after_train_iter(runner, 9)
     assert hub.get_scalar("train/mean_uses").current() == 2.5
+
+
+def test_other_data_sets_have_no_pool():
+    runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=[]))
+    with pytest.raises(ValueError, match="tells of a StreamedWordDataset, and this is a list"):
+        PoolUsageHook().before_train(runner)
 
 
 def test_test_builds_no_training_data():

@@ -136,9 +136,12 @@ def test_sizes_do_not_take_each_others_state(train_synth, tmp_path):
 
 
 def test_option_of_a_training_that_this_size_has_not(train_synth, tmp_path):
-    """It is no option then, which the training says."""
-    assert train_synth("work", "start:a=1").returncode == 0
-    assert trainings(tmp_path) == [["start:a=1"]]
+    result = train_synth("work", "start:a=1")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "error: start:a=1 is for a training start, and LPV_SIZE=tiny has: synth finetune\n",
+    )
+    assert not (tmp_path / "calls").exists()
 
 
 def test_unknown_size(train_synth, tmp_path):

@@ -12,6 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lpv_mmocr import cli
 from lpv_mmocr.rendering import FontLibrary, default_words
 from lpv_mmocr.rendering.font_pack import write_font_pack
 
@@ -33,12 +34,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--no-system-fonts", action="store_true", help="use the fonts of --fonts alone")
     add("--workers", type=int, default=1, help="processes for screening (default: 1)")
     add("--words-out", metavar="FILE", help="also write the default word list with its weights")
+    add("--traceback", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
+    with cli.ReportInputErrors(traceback=args.traceback):
         library = FontLibrary.from_folders(
             args.fonts,
             system=not args.no_system_fonts,
@@ -54,9 +56,6 @@ def main(argv: list[str] | None = None) -> int:
             words = default_words()
             Path(args.words_out).write_text(words.to_text(), encoding="utf-8")
             print(f"wrote {len(words)} words ({words.source}) to {args.words_out}")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     return 0
 
 

@@ -51,6 +51,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--sheet", metavar="FILE.png", help="also write a picture of the first samples")
     add("--sheet-count", type=int, default=200, help="samples on the sheet (default: 200)")
     add("--restart", action="store_true", help="drop what an interrupted run left")
+    add("--traceback", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
     if not args.out and not args.sheet:
         parser.error("give --out FOLDER, --sheet FILE.png, or both")
@@ -60,6 +61,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 if __name__ == "__main__":
     parse_args()  # --help and slips of the pen need not wait for the imports below
 
+from lpv_mmocr import cli
 from lpv_mmocr.rendering import (
     FontLibrary,
     RenderConfig,
@@ -103,7 +105,11 @@ def make_renderer(
 
 def run(args: argparse.Namespace) -> None:
     if args.seed < 0:
-        raise ValueError(f"--seed must not be negative, got {args.seed}")
+        raise cli.InputError(f"--seed must not be negative, got {args.seed}")
+    for name in ("num", "workers", "sheet_count"):
+        if getattr(args, name) < 1:
+            option = name.replace("_", "-")
+            raise cli.InputError(f"--{option} must be positive, got {getattr(args, name)}")
     config = changed(preset(args.difficulty), args.set)
     if args.words_only:
         config = config.replace(kinds={"word": 1.0})
@@ -160,15 +166,13 @@ def write(args: argparse.Namespace, build, recipe: dict) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    try:
-        with sigterm_interrupts():
-            run(args)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues", file=sys.stderr)
-        return 130
+    with cli.ReportInputErrors(traceback=args.traceback):
+        try:
+            with sigterm_interrupts():
+                run(args)
+        except KeyboardInterrupt:
+            print("interrupted; the same command continues", file=sys.stderr)
+            return cli.EXIT_INTERRUPTED
     return 0
 
 

@@ -7,19 +7,20 @@ import numpy as np
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
-_DECODE_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_UPRIGHT = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
-def decode_image(encoded: bytes) -> np.ndarray:
+def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
     """Decode a picture of any format that OpenCV reads.
 
-    Grey and palette pictures become colour ones, an alpha channel is dropped (not blended), 16-bit
-    values keep their upper 8 bits, and EXIF orientation is ignored.
+    Grey and palette pictures become colour ones, an alpha channel is dropped (not blended), and
+    16-bit values keep their upper 8 bits.
 
     Args:
         encoded: The file's bytes.
+        upright: Whether it is stored upright, so that its EXIF orientation is ignored.
 
     Returns:
         The picture in BGR order, uint8, shape (height, width, 3).
@@ -33,7 +34,8 @@ def decode_image(encoded: bytes) -> np.ndarray:
     if encoded[:2] == _JPEG_START and _JPEG_END not in encoded:
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
     try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), _DECODE_FLAGS)
+        flags = _UPRIGHT if upright else cv2.IMREAD_COLOR
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
     if image is None or image.size == 0:

@@ -12,6 +12,8 @@ from mmengine import fileio
 from mmengine.logging import print_log
 from mmocr.registry import TRANSFORMS
 
+from .loading import decode_image
+
 # Height, width and channels of the grey picture that stands for one that cannot be read.
 _PLACEHOLDER_SHAPE = (32, 100, 3)
 
@@ -55,7 +57,7 @@ class LoadWordImage(BaseTransform):
             return dict(img=to_bgr(results))
         path = os.fspath(results)
         try:
-            image = _decode(fileio.get(path))
+            image = decode_image(fileio.get(path), upright=False)
         except ValueError as error:
             print_log(
                 f"{path} cannot be read as a picture ({error}); it gets no text.",
@@ -100,16 +102,3 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
     if channels == 1:
         return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR)
     return image[..., :3]
-
-
-def _decode(encoded: bytes) -> np.ndarray:
-    """Decode a file, (H, W, 3) BGR; OpenCV signals failure in three ways."""
-    if not encoded:
-        raise ValueError("the file is empty")
-    try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ValueError(str(error).strip()) from error
-    if image is None or image.size == 0:
-        raise ValueError("unknown or damaged format")
-    return image

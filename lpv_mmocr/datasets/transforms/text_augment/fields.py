@@ -1,9 +1,9 @@
 """Random fields and textures, drawn from pools that are filled once.
 
 Drawing ten thousand normal deviates takes longer than any of the operations that need them. So
-the deviates are drawn once, from a fixed seed, and each use takes a run of them that begins
-anywhere: with a million starting points, no two pictures meet the same noise in practice. The
-pools do not depend on what was asked before, so that a picture depends on the generator alone.
+the deviates are drawn once, from a fixed seed, and each use takes a run of them that begins at one
+of a million places: noise comes again, but hardly ever on the same picture. The pools do not
+depend on what was asked before, so that a picture depends on the generator alone.
 """
 
 from __future__ import annotations
