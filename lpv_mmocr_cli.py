@@ -8,8 +8,10 @@ before it imports the package.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
+import runpy
 import sys
 import types
 from collections.abc import Sequence
@@ -78,6 +80,13 @@ def tools_folder() -> Path:
     raise FileNotFoundError(f"no tools beside {package}; reinstall lpv-mmocr")
 
 
+def version() -> str:
+    """The version of the installed package, or of the checkout."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("lpv-mmocr")
+    return runpy.run_path(str(Path(__file__).parent / "lpv_mmocr" / "version.py"))["__version__"]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
@@ -93,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage(), end="")
         return 0
     if arguments[:1] == ["--version"]:
-        print(f"lpv-mmocr {importlib.metadata.version('lpv-mmocr')}")
+        print(f"lpv-mmocr {version()}")
         return 0
     if not arguments or arguments[0] not in TOOLS:
         named = f"unknown command {arguments[0]!r}" if arguments else "no command given"

@@ -18,12 +18,16 @@ from mmengine.runner import Runner
 from .datasets import LMDBDataError
 from .engine import distributed
 from .engine.checkpoint_io import CheckpointError
-from .idle_entries import refuse_idle_lines, refuse_idle_options
+from .idle_entries import READ_BY_RUNNER, refuse_idle_lines, refuse_idle_options
 
 EXIT_BAD_INPUT = 2
 """Exit status where the options, config, checkpoint or data are at fault."""
 
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 128 + 13
+"""As if by the signal SIGPIPE."""
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 _INPUT_ERRORS = (
     OSError,
@@ -81,6 +85,10 @@ class ReportInputErrors(Hook):
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
+        if isinstance(error, BrokenPipeError) and not self.traceback:  # such as head's
+            # Python flushes standard output once more at its end, which must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
             if os.environ.get("RANK", "0") == "0":
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
@@ -143,9 +151,10 @@ def _change(cfg: Config, path: str, options: dict) -> None:
 def _check_first_name(cfg: Config, key: str) -> None:
     """Refuse a key that begins with a slip of the pen; a config may well get new entries."""
     name, dot, _ = key.partition(".")
-    if not dot or name in cfg:
+    known = {*cfg} if dot else {*cfg, *READ_BY_RUNNER}
+    if name in known:
         return
-    close = difflib.get_close_matches(name, cfg.keys(), n=1, cutoff=0.8)
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
     if close:
         raise InputError(f"--cfg-options {key}: the config has no {name}; did you mean {close[0]}?")
 
@@ -238,6 +247,24 @@ def require_new_file(path: str | os.PathLike, option: str) -> None:
     require_folder(path.parent, option)
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"{option}: the file {path} cannot be written")
+
+
+def require_new_picture(path: str | os.PathLike, option: str) -> None:
+    """Check, before the work begins, that a picture can be written, and make its folder.
+
+    Args:
+        path: The file.
+        option: What named it, for the error.
+
+    Raises:
+        InputError: If its name does not end as that of a picture, it is a folder, or cannot be
+            written.
+    """
+    if Path(path).suffix.lower() not in PICTURE_ENDINGS:
+        raise InputError(
+            f"{option} {path}: the file's name must end in {', '.join(PICTURE_ENDINGS)}"
+        )
+    require_new_file(path, option)
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -36,6 +36,7 @@ def apply() -> None:
         ModuleNotFoundError: If MMEngine, MMCV, MMDetection or MMOCR is not installed.
     """
     require_openmmlab()
+    require_opencv()
     mend_numpy_names()
     mend_torchvision_operators()
     mend_mmcv_extension()
@@ -60,6 +61,24 @@ def require_openmmlab() -> None:
                 f"`pip install '{DISTRIBUTION}[lite]'` brings a stack that needs no compiler.",
                 name=name,
             )
+
+
+def require_opencv() -> None:
+    """Check that OpenCV can be loaded where it is installed.
+
+    Raises:
+        ImportError: If it lacks a library of the system; the message says what to do.
+    """
+    try:
+        import cv2  # noqa: F401
+    except ModuleNotFoundError:
+        pass  # the error of whoever needs it says so
+    except ImportError as error:
+        raise ImportError(
+            f"OpenCV cannot be loaded ({error}). Where libGL is missing, as on servers and in "
+            "containers, its headless build serves: pip install --force-reinstall --no-deps "
+            "opencv-python-headless"
+        ) from error
 
 
 # --- NumPy ------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-_READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
+READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
+"""Entries at the top of a config that MMEngine's runner takes."""
 
 _NAMES_TO_CHECK = ("data_root", "max_iters")
 """What people set at the top of a config of their own."""
@@ -33,7 +34,7 @@ def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
         ValueError: If one of them has none; the error names those that are probably meant.
     """
     for name, value in options.items():
-        if "." in name or not _is_plain(value) or name in _READ_BY_RUNNER:
+        if "." in name or not _is_plain(value) or name in READ_BY_RUNNER:
             continue
         copies = [
             key
@@ -112,5 +113,5 @@ def _last(key: str) -> str:
 
 def _listed(keys: list[str], shown: int = 4) -> str:
     # Pipelines and data sets are in a config several times; these are what a run reads.
-    keys = sorted(keys, key=lambda key: key.partition(".")[0] not in _READ_BY_RUNNER)
+    keys = sorted(keys, key=lambda key: key.partition(".")[0] not in READ_BY_RUNNER)
     return ", ".join(keys[:shown]) + (f" and {len(keys) - shown} more" if len(keys) > shown else "")

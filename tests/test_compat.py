@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.machinery
+import re
 import subprocess
 import sys
 import textwrap
@@ -204,6 +205,30 @@ class TestMmcvExtension:
         compat.mend_mmcv_extension()
         monkeypatch.undo()
         assert not mmcv_full_available()
+
+
+class TestOpenCV:
+    @pytest.mark.parametrize(
+        ("error", "said"),
+        [
+            ("ImportError('libGL.so.1: cannot open')", "libGL.so.1: cannot open). .*headless"),
+            ("ModuleNotFoundError('no cv2')", "nothing"),
+        ],
+    )
+    def test_one_without_its_libraries_is_explained(self, tmp_path, error, said):
+        (tmp_path / "cv2.py").write_text(f"raise {error}")
+        printed = run_python(
+            f"""
+            exec({LOAD_COMPAT!r})
+            try:
+                compat.require_opencv()
+                print("nothing")
+            except ImportError as error:
+                print(error)
+            """,
+            tmp_path,
+        )
+        assert re.search(said.replace(")", r"\)"), printed)
 
 
 class TestPackageLookup:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
+
+import lpv_mmocr
 
 import pytest
 
@@ -104,6 +107,29 @@ def test_data_commands(name, script, monkeypatch):
     assert lpv_mmocr_cli.main([name, "--option", "value"]) == 0
     assert run == [lpv_mmocr_cli.tools_folder() / script]
     assert lpv_mmocr_cli.sys.argv == [f"lpv-mmocr {name}", "--option", "value"]
+
+
+def test_reader_of_the_output_may_leave():
+    config = "configs/textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lpv_mmocr_cli", "config", config],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
+def test_version_of_a_checkout_that_is_not_installed(monkeypatch, capsys):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", absent)
+    assert lpv_mmocr_cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"lpv-mmocr {lpv_mmocr.__version__}\n"
 
 
 def test_exit_status_of_the_tool():

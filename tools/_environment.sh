@@ -9,6 +9,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 stamp=$venv/.lpv-installed
+made_here=.lpv-made-here
 
 say() { printf '%s\n' "$*"; }
 fail() {
@@ -47,10 +48,18 @@ make_venv() {
             fail "$venv is of Python $(version_of "$python"), 3.10 or newer is needed; delete it"
         return
     fi
+    # A step of ours that was interrupted is done again; what others made is theirs.
+    if [[ -n $(ls -A "$venv" 2>/dev/null) && ! -e $venv/$made_here ]]; then
+        fail "$venv is there, has no pip, and was not made by this script: delete it, or give it" \
+            "pip: $python -m ensurepip"
+    fi
     local base
     base=$(find_python)
     say "Making a virtual environment in $venv with Python $(version_of "$base")"
-    "$base" -m venv --clear "$venv" ||
+    mkdir -p "$venv"
+    touch "$venv/$made_here"
+    find "$venv" -mindepth 1 ! -name "$made_here" -delete
+    "$base" -m venv "$venv" ||
         fail "python -m venv failed; Debian and Ubuntu need: apt install python3-venv"
 }
 

@@ -30,6 +30,10 @@ from lpv_mmocr import cli
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
+        if args.save:
+            if not args.save.endswith(".py"):
+                raise cli.InputError(f"--save {args.save}: the file's name must end in .py")
+            cli.require_new_file(args.save, "--save")
         cfg = cli.load_config(args.config, args.cfg_options)
         print(cfg.pretty_text)
         if args.save:

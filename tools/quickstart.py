@@ -199,7 +199,10 @@ def trained_already(stamp: Path, checkpoint: Path, fingerprint: str) -> dict[str
     """Answer what the stamp says, if it is of the same config and data."""
     if not (stamp.is_file() and checkpoint.is_file()):
         return None
-    record = json.loads(stamp.read_text(encoding="utf-8"))
+    try:
+        record = json.loads(stamp.read_text(encoding="utf-8"))
+    except ValueError:  # an interrupted run has left half of it
+        return None
     return record if record["fingerprint"] == fingerprint else None
 
 

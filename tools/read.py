@@ -25,7 +25,6 @@ from lpv_mmocr_cli import DTYPES
 
 # What takes long to import is imported once the options are known to be right.
 EXIT_UNREADABLE = 1
-EXIT_BROKEN_PIPE = 128 + 13  # as if by the signal SIGPIPE
 LONGEST_STEM = 100  # bytes that the name of a picture of attention takes over; systems allow 255
 
 
@@ -90,12 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     from lpv_mmocr import cli
 
     with cli.ReportInputErrors(traceback=args.traceback):
-        try:
-            return read(args)
-        except BrokenPipeError:
-            # Python flushes standard output once more at its end, which must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_BROKEN_PIPE
+        return read(args)
 
 
 def read(args: argparse.Namespace) -> int:
@@ -150,8 +144,8 @@ def read(args: argparse.Namespace) -> int:
                     unreadable += 1
                     print(printable(f"{reading.source}: {reading.error}"), file=sys.stderr)
                 advance()
-    if not count:
-        raise InputError("the list on standard input names no picture")
+        if not count:  # here, so that earlier results stay
+            raise InputError("the list on standard input names no picture")
     summary = f"{count - unreadable} of {count} pictures read"
     if files.left_alone:
         summary += f"; {files.left_alone} other files in folders left alone"

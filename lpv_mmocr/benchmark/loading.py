@@ -226,11 +226,11 @@ class _Variant:
         # What was loaded ahead while the workers started does not count.
         for _ in range(2 * result.workers):
             next(iterator)
-        images, began = 0, time.perf_counter()
-        while images < 2 * result.workers or time.perf_counter() - began < min_seconds:
+        count, began = 0, time.perf_counter()
+        while count < 2 * result.workers or time.perf_counter() - began < min_seconds:
             next(iterator)
-            images += self.batch_size
-        result.rates.append(images / (time.perf_counter() - began))
+            count += 1
+        result.rates.append(count * self.batch_size / (time.perf_counter() - began))
         first = result.start_up is None
         result.start_up = start_up if first else min(start_up, result.start_up)
         result.memory = max(result.memory or 0, children_memory())

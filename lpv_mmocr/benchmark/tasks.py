@@ -46,12 +46,13 @@ class Plan:
     progress: Callable[[str], None] = lambda line: None
 
 
-def check(tasks: Sequence[str], specs: Sequence[Specification]) -> None:
+def check(tasks: Sequence[str], specs: Sequence[Specification], device: torch.device) -> None:
     """Find out what cannot be measured before anything is.
 
     Args:
         tasks: What shall be measured.
         specs: The models.
+        device: Where they run.
 
     Raises:
         InputError: If a task does not suit a model.
@@ -62,8 +63,18 @@ def check(tasks: Sequence[str], specs: Sequence[Specification]) -> None:
                 f"{spec.label}: an adapter has no pipeline, so its inference cannot be measured; "
                 "leave it out, or take --task forward"
             )
-        if spec.deploy and "train" in tasks:
-            raise InputError(f"{spec.label}: deploy is for reading, not for training")
+        if spec.adapter and "loader" in tasks:
+            raise InputError(
+                f"{spec.label}: an adapter has no data pipeline, so its loading cannot be "
+                "measured; leave it out, or take --task forward"
+            )
+        if "train" not in tasks:
+            continue
+        for what in ("deploy", "onnx"):
+            if getattr(spec, what):
+                raise InputError(f"{spec.label}: {what} is for reading, not for training")
+        if spec.precision == "fp16" and device.type == "cpu":
+            raise InputError(f"{spec.label}: training in fp16 needs a GPU; take bf16")
     if "train" in tasks:
         _shared_optim_wrapper(specs)
 

@@ -54,6 +54,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
         from .local_only import LocalOnly
         from .page import THEME, build_page
 
+        _leave_out_proxies_for(host)
         page = build_page(reader, uploads)
         page.queue(max_size=32)
         _, address, _ = page.launch(
@@ -76,3 +77,11 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
             yield address
         finally:
             page.close(verbose=False)
+
+
+def _leave_out_proxies_for(host: str) -> None:
+    """Let Gradio ask its own server whether it is up, which it does through the user's proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = [item for item in os.environ.get(name, "").split(",") if item]
+        needed = [item for item in ("127.0.0.1", "localhost", host) if item not in known]
+        os.environ[name] = ",".join([*known, *dict.fromkeys(needed)])

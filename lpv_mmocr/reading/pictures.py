@@ -90,6 +90,9 @@ def _read_file(path: str) -> bytes:
         raise PictureError(error.strerror or str(error)) from error
     except ValueError as error:  # such as a null character in the path
         raise PictureError(str(error)) from error
+    except (KeyError, ImportError) as error:  # MMEngine knows s3://, with a package of its own
+        kind = path.partition("://")[0]
+        raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
     if not encoded:
         raise PictureError("the file is empty")
     if encoded[:2] == _JPEG_START and _JPEG_END not in encoded:

@@ -131,12 +131,18 @@ def test_a_failing_model_leaves_the_others(toy_file, adapter_file, quick):
 def test_what_cannot_be_measured(toy_file, adapter_file, quick):
     flat = parse_adapter(f"{adapter_file}:flat")
     with pytest.raises(InputError, match="flat: an adapter has no pipeline"):
-        check(["forward", "inference"], [flat])
+        check(["forward", "inference"], [flat], CPU)
     with pytest.raises(InputError, match="takes the optimiser from a config"):
-        check(["train"], [flat])
+        check(["train"], [flat], CPU)
     with pytest.raises(InputError, match="lpv-tiny:deploy: deploy is for reading"):
-        check(["train"], [parse_model("lpv-tiny:deploy")])
-    check(["forward", "loader"], [flat])
+        check(["train"], [parse_model("lpv-tiny:deploy")], CPU)
+    with pytest.raises(InputError, match="onnx:x: onnx is for reading"):
+        check(["train"], [parse_model("onnx:x.onnx")], CPU)
+    with pytest.raises(InputError, match=r"lpv-tiny:fp16: training in fp16 needs a GPU; take bf16"):
+        check(["train"], [parse_model("lpv-tiny:fp16")], CPU)
+    check(["train"], [parse_model("lpv-tiny:fp16")], torch.device("cuda"))
+    with pytest.raises(InputError, match="flat: an adapter has no data pipeline"):
+        check(["forward", "loader"], [flat], CPU)
     broken = parse_adapter(f"{adapter_file}:broken")
     with pytest.raises(InputError, match=r"needs a method loss\(images, texts\)"):
         run_task("train", [parse_model(toy_file), broken], [1], "toy", quick)

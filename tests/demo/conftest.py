@@ -40,6 +40,8 @@ def served(reader, tmp_path_factory) -> Iterator[Served]:
         # The server sets these for its process; this one goes on after it.
         for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
             patch.setenv(name, "")
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, os.environ.get(name, ""))
         patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
         # Uvicorn sets the logging of its process up anew, which closes all log files; MMEngine
         # writes into that of an earlier test when a later one initialises a model.

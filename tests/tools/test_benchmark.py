@@ -62,6 +62,34 @@ def test_loader_with_data_and_without(tool, toy_config, toy_data, capsys, monkey
         assert "0 (one core)" in capsys.readouterr().out
 
 
+def test_what_was_measured_before_an_interruption_is_handed_out(
+    tool, toy_config, tmp_path, capsys, monkeypatch
+):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tool, "load_words", interrupted)
+    options = ["--models", str(toy_config), "--task", "forward", "loader", "--batch-sizes", "1"]
+    with pytest.raises(SystemExit) as raised:
+        tool.main([*options, *QUICK, "--out", str(tmp_path / "results")])
+    assert raised.value.code == 130
+    assert "## Model forward, batch 1" in capsys.readouterr().out
+    assert (tmp_path / "results" / "benchmark.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("program", "start"),
+    [
+        ("tools/analysis_tools/benchmark.py", "python tools/"),
+        ("lpv-mmocr benchmark", "lpv-mmocr b"),
+    ],
+)
+def test_command_can_be_typed_again(tool, monkeypatch, program, start):
+    monkeypatch.setattr("sys.argv", [program, "--out", "a b"])
+    assert tool.command_line().startswith(start)
+    assert tool.command_line().endswith("--out 'a b'")
+
+
 def test_a_failed_model_shows_in_the_exit_status(tool, adapter, tmp_path, capsys):
     file = tmp_path / "failing.py"
     file.write_text("from torch import nn\ndef wrong():\n    return nn.Conv2d(4, 2, 3), (8, 16)\n")

@@ -61,7 +61,6 @@ def test_serves_until_it_is_told_to_end(checkpoint, telephone, tmp_path):
     environment = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), proxy),
-        "NO_PROXY": "127.0.0.1,localhost",
         "PYTHONPATH": str(ROOT),
         "TMPDIR": str(tmp_path),
         "LPV_WEIGHTS": str(checkpoint),

@@ -102,6 +102,17 @@ def test_environment_is_made_reused_and_mended(checkout):
     assert "Making a virtual environment" in prepare()
 
 
+def test_environment_of_others_without_pip_is_left_alone(checkout):
+    mine = checkout / ".venv" / "bin" / "mine"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    code = "python=$venv/bin/python; make_venv"
+    result = bash(code, checkout / "tools" / SCRIPT.name, LPV_PYTHON=sys.executable)
+    assert result.returncode == 1
+    assert "has no pip, and was not made by this script: delete it" in result.stderr
+    assert mine.is_file()
+
+
 @pytest.mark.slow
 def test_a_failing_installation_shows_why_and_is_done_again(checkout):
     (checkout / "lock.txt").write_text("./no-such-package\n")

@@ -85,12 +85,14 @@ def test_damaged_pages(info, tmp_path, capsys):
         (["{val}", "--sheet", "s.xyz"], "error: --sheet s.xyz: the file's name must end in .png, "),
         (["{val}", "--sheet", "sheet"], "error: --sheet sheet: the file's name must end in .png, "),
         (["{val}", "--sheet-font", "x.ttf"], "error: there is no font x.ttf\n"),
+        (["{val}", "--sheet-font", "{val}/data.mdb"], "error: --sheet-font {val}/data.mdb is no "),
+        (["{val}", "--json", "{val}"], "error: --json needs the name of a file, and {val} is a "),
     ],
 )
 def test_errors(info, toy_data, capsys, arguments, error):
     assert info(*(part.format(val=toy_data / "val") for part in arguments)) == 2
     shown = capsys.readouterr()
-    assert shown.err.startswith(error) and not shown.out
+    assert shown.err.startswith(error.format(val=toy_data / "val")) and not shown.out
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"])

@@ -48,10 +48,22 @@ def test_later_start_takes_the_place_of_what_it_repeats(tool, tmp_path):
     assert validations == [(10, 0.1), (20, 0.3)]
 
 
-@pytest.mark.parametrize("line", ["{half", "[1]", '{"loss": 1}', '{"loss": 1, {"loss": 2}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{half",
+        b"[1]",
+        b'{"loss": 1}',
+        b'{"loss": 1, {"loss": 2}',
+        b'{"step": 7, "iter": 7, "loss": "\xff"}',
+        b'{"step": 7, "iter": 7, "loss": null}',
+    ],
+)
 def test_damaged_lines_are_left_out_and_named(tool, tmp_path, capsys, line):
     """A disk that was full for a while leaves half a line, and the next one behind it."""
-    file = write_log(tmp_path, "1", training(5, 1.0), end=f"{line}\n")
+    file = write_log(tmp_path, "1", training(5, 1.0))
+    with file.open("ab") as log:
+        log.write(line + b"\n")
     with file.open("a") as log:
         log.write(json.dumps(training(10, 0.5)) + "\n")
     assert losses(tool.read_run(tmp_path)) == [(5, 1.0), (10, 0.5)]

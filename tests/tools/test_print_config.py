@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from mmengine.config import Config
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("whole.txt", "must end in .py"), ("folder.py", "folder.py is a folder")],
+)
+def test_where_nothing_can_be_saved(load_tool, toy_config, tmp_path, capsys, name, message):
+    (tmp_path / "folder.py").mkdir()
+    with pytest.raises(SystemExit) as raised:
+        load_tool("print_config.py").main([str(toy_config), "--save", str(tmp_path / name)])
+    shown = capsys.readouterr()
+    assert raised.value.code == 2
+    assert message in shown.err and not shown.out
 
 
 def test_prints_and_saves_everything_inherited(load_tool, toy_config, tmp_path, capsys):

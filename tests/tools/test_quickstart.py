@@ -87,6 +87,8 @@ class TestStamp:
         checkpoint.touch()
         assert quickstart.trained_already(stamp, checkpoint, "a")["seconds"] == 1
         assert quickstart.trained_already(stamp, checkpoint, "b") is None
+        stamp.write_text("")  # by an interrupted run
+        assert quickstart.trained_already(stamp, checkpoint, "a") is None
 
 
 @pytest.mark.slow

@@ -231,6 +231,22 @@ def test_folder_without_permission(read, words, monkeypatch):
     assert "words/more: Permission denied\n" in read("words/more")[2]
 
 
+def test_an_empty_list_leaves_earlier_results_alone(read, words, tmp_path, monkeypatch):
+    assert read("words/a.png", "--out", "results")[0] == 0
+    before = (tmp_path / "results" / "readings.jsonl").read_text()
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    status, _, log = read("-", "--out", "results")
+    assert (status, log) == (2, "error: the list on standard input names no picture\n")
+    assert (tmp_path / "results" / "readings.jsonl").read_text() == before
+
+
+def test_addresses_of_unknown_kinds_are_reported_one_by_one(read, words):
+    status, output, log = read("gs://b/x.png", "words/a.png")
+    assert status == 1
+    assert output.startswith("words/a.png\t")
+    assert "gs://b/x.png: addresses that begin with gs:// cannot be read here\n" in log
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "lpv_mmocr_cli", "read", *map(str, arguments)]
 

@@ -120,6 +120,8 @@ class TestBadInput:
         ("option", "said"),
         [
             ("trian_cfg.max_iters=4", "the config has no trian_cfg; did you mean train_cfg?"),
+            ("load_form=x.pth", "the config has no load_form; did you mean load_from?"),
+            ("resum=True", "the config has no resum; did you mean resume?"),
             ("train_cfg.max_iter=4", "got an unexpected keyword argument 'max_iter'"),
         ],
     )

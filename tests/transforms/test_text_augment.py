@@ -267,11 +267,17 @@ class TestTools:
         assert sheet.shape[0] == (1 + len(OPERATIONS)) * 36
         assert sheet[:32, 140:240].std() > 20
 
-    def test_browse_refuses_what_is_no_picture(self, tmp_path):
+    def test_browse_refuses_what_is_no_picture(self, tmp_path, capsys):
         (tmp_path / "notes.png").write_text("no picture")
         browse = load_tool("visualizations/browse_augment.py")
-        with pytest.raises(SystemExit, match=r"notes\.png: not a picture"):
-            browse.main([str(tmp_path / "notes.png")])
+        for arguments, error in (
+            ([str(tmp_path / "notes.png")], "notes.png: not a picture"),
+            (["--out", "sheet.xyz"], "--out sheet.xyz: the file's name must end in .png"),
+        ):
+            with pytest.raises(SystemExit) as raised:
+                browse.main(arguments)
+            assert raised.value.code == 2
+            assert error in capsys.readouterr().err
 
     def test_benchmark(self, capsys):
         options = "--rounds 1 --images 5 --seeds 0 --size 40 16 --operations"

@@ -142,6 +142,7 @@ from lpv_mmocr.benchmark.specification import (
 )
 from lpv_mmocr.benchmark.sweep import BATCHES, sweep
 from lpv_mmocr.benchmark.tasks import BATCH_SIZES, Plan, check, run_task
+from lpv_mmocr.reading.inferencer import check_device
 
 import torch
 from mmengine.logging import MMLogger
@@ -164,27 +165,40 @@ def find_device(name: str | None) -> torch.device:
         raise cli.InputError(f"--device {name}: no such kind of device; cpu or cuda") from error
     if device.type not in ("cpu", "cuda"):
         raise cli.InputError(f"--device {name}: times are taken on cpu and cuda only")
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise cli.InputError(f"--device {name}: PyTorch {torch.__version__} sees no GPU here")
+    check_device(name)
+    if device.type == "cuda":
+        # Events and the memory's counters are those of the current device.
+        torch.cuda.set_device(device)
     return device
 
 
-def measure(args: argparse.Namespace, specs: list[Specification], plan: Plan) -> Report:
-    report = Report(
+def command_line() -> str:
+    """What was typed, or would have to be."""
+    name, *options = sys.argv
+    start = name if name.startswith("lpv-mmocr ") else f"python {shlex.quote(name)}"
+    return " ".join([start, *map(shlex.quote, options)])
+
+
+def new_report(args: argparse.Namespace, specs: list[Specification], plan: Plan) -> Report:
+    check(args.task, specs, plan.device)
+    return Report(
         machine=describe_machine(plan.device),
         date=time.strftime("%Y-%m-%d"),
-        command=shlex.join(["python", *sys.argv]),
+        command=command_line(),
         baseline=check_labels(specs, args.baseline),
         rounds=args.rounds,
         sweep=args.sweep,
     )
-    check(args.task, specs)
+
+
+def measure(
+    report: Report, args: argparse.Namespace, specs: list[Specification], plan: Plan
+) -> None:
     for task in args.task:
         if task == "loader":
             report.loading += load_words(args, specs, plan)
         else:
             report.measurements += run(task, args, specs, report.baseline, plan)
-    return report
 
 
 def run(
@@ -221,6 +235,14 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def hand_out(report: Report, folder: str | None, plan: Plan) -> None:
+    print(report.to_markdown(), end="")
+    if folder:
+        report.write(Path(folder))
+        draw(report, Path(folder, "benchmark.png"))
+        plan.progress(f"wrote benchmark.* to {folder}")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback), quiet():
@@ -235,12 +257,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             strict=args.traceback,
             progress=lambda line: print(line, file=sys.stderr, flush=True),
         )
-        report = measure(args, specifications(args), plan)
-        print(report.to_markdown(), end="")
-        if args.out:
-            report.write(Path(args.out))
-            draw(report, Path(args.out, "benchmark.png"))
-            plan.progress(f"wrote benchmark.* to {args.out}")
+        specs = specifications(args)
+        report = new_report(args, specs, plan)
+        try:
+            measure(report, args, specs, plan)
+        finally:  # what was measured before an error or Ctrl-C is not lost
+            if report.measurements or report.loading:
+                hand_out(report, args.out, plan)
     return 1 if any(measurement.error for measurement in report.measurements) else 0
 
 

@@ -42,7 +42,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds, of which medians are given")
     parser.add_argument("--folder", help="where to generate the LMDB (default: a temporary one)")
     parser.add_argument("--measure-opening", choices=DATASETS, help=argparse.SUPPRESS)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if min(args.num, args.reads, args.rounds) < 1:
+        parser.error("--num, --reads and --rounds must be at least 1")
+    return args
 
 
 def generate(path: Path, num: int) -> None:

@@ -54,10 +54,10 @@ from lpv_mmocr.rendering.contact_sheet import save_sheet
 from lpv_mmocr.rendering.progress import progress_bar
 
 import numpy as np
+from PIL import ImageFont
 from rich.console import Console
 
 EXIT_BAD_SAMPLES = 1
-SHEET_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def gather(args: argparse.Namespace, paths: list[str]) -> list[LMDBStatistics]:
@@ -114,14 +114,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise cli.InputError(f"--sheet-count must be at least 1, got {args.sheet_count}")
         if args.sample is not None and args.sample < 1:
             raise cli.InputError(f"--sample must be at least 1, got {args.sample}")
-        if args.sheet and Path(args.sheet).suffix.lower() not in SHEET_ENDINGS:
-            raise cli.InputError(
-                f"--sheet {args.sheet}: the file's name must end in {', '.join(SHEET_ENDINGS)}"
-            )
+        # Now, not after hours of decoding.
         if args.sheet_font:
             cli.require_file(args.sheet_font, "font")
-        for file in filter(None, (args.json, args.sheet)):  # now, not after hours of decoding
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                ImageFont.truetype(args.sheet_font)
+            except OSError as error:
+                raise cli.InputError(f"--sheet-font {args.sheet_font} is no font") from error
+        if args.json:
+            cli.require_new_file(args.json, "--json")
+        if args.sheet:
+            cli.require_new_picture(args.sheet, "--sheet")
         paths = list(dict.fromkeys(lmdb for path in args.paths for lmdb in find_lmdbs(path)))
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]

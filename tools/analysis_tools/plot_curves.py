@@ -91,18 +91,25 @@ def read_log(file: Path) -> list[dict]:
         file: The log; what is left out of it is told on standard error.
     """
     records, damaged = [], []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
         except ValueError:
             record = None
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
+        if isinstance(record, dict) and isinstance(record.get("step"), int) and _plain(record):
             records.append(record)
         else:
             damaged.append(str(number))
     if damaged:
         print(f"{file}: damaged lines are left out: {', '.join(damaged)}", file=sys.stderr)
     return records
+
+
+def _plain(record: dict) -> bool:
+    """Whether what is drawn of a record are numbers."""
+    names = ("iter", *(key for key, _, _ in PANELS))
+    return all(isinstance(record.get(name, 0), int | float) for name in names)
 
 
 def draw(runs: dict[str, list[Point]]) -> Figure:

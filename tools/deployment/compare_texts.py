@@ -141,6 +141,8 @@ def compare(args: argparse.Namespace) -> None:
         raise cli.InputError(f"--num must be at least 1, got {args.num}")
     for file in args.onnx:
         cli.require_file(file, "ONNX file")
+    if args.out:
+        cli.require_new_file(args.out, "--out")
     encoded, labels = load_words(args.data, args.num)
     with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
         inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
@@ -180,7 +182,6 @@ def compare(args: argparse.Namespace) -> None:
             labels=labels,
             texts=texts,
         )
-        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 

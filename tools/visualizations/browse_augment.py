@@ -16,11 +16,11 @@ Examples::
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from lpv_mmocr import cli
 from lpv_mmocr.datasets.transforms.text_augment import (
     GROUPS,
     NUM_MAGNITUDES,
@@ -53,6 +53,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", action="store_true", help="show BatchTextAugment instead")
     parser.add_argument("--scale", type=int, default=2, help="enlargement of every picture")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
     if min(*args.size, args.scale) < 1:
         parser.error("--size and --scale must be positive")
@@ -79,13 +80,13 @@ def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarr
     """Read the pictures, or render words where there are none, and resize them to (W, H).
 
     Raises:
-        SystemExit: If a file is no picture.
+        InputError: If a file is no picture.
     """
     pictures = [] if paths else [render_word(*word) for word in WORDS]
     for path in paths:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is None:
-            sys.exit(f"{path}: not a picture that OpenCV can read, or no such file")
+            raise cli.InputError(f"{path}: not a picture that OpenCV can read, or no such file")
         pictures.append(picture)
     return [cv2.resize(picture, tuple(size), interpolation=cv2.INTER_AREA) for picture in pictures]
 
@@ -144,18 +145,19 @@ def draw_batch_sheet(pictures: Sequence[np.ndarray], scale: int, seed: int) -> n
     return np.vstack(rows)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    pictures = load_pictures(args.images, args.size)
-    if args.batch:
-        sheet = draw_batch_sheet(pictures, args.scale, args.seed)
-    else:
-        sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(args.out), sheet):
-        sys.exit(f"{args.out}: could not be written; use a name that ends in .png or .jpg")
-    print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} picture(s)")
+    with cli.ReportInputErrors(traceback=args.traceback):
+        cli.require_new_picture(args.out, "--out")
+        pictures = load_pictures(args.images, args.size)
+        if args.batch:
+            sheet = draw_batch_sheet(pictures, args.scale, args.seed)
+        else:
+            sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
+        cv2.imwrite(str(args.out), sheet)
+        print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} picture(s)")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -73,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
+        cli.require_new_picture(args.out, "--out")
         cfg = cli.load_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase, args.original)
         set_random_seed(args.seed)

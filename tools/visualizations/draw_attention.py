@@ -12,7 +12,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.reading.pictures import PictureError, load_picture
@@ -123,6 +122,7 @@ def rendered_word(
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
+        cli.require_new_picture(args.out, "--out")
         reader = build_reader(args)
         if args.picture:
             image, truth = load_word(args.picture), args.truth
@@ -134,7 +134,6 @@ def main(argv: list[str] | None = None) -> int:
         else:
             draw = draw_cascade_strip if args.what == "strip" else draw_attention
             drawn = draw(image, attention, gt_text=truth)
-        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(drawn).save(args.out, optimize=True)
         print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
     return 0
