@@ -44,10 +44,10 @@ EXIT_INTERRUPTED = 130
 EXAMPLES = """\
 examples:
   lpv-mmocr read words/ --json > readings.jsonl
-  lpv-mmocr demo --weights lpv-tiny.pth
+  lpv-mmocr demo --weights lpv-mini
   lpv-mmocr train lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py --work-dir runs/tiny
   lpv-mmocr eval CONFIG CHECKPOINT --save-preds
-  lpv-mmocr export lpv-tiny.pth --out lpv-tiny.onnx
+  lpv-mmocr export lpv-tiny --out lpv-tiny.onnx
   lpv-mmocr config CONFIG --cfg-options train_dataloader.batch_size=32
   lpv-mmocr render --out data/words --num 100000 --workers 8
   lpv-mmocr to-lmdb words/labels.tsv --out data/words

@@ -224,7 +224,7 @@ def test_readme_names_every_leaf_and_empty_columns():
     text = (ZOO / "README.md").read_text(encoding="utf-8")
     for name in LEAVES:
         assert f"({name}.py)" in text
-    for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
+    for target in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert (ZOO / target).exists(), target
     # Nothing has been measured here yet: a number in the last two columns needs a metafile entry.
     measured = re.findall(r"^\| [^|]+ \| \d+ \|[^|]*\|([^|]*)\|([^|]*)\|$", text, re.MULTILINE)

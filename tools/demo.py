@@ -4,7 +4,7 @@ Needs Gradio: pip install 'lpv-mmocr[demo]'
 
 Example:
     lpv-mmocr demo
-    lpv-mmocr demo --weights lpv-tiny.pth --port 8000
+    lpv-mmocr demo --weights lpv-mini --port 8000
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--no-tta",
         dest="tta",
         action="store_false",
-        help="look at each picture once, even where it is read unsurely",
+        help="look at each picture once, even where it is read with low confidence",
     )
     add(
         "--host",

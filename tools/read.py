@@ -5,7 +5,7 @@ while the rest goes on.
 
 Example:
     lpv-mmocr read word.jpg
-    lpv-mmocr read words/ --weights lpv-tiny.pth
+    lpv-mmocr read words/ --weights lpv-mini
     lpv-mmocr read 'words/**/*.png' --json > readings.jsonl
     find . -name '*.jpg' | lpv-mmocr read - --csv --out results
     lpv-mmocr read words/ --out results --attention --boxes
@@ -50,13 +50,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
     add("--batch-size", type=int, default=32, metavar="N", help="words read at once (default: 32)")
-    add("--deploy", choices=DTYPES, help="read with the deployed model, which is faster")
+    add("--deploy", choices=DTYPES, help="read with the deployed model, faster for LPV-Tiny")
     add(
         "--no-tta",
         dest="tta",
         action="store_false",
-        help="look at each word once; without it, what is read unsurely is read again, turned and "
-        "cut otherwise, and the surest reading counts (test-time augmentation)",
+        help="look at each word once; without it, what is read with low confidence is read again, "
+        "turned and cut otherwise, and the surest reading counts (test-time augmentation)",
     )
     add("--boxes", action="store_true", help="also say where each character is, in pixels")
     form = parser.add_mutually_exclusive_group()

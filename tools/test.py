@@ -1,7 +1,7 @@
 """Evaluate a checkpoint.
 
 Example:
-    python tools/test.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py lpv-tiny.pth
+    python tools/test.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py lpv-tiny
     python tools/test.py CONFIG CHECKPOINT --save-preds --show-dir pictures
     python tools/test.py CONFIG CHECKPOINT --show-dir pictures --show-attention
     python tools/test.py CONFIG CHECKPOINT --report report
@@ -22,7 +22,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_run_options(parser)
-    parser.add_argument("checkpoint", help="checkpoint to evaluate")
+    parser.add_argument(
+        "checkpoint",
+        help="checkpoint to evaluate, or the name of one that comes along, such as lpv-mini",
+    )
     parser.add_argument(
         "--save-preds",
         nargs="?",
@@ -62,6 +65,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.engine import DeployHook, FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.models import CPADecoder
+from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.reporting import ReportPageHook
 from lpv_mmocr.visualization import AttentionTextRecogVisualizer
 
@@ -127,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback) as report:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
-        cli.require_file(args.checkpoint, "checkpoint")
+        args.checkpoint = find_weights(args.checkpoint)
         cfg.load_from, cfg.resume = args.checkpoint, False
         if args.show_attention:
             enable_attention(cfg, args)

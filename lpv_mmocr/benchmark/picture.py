@@ -19,6 +19,9 @@ _MARKERS = {"fp32": "o", "bf16": "s", "fp16": "^"}
 _PANEL = (6.4, 4.8)
 # Two labels closer than this, in points, cannot both be read.
 _LINE_HEIGHT = 11.0
+_MARKER = 4.0
+# Where a label may go, in the order of preference: its alignment, and lines above its point.
+_PLACES = [("left", 0), ("right", 0), ("left", 1), ("left", -1), ("right", 1), ("right", -1)]
 
 
 def draw(report: Report, file: Path) -> bool:
@@ -115,24 +118,37 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def _label(axes: Axes, xs: list[float], ys: list[float], labels: list[str]) -> None:
-    """Write labels to the right of their points, pushed apart where they would overlap."""
+    """Write labels beside their points, where they cover neither each other nor other points."""
     axes.figure.draw_without_rendering()  # fixes the scale of the axes
     scale = 72 / axes.figure.dpi
-    placed: list[tuple[float, float, float]] = []
-    for x, y, label in sorted(zip(xs, ys, labels, strict=True), key=lambda item: item[1]):
-        left, height = (value * scale for value in axes.transData.transform((x, y)))
-        right = left + 10 + 5.0 * len(label)
-        wanted = height
-        for other_left, other_right, other in placed:
-            if left < other_right and other_left < right and wanted - other < _LINE_HEIGHT:
-                wanted = other + _LINE_HEIGHT
-        placed.append((left, right, wanted))
+    points = [tuple(scale * axes.transData.transform(point)) for point in zip(xs, ys, strict=True)]
+    first = scale * axes.bbox.x0
+    # Left, right and height of what must stay readable, in points.
+    covered = [(left - _MARKER, left + _MARKER, height) for left, height in points]
+    for number in sorted(range(len(labels)), key=lambda number: ys[number]):
+        x, height = points[number]
+        width = 5.0 * len(labels[number])
+        spans = {"left": (x + 8, x + 8 + width), "right": (x - 8 - width, x - 8)}
+        for alignment, lines in _PLACES:
+            span = (*spans[alignment], height + lines * _LINE_HEIGHT)
+            if span[0] >= first and not any(_overlap(span, other) for other in covered):
+                break
+        else:
+            alignment, lines = _PLACES[0]
+            span = (*spans[alignment], height)
+        covered.append(span)
         axes.annotate(
-            label,
-            (x, y),
-            xytext=(8, wanted - height),
+            labels[number],
+            (xs[number], ys[number]),
+            xytext=(8 if alignment == "left" else -8, lines * _LINE_HEIGHT),
             textcoords="offset points",
+            ha=alignment,
             va="center",
             fontsize=9,
-            color=_colour(label),
+            color=_colour(labels[number]),
         )
+
+
+def _overlap(one: tuple[float, float, float], other: tuple[float, float, float]) -> bool:
+    apart = one[1] <= other[0] or other[1] <= one[0]
+    return not apart and abs(one[2] - other[2]) < _LINE_HEIGHT

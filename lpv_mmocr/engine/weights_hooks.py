@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -122,6 +123,9 @@ class FittingWeightsHook(Hook):
         all_of_them: Whether every weight must fit, as for a test or a resumed run. Otherwise one
             has to, and the log names the others, which begin as they are initialised.
 
+    The log also says so where every weight must fit and the GLRMs' mask is on here and was off in
+    training, or the other way round: no weight tells, and the model reads otherwise.
+
     Raises:
         InitialWeightsError: When the checkpoint is loaded.
     """
@@ -135,6 +139,8 @@ class FittingWeightsHook(Hook):
         """Compare the weights with the model's."""
         wanted, problems = _compare(runner.model, checkpoint)
         if not problems:
+            if self.all_of_them and (warning := _other_mask(runner.model, checkpoint)):
+                runner.logger.warning(warning)
             return
         complaint = _complaint(wanted, problems)
         if self.all_of_them or len(problems) == len(wanted):
@@ -142,11 +148,31 @@ class FittingWeightsHook(Hook):
         runner.logger.warning(f"{complaint}. They begin as they are initialised.")
 
 
+def _other_mask(model: nn.Module, checkpoint: dict) -> str | None:
+    """What to say where the config inside the checkpoint has another mask than the model."""
+    decoder = getattr(_inner(model), "decoder", None)
+    text = str((checkpoint.get("meta") or {}).get("cfg") or "")
+    # The text is a program, which is not run for this.
+    trained = {*re.findall(r"with_mask=(True|False)", text)}
+    here = str(getattr(decoder, "with_mask", None))
+    if len(trained) != 1 or here in trained or here not in ("True", "False"):
+        return None
+    (there,) = trained
+    state = {"True": "on", "False": "off"}
+    return (
+        f"The mask of the GLRMs is {state[here]}, and {state[there]} in the config inside the "
+        f"checkpoint; --cfg-options model.decoder.with_mask={there} reads as that one does"
+    )
+
+
+def _inner(model: nn.Module) -> nn.Module:
+    wrapped = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
+    return model.module if wrapped else model
+
+
 def _compare(model: nn.Module, checkpoint: dict) -> tuple[Mapping[str, torch.Tensor], list[str]]:
     """The model's weights, and what is wrong with those of a checkpoint."""
-    if is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    wanted = model.state_dict()
+    wanted = _inner(model).state_dict()
     return wanted, misfits(wanted, unwrapped(checkpoint))
 
 

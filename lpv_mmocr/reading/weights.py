@@ -75,5 +75,7 @@ def _named(path: str, origin: str) -> str:
             f"the weights are a folder: {path}{origin}; give the checkpoint file (.pth) in it"
         )
     names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.pth")})
-    hint = f"; those that come along are {', '.join(names)}" if is_name and names else ""
+    hint = ""
+    if names and (is_name or Path(path).stem in names):
+        hint = f"; those that come along are named without .pth: {', '.join(names)}"
     raise FileNotFoundError(f"there is no checkpoint {path}{origin}{hint}")

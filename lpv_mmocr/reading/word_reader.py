@@ -42,7 +42,7 @@ class WordReader:
         boxes: Locate each character.
         deploy: Read with the deployed model (``fp32``, ``bf16`` or ``fp16``), which is faster.
         max_pixels: Files with more pixels are not read.
-        tta: Look again at words that were read unsurely, turned and cut otherwise, and keep the
+        tta: Look again at words read with low confidence, turned and cut otherwise, and keep the
             surest reading (:mod:`lpv_mmocr.reading.looks`).
 
     Raises:
@@ -51,7 +51,7 @@ class WordReader:
         CheckpointError: If the checkpoint is damaged, or no checkpoint.
 
     Example:
-        >>> reader = WordReader(weights="lpv-tiny.pth", device="cpu")
+        >>> reader = WordReader("lpv-tiny", device="cpu")
         >>> [reading.text for reading in reader.read(["a.jpg", "b.jpg"])]
     """
 
@@ -205,7 +205,7 @@ def read(
         batch_size: Number of pictures that are read at once.
         attention: Keep the attention in each reading, and the picture.
         boxes: Locate each character.
-        tta: Look again at words that were read unsurely (:class:`WordReader`).
+        tta: Look again at words read with low confidence (:class:`WordReader`).
 
     Returns:
         One reading per picture, in their order. Those of pictures that cannot be read have an

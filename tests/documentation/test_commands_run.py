@@ -47,6 +47,7 @@ PLACEHOLDERS = {
     "CHECKPOINT": "lpv-tiny.pth",
     "LMDB": "data/val",
     "PATH/iter_5000.pth": "work_dirs/lpv-tiny_own_data/iter_2.pth",
+    "work_dirs/lpv-mini_own_data/iter_4000.pth": "work_dirs/lpv-mini_own_data/iter_2.pth",
     "load_from=runs/start/iter_1200.pth": "load_from=runs/start/iter_2.pth",
 }
 ONE_PROCESS = dict(num_workers=0, persistent_workers=False)

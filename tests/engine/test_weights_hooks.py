@@ -94,6 +94,16 @@ class TestFittingWeights:
         with pytest.raises(InitialWeightsError, match="Use the config that it was trained with"):
             start(lambda name: not name.startswith("decoder.classifiers"))
 
+    @pytest.mark.parametrize("trained", ["True", "False", None])
+    def test_another_mask_is_said(self, start, first_stage, capsys, trained):
+        checkpoint = torch.load(first_stage, weights_only=True)
+        text = "" if trained is None else f"model = dict(decoder=dict(with_mask={trained}))"
+        checkpoint["meta"]["cfg"] = text
+        torch.save(checkpoint, first_stage)
+        start(lambda name: True)
+        said = "The mask of the GLRMs is off, and on in the config inside the checkpoint"
+        assert (said in capsys.readouterr().out) is (trained == "True")
+
     def test_some_of_them(self, start, capsys):
         start(lambda name: not name.startswith("decoder.classifiers"), all_of_them=False)
         assert "They begin as they are initialised" in capsys.readouterr().out

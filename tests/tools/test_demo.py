@@ -141,4 +141,4 @@ def test_help_does_not_wait_for_pytorch():
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    assert "lpv-mmocr demo --weights lpv-tiny.pth" in result.stdout
+    assert "lpv-mmocr demo --weights lpv-mini" in result.stdout

@@ -15,6 +15,7 @@ import argparse
 from dataclasses import dataclass
 
 from lpv_mmocr import cli
+from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.rendering import PRESETS, RenderedWord, RenderedWordDataset
 from lpv_mmocr.visualization import character_boxes
 
@@ -44,7 +45,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", help="trained model; its decoder must be a CPADecoder")
+    parser.add_argument(
+        "checkpoint",
+        help="trained model, or the name of one that comes along, such as lpv-mini; its decoder "
+        "must be a CPADecoder",
+    )
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
     parser.add_argument("--device", help="where to run (default: the first GPU, or the CPU)")
     parser.add_argument("--count", type=int, default=1000, help="number of words (default: 1000)")
@@ -91,7 +96,7 @@ def render(args: argparse.Namespace) -> list[RenderedWord]:
 
 def read(args: argparse.Namespace, words: list[RenderedWord]) -> list[tuple[str, LabelData]]:
     """What the model reads and what it looked at."""
-    reader = TextRecInferencer(args.config, args.checkpoint, device=args.device)
+    reader = TextRecInferencer(args.config, find_weights(args.checkpoint), device=args.device)
     if not hasattr(reader.model.decoder, "keep_attention"):
         kind = type(reader.model.decoder).__name__
         raise cli.InputError(
@@ -107,7 +112,6 @@ def read(args: argparse.Namespace, words: list[RenderedWord]) -> list[tuple[str,
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_file(args.checkpoint, "checkpoint")
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
         words = render(args)

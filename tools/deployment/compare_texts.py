@@ -6,9 +6,9 @@ mask on, words are counted apart for which an attention weight lies within 1e-5 
 threshold: there rounding decides what is masked, and two correct readers may differ.
 
 Example:
-    python tools/deployment/compare_texts.py lpv-tiny.pth --data data/IIIT5K_train \
+    python tools/deployment/compare_texts.py lpv-tiny --data data/IIIT5K_train \
         --onnx lpv-tiny.onnx lpv-tiny_int8.onnx
-    python tools/deployment/compare_texts.py lpv-tiny.pth --data data/IIIT5K_train --mask on \
+    python tools/deployment/compare_texts.py lpv-tiny --data data/IIIT5K_train --mask on \
         --onnx lpv-tiny_mask.onnx --engine onnxruntime openvino
 """
 
@@ -30,6 +30,7 @@ from lpv_mmocr.deploy.onnx_check import reference
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
 from lpv_mmocr.evaluation.text_protocol import TextProtocol
 from lpv_mmocr.reading.inferencer import build_inferencer
+from lpv_mmocr.reading.weights import find_weights
 
 import torch
 from mmengine.logging import MMLogger
@@ -65,7 +66,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help="checkpoint of an LPV")
+    add(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="checkpoint of an LPV, or the name of a shipped one",
+    )
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--data", required=True, metavar="LMDB", help="words to read")
     add("--num", type=int, metavar="N", help="read the first N words only")
@@ -145,7 +150,7 @@ def compare(args: argparse.Namespace) -> None:
         cli.require_new_file(args.out, "--out")
     encoded, labels = load_words(args.data, args.num)
     with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
-        inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
+        inferencer = build_inferencer(find_weights(args.checkpoint), args.config, "cpu")
     model = inferencer.model
     if args.mask == "on" and not model.decoder.glrms:
         raise cli.InputError("--mask on: the mask belongs to the GLRMs, and this model has none")

@@ -5,9 +5,9 @@ mean. It is checked and compared with PyTorch before it gets its name. `python -
 PICTURE...` reads with it; docs/onnx.md says more.
 
 Example:
-    python tools/deployment/export_onnx.py lpv-tiny.pth --out lpv-tiny.onnx
-    python tools/deployment/export_onnx.py lpv-tiny.pth --out lpv-tiny_int8.onnx --precision int8
-    python tools/deployment/export_onnx.py lpv-tiny.pth --out lpv-tiny.onnx --attention --mask off
+    python tools/deployment/export_onnx.py lpv-tiny --out lpv-tiny.onnx
+    python tools/deployment/export_onnx.py lpv-tiny --out lpv-tiny_int8.onnx --precision int8
+    python tools/deployment/export_onnx.py lpv-tiny --out lpv-tiny.onnx --attention --mask off
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of an LPV")
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="checkpoint of an LPV, or the name of one that comes along, such as lpv-mini",
+    )
     parser.add_argument("--config", help="config (default: the one inside the checkpoint)")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE.onnx", help="file to write"
@@ -59,12 +63,13 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.deploy.onnx_export import OnnxExportError, export_onnx
 from lpv_mmocr.reading.inferencer import build_inferencer
+from lpv_mmocr.reading.weights import find_weights
 
 from mmengine.logging import MMLogger
 
 
 def export(args: argparse.Namespace) -> None:
-    cli.require_file(args.checkpoint, "checkpoint")
+    args.checkpoint = find_weights(args.checkpoint)
     with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
         inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
     try:

@@ -4,9 +4,9 @@ Without a picture, words are rendered, and the first is taken that the last stag
 first does not: the cascade at work.
 
 Example:
-    python tools/visualizations/draw_attention.py lpv-tiny.pth word.jpg --truth word
-    python tools/visualizations/draw_attention.py lpv-tiny.pth word.jpg --what relations
-    python tools/visualizations/draw_attention.py lpv-tiny.pth --what strip --out strip.png
+    python tools/visualizations/draw_attention.py lpv-tiny word.jpg --truth word
+    python tools/visualizations/draw_attention.py lpv-tiny word.jpg --what relations
+    python tools/visualizations/draw_attention.py lpv-tiny --what strip --out strip.png
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 
 from lpv_mmocr import cli
 from lpv_mmocr.reading.pictures import PictureError, load_picture
+from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.rendering import RenderedWordDataset
 from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
 
@@ -30,7 +31,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", help="trained model; its decoder must be a CPADecoder")
+    parser.add_argument(
+        "checkpoint",
+        help="trained model, or the name of one that comes along, such as lpv-mini; its decoder "
+        "must be a CPADecoder",
+    )
     parser.add_argument("picture", nargs="?", help="picture of a word (default: rendered words)")
     parser.add_argument("--what", choices=("attention", "relations", "strip"), default="attention")
     parser.add_argument("--truth", metavar="TEXT", help="what the picture says")
@@ -55,8 +60,7 @@ def build_reader(args: argparse.Namespace) -> TextRecInferencer:
     Raises:
         InputError: If it has none to keep.
     """
-    cli.require_file(args.checkpoint, "checkpoint")
-    reader = TextRecInferencer(args.config, args.checkpoint, device=args.device)
+    reader = TextRecInferencer(args.config, find_weights(args.checkpoint), device=args.device)
     decoder = reader.model.decoder
     if not hasattr(decoder, "keep_attention"):
         raise cli.InputError(
