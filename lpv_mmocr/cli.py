@@ -27,7 +27,7 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 128 + 13
 """As if by the signal SIGPIPE."""
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 _INPUT_ERRORS = (
     OSError,
@@ -82,6 +82,11 @@ class ReportInputErrors(Hook):
         traceback: TracebackType | None,
     ) -> None:
         """Report an error, if there is one."""
+        if error is None:
+            try:
+                sys.stdout.flush()  # what has not been seen to fail yet
+            except BrokenPipeError as broken:
+                error = broken
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
@@ -244,8 +249,9 @@ def require_new_file(path: str | os.PathLike, option: str) -> None:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{option} needs the name of a file, and {path} is a folder")
-    require_folder(path.parent, option)
-    if path.exists() and not os.access(path, os.W_OK):
+    if not path.exists():  # otherwise its folder need not be writable
+        require_folder(path.parent, option)
+    elif not os.access(path, os.W_OK):
         raise InputError(f"{option}: the file {path} cannot be written")
 
 

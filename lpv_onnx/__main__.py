@@ -19,7 +19,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from . import ENGINES, Reader, printable
+if not __package__:  # run by its path: python somewhere/lpv_onnx
+    sys.path[0] = os.path.dirname(sys.path[0])
+
+from lpv_onnx import ENGINES, Reader, printable
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141

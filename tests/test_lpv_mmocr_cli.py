@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -123,6 +125,21 @@ def test_reader_of_the_output_may_leave():
     assert process.wait() == 141
 
 
+def test_reader_of_little_output_may_leave():
+    code = "import lpv_mmocr.cli as c\nwith c.ReportInputErrors(): print('little')"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 141
+
+
 def test_version_of_a_checkout_that_is_not_installed(monkeypatch, capsys):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
@@ -138,7 +155,10 @@ def test_exit_status_of_the_tool():
     assert result.stderr.splitlines()[-1] == "error: there is no config file nowhere.py"
 
 
-def test_interrupted_while_the_tool_is_imported(tmp_path, monkeypatch, capsys):
+def test_interrupted_while_the_tool_is_imported(tmp_path, monkeypatch, capsys, request):
+    # Processes in the background are started with SIGINT ignored.
+    at_start = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, at_start))
     (tmp_path / "read.py").write_text("import signal; signal.raise_signal(signal.SIGINT)")
     monkeypatch.setattr(lpv_mmocr_cli, "tools_folder", lambda: tmp_path)
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])

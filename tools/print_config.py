@@ -26,13 +26,17 @@ if __name__ == "__main__":
 
 from lpv_mmocr import cli
 
+ENDINGS = (".py", ".json", ".yaml", ".yml")
+
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.save:
-            if not args.save.endswith(".py"):
-                raise cli.InputError(f"--save {args.save}: the file's name must end in .py")
+            if not args.save.endswith(ENDINGS):
+                raise cli.InputError(
+                    f"--save {args.save}: the file's name must end in {', '.join(ENDINGS)}"
+                )
             cli.require_new_file(args.save, "--save")
         cfg = cli.load_config(args.config, args.cfg_options)
         print(cfg.pretty_text)

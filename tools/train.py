@@ -9,6 +9,8 @@ Example:
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from lpv_mmocr_cli import add_run_options
@@ -47,6 +49,7 @@ from lpv_mmocr.engine.checkpoint_search import (
     why_not_resumable,
 )
 from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
+from lpv_mmocr.reading.weights import find_weights
 
 from mmengine.config import Config
 
@@ -70,6 +73,26 @@ def set_resume(cfg: Config, resume: str) -> None:
     cfg.resume, cfg.load_from = True, newest
 
 
+def initial_weights(name: str) -> str:
+    """Path or address of the weights to begin with; those that come along have names."""
+    try:
+        return find_weights(name)
+    except FileNotFoundError as error:
+        raise cli.InputError(f"load_from: {error}") from error
+
+
+def warn_of_an_earlier_run(folder: Path) -> None:
+    """Say that files of an earlier run are there, which are not told apart by their names."""
+    earlier = sorted(file.name for file in folder.glob("*.pth"))
+    if earlier and os.environ.get("RANK", "0") == "0":
+        print(
+            f"{folder} holds checkpoints of an earlier training ({', '.join(earlier[:3])}"
+            f"{', ...' if len(earlier) > 3 else ''}), which stay beside those of this one. "
+            "--resume goes on with it, --work-dir takes another folder",
+            file=sys.stderr,
+        )
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback) as report:
@@ -87,8 +110,10 @@ def main(argv: list[str] | None = None) -> int:
             cfg.auto_scale_lr.enable = True
         if args.resume:
             set_resume(cfg, args.resume)
-        elif cfg.get("load_from"):
-            cli.require_file(cfg.load_from, "checkpoint (load_from)")
+        else:
+            warn_of_an_earlier_run(Path(cfg.work_dir))
+            if cfg.get("load_from"):
+                cfg.load_from = initial_weights(cfg.load_from)
         runner = cli.build_runner(cfg)
         scale_absolute_rates(runner)
         runner.register_hook(report)

@@ -247,13 +247,14 @@ def refuse_repeated(paths: Sequence[str]) -> None:
     """
     seen: dict[str, str] = {}
     for path in paths:
-        first = seen.setdefault(os.path.realpath(path), path)
-        if first is not path:
+        real = os.path.realpath(path)
+        if real in seen:
             raise ValueError(
-                f"the LMDB {path} comes twice, first as {first}: name each folder of ann_file once "
-                "and none inside another; a share of a batch (SourceShareBatchSampler) gives words "
-                "more weight"
+                f"the LMDB {path} comes twice, first as {seen[real]}: name each folder of ann_file "
+                "once and none inside another, and remove links beside what they lead to; a share "
+                "of a batch (SourceShareBatchSampler) gives words more weight"
             )
+        seen[real] = path
 
 
 def _walk(folder: str, parents: Sequence[str]) -> Iterator[str]:

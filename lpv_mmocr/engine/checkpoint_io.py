@@ -265,9 +265,15 @@ def plain_data(value: Any, where: str = "value") -> Any:
     raise _NotPlainError(f"{where} is a {type(value).__name__}")
 
 
+_BUILT_ANEW = frozenset({"anneal_func"})
+"""Entries of a scheduler's state that the config builds anew: a function of ``OneCycleLR``."""
+
+
 def _plain_dict(value: dict, where: str) -> dict:
     result: dict = OrderedDict() if isinstance(value, OrderedDict) else {}
     for key, item in value.items():
+        if key in _BUILT_ANEW:
+            continue
         try:
             result[plain_data(key, where)] = plain_data(item, f"{where}[{key!r}]")
         except _NotPlainError as error:

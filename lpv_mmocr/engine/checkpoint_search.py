@@ -74,12 +74,14 @@ def find_last_complete_checkpoint(path: str) -> str | None:
         found = _last_of(_numbered(folder), _number(named) if named else None)
         if found is not None:
             return str(found)
-    if named and _number(named) is None and named.is_file():
+    if named and _number(named) is None:
         # A checkpoint hook with a filename_tmpl of its own; which others there are is not known.
-        look = _look_into(named)
-        if look.problem is None:
-            return str(named)
-        _warn(f"Not resumed from: {look.problem}")
+        for file in dict.fromkeys((work_dir / named.name, named)):
+            look = _look_into(file) if file.is_file() else None
+            if look and look.problem is None:
+                return str(file)
+            if look:
+                _warn(f"Not resumed from: {look.problem}")
     return None
 
 

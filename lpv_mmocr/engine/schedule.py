@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from mmengine.config import Config
@@ -26,7 +27,8 @@ def check_one_cycle_length(cfg: Config) -> None:
         cfg: Config of a training.
 
     Raises:
-        ValueError: If ``total_steps`` is missing, or not what the training counts up to.
+        ValueError: If ``total_steps`` is missing, not what the training counts up to, or so few
+            that the rate cannot rise.
     """
     for key, scheduler in _schedulers(cfg.get("param_scheduler")):
         if "OneCycle" not in str(scheduler["type"]) or "end" in scheduler:
@@ -41,6 +43,13 @@ def check_one_cycle_length(cfg: Config) -> None:
                 f"{key}.total_steps is {scheduler.get('total_steps')}, but train_cfg.{unit} is "
                 f"{length}: the one-cycle schedule has to end when the training does. Set both, "
                 f"as in --cfg-options train_cfg.{unit}={length} {key}.total_steps={steps}"
+            )
+        share = scheduler.get("pct_start", 0.3)
+        if share * steps <= 1:
+            raise ValueError(
+                f"{key} has {steps} steps, of which the share pct_start={share} is for the rise of "
+                f"the rate, and that is not enough: take {math.ceil(2 / share)} steps at least "
+                f"(train_cfg.{unit} and {key}.total_steps), or a larger pct_start"
             )
 
 

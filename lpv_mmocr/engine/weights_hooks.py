@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
 
+_STATES = {True: "on", False: "off"}
 _ADVICE = "Use the config that it was trained with"
 
 
@@ -123,8 +124,9 @@ class FittingWeightsHook(Hook):
         all_of_them: Whether every weight must fit, as for a test or a resumed run. Otherwise one
             has to, and the log names the others, which begin as they are initialised.
 
-    The log also says so where every weight must fit and the GLRMs' mask is on here and was off in
-    training, or the other way round: no weight tells, and the model reads otherwise.
+    The log also says so where the GLRMs' mask is off and in the config inside the checkpoint it is
+    on, or, where every weight must fit, the other way round: no weight tells, and the model reads
+    otherwise.
 
     Raises:
         InitialWeightsError: When the checkpoint is loaded.
@@ -138,31 +140,32 @@ class FittingWeightsHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the weights with the model's."""
         wanted, problems = _compare(runner.model, checkpoint)
-        if not problems:
-            if self.all_of_them and (warning := _other_mask(runner.model, checkpoint)):
-                runner.logger.warning(warning)
-            return
-        complaint = _complaint(wanted, problems)
-        if self.all_of_them or len(problems) == len(wanted):
-            raise InitialWeightsError(f"{complaint}. {_ADVICE}")
-        runner.logger.warning(f"{complaint}. They begin as they are initialised.")
+        if problems:
+            complaint = _complaint(wanted, problems)
+            if self.all_of_them or len(problems) == len(wanted):
+                raise InitialWeightsError(f"{complaint}. {_ADVICE}")
+            runner.logger.warning(f"{complaint}. They begin as they are initialised.")
+        here, inside = _mask_of(runner.model), _mask_inside(checkpoint)
+        # That a training puts the mask on is LPV's second stage.
+        if None not in (here, inside) and here != inside and (inside or self.all_of_them):
+            runner.logger.warning(
+                f"The mask of the GLRMs is {_STATES[here]}, and {_STATES[inside]} in the config "
+                f"inside the checkpoint; --cfg-options model.decoder.with_mask={inside} does as "
+                "that one"
+            )
 
 
-def _other_mask(model: nn.Module, checkpoint: dict) -> str | None:
-    """What to say where the config inside the checkpoint has another mask than the model."""
-    decoder = getattr(_inner(model), "decoder", None)
+def _mask_of(model: nn.Module) -> bool | None:
+    """Whether the mask of a model is on; None where it has none."""
+    return getattr(getattr(_inner(model), "decoder", None), "with_mask", None)
+
+
+def _mask_inside(checkpoint: dict) -> bool | None:
+    """Whether the mask is on in the config inside a checkpoint; None where that does not say."""
     text = str((checkpoint.get("meta") or {}).get("cfg") or "")
     # The text is a program, which is not run for this.
-    trained = {*re.findall(r"with_mask=(True|False)", text)}
-    here = str(getattr(decoder, "with_mask", None))
-    if len(trained) != 1 or here in trained or here not in ("True", "False"):
-        return None
-    (there,) = trained
-    state = {"True": "on", "False": "off"}
-    return (
-        f"The mask of the GLRMs is {state[here]}, and {state[there]} in the config inside the "
-        f"checkpoint; --cfg-options model.decoder.with_mask={there} reads as that one does"
-    )
+    found = {*re.findall(r"with_mask=(True|False)", text)}
+    return found.pop() == "True" if len(found) == 1 else None
 
 
 def _inner(model: nn.Module) -> nn.Module:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from lpv_mmocr.cli import load_config
+from lpv_mmocr.engine import CheckpointError
 
 import torch
 from mmengine.config import Config
@@ -72,6 +73,8 @@ def build_inferencer(
                 f"{weights} has no config inside; name one with --config (config=... in Python). "
                 "Weights of the authors' code are converted first: lpv-mmocr convert"
             ) from error
+        raise
+    except CheckpointError:  # a RuntimeError as well, which speaks of a state_dict, too
         raise
     except RuntimeError as error:
         if "state_dict" not in str(error):

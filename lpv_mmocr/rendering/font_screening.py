@@ -62,8 +62,8 @@ class FontVerdict:
             other scripts.
         only_case: "upper" where small letters are drawn as capitals, "lower" where capitals are
             drawn as small letters; only that case may be asked for. Empty for all other faces.
-        fingerprint: Equal for faces with equal Latin glyphs; for those without any, made of the
-            file's content.
+        fingerprint: Equal for faces with equal Latin glyphs; for those without any, the file's name
+            and the face in it.
     """
 
     path: str
@@ -83,7 +83,7 @@ def screen_fonts(
     """Screens font files, reading earlier verdicts from the cache.
 
     A verdict belongs to a path, a size and a time of change; it is made again when one of them
-    differs. Of files with faces of equal Latin glyphs, the first is kept.
+    differs. Of files with faces of equal fingerprints, the first is kept.
 
     Args:
         files: Font files.
@@ -234,7 +234,7 @@ def _screen_face(path: str, index: int) -> FontVerdict:
             usable=True,
             characters="",
             legibility=1.0,
-            fingerprint=f"{_hash(Path(path).read_bytes())}|{index}",
+            fingerprint=f"{Path(path).name}|{index}",
         )
     glyphs = {char: draw_glyph(font, char) for char in characters}
     advance = np.median([font.getlength(char) / glyphs[char].shape[1] for char in letters])
@@ -254,12 +254,8 @@ def _screen_face(path: str, index: int) -> FontVerdict:
         characters="".join(char for char in characters if _resembles(char, scores[char])),
         legibility=round(score, 3),
         only_case=only_case(templates, scores),
-        fingerprint=_hash(data),
+        fingerprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
     )
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def _resembles(char: str, scores: np.ndarray) -> bool:

@@ -21,6 +21,10 @@ from .renderer import WordRenderer
 CHUNK = 250
 FIRST_MAP_SIZE = 1 << 28
 RECIPE_FILE = "render.json"
+_NOT_OURS = (
+    f"exists and was not made by this tool (it has no {RECIPE_FILE}): delete it yourself, or "
+    "choose another --out"
+)
 
 _worker_renderer: WordRenderer | None = None
 
@@ -109,11 +113,10 @@ def remove_partial(out: str | Path) -> None:
     if (partial / RECIPE_FILE).is_file():
         with _only_run_in(partial):
             shutil.rmtree(partial, ignore_errors=True)
+    elif partial.is_dir() and not any(partial.iterdir()):
+        partial.rmdir()  # a run that ended at once may have left it
     elif partial.exists():
-        raise FileExistsError(
-            f"{partial} was not made by this tool, so it is left alone; delete it yourself, or "
-            "choose another --out"
-        )
+        raise FileExistsError(f"{partial} {_NOT_OURS}")
 
 
 @contextlib.contextmanager
@@ -140,7 +143,7 @@ def _only_run_in(partial: Path) -> Iterator[None]:
 def _check_recipe(folder: Path, recipe: dict, advice: str) -> None:
     file = folder / RECIPE_FILE
     if not file.is_file():
-        raise FileExistsError(f"{folder} exists and was not made by this tool; {advice}")
+        raise FileExistsError(f"{folder} {_NOT_OURS}")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
 from lpv_mmocr.engine.prediction_hooks import sample_name
@@ -109,6 +110,7 @@ class ReportPageHook(Hook):
                 facts={
                     "Checkpoint": checkpoint,
                     "Config": str(runner.cfg.filename or "not from a file"),
+                    "Data": ", ".join(dict.fromkeys(_folders(runner.cfg.test_dataloader))),
                     "Model": _described(model),
                     "Written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC"),
                 },
@@ -125,9 +127,26 @@ class ReportPageHook(Hook):
 
 
 def _described(model: nn.Module) -> str:
-    """Class and float types: what tells a plain test from one with augmentation or in bfloat16."""
+    """Class, float types and mask: what tells one test of a checkpoint from another."""
     dtypes = {str(weights.dtype).removeprefix("torch.") for weights in model.parameters()}
-    return f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
+    described = f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
+    inner = getattr(model, "module", model)  # of test-time augmentation
+    mask = getattr(getattr(inner, "decoder", None), "with_mask", None)
+    return described if mask is None else f"{described}, mask {'on' if mask else 'off'}"
+
+
+def _folders(value: Any) -> Iterator[str]:
+    """Where the words of a config's data sets lie."""
+    if isinstance(value, Mapping):
+        root, file = value.get("data_root"), value.get("ann_file")
+        if isinstance(file, str):
+            yield str(Path(root or "", file))
+        elif root and "sets" in value:
+            yield str(root)
+        value = value.values()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        for part in value:
+            yield from _folders(part)
 
 
 def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:

@@ -125,10 +125,10 @@ class ChunkProducer:
         file = self.folder / RECIPE_FILE
         if file.is_file():
             found = self._found_recipe(file)
-            if found != recipe:
-                differing = sorted(
-                    key for key in {*found, *recipe} if found.get(key) != recipe.get(key)
-                )
+            differing = sorted(
+                key for key in {*found, *recipe} if found.get(key) != recipe.get(key)
+            )
+            if differing:
                 raise FileExistsError(
                     f"{self.folder} holds pictures made with other settings "
                     f"({', '.join(differing)}): delete it, or choose another folder"

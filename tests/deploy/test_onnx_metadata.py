@@ -33,6 +33,11 @@ def test_released_preprocessing(name, size):
     assert found.shape == (3, *size)
 
 
+def test_orientation_may_be_ignored_by_the_pipeline():
+    load = dict(type="LoadImageFromFile", color_type="color_ignore_orientation")
+    assert Preprocessing.of(config(load, RESIZE)) == Preprocessing.of(config(RESIZE))
+
+
 def test_either_option_swaps_red_and_blue():
     assert Preprocessing.of(config(RESIZE)).channels == "bgr"
     assert Preprocessing.of(config(RESIZE, bgr_to_rgb=True)).channels == "rgb"
@@ -62,7 +67,7 @@ def test_normalisation():
             config(dict(type="LoadImageFromFile", color_type="grayscale"), RESIZE),
             "LoadImageFromFile in the test pipeline has color_type='grayscale'; .* 'color' alone",
         ),
-        (config(dict(type="LoadImageFromNDArray", to_float32=True), RESIZE), "to_float32=True"),
+        (config(dict(type="LoadImageFromFile", to_float32=True), RESIZE), "to_float32=True"),
         (config(RESIZE, dict(type="FixInvertedText")), "the test pipeline has Resize, FixInverted"),
         (config(dict(RESIZE, backend="cv2")), "resizes with cv2's bicubic; .* Pillow alone"),
         (config(dict(RESIZE, interpolation="area")), "resizes with pillow's area"),

@@ -98,7 +98,8 @@ def one_cycle_length(config: str) -> list[str]:
     """What fits a one-cycle schedule to the short run."""
     schedulers = Config.fromfile(config).get("param_scheduler") or []
     one_cycle = schedulers and schedulers[0].type == "OneCycleLR"
-    return ["param_scheduler.0.total_steps=2"] if one_cycle else []
+    shorter = ["param_scheduler.0.total_steps=2", "param_scheduler.0.pct_start=0.9"]
+    return shorter if one_cycle else []
 
 
 def options(changes: dict, prefix: str = "") -> list[str]:

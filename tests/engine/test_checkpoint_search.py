@@ -142,6 +142,18 @@ def test_checkpoints_elsewhere_are_found_through_last_checkpoint(tmp_path):
     assert find_last_complete_checkpoint(str(tmp_path / "work")) == str(newer)
 
 
+def test_names_that_count_nothing_in_a_copied_folder(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    named = checkpoint(tmp_path / "old" / "step_4.pth")
+    (tmp_path / "new" / "last_checkpoint").write_text(str(named))
+    assert find_last_complete_checkpoint(str(tmp_path / "new")) == str(named)
+    copy = checkpoint(tmp_path / "new" / "step_4.pth")
+    assert find_last_complete_checkpoint(str(tmp_path / "new")) == str(copy)
+    named.unlink()
+    assert find_last_complete_checkpoint(str(tmp_path / "new")) == str(copy)
+
+
 def test_names_that_count_nothing(tmp_path, said):
     named = checkpoint(tmp_path / "step_4.pth")
     (tmp_path / "last_checkpoint").write_text(str(named))

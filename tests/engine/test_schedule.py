@@ -105,6 +105,9 @@ def test_length_of_another_training(max_iters):
 
 
 def test_length_is_missing():
+    few = one_cycle(dict(max_iters=4), total_steps=4)
+    with pytest.raises(ValueError, match=r"has 4 steps, .* take 8 steps at least"):
+        check_one_cycle_length(few)
     with pytest.raises(ValueError, match="total_steps is None"):
         check_one_cycle_length(one_cycle(dict(max_iters=12), total_steps=None))
 

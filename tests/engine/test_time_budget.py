@@ -98,17 +98,18 @@ def test_mask_of_a_validation_that_is_made_up_for(numbers, tmp_path, clock):
                 raise InterruptedError
             masks.append((runner.iter, runner.model.decoder.with_mask))
 
-    hook = {**HOOK, "mask_from": 1, "minutes": 10}
-    config = budget_config(numbers, tmp_path, hook, model__decoder__with_mask=True)
-    config.train_cfg.update(val_interval=4, max_iters=4)
-    runner = Runner.from_cfg(config)
-    runner.register_hook(Watch(failing=True))
-    with pytest.raises(InterruptedError):  # behind checkpoint 4
+    def start(*, failing: bool, **overrides) -> None:
+        hook = {**HOOK, "mask_from": 1, "minutes": 10}
+        # Each with a name of its own, since runners of one name share what they note.
+        config = budget_config(numbers, tmp_path, hook, model__decoder__with_mask=True, **overrides)
+        config.train_cfg.update(val_interval=4, max_iters=4)
+        runner = Runner.from_cfg(config)
+        runner.register_hook(Watch(failing))
         runner.train()
-    config.resume = True
-    runner = Runner.from_cfg(config)
-    runner.register_hook(Watch(failing=False))
-    runner.train()
+
+    with pytest.raises(InterruptedError):  # behind checkpoint 4
+        start(failing=True)
+    start(failing=False, resume=True)
     assert masks == [(4, False)]
 
 

@@ -76,15 +76,15 @@ class TestFittingWeights:
     def start(self, numbers, tmp_path, first_stage):
         """Trains an iteration from weights of which only some names are kept."""
 
-        def start(keep, **options) -> None:
+        def start(keep, *, all_of_them: bool = True, **overrides) -> None:
             checkpoint = torch.load(first_stage, weights_only=True)
             weights = checkpoint["state_dict"]
             checkpoint["state_dict"] = {name: weights[name] for name in weights if keep(name)}
             torch.save(checkpoint, tmp_path / "some.pth")
-            config = training_config(
-                numbers, tmp_path, train_cfg__max_iters=1, load_from=str(tmp_path / "some.pth")
-            )
-            config.custom_hooks.append(dict(type="FittingWeightsHook", **options))
+            overrides["load_from"] = str(tmp_path / "some.pth")
+            config = training_config(numbers, tmp_path, train_cfg__max_iters=1, **overrides)
+            hook = dict(type="FittingWeightsHook", all_of_them=all_of_them)
+            config.custom_hooks.append(hook)
             train(config)
 
         return start
@@ -94,15 +94,23 @@ class TestFittingWeights:
         with pytest.raises(InitialWeightsError, match="Use the config that it was trained with"):
             start(lambda name: not name.startswith("decoder.classifiers"))
 
-    @pytest.mark.parametrize("trained", ["True", "False", None])
-    def test_another_mask_is_said(self, start, first_stage, capsys, trained):
+    @pytest.mark.parametrize("inside", [True, False, None])
+    @pytest.mark.parametrize("here", [True, False])
+    @pytest.mark.parametrize("all_of_them", [True, False])
+    def test_another_mask_is_said(self, start, first_stage, capsys, all_of_them, here, inside):
         checkpoint = torch.load(first_stage, weights_only=True)
-        text = "" if trained is None else f"model = dict(decoder=dict(with_mask={trained}))"
+        text = "" if inside is None else f"model = dict(decoder=dict(with_mask={inside}))"
         checkpoint["meta"]["cfg"] = text
         torch.save(checkpoint, first_stage)
-        start(lambda name: True)
-        said = "The mask of the GLRMs is off, and on in the config inside the checkpoint"
-        assert (said in capsys.readouterr().out) is (trained == "True")
+        start(lambda name: True, all_of_them=all_of_them, model__decoder__with_mask=here)
+        printed = capsys.readouterr().out
+        second_stage = here and not all_of_them
+        if inside is None or inside == here or second_stage:
+            assert "The mask of the GLRMs" not in printed
+        else:
+            states = ("on", "off") if here else ("off", "on")
+            assert "The mask of the GLRMs is {}, and {} in the config".format(*states) in printed
+            assert f"--cfg-options model.decoder.with_mask={inside} does" in printed
 
     def test_some_of_them(self, start, capsys):
         start(lambda name: not name.startswith("decoder.classifiers"), all_of_them=False)

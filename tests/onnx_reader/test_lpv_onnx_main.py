@@ -58,6 +58,14 @@ class TestAlone:
         assert result.stdout == f"a.png\t{reading.text}\t{reading.confidence:.4f}\n"
         assert result.stderr.startswith("b.png cannot be read: it is no picture, or a damaged one")
 
+    def test_it_is_run_by_its_path(self, alone, model_file, tmp_path):
+        cv2.imwrite(str(tmp_path / "a.png"), noise())
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "lpv_onnx").rename(tmp_path / "elsewhere" / "lpv_onnx")
+        result = alone("elsewhere/lpv_onnx", model_file, "a.png", "--threads", 1)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.startswith("a.png\t")
+
     def test_words_are_looked_at_again(self, alone, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise(40, 30))
         again, once = (

@@ -108,9 +108,14 @@ def test_other_settings_are_refused(job, finished, tmp_path):
     assert not (tmp_path / "half.partial").exists()
     remove_partial(tmp_path / "half")
     (tmp_path / "photos.partial").mkdir()
-    with pytest.raises(FileExistsError, match=r"photos\.partial was not made by this tool"):
-        remove_partial(tmp_path / "photos")
-    assert (tmp_path / "photos.partial").is_dir()
+    remove_partial(tmp_path / "photos")  # empty
+    (tmp_path / "photos.partial").mkdir()
+    (tmp_path / "photos.partial" / "photo.jpg").touch()
+    not_ours = r"photos\.partial exists and was not made by this tool .*delete it yourself"
+    for attempt in (lambda: remove_partial(tmp_path / "photos"), lambda: job(tmp_path / "photos")):
+        with pytest.raises(FileExistsError, match=not_ours):
+            attempt()
+    assert (tmp_path / "photos.partial" / "photo.jpg").is_file()
     assert job(tmp_path / "half", count=5) is True
 
 

@@ -61,7 +61,8 @@ def alone(bench) -> tuple[Runner, Path]:
 def test_sets_present_and_absent(alone):
     text = text_of(alone[1] / "report.html")
     assert "Test of toy.pth" in text
-    assert "Model LPV, float32" in text
+    assert "Model LPV, float32, mask off" in text
+    assert re.search(r"Data \S+", text)
     assert "7 words" in text
     assert re.search(r"SVT 5 \d \d+\.\d\d \d+\.\d\d COUNT: should be 647", text)
     assert re.search(r"SVTP( \u2013){4} ABSENT: LMDB folder \S+nowhere does not exist", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 
 ADAPTER = """
 from torch import nn
@@ -75,6 +76,30 @@ def test_what_was_measured_before_an_interruption_is_handed_out(
     assert raised.value.code == 130
     assert "## Model forward, batch 1" in capsys.readouterr().out
     assert (tmp_path / "results" / "benchmark.json").is_file()
+
+
+def test_an_interruption_leaves_an_earlier_report_alone(
+    tool, toy_config, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(tool, "load_words", lambda *args: 1 / 0)
+    (tmp_path / "benchmark.json").write_text("complete")
+    options = ["--models", str(toy_config), "--task", "forward", "loader", "--batch-sizes", "1"]
+    with pytest.raises(ZeroDivisionError):
+        tool.main([*options, *QUICK, "--out", str(tmp_path)])
+    assert "## Model forward, batch 1" in capsys.readouterr().out
+    assert (tmp_path / "benchmark.json").read_text() == "complete"
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"), [(None, []), ("cuda", []), ("cuda:1", [torch.device("cuda:1")])]
+)
+def test_the_gpu_asked_for_is_the_one_measured(tool, monkeypatch, name, chosen):
+    made_current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", made_current.append)
+    monkeypatch.setattr(tool, "check_device", lambda name: None)
+    assert tool.find_device(name) == torch.device(name or "cuda")
+    assert made_current == chosen
 
 
 @pytest.mark.parametrize(

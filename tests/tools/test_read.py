@@ -14,7 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from apis.inference_cases import ROOT, write_toy
+from engine.hostile_pickles import Evaluates
 from mmengine.registry import init_default_scope
 from mmocr.apis import TextRecInferencer
 
@@ -191,6 +193,14 @@ def test_bad_input(read, words, arguments, message):
     status, output, log = read(*arguments)
     assert (status, output) == (2, "")
     assert message in log and "Traceback" not in log
+
+
+def test_refused_weights_say_why(read, words, tmp_path):
+    torch.save(dict(state_dict=Evaluates(tmp_path / "ran")), tmp_path / "evil.pth")
+    status, _, log = read("words/a.png", weights=tmp_path / "evil.pth")
+    assert status == 2
+    assert "evil.pth was refused, and nothing in it was run: it asks for " in log
+    assert not (tmp_path / "ran").exists()
 
 
 def test_no_weights(read, words, monkeypatch):

@@ -46,6 +46,12 @@ class TestTraining:
         log = max(run.glob("*/*.log")).read_text()
         assert "resumed epoch: 0, iter: 2" in log
 
+    def test_another_run_in_its_folder_is_said(self, train, toy_config, toy_run, tmp_path, capfd):
+        run = shutil.copytree(toy_run, tmp_path / "run")
+        once = ["--cfg-options", "train_cfg.max_iters=1", "experiment_name=again"]
+        assert train(toy_config, "--work-dir", run, *once) == 0
+        assert f"{run} holds checkpoints of an earlier training (" in capfd.readouterr().err
+
     def test_resume_names_a_checkpoint(self, train, toy_config, toy_run, tmp_path):
         arguments = ["--resume", toy_run / "iter_2.pth", "--work-dir", tmp_path / "other"]
         assert train(toy_config, *arguments) == 0
@@ -116,6 +122,13 @@ class TestBadInput:
         error = error_of(toy_config, "--cfg-options", "nonsense")
         assert error.endswith("error: --cfg-options takes KEY=VALUE, got nonsense")
 
+    def test_too_few_iterations_for_one_cycle(self, error_of):
+        config = TOOLS.parent / "configs/textrecog/lpv/lpv-tiny_own_data.py"
+        few = ["train_cfg.max_iters=10", "param_scheduler.0.total_steps=10"]
+        error = error_of(config, "--cfg-options", *few)
+        assert error.startswith("error: param_scheduler.0 has 10 steps")
+        assert "take 20 steps at least" in error
+
     @pytest.mark.parametrize(
         ("option", "said"),
         [
@@ -144,9 +157,16 @@ class TestBadInput:
         assert "weights.pth is without optimizer, message_hub. To start a new run" in error
         assert error.endswith("--cfg-options load_from=weights.pth")
 
+    def test_weights_that_come_along_have_names(self, error_of, train, toy_config, capfd):
+        once = ["train_cfg.max_iters=1", "experiment_name=from_mini"]
+        assert train(toy_config, "--cfg-options", "load_from=lpv-mini", *once) == 0
+        assert "They begin as they are initialised" in capfd.readouterr().out
+        error = error_of(toy_config, "--cfg-options", "load_from=lpv-mni")
+        assert "those that come along are named without .pth: lpv-mini" in error
+
     def test_no_weights_to_start_from(self, error_of, toy_config):
         error = error_of(toy_config, "--cfg-options", "load_from=gone.pth")
-        assert error == "error: there is no checkpoint (load_from) gone.pth"
+        assert error == "error: load_from: there is no checkpoint gone.pth"
 
     def test_damaged_checkpoint(self, error_of, toy_config, tmp_path):
         (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")

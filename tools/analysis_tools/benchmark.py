@@ -166,7 +166,7 @@ def find_device(name: str | None) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise cli.InputError(f"--device {name}: times are taken on cpu and cuda only")
     check_device(name)
-    if device.type == "cuda":
+    if device.index is not None:
         # Events and the memory's counters are those of the current device.
         torch.cuda.set_device(device)
     return device
@@ -261,9 +261,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         report = new_report(args, specs, plan)
         try:
             measure(report, args, specs, plan)
-        finally:  # what was measured before an error or Ctrl-C is not lost
+        except BaseException:
+            # What was measured is not lost, nor is an earlier report that is complete.
             if report.measurements or report.loading:
-                hand_out(report, args.out, plan)
+                whole = args.out and Path(args.out, "benchmark.json").exists()
+                hand_out(report, None if whole else args.out, plan)
+            raise
+        hand_out(report, args.out, plan)
     return 1 if any(measurement.error for measurement in report.measurements) else 0
 
 

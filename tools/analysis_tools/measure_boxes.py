@@ -96,7 +96,7 @@ def render(args: argparse.Namespace) -> list[RenderedWord]:
 
 def read(args: argparse.Namespace, words: list[RenderedWord]) -> list[tuple[str, LabelData]]:
     """What the model reads and what it looked at."""
-    reader = TextRecInferencer(args.config, find_weights(args.checkpoint), device=args.device)
+    reader = TextRecInferencer(args.config, args.checkpoint, device=args.device)
     if not hasattr(reader.model.decoder, "keep_attention"):
         kind = type(reader.model.decoder).__name__
         raise cli.InputError(
@@ -114,6 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
+        args.checkpoint = find_weights(args.checkpoint)  # before words are rendered for it
         words = render(args)
         found: dict[int, list[BoxScores]] = {}
         for word, (text, attention) in zip(words, read(args, words), strict=True):

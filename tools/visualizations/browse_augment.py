@@ -154,7 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sheet = draw_batch_sheet(pictures, args.scale, args.seed)
         else:
             sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
-        cv2.imwrite(str(args.out), sheet)
+        if not cv2.imwrite(str(args.out), sheet):
+            raise cli.InputError(f"--out {args.out}: a picture so large cannot be written there")
         print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} picture(s)")
     return 0
 

@@ -12,8 +12,10 @@ Example:
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from lpv_mmocr import cli
+from lpv_mmocr.reading.inferencer import build_inferencer
 from lpv_mmocr.reading.pictures import PictureError, load_picture
 from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.rendering import RenderedWordDataset
@@ -60,7 +62,7 @@ def build_reader(args: argparse.Namespace) -> TextRecInferencer:
     Raises:
         InputError: If it has none to keep.
     """
-    reader = TextRecInferencer(args.config, find_weights(args.checkpoint), device=args.device)
+    reader = build_inferencer(find_weights(args.checkpoint), args.config, args.device)
     decoder = reader.model.decoder
     if not hasattr(decoder, "keep_attention"):
         raise cli.InputError(
@@ -83,7 +85,8 @@ def load_word(path: str) -> np.ndarray:
     Raises:
         InputError: If there is none.
     """
-    cli.require_file(path, "picture")
+    if not Path(path).is_dir():
+        cli.require_file(path, "picture")
     try:
         return load_picture(path)[..., ::-1]
     except PictureError as error:
@@ -127,9 +130,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_new_picture(args.out, "--out")
+        image, truth = (load_word(args.picture), args.truth) if args.picture else (None, None)
         reader = build_reader(args)
-        if args.picture:
-            image, truth = load_word(args.picture), args.truth
+        if image is not None:
             (attention,) = read(reader, [image])
         else:
             image, truth, attention = rendered_word(reader, args)

@@ -7,4 +7,4 @@ param_scheduler = [
     dict(type="OneCycleLR", by_epoch=False, eta_max=3e-4, total_steps=max_iters, pct_start=0.1)
 ]
 train_cfg = dict(max_iters=max_iters)
-custom_hooks = [dict(type="InitialWeightsHook", source="checkpoints/lpv-mini.pth")]
+custom_hooks = [dict(type="InitialWeightsHook", source="lpv-mini")]
