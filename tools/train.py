@@ -42,6 +42,7 @@ if __name__ == "__main__":
     parse_args()  # --help and slips of the pen need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine import FittingWeightsHook, distributed
 from lpv_mmocr.engine.amp import enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
@@ -84,7 +85,7 @@ def initial_weights(name: str) -> str:
 def warn_of_an_earlier_run(folder: Path) -> None:
     """Say that files of an earlier run are there, which are not told apart by their names."""
     earlier = sorted(file.name for file in folder.glob("*.pth"))
-    if earlier and os.environ.get("RANK", "0") == "0":
+    if earlier and is_first_process():
         print(
             f"{folder} holds checkpoints of an earlier training ({', '.join(earlier[:3])}"
             f"{', ...' if len(earlier) > 3 else ''}), which stay beside those of this one. "
@@ -93,12 +94,37 @@ def warn_of_an_earlier_run(folder: Path) -> None:
         )
 
 
+def warn_of_shared_words(cfg: Config) -> None:
+    """Say that words are trained on by which the best checkpoint is chosen."""
+    trained = {
+        os.path.realpath(folder.path)
+        for folder in read_folders(cfg.train_dataloader)
+        if not folder.dataset.get("hold_out") and folder.dataset.get("indices") is None
+    }
+    shared = [
+        folder.path
+        for folder in read_folders(cfg.get("val_dataloader"))
+        if os.path.realpath(folder.path) in trained
+    ]
+    if shared and is_first_process():
+        print(
+            f"Validation reads {', '.join(shared)}, of which all words are trained on: its "
+            "accuracy says nothing of other words",
+            file=sys.stderr,
+        )
+
+
+def is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback) as report:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
         check_one_cycle_length(cfg)
+        warn_of_shared_words(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         if args.auto_scale_lr:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
+from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
 from lpv_mmocr.engine.prediction_hooks import sample_name
 from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
@@ -110,7 +110,9 @@ class ReportPageHook(Hook):
                 facts={
                     "Checkpoint": checkpoint,
                     "Config": str(runner.cfg.filename or "not from a file"),
-                    "Data": ", ".join(dict.fromkeys(_folders(runner.cfg.test_dataloader))),
+                    "Data": ", ".join(
+                        folder.path for folder in read_folders(runner.cfg.test_dataloader)
+                    ),
                     "Model": _described(model),
                     "Written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC"),
                 },
@@ -133,20 +135,6 @@ def _described(model: nn.Module) -> str:
     inner = getattr(model, "module", model)  # of test-time augmentation
     mask = getattr(getattr(inner, "decoder", None), "with_mask", None)
     return described if mask is None else f"{described}, mask {'on' if mask else 'off'}"
-
-
-def _folders(value: Any) -> Iterator[str]:
-    """Where the words of a config's data sets lie."""
-    if isinstance(value, Mapping):
-        root, file = value.get("data_root"), value.get("ann_file")
-        if isinstance(file, str):
-            yield str(Path(root or "", file))
-        elif root and "sets" in value:
-            yield str(root)
-        value = value.values()
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        for part in value:
-            yield from _folders(part)
 
 
 def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:

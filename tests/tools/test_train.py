@@ -46,6 +46,18 @@ class TestTraining:
         log = max(run.glob("*/*.log")).read_text()
         assert "resumed epoch: 0, iter: 2" in log
 
+    @pytest.mark.parametrize("held_out", [None, 5])
+    def test_validation_on_trained_words_is_said(
+        self, train, toy_config, toy_data, capfd, held_out
+    ):
+        both = [f"{loader}_dataloader.dataset.ann_file=train" for loader in ("train", "val")]
+        if held_out:
+            both.append(f"train_dataloader.dataset.hold_out={held_out}")
+        once = ["train_cfg.max_iters=1", f"experiment_name=shared_{held_out}"]
+        assert train(toy_config, "--cfg-options", *both, *once) == 0
+        said = "/train, of which all words are trained on"
+        assert (said in capfd.readouterr().err) is (held_out is None)
+
     def test_another_run_in_its_folder_is_said(self, train, toy_config, toy_run, tmp_path, capfd):
         run = shutil.copytree(toy_run, tmp_path / "run")
         once = ["--cfg-options", "train_cfg.max_iters=1", "experiment_name=again"]

@@ -1,0 +1,40 @@
+"""Which folders the data sets of a config read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class ReadFolder(NamedTuple):
+    """A folder that a data set reads.
+
+    Attributes:
+        path: The folder.
+        dataset: The data set's config.
+    """
+
+    path: str
+    dataset: Mapping[str, Any]
+
+
+def read_folders(config: Any) -> Iterator[ReadFolder]:
+    """Find the folders that data sets read, however deep they stand in a config.
+
+    Args:
+        config: Any part of a config, such as a data loader.
+
+    Yields:
+        The folders of ``ann_file``, below ``data_root``; of a set of benchmarks its ``data_root``.
+    """
+    if isinstance(config, Mapping):
+        root, files = config.get("data_root") or "", config.get("ann_file") or ()
+        if "sets" in config and root:
+            yield ReadFolder(str(root), config)
+        for file in [files] if isinstance(files, str) else files:
+            yield ReadFolder(str(Path(root, file)), config)
+        config = config.values()
+    if isinstance(config, Iterable) and not isinstance(config, str):
+        for part in config:
+            yield from read_folders(part)

@@ -1,0 +1,24 @@
+"""Folders named in configs."""
+
+from __future__ import annotations
+
+from lpv_mmocr.datasets.config_folders import read_folders
+
+from mmengine.config import Config
+
+
+def test_folders_however_deep():
+    inner = [
+        dict(type="LPVLMDBDataset", data_root="data", ann_file="a", hold_out=5),
+        dict(type="LPVLMDBDataset", ann_file=["b", "/c"]),
+        dict(type="RenderedWordDataset", length=3),
+    ]
+    bench = dict(type="BenchmarkDataset", data_root="bench", sets=dict(SVT="evaluation/SVT"))
+    config = Config(
+        dict(loader=dict(dataset=dict(type="ConcatDataset", datasets=inner)), test=dict(d=bench))
+    )
+    found = list(read_folders(config.loader))
+    assert [folder.path for folder in found] == ["data/a", "b", "/c"]
+    assert [folder.dataset.get("hold_out") for folder in found] == [5, None, None]
+    assert [folder.path for folder in read_folders(config.test)] == ["bench"]
+    assert list(read_folders(None)) == []
