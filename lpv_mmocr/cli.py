@@ -95,7 +95,7 @@ class ReportInputErrors(Hook):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
-            if os.environ.get("RANK", "0") == "0":
+            if distributed.is_first_process():
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
 

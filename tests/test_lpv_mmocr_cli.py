@@ -111,24 +111,18 @@ def test_data_commands(name, script, monkeypatch):
     assert lpv_mmocr_cli.sys.argv == [f"lpv-mmocr {name}", "--option", "value"]
 
 
-def test_reader_of_the_output_may_leave():
-    config = "configs/textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py"
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "lpv_mmocr_cli", "config", "configs/textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py"],
+        # So little that nothing is written before the end.
+        ["-c", "import lpv_mmocr.cli as c\nwith c.ReportInputErrors(): print('little')"],
+    ],
+    ids=["much", "little"],
+)
+def test_reader_of_the_output_may_leave(arguments):
     process = subprocess.Popen(
-        [sys.executable, "-m", "lpv_mmocr_cli", "config", config],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait() == 141
-
-
-def test_reader_of_little_output_may_leave():
-    code = "import lpv_mmocr.cli as c\nwith c.ReportInputErrors(): print('little')"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         stdout=subprocess.PIPE,

@@ -85,7 +85,7 @@ def initial_weights(name: str) -> str:
 def warn_of_an_earlier_run(folder: Path) -> None:
     """Say that files of an earlier run are there, which are not told apart by their names."""
     earlier = sorted(file.name for file in folder.glob("*.pth"))
-    if earlier and is_first_process():
+    if earlier and distributed.is_first_process():
         print(
             f"{folder} holds checkpoints of an earlier training ({', '.join(earlier[:3])}"
             f"{', ...' if len(earlier) > 3 else ''}), which stay beside those of this one. "
@@ -106,16 +106,12 @@ def warn_of_shared_words(cfg: Config) -> None:
         for folder in read_folders(cfg.get("val_dataloader"))
         if os.path.realpath(folder.path) in trained
     ]
-    if shared and is_first_process():
+    if shared and distributed.is_first_process():
         print(
             f"Validation reads {', '.join(shared)}, of which all words are trained on: its "
             "accuracy says nothing of other words",
             file=sys.stderr,
         )
-
-
-def is_first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -76,12 +76,10 @@ def find_last_complete_checkpoint(path: str) -> str | None:
             return str(found)
     if named and _number(named) is None:
         # A checkpoint hook with a filename_tmpl of its own; which others there are is not known.
-        for file in dict.fromkeys((work_dir / named.name, named)):
-            look = _look_into(file) if file.is_file() else None
-            if look and look.problem is None:
-                return str(file)
-            if look:
-                _warn(f"Not resumed from: {look.problem}")
+        files = dict.fromkeys((work_dir / named.name, named))
+        looks = _looks_until_whole([file for file in files if file.is_file()])
+        if looks and looks[-1].problem is None:
+            return str(looks[-1].file)
     return None
 
 

@@ -31,6 +31,11 @@ _RANK_VARIABLES = {
 }
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that speaks to the user, before they have found together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def set_launcher(cfg: Config, launcher: str) -> None:
     """Prepare a config, and without a GPU this process as well, for a launcher.
 

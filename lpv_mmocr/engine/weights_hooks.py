@@ -145,7 +145,7 @@ class FittingWeightsHook(Hook):
             if self.all_of_them or len(problems) == len(wanted):
                 raise InitialWeightsError(f"{complaint}. {_ADVICE}")
             runner.logger.warning(f"{complaint}. They begin as they are initialised.")
-        here, inside = _mask_of(runner.model), _mask_inside(checkpoint)
+        here, inside = mask_of(runner.model), _mask_inside(checkpoint)
         # That a training puts the mask on is LPV's second stage.
         if None not in (here, inside) and here != inside and (inside or self.all_of_them):
             runner.logger.warning(
@@ -155,8 +155,12 @@ class FittingWeightsHook(Hook):
             )
 
 
-def _mask_of(model: nn.Module) -> bool | None:
-    """Whether the mask of a model is on; None where it has none."""
+def mask_of(model: nn.Module) -> bool | None:
+    """Whether the GLRMs' mask of a model is on; None where it has none.
+
+    Args:
+        model: The model, or what wraps it for several processes or for test-time augmentation.
+    """
     return getattr(getattr(_inner(model), "decoder", None), "with_mask", None)
 
 

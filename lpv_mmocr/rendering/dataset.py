@@ -55,9 +55,6 @@ class RenderedWordDataset(Dataset):
         metainfo: Further meta information.
         test_mode: Kept for MMEngine's interface.
 
-    Attributes:
-        fingerprint: Hashes of the words and of the fonts, whatever their files are called.
-
     Raises:
         ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, or ``seed`` negative.
     """
@@ -110,8 +107,13 @@ class RenderedWordDataset(Dataset):
             f"and {len(word_list)} words ({word_list.source})",
             logger="current",
         )
-        self.fingerprint = dict(words=word_list.digest(), fonts=library.digest())
+        self._words = word_list
         self._pool: list[tuple[int, bytes, str]] = []
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes of the words and of the fonts, whatever their files are called."""
+        return dict(words=self._words.digest(), fonts=self.renderer.fonts.digest())
 
     def __len__(self) -> int:
         """Number of samples."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
 from lpv_mmocr.engine.prediction_hooks import sample_name
+from lpv_mmocr.engine.weights_hooks import mask_of
 from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
 
 import numpy as np
@@ -132,8 +133,7 @@ def _described(model: nn.Module) -> str:
     """Class, float types and mask: what tells one test of a checkpoint from another."""
     dtypes = {str(weights.dtype).removeprefix("torch.") for weights in model.parameters()}
     described = f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
-    inner = getattr(model, "module", model)  # of test-time augmentation
-    mask = getattr(getattr(inner, "decoder", None), "with_mask", None)
+    mask = mask_of(model)
     return described if mask is None else f"{described}, mask {'on' if mask else 'off'}"
 
 
