@@ -14,7 +14,7 @@ Example:
 from .engines import ENGINES
 from .looks import Look, read_with_looks
 from .metadata import ModelError
-from .pictures import PictureError, load_picture
+from .pictures import PictureError, load_picture, to_eight_bits
 from .printable import printable
 from .reader import Reader, Reading
 
@@ -28,4 +28,5 @@ __all__ = [
     "load_picture",
     "printable",
     "read_with_looks",
+    "to_eight_bits",
 ]

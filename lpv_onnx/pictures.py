@@ -60,6 +60,34 @@ def load_picture(picture: Picture) -> Image.Image:
     return _load_image(lambda: Image.open(io.BytesIO(encoded)))
 
 
+def to_eight_bits(array: np.ndarray) -> np.ndarray:
+    """Check that an array is a picture, and keep the upper 8 bits of 16-bit values.
+
+    Args:
+        array: Shape (H, W) or (H, W, C) with 1, 3 or 4 channels, uint8 or uint16.
+
+    Returns:
+        The array as uint8, in its shape.
+
+    Raises:
+        PictureError: If it has another shape or type, or no pixel.
+    """
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
+        raise PictureError(
+            f"an array of shape {array.shape} is no picture; it must be (height, width) or "
+            "(height, width, 1, 3 or 4 channels)"
+        )
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise PictureError(
+            f"a picture of type {array.dtype} could mean several ranges; scale it to 0-255 and "
+            "pass it as uint8 (or as uint16, 0-65535)"
+        )
+    return array
+
+
 def _load_image(open_image: Callable[[], Image.Image]) -> Image.Image:
     """Decode what Pillow opens; it does so only now for a picture of its own, too."""
     too_many = f"it has too many pixels; {MAX_PIXELS / 1e6:.0f} million are allowed"
@@ -95,19 +123,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
-        raise PictureError(
-            f"an array of shape {array.shape} is no picture; it must be (height, width) or "
-            "(height, width, 1, 3 or 4 channels)"
-        )
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise PictureError(
-            f"a picture of type {array.dtype} could mean several ranges; scale it to 0-255 and "
-            "pass it as uint8 (or as uint16, 0-65535)"
-        )
-    if channels == 1:
+    array = to_eight_bits(array)
+    if array.ndim == 2 or array.shape[2] == 1:
         return Image.fromarray(array.reshape(array.shape[:2])).convert("RGB")
     return Image.fromarray(np.ascontiguousarray(array[..., 2::-1]))

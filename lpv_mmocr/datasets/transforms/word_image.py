@@ -12,6 +12,8 @@ from mmengine import fileio
 from mmengine.logging import print_log
 from mmocr.registry import TRANSFORMS
 
+import lpv_onnx
+
 from .loading import decode_image
 
 # Height, width and channels of the grey picture that stands for one that cannot be read.
@@ -86,19 +88,7 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: If it has another shape or type, or no pixel.
     """
-    channels = 1 if image.ndim == 2 else image.shape[-1]
-    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or image.size == 0:
-        raise ValueError(
-            f"an array of shape {image.shape} is no picture; it must be (height, width) or "
-            "(height, width, 1, 3 or 4 channels)"
-        )
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    if image.dtype != np.uint8:
-        raise ValueError(
-            f"a picture of type {image.dtype} could mean several ranges; scale it to 0-255 and "
-            "pass it as uint8 (or as uint16, 0-65535)"
-        )
-    if channels == 1:
+    image = lpv_onnx.to_eight_bits(image)
+    if image.ndim == 2 or image.shape[-1] == 1:
         return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_GRAY2BGR)
     return image[..., :3]
