@@ -134,10 +134,23 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         same_layout = self._compare_batch_layout()
         set_start_iteration(self.dataloader, self._iter)
         self.dataloader_iterator = iter(self.dataloader)
+        self.at_end.callback(self._end_workers)
         # Last, since a data loader draws a number for its workers.
         states = self.runner.message_hub.pop_info(RANDOM_STATES)
         if self._iter > 0 and same_layout:
             self._restore(states)
+
+    def _end_workers(self) -> None:
+        """End the worker processes of this training and its validation while nobody waits for them.
+
+        Left to the garbage collector, which takes their queues down as well, they would not hear of
+        it, and PyTorch waits five seconds for each, in whatever runs then.
+        """
+        del self.dataloader_iterator
+        loops = [self] if self.runner.val_loop is None else [self, self.runner.val_loop]
+        for loop in loops:
+            # Persistent workers hang on the data loader, which has no word for it.
+            loop.dataloader._iterator = None
 
     def _compare_batch_layout(self) -> bool:
         """Whether batch size and number of processes are those of the checkpoint."""

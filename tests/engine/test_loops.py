@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import shutil
 from pathlib import Path
 
@@ -153,6 +155,27 @@ def test_another_batch_size_is_said_and_goes_on(numbers, tmp_path):
     _, seen = train(config)
     assert "batches of 6 in 1 process(es); this one has batches of 3 in 1" in logged(tmp_path)
     assert [line.split()[0] for line in seen] == [str(i) for i in range(4, 12)]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize("end", ["last iteration", "error"])
+def test_workers_end_with_the_training(numbers, tmp_path, persistent, end):
+    """Not whenever the garbage is collected, where PyTorch would wait five seconds for each."""
+    workers = dict(num_workers=2, persistent_workers=persistent)
+    changes = dict(train_dataloader=workers, val_dataloader=workers)
+    config = training_config(numbers, tmp_path, **changes)
+    before = set(multiprocessing.active_children())
+    gc.disable()
+    try:
+        if end == "error":
+            runner = train_until(config, 7)
+        else:
+            runner, _ = train(config)
+        assert set(multiprocessing.active_children()) <= before
+    finally:
+        gc.enable()
+    runner.val()  # starts others
+    runner.val_loop.dataloader._iterator = None
 
 
 def test_checkpoint_without_random_state_is_said(numbers, tmp_path):
