@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import lpv_mmocr
 from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.evaluation.text_protocol import TextProtocol
-from lpv_mmocr.reading import checksums
+from lpv_mmocr.models.best_look_tta import SURE
+from lpv_mmocr.reading import Reading, checksums
 from lpv_mmocr.reading.weights import find_weights
 
 import pytest
@@ -97,19 +99,31 @@ def test_the_card_has_both_sets_and_all_files_in_their_order():
     not os.environ.get("LPV_REAL_DATA"), reason="LPV_REAL_DATA names no folder of real words"
 )
 @pytest.mark.parametrize("column", range(len(NAMES)), ids=NAMES)
-@pytest.mark.parametrize(("name", "tta"), CARD)
-def test_real_words_are_read_as_well_as_the_card_says(name, tta, column):
+@pytest.mark.parametrize("name", ["IIIT5K_train", "IC15_train"])
+def test_real_words_are_read_as_well_as_the_card_says(name, column):
     words = LPVLMDBDataset(
         data_root=os.environ["LPV_REAL_DATA"], ann_file=name, indices=-HELD_OUT, test_mode=True
     )
     samples = [words[number] for number in range(len(words))]
-    readings = lpv_mmocr.read(
-        [sample["img"] for sample in samples], weights=FOLDER / NAMES[column], device="cpu", tta=tta
-    )
-    reduce = TextProtocol().reduce
-    right = [
-        reduce(reading.text) == reduce(sample["instances"][0]["text"])
-        for reading, sample in zip(readings, samples, strict=True)
-    ]
+    weights = FOLDER / NAMES[column]
+
+    def read(numbers: Iterable[int], tta: bool) -> list[Reading]:
+        pictures = [samples[number]["img"] for number in numbers]
+        return lpv_mmocr.read(pictures, weights=weights, device="cpu", tta=tta)
+
+    def accuracy(readings: list[Reading]) -> float:
+        reduce = TextProtocol().reduce
+        right = [
+            reduce(reading.text) == reduce(sample["instances"][0]["text"])
+            for reading, sample in zip(readings, samples, strict=True)
+        ]
+        return 100 * sum(right) / HELD_OUT
+
+    once = read(range(HELD_OUT), tta=False)
+    # The others are not looked at again (tests/reading/test_looks.py).
+    unsure = [i for i, reading in enumerate(once) if reading.confidence < SURE]
+    again = dict(enumerate(once)) | dict(zip(unsure, read(unsure, tta=True), strict=True))
     # Processors round differently, and a word more or less may be read.
-    assert 100 * sum(right) / HELD_OUT == pytest.approx(CARD[name, tta][column], abs=1.0)
+    for readings, looked_again in ((once, False), (list(again.values()), True)):
+        expected = CARD[name, looked_again][column]
+        assert accuracy(readings) == pytest.approx(expected, abs=1.0), looked_again

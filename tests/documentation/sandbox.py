@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def fill(folder: Path, convert) -> None:
     """
     for name in ("configs", "tools", "tests", "requirements", "docs"):
         (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "checkpoints", folder / "checkpoints")  # commands may write there
+    # Commands may write there.
+    shutil.copytree(ROOT / "checkpoints", folder / "checkpoints", copy_function=os.symlink)
     for name, count in LMDBS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with LMDBWriter(folder / name) as writer:
@@ -66,11 +68,12 @@ def fill(folder: Path, convert) -> None:
     (folder / "words" / "labels.tsv").write_text("one.png\tone\ntwo.png\ttwo\n")
     torch.manual_seed(0)
     torch.save(released_state_dict("tiny"), folder / "LPV_Tiny.pth")
-    first, *copies = (folder / name for name in CHECKPOINTS)
-    assert convert([str(folder / "LPV_Tiny.pth"), str(first)]) == 0
-    for copy in copies:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(first, copy)
+    published, trained, *others = (folder / name for name in CHECKPOINTS)
+    assert convert([str(folder / "LPV_Tiny.pth"), str(published)]) == 0
+    shutil.copy(published, trained)  # since no file is published over itself
+    for other in others:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.hardlink_to(trained)
 
 
 def training_loader(data: Path) -> DataLoader:

@@ -64,6 +64,7 @@ QUICK = {
     "--workers 0 --device cpu",
     "analysis_tools/benchmark_augment.py": "--seeds 0 --rounds 1 --images 2",
     "analysis_tools/measure_boxes.py": "--count 4",
+    "deployment/compare_texts.py": "--num 8",
 }
 """Options with which a tool is done in seconds; they win over earlier ones."""
 

@@ -17,7 +17,7 @@ import torch
 from kill_cases import MAX_ITERS
 
 PROGRAM = Path(__file__).with_name("kill_cases.py")
-KILLS = 4
+KILLS = 3
 
 
 def start(

@@ -58,17 +58,30 @@ def test_every_released_name_has_a_place():
         assert len({rename(name) for name in trained}) == len(trained)
 
 
+@pytest.fixture
+def main(load_tool):
+    """The converter's ``main``, which answers with the exit status whichever way it ends."""
+    tool = load_tool("model_converters/official_to_mmocr.py")
+
+    def run(*arguments: object) -> int:
+        try:
+            return tool.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            return end.code
+
+    return run
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "bare"])
-def test_command_writes_a_checkpoint_that_needs_nothing_else(tmp_path, tiny_state, prefix):
+def test_checkpoint_needs_nothing_else(main, tmp_path, tiny_state, prefix, capsys):
     state = tiny_state
     if prefix == "bare":
         state = {name.removeprefix("str_model."): value for name, value in state.items()}
     elif prefix:
         state = {prefix + name: value for name, value in state.items()}
     torch.save(state, tmp_path / "released.pth")
-    result = _run(tmp_path / "released.pth", tmp_path / "new" / "lpv.pth")
-    assert result.returncode == 0, result.stderr
-    assert "8,109,842 trainable parameters" in result.stdout
+    assert main(tmp_path / "released.pth", tmp_path / "new" / "lpv.pth") == 0
+    assert "8,109,842 trainable parameters" in capsys.readouterr().out
 
     checkpoint = torch.load(tmp_path / "new" / "lpv.pth", weights_only=True)
     cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
@@ -82,12 +95,11 @@ def test_command_writes_a_checkpoint_that_needs_nothing_else(tmp_path, tiny_stat
     assert torch.equal(ours[36:], theirs[:2])
 
 
-def test_no_mask_and_other_image_size(tmp_path):
+def test_no_mask_and_other_image_size(main, tmp_path, capsys):
     state = released_state_dict("base")
     torch.save(dict(state_dict=state), tmp_path / "released.pth")
-    result = _run(tmp_path / "released.pth", tmp_path / "lpv.pth", "--no-mask")
-    assert result.returncode == 0, result.stderr
-    assert "35,132,610 trainable parameters" in result.stdout
+    assert main(tmp_path / "released.pth", tmp_path / "lpv.pth", "--no-mask") == 0
+    assert "35,132,610 trainable parameters" in capsys.readouterr().out
     checkpoint = torch.load(tmp_path / "lpv.pth", weights_only=True)
     cfg = Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py")
     assert not cfg.model.decoder.with_mask
@@ -96,20 +108,6 @@ def test_no_mask_and_other_image_size(tmp_path):
 
 
 PREFIX = "str_model."
-
-
-@pytest.fixture
-def main(load_tool):
-    """The converter's ``main``, which answers with the exit status whichever way it ends."""
-    tool = load_tool("model_converters/official_to_mmocr.py")
-
-    def run(*arguments: object) -> int:
-        try:
-            return tool.main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            return end.code
-
-    return run
 
 
 def _damaged(tiny_state, damage: str) -> object:
@@ -342,18 +340,22 @@ class TestOptions:
         assert main(source, source.parent / "out.pth", "--characters", "a" * 36) == 2
         assert "--characters: characters must be a string of different" in capsys.readouterr().err
 
-    def test_a_conversion_says_one_line(self, source):
+    def test_as_a_command_it_says_one_line(self, source):
         result = _run(source, source.parent / "out.pth")
         assert result.returncode == 0
         assert result.stdout.count("\n") == 1
         assert "deprecated" not in result.stdout + result.stderr
 
 
-def test_missing_and_truncated_files(tmp_path, tiny_state):
+def test_truncated_file(main, tmp_path, tiny_state, capsys):
     torch.save(tiny_state, tmp_path / "whole.pth")
     (tmp_path / "half.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:100_000])
-    for name in ("half.pth", "absent.pth"):
-        result = _run(tmp_path / name, tmp_path / "out.pth")
-        assert result.returncode == 2
-        assert name in result.stderr
-        assert "Traceback" not in result.stderr
+    assert main(tmp_path / "half.pth", tmp_path / "out.pth") == 2
+    assert "half.pth" in capsys.readouterr().err
+
+
+def test_missing_file_as_a_command(tmp_path):
+    result = _run(tmp_path / "absent.pth", tmp_path / "out.pth")
+    assert result.returncode == 2
+    assert "absent.pth" in result.stderr
+    assert "Traceback" not in result.stderr
