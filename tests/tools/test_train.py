@@ -28,19 +28,23 @@ class TestTraining:
         assert (toy_run / "last_checkpoint").read_text().endswith("iter_4.pth")
 
     def test_amp_on_the_cpu_trains(self, train, toy_config, tmp_path, capfd):
-        # Runs of one name and second share a logger, which writes where the first one did.
-        named = ["--cfg-options", "experiment_name=amp"]
-        assert train(toy_config, "--amp", "--work-dir", tmp_path / "run", *named) == 0
+        assert train(toy_config, "--amp", "--work-dir", tmp_path / "run") == 0
         assert "AutocastOptimWrapper" in capfd.readouterr().out
         weights = torch.load(tmp_path / "run/iter_4.pth", weights_only=True)["state_dict"]
         assert all(torch.isfinite(value).all() for value in weights.values())
+
+    def test_every_run_of_a_process_has_its_own_curves(self, train, toy_config, tmp_path):
+        for name in ("one", "two"):
+            once = ["train_cfg.max_iters=1", f"experiment_name={name}"]
+            assert train(toy_config, "--work-dir", tmp_path / name, "--cfg-options", *once) == 0
+            (scalars,) = (tmp_path / name).glob("*/vis_data/scalars.json")
+            assert '"loss"' in scalars.read_text()
 
     def test_resume_continues_from_the_newest(self, train, toy_config, toy_run, tmp_path):
         run = shutil.copytree(toy_run, tmp_path / "run")
         (run / "last_checkpoint").write_text(str(run / "iter_2.pth"))
         (run / "iter_4.pth").unlink()
-        # MMEngine gives runs of one name and second one logger, that of the first.
-        more = ["--cfg-options", "train_cfg.max_iters=6", "experiment_name=resumed"]
+        more = ["--cfg-options", "train_cfg.max_iters=6"]
         assert train(toy_config, "--resume", "--work-dir", run, *more) == 0
         assert iteration(run / "iter_6.pth") == 6
         log = max(run.glob("*/*.log")).read_text()
@@ -53,14 +57,13 @@ class TestTraining:
         both = [f"{loader}_dataloader.dataset.ann_file=train" for loader in ("train", "val")]
         if held_out:
             both.append(f"train_dataloader.dataset.hold_out={held_out}")
-        once = ["train_cfg.max_iters=1", f"experiment_name=shared_{held_out}"]
-        assert train(toy_config, "--cfg-options", *both, *once) == 0
+        assert train(toy_config, "--cfg-options", *both, "train_cfg.max_iters=1") == 0
         said = "/train, of which all words are trained on"
         assert (said in capfd.readouterr().err) is (held_out is None)
 
     def test_another_run_in_its_folder_is_said(self, train, toy_config, toy_run, tmp_path, capfd):
         run = shutil.copytree(toy_run, tmp_path / "run")
-        once = ["--cfg-options", "train_cfg.max_iters=1", "experiment_name=again"]
+        once = ["--cfg-options", "train_cfg.max_iters=1"]
         assert train(toy_config, "--work-dir", run, *once) == 0
         assert f"{run} holds checkpoints of an earlier training (" in capfd.readouterr().err
 
@@ -170,8 +173,8 @@ class TestBadInput:
         assert error.endswith("--cfg-options load_from=weights.pth")
 
     def test_weights_that_come_along_have_names(self, error_of, train, toy_config, capfd):
-        once = ["train_cfg.max_iters=1", "experiment_name=from_mini"]
-        assert train(toy_config, "--cfg-options", "load_from=lpv-mini", *once) == 0
+        once = ["--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
+        assert train(toy_config, *once) == 0
         assert "They begin as they are initialised" in capfd.readouterr().out
         error = error_of(toy_config, "--cfg-options", "load_from=lpv-mni")
         assert "those that come along are named without .pth: lpv-mini" in error
