@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import compat
+from . import collector, compat
 from .version import __version__
 
-compat.apply()
+with collector.paused():
+    compat.apply()
 
-# Importing registers, and needs the mends first.
-from . import (  # noqa: E402
-    datasets,
-    engine,
-    evaluation,
-    inference,
-    models,
-    rendering,
-    reporting,
-    streaming,
-    visualization,
-)
+    # Importing registers, and needs the mends first.
+    from . import (
+        datasets,
+        engine,
+        evaluation,
+        inference,
+        models,
+        rendering,
+        reporting,
+        streaming,
+        visualization,
+    )
 
 __all__ = [
     "__version__",

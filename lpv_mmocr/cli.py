@@ -15,6 +15,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from . import collector
 from .datasets import LMDBDataError
 from .engine import distributed
 from .engine.checkpoint_io import CheckpointError
@@ -73,6 +74,7 @@ class ReportInputErrors(Hook):
 
     def __enter__(self) -> ReportInputErrors:
         """Begin the set-up."""
+        collector.skip_at_exit()  # this is a command
         return self
 
     def __exit__(

@@ -1,0 +1,56 @@
+"""Starting and ending without collecting what lives as long as the process."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+from lpv_mmocr import collector
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CYCLE = """
+import gc
+from lpv_mmocr import collector
+
+class Owner:
+    def __init__(self):
+        self.itself = self
+
+    def __del__(self):
+        print("finalised")
+
+gc.disable()
+Owner()
+"""
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_pausing_leaves_the_collector_as_it_was(enabled):
+    was_enabled = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with pytest.raises(KeyError), collector.paused():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+
+
+def test_importing_the_package_never_collects_everything():
+    program = "import gc, lpv_mmocr; print(gc.get_stats()[-1]['collections'], gc.isenabled())"
+    assert run(program).split() == ["0", "True"]
+
+
+@pytest.mark.parametrize(("end", "said"), [("", "finalised\n"), ("collector.skip_at_exit()", "")])
+def test_nothing_is_collected_at_the_end_of_a_command(end, said):
+    assert run(CYCLE + end) == said
