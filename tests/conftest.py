@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import random
 import shutil
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +58,26 @@ def browser() -> Iterator[Browser]:
         running = manager.chromium.launch(executable_path=program, args=arguments)
         yield running
         running.close()
+
+
+@pytest.fixture
+def runs_of_its_own(monkeypatch) -> None:
+    """Lets runs of this process know nothing of those of other tests.
+
+    MMEngine names a run by its config and second, and gives runs of one name one logger and one
+    visualizer, which write where the first one did.
+    """
+    from lpv_mmocr.visualization import AttentionTextRecogVisualizer
+
+    from mmengine.logging import MMLogger
+    from mmengine.visualization import Visualizer
+    from mmocr.visualization import TextRecogLocalVisualizer
+
+    # A log handler of an earlier run holds on to a stream that pytest has closed.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    named = (MMLogger, Visualizer, TextRecogLocalVisualizer, AttentionTextRecogVisualizer)
+    for kind in named:
+        monkeypatch.setattr(kind, "_instance_dict", OrderedDict())
 
 
 @pytest.fixture

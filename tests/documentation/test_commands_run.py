@@ -6,7 +6,6 @@ Numbers that would take hours are made small, nothing else is changed.
 from __future__ import annotations
 
 import importlib
-import logging
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -123,13 +122,11 @@ def with_options(words: list[str], added: list[str]) -> list[str]:
 
 
 @pytest.fixture
-def checkout(tmp_path, monkeypatch, load_tool) -> Path:
+def checkout(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> Path:
     sandbox.fill(tmp_path, load_tool("model_converters/official_to_mmocr.py").main)
     # The matrix product with which benchmark.py compares is large, so that its speed is the peak.
     monkeypatch.setattr("lpv_mmocr.benchmark.machine._SIDES", {"cpu": 32, "cuda": 32})
     monkeypatch.chdir(tmp_path)
-    # A log handler of an earlier run in this process holds on to a stream that pytest has closed.
-    monkeypatch.setattr(logging, "raiseExceptions", False)
     return tmp_path
 
 

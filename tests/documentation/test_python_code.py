@@ -23,7 +23,7 @@ REGISTRIES = [value for value in vars(mmocr.registry).values() if isinstance(val
 
 
 @pytest.fixture
-def names(tmp_path, monkeypatch, load_tool) -> dict:
+def names(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> dict:
     """What the code may take for granted: the folder, and a few names that the text explains."""
     init_default_scope("mmocr")
     sandbox.fill(tmp_path, load_tool("model_converters/official_to_mmocr.py").main)

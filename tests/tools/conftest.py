@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -110,12 +109,10 @@ def toy_run(toy_data, toy_config, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def tool_in_process(load_tool, toy_data, tmp_path, monkeypatch):
+def tool_in_process(load_tool, toy_data, tmp_path, monkeypatch, runs_of_its_own):
     """Makes a tool a function that runs in this process and answers with its exit status."""
     monkeypatch.setenv("LPV_TOY_DATA", str(toy_data))
     monkeypatch.chdir(tmp_path)
-    # A log handler of an earlier run in this process holds on to a stream that pytest has closed.
-    monkeypatch.setattr(logging, "raiseExceptions", False)
 
     def runner(name: str):
         tool = load_tool(name)
