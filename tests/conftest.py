@@ -64,19 +64,19 @@ def browser() -> Iterator[Browser]:
 def runs_of_its_own(monkeypatch) -> None:
     """Lets runs of this process know nothing of those of other tests.
 
-    MMEngine names a run by its config and second, and gives runs of one name one logger and one
-    visualizer, which write where the first one did.
+    MMEngine names a run by its config and second, and gives runs of one name one message hub, one
+    logger and one visualizer, which write where the first one did.
     """
     from lpv_mmocr.visualization import AttentionTextRecogVisualizer
 
-    from mmengine.logging import MMLogger
+    from mmengine.logging import MessageHub, MMLogger
     from mmengine.visualization import Visualizer
     from mmocr.visualization import TextRecogLocalVisualizer
 
     # A log handler of an earlier run holds on to a stream that pytest has closed.
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    named = (MMLogger, Visualizer, TextRecogLocalVisualizer, AttentionTextRecogVisualizer)
-    for kind in named:
+    visualizers = (Visualizer, TextRecogLocalVisualizer, AttentionTextRecogVisualizer)
+    for kind in (MessageHub, MMLogger, *visualizers):
         monkeypatch.setattr(kind, "_instance_dict", OrderedDict())
 
 

@@ -51,6 +51,15 @@ def test_importing_the_package_never_collects_everything():
     assert run(program).split() == ["0", "True"]
 
 
-@pytest.mark.parametrize(("end", "said"), [("", "finalised\n"), ("collector.skip_at_exit()", "")])
+COMMAND = """
+from lpv_mmocr import cli
+with cli.ReportInputErrors():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "said"), [("", "finalised\n"), ("collector.skip_at_exit()", ""), (COMMAND, "")]
+)
 def test_nothing_is_collected_at_the_end_of_a_command(end, said):
     assert run(CYCLE + end) == said

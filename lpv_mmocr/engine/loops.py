@@ -141,16 +141,21 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             self._restore(states)
 
     def _end_workers(self) -> None:
-        """End the worker processes of this training and its validation while nobody waits for them.
+        """End the worker processes of this training, and those of validation that persist.
 
-        Left to the garbage collector, which takes their queues down as well, they would not hear of
-        it, and PyTorch waits five seconds for each, in whatever runs then.
+        The garbage collector may take down the queues of an iterator before that tells its workers
+        to end; PyTorch then waits five seconds for each, in whatever runs at that time.
         """
-        del self.dataloader_iterator
         loops = [self] if self.runner.val_loop is None else [self, self.runner.val_loop]
-        for loop in loops:
-            # Persistent workers hang on the data loader, which has no word for it.
-            loop.dataloader._iterator = None
+        # Workers that persist hang on their data loader. It has no word for ending them, and to
+        # drop the iterator is not enough: an error in the data keeps it in its traceback.
+        keepers = [loop.dataloader for loop in loops if hasattr(loop.dataloader, "_iterator")]
+        for iterator in (self.dataloader_iterator, *(keeper._iterator for keeper in keepers)):
+            if hasattr(iterator, "_shutdown_workers"):  # it has some
+                iterator._shutdown_workers()
+        del self.dataloader_iterator
+        for keeper in keepers:
+            keeper._iterator = None
 
     def _compare_batch_layout(self) -> bool:
         """Whether batch size and number of processes are those of the checkpoint."""

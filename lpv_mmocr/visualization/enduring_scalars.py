@@ -27,6 +27,22 @@ class EnduringScalars(Visualizer):
         super().__init__(name=name, **kwargs)
         self._failing: set[str] = set()
 
+    @classmethod
+    def get_instance(cls, name: str = "visualizer", **kwargs) -> EnduringScalars:
+        """What building from a config calls: the visualizer of that name, made if there is none.
+
+        MMEngine asks for a name. A config that gives none leaves it to the runner, whose name is
+        that of the run; this default is for tools that build the visualizer themselves.
+
+        Args:
+            name: Name of the instance.
+            **kwargs: Arguments of one that is made.
+
+        Returns:
+            The instance.
+        """
+        return super().get_instance(name, **kwargs)
+
     @master_only
     def add_scalar(self, name: str, value: float, step: int = 0, **kwargs) -> None:
         """Hand a value to all backends.

@@ -54,8 +54,10 @@ def fill(folder: Path, convert) -> None:
     """
     for name in ("configs", "tools", "tests", "requirements", "docs"):
         (folder / name).symlink_to(ROOT / name)
-    # Commands may write there.
-    shutil.copytree(ROOT / "checkpoints", folder / "checkpoints", copy_function=os.symlink)
+    (folder / "checkpoints").mkdir()  # commands may write there
+    for file in (ROOT / "checkpoints").iterdir():
+        put = os.symlink if file.suffix == ".pth" else shutil.copy
+        put(file, folder / "checkpoints" / file.name)
     for name, count in LMDBS.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with LMDBWriter(folder / name) as writer:

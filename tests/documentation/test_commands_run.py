@@ -59,7 +59,7 @@ SHORT_RUN = dict(
 EVALUATION = dict(test_dataloader=ONE_PROCESS)
 SMALL_NUMBERS = {"--num": "8", "--workers": "1"}
 QUICK = {
-    "analysis_tools/benchmark.py": "--rounds 1 --min-time 0 --threads 1 --batch-sizes 2 "
+    "analysis_tools/benchmark.py": "--rounds 1 --min-time 0 --threads 1 --batch-sizes 1 "
     "--workers 0 --device cpu",
     "analysis_tools/benchmark_augment.py": "--seeds 0 --rounds 1 --images 2",
     "analysis_tools/measure_boxes.py": "--count 4",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import shutil
@@ -11,10 +12,12 @@ from lpv_mmocr.engine import load_checkpoint
 
 import pytest
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from mmocr.registry import TRANSFORMS
 from training_cases import At, recorded, train, training_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -157,20 +160,35 @@ def test_another_batch_size_is_said_and_goes_on(numbers, tmp_path):
     assert [line.split()[0] for line in seen] == [str(i) for i in range(4, 12)]
 
 
+@TRANSFORMS.register_module()
+class FailAtTheEighth(BaseTransform):
+    """Raises in the data of a worker."""
+
+    seen = 0
+
+    def transform(self, results: dict) -> dict:
+        self.seen += 1
+        if self.seen == 8:
+            raise Interruption
+        return results
+
+
 @pytest.mark.parametrize("persistent", [False, True])
-@pytest.mark.parametrize("end", ["last iteration", "error"])
+@pytest.mark.parametrize("end", ["last iteration", "error", "error in the data"])
 def test_workers_end_with_the_training(numbers, tmp_path, persistent, end):
     """Not whenever the garbage is collected, where PyTorch would wait five seconds for each."""
     workers = dict(num_workers=2, persistent_workers=persistent)
-    changes = dict(train_dataloader=workers, val_dataloader=workers)
-    config = training_config(numbers, tmp_path, **changes)
+    config = training_config(numbers, tmp_path, train_dataloader=workers, val_dataloader=workers)
+    if end == "error in the data":
+        config.train_dataloader.dataset.pipeline.insert(0, dict(type="FailAtTheEighth"))
+    runner = Runner.from_cfg(config)
+    if end == "error":
+        runner.register_hook(At(7, interrupt))
     before = set(multiprocessing.active_children())
     gc.disable()
     try:
-        if end == "error":
-            runner = train_until(config, 7)
-        else:
-            runner, _ = train(config)
+        with contextlib.nullcontext() if end == "last iteration" else pytest.raises(Interruption):
+            runner.train()
         assert set(multiprocessing.active_children()) <= before
     finally:
         gc.enable()

@@ -66,14 +66,22 @@ def assert_whole(work_dir: Path) -> None:
         assert Path(pointer.read_text()).is_file()
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(numbers, tmp_path_factory) -> tuple[Path, list[str]]:
+    """Work folder of a run that nobody stops, and what its iterations have seen."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    whole, record = folder / "whole", folder / "whole.txt"
+    finish(start(numbers, whole, record, workers=0), whole)
+    assert [int(line.split()[0]) for line in lines(record)] == list(range(MAX_ITERS))
+    return whole, lines(record)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(numbers, tmp_path, workers):
-    whole, whole_record = tmp_path / "whole", tmp_path / "whole.txt"
-    finish(start(numbers, whole, whole_record, workers), whole)
-    seen = lines(whole_record)
-    assert [int(line.split()[0]) for line in seen] == list(range(MAX_ITERS))
-
+def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(
+    numbers, uninterrupted, tmp_path, workers
+):
+    whole, seen = uninterrupted
     killed, record = tmp_path / "killed", tmp_path / "killed.txt"
     moments = random.Random(workers)
     kills = 0

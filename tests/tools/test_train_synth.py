@@ -216,6 +216,21 @@ def test_state_is_carried(train_synth, tmp_path):
     ]
 
 
+def test_what_is_carried_is_not_made_again(train_synth, tmp_path):
+    """Growing LPV-Mini to LPV-Tiny, which the first machine has done."""
+    stand_in = tmp_path / "bin" / "python"
+    unpack = (
+        'if [[ $2 == unpack ]]; then mkdir -p "$4"; echo "$4/iter_9.pth" >"$4/last_checkpoint"; fi'
+    )
+    stand_in.write_text(STAND_IN.replace("[[ $1 ==", f"{unpack}\n[[ $1 ==", 1))
+    (tmp_path / "carried" / "tiny_cpu" / "low").mkdir(parents=True)
+    result = train_synth("there", LPV_SIZE="tiny_cpu", LPV_CARRY="carried")
+    assert result.stdout.startswith("low: goes on from carried/tiny_cpu/low\n")
+    tools = [Path(call.split()[0]).name for call in (tmp_path / "calls").read_text().splitlines()]
+    assert tools == ["carry_checkpoint.py", "train.py", "carry_checkpoint.py"]
+    assert trainings(tmp_path) == [[]]
+
+
 def test_use_of_the_gpu_is_measured(train_synth, tmp_path):
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.write_text("#!/usr/bin/env bash\necho $USE\necho 40\nexec sleep 100\n")

@@ -1,4 +1,4 @@
-"""Curves on a full disk."""
+"""Curves on a full disk, and the name of what draws them."""
 
 from __future__ import annotations
 
@@ -93,3 +93,9 @@ def test_other_errors_are_errors(tmp_path):
     curves = visualizer(tmp_path, "LocalVisBackend")
     with pytest.raises(TypeError):
         curves.add_scalars(dict(loss=object()))
+
+
+def test_built_without_a_name_as_tools_of_mmocr_build_it():
+    built = VISUALIZERS.build(dict(type="AttentionTextRecogVisualizer"))
+    assert built.instance_name == "visualizer"
+    assert VISUALIZERS.build(dict(type="AttentionTextRecogVisualizer")) is built

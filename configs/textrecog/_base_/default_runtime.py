@@ -40,9 +40,9 @@ resume = False
 val_evaluator = dict(type="Evaluator", metrics=[dict(type="BenchmarkMetric")])
 test_evaluator = val_evaluator
 
-# MMOCR's, but for words whose attention the decoder keeps (docs/attention.md). It gets the name of
-# the run: with a name of its own, as MMOCR's configs have it, a second run in a process would take
-# the first one's, and write its curves into that one's folder.
+# MMOCR's, but for words whose attention the decoder keeps (docs/attention.md). The runner
+# names it after the run: with a name of its own, as MMOCR's configs have it, a second run in a
+# process would take the first one's, and write its curves into that one's folder.
 visualizer = dict(
     type="AttentionTextRecogVisualizer",
     vis_backends=[dict(type="LocalVisBackend")],
