@@ -59,17 +59,8 @@ def test_every_released_name_has_a_place():
 
 
 @pytest.fixture
-def main(load_tool):
-    """The converter's ``main``, which answers with the exit status whichever way it ends."""
-    tool = load_tool("model_converters/official_to_mmocr.py")
-
-    def run(*arguments: object) -> int:
-        try:
-            return tool.main([str(argument) for argument in arguments])
-        except SystemExit as end:
-            return end.code
-
-    return run
+def main(tool_in_process):
+    return tool_in_process("model_converters/official_to_mmocr.py")
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "bare"])
@@ -141,14 +132,9 @@ def _damaged(tiny_state, damage: str) -> object:
         ("characters", "has 48 characters, but none are given"),
     ],
 )
-def test_foreign_and_damaged_files_are_named(tmp_path, tiny_state, damage, message, capsys):
-    sys.path.insert(0, str(TOOL.parent))
-    try:
-        from official_to_mmocr import main
-    finally:
-        sys.path.pop(0)
+def test_foreign_and_damaged_files_are_named(main, tmp_path, tiny_state, damage, message, capsys):
     torch.save(_damaged(tiny_state, damage), tmp_path / "released.pth")
-    assert main([str(tmp_path / "released.pth"), str(tmp_path / "out.pth")]) == 2
+    assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 2
     error = capsys.readouterr().err
     assert "released.pth" in error
     assert message in error
