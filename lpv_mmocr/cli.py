@@ -74,7 +74,7 @@ class ReportInputErrors(Hook):
 
     def __enter__(self) -> ReportInputErrors:
         """Begin the set-up."""
-        collector.skip_at_exit()  # this is a command
+        collector.set_up_for_command()
         return self
 
     def __exit__(

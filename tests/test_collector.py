@@ -59,7 +59,16 @@ with cli.ReportInputErrors():
 
 
 @pytest.mark.parametrize(
-    ("end", "said"), [("", "finalised\n"), ("collector.skip_at_exit()", ""), (COMMAND, "")]
+    ("end", "said"), [("", "finalised\n"), ("collector.set_up_for_command()", ""), (COMMAND, "")]
 )
 def test_nothing_is_collected_at_the_end_of_a_command(end, said):
     assert run(CYCLE + end) == said
+
+
+def test_a_command_looks_at_its_own_objects_only():
+    program = (
+        CYCLE
+        + COMMAND.replace("pass", "Owner(); gc.collect()")
+        + ("print(gc.get_freeze_count() > 10 * len(gc.get_objects()))")
+    )
+    assert run(program).split() == ["finalised", "True"]  # one of the two owners

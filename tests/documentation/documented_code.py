@@ -36,7 +36,7 @@ _INLINE = re.compile(
 """A command in the middle of a text, perhaps with variables before it: program and arguments."""
 
 _RECORDER = """\
-#!{python}
+#!{python} -IS
 import json, os, sys
 call = dict(words=[os.path.basename(sys.argv[0]), *sys.argv[1:]], folder=os.getcwd())
 call["variables"] = {{k: v for k, v in os.environ.items() if k.startswith("LPV_")}}
