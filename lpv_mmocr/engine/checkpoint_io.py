@@ -165,14 +165,16 @@ def _restore_history(checkpoint: dict) -> None:
 
 
 def _drop_programs(checkpoint: dict, name: str) -> None:
-    """Take a config out that is more than data; an inferencer would run it as a program."""
+    """Take configs out that are more than data; inferencers and runners run them as programs."""
     message_hub = checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
-    for holder in (checkpoint.get("meta"), runtime_info):
-        text = holder.get("cfg") if isinstance(holder, dict) else None
+    meta = checkpoint.get("meta")
+    # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
+    for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):
+        text = holder.get(key) if isinstance(holder, dict) else None
         code = code_in_config(text) if isinstance(text, str) else None
         if code is not None:
-            del holder["cfg"]
+            del holder[key]
             print_log(
                 f"The config inside {name} is more than data ({code}). It is left out, and nothing "
                 "in it was run; give a config of your own.",

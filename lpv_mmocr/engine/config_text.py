@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp)
@@ -14,6 +15,9 @@ _SUBSTITUTION = "{{"
 # whatever else a dotted name leads to; these packages have functions at their top, but classes have
 # capitals.
 _TYPE = re.compile(r"((mmengine|mmcv|mmdet|mmocr)\.(?=[A-Z]))?[A-Za-z_]\w*")
+_PACKAGES = frozenset({"mmengine", "mmcv", "mmdet", "mmocr", "lpv_mmocr"})
+# Of what these name MMEngine imports the module "registry".
+_SCOPES = frozenset({"_scope_", "default_scope"})
 # Arguments that classes of MMOCR and MMDetection evaluate as Python.
 _EVALUATED = frozenset({"condition", "warp_mode"})
 _SIMPLE = (
@@ -29,8 +33,10 @@ def code_in_config(text: str) -> str | None:
     What MMEngine writes (``Config.pretty_text``) is a row of assignments of literals and of
     ``dict(key=value)`` calls; nothing else is needed to rebuild a config. Data can still lead to
     code when objects are built of it: a ``type`` may be a dotted name of anything that can be
-    imported, and a few arguments are evaluated. So the former must be a registered name, and the
-    latter a comparison or a sum of items.
+    imported, ``custom_imports`` and scopes import modules, and a few arguments are evaluated. So a
+    type must be a registered name, an evaluated argument a comparison or a sum of items, and
+    modules must be of OpenMMLab's packages, of this one, or imported already: whoever has a
+    package of classes of their own imports it before.
 
     Args:
         text: A config as Python source.
@@ -94,11 +100,21 @@ def _named_values(statement: ast.Assign) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _is_harmless(name: str, value: ast.AST) -> bool:
+    if name == "imports":  # of custom_imports
+        modules = [node.value for node in ast.walk(value) if isinstance(node, ast.Constant)]
+        return all(isinstance(module, str) and _is_at_hand(module) for module in modules)
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         return True
+    if name in _SCOPES:
+        return _is_at_hand(f"{value.value}.registry")
     if name == "type":
         return _TYPE.fullmatch(value.value) is not None
     return name not in _EVALUATED or _is_simple(value.value)
+
+
+def _is_at_hand(module: str) -> bool:
+    """Whether importing a module runs nothing that a checkpoint has chosen."""
+    return module in sys.modules or module.partition(".")[0] in _PACKAGES
 
 
 def _is_simple(expression: str) -> bool:

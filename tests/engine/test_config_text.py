@@ -32,6 +32,9 @@ def test_what_mmengine_writes_is_data(path):
         "model = dict(\n    type='LPV',\n    **{'odd key': True})",
         "a = [dict(type='mmdet.MultiSourceSampler'), dict(type='only_item'), dict(type=None)]",
         "a = dict(type='ConditionApply', condition=\"results['img_shape'][0] > 2 * results['w']\")",
+        "custom_imports = dict(allow_failed_imports=False, imports=['lpv_mmocr', 'mmdet.models'])",
+        "custom_imports = {'imports': 'pytest'}",  # imported already
+        "default_scope = 'mmocr'\na = dict(type='LPV', _scope_='mmdet')\nb = dict(_scope_=None)",
         "",
     ],
 )
@@ -69,6 +72,12 @@ def test_data(text):
         ("a = dict(condition='[c for c in ().__class__.__mro__]')", "(condition)"),
         ("a = dict(warp_mode='results.__class__')", "(warp_mode)"),
         ("a = dict(condition='1 +')", "(condition)"),
+        ("custom_imports = dict(imports=['lpv_mmocr', 'antigravity'])", "(imports)"),
+        ("custom_imports = {'imports': 'antigravity'}", "(imports)"),
+        ("custom_imports = dict(imports=[['this']])", "(imports)"),
+        ("a = dict(type='LPV', _scope_='antigravity')", "(_scope_)"),
+        ("default_scope = 'antigravity'", "(default_scope)"),
+        ("default_scope = 'os'", "(default_scope)"),
     ],
 )
 def test_code(text, place):
@@ -79,7 +88,7 @@ def test_code_is_left_out_and_never_run(tmp_path):
     marker = tmp_path / "ran"
     program = f"open({str(marker)!r}, 'w')\nmodel = dict(type='LPV')\n"
     content = dict(
-        meta=dict(cfg=program, seed=1),
+        meta=dict(cfg=program, config=program, seed=1),
         message_hub=dict(runtime_info=dict(cfg=program), log_scalars={}, resumed_keys={}),
         state_dict=dict(weight=torch.zeros(1)),
     )
@@ -117,14 +126,31 @@ def run_by_pairs(cfg: Config, marker: Path) -> str:
     return f"{cfg.pretty_text}\nmodel = dict({pairs!r})\n"
 
 
+def run_by_import(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.custom_imports = dict(imports=["brought_along"], allow_failed_imports=False)
+    return cfg.pretty_text
+
+
+def run_by_scope(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.model["_scope_"] = "brought_along"
+    return cfg.pretty_text
+
+
 @pytest.mark.parametrize(
-    "attack", [run_by_substitution, run_by_condition, run_by_type, run_by_pairs]
+    "attack",
+    [
+        *(run_by_substitution, run_by_condition, run_by_type, run_by_pairs),
+        *(run_by_import, run_by_scope),
+    ],
 )
-def test_reading_with_the_config_inside_runs_nothing(tmp_path, attack):
+def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, attack):
     """The whole way: weights alone, whose config tries to run something."""
     init_default_scope("mmocr")
     cfg = Config.fromfile(TOY)
     model, marker = MODELS.build(cfg.model), tmp_path / "ran"
+    monkeypatch.syspath_prepend(tmp_path)
     text = attack(cfg, marker)
     weights = tmp_path / "weights.pth"
     torch.save(dict(meta=dict(cfg=text), state_dict=model.state_dict()), weights)
