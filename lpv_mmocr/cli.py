@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from . import collector
 from .datasets import LMDBDataError
+from .datasets.bad_samples import BadSampleError
 from .engine import distributed
 from .engine.checkpoint_io import CheckpointError
 from .idle_entries import READ_BY_RUNNER, refuse_idle_lines, refuse_idle_options
@@ -38,6 +39,7 @@ _INPUT_ERRORS = (
     CheckpointError,
     ConfigParsingError,
     LMDBDataError,
+    BadSampleError,
 )
 
 

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 
 if not __package__:  # run by its path: python somewhere/lpv_onnx
-    sys.path[0] = os.path.dirname(sys.path[0])
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from lpv_onnx import ENGINES, Reader, printable
 

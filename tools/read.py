@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def main(argv: list[str] | None = None) -> int:
         return read(args)
 
 
+def _lines_of_stdin() -> Iterator[str]:
+    """Paths on standard input, one a line, as they come; empty lines are none."""
+    for line in sys.stdin:
+        if path := line.rstrip("\r\n"):
+            yield path
+
+
 def read(args: argparse.Namespace) -> int:
     from lpv_mmocr.cli import InputError
     from lpv_mmocr.reading import WordReader
@@ -123,7 +131,7 @@ def read(args: argparse.Namespace) -> int:
             deploy=args.deploy,
             tta=args.tta,
         )
-    files = PictureFiles(paths, sys.stdin if from_list else ())
+    files = PictureFiles(paths, _lines_of_stdin() if from_list else ())
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0
     with (

@@ -22,6 +22,6 @@ fi
 export MASTER_PORT=${PORT:-29500}
 # shellcheck disable=SC2086 # SRUN_ARGS holds several words
 PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}" exec srun \
-    -p "$partition" --job-name="$job_name" "${devices[@]}" --ntasks="$gpus" \
+    -p "$partition" --job-name="$job_name" ${devices[@]+"${devices[@]}"} --ntasks="$gpus" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     python -u "$tools/train.py" "$config" --launcher slurm "$@"

@@ -32,7 +32,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         const="auto",
         metavar="FILE.jsonl",
         help="write what was read, one word per line with key, label, text and scores "
-        "(default: WORK_DIR/CHECKPOINT_predictions.jsonl)",
+        "(default: WORK_DIR/CHECKPOINT_predictions.jsonl, with _tta or such behind CHECKPOINT)",
     )
     parser.add_argument("--show-dir", metavar="DIR", help="draw every word with what was read")
     parser.add_argument(
@@ -64,6 +64,7 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.engine import DeployHook, FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from lpv_mmocr.evaluation.tested_model import TTA, deployed
 from lpv_mmocr.models import CPADecoder
 from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.reporting import ReportPageHook
@@ -110,7 +111,8 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
     hooks = [h for h in cfg.get("custom_hooks") or [] if h["type"] != InitialWeightsHook.__name__]
     hooks.append({"type": FittingWeightsHook.__name__})
     if args.save_preds:
-        name = f"{Path(args.checkpoint).stem}_predictions.jsonl"
+        variant = TTA if args.tta else deployed(args.deploy) if args.deploy else ""
+        name = f"{Path(args.checkpoint).stem}{variant}_predictions.jsonl"
         out_file = Path(cfg.work_dir, name) if args.save_preds == "auto" else args.save_preds
         cli.require_new_file(out_file, "--save-preds")
         hooks.append({"type": PredictionWriterHook.__name__, "out_file": str(out_file)})

@@ -68,7 +68,8 @@ def set_resume(cfg: Config, resume: str) -> None:
         return
     newest = find_last_complete_checkpoint(cfg.work_dir)
     if newest is None:
-        print(f"{cfg.work_dir} has no checkpoint to continue from: starting at iteration 0")
+        if distributed.is_first_process():
+            print(f"{cfg.work_dir} has no checkpoint to continue from: starting at iteration 0")
         cfg.resume = False
         return
     cfg.resume, cfg.load_from = True, newest
@@ -134,8 +135,8 @@ def main(argv: list[str] | None = None) -> int:
             set_resume(cfg, args.resume)
         else:
             warn_of_an_earlier_run(Path(cfg.work_dir))
-            if cfg.get("load_from"):
-                cfg.load_from = initial_weights(cfg.load_from)
+        if cfg.get("load_from") and not cfg.get("resume"):
+            cfg.load_from = initial_weights(cfg.load_from)
         runner = cli.build_runner(cfg)
         scale_absolute_rates(runner)
         runner.register_hook(report)

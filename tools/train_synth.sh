@@ -106,10 +106,18 @@ run() {
             END { if (n) printf "%s: the GPU was busy for %.0f %% of this call\n", name, sum / n }'
     fi
     if [[ -n $carried && -f $folder/last_checkpoint ]]; then
-        python "$carry" pack "$(<"$folder/last_checkpoint")" "$carried/$name"
+        python "$carry" pack "$(last_of "$name")" "$carried/$name"
     fi
     if ((status)); then exit "$status"; fi
     echo "$name: this call took $((SECONDS - started)) s"
+}
+
+# last_of NAME: the last checkpoint of a training; its folder may have been moved since.
+last_of() {
+    local path
+    path=$(<"$work/$1/last_checkpoint")
+    if [[ -f $work/$1/${path##*/} ]]; then path=$work/$1/${path##*/}; fi
+    echo "$path"
 }
 
 # publish NAME FILE: what readers need, the model and its preprocessing, with the names of nobody's
@@ -117,7 +125,7 @@ run() {
 # rate has come down, and an earlier one may have been trained without the mask.
 publish() {
     env -u LPV_TRAIN_DATA -u LPV_VAL_DATA -u LPV_DATA_ROOT -u LPV_DATA_TREE \
-        python "$tools/model_converters/publish_checkpoint.py" "$(<"$work/$1/last_checkpoint")" \
+        python "$tools/model_converters/publish_checkpoint.py" "$(last_of "$1")" \
         "$work/$2" --config "$configs/$readers_config" --checksums
     python "$tools/test.py" "$(config_of synth)" "$work/$2" \
         --work-dir "$work/test_$1" --report "$work/report_$1"
@@ -147,7 +155,7 @@ for index in "${!trainings[@]}"; do
         echo "Next: $next. The same command does it."
         exit
     fi
-    weights=$(<"$work/$name/last_checkpoint")
+    weights=$(last_of "$name")
 done
 model=lpv-${size%_cpu}
 publish synth "$model.pth"

@@ -27,7 +27,7 @@ from .lmdb_environment import (
 )
 from .lmdb_writer import LMDBWriter
 from .new_folder import new_folder, refuse_existing
-from .picture_header import extension_of
+from .picture_header import extension_of, read_header
 from .transforms.loading import decode_image
 
 LEFT_OUT_FILE = "left-out.tsv"
@@ -63,11 +63,16 @@ class Conversion:
         written: Samples in the result.
         left_out: Samples that could not be used; they are listed in ``LEFT_OUT_FILE``.
         empty_texts: Samples of the result whose text is empty.
+        turned: Pictures of the result that ask to be turned (EXIF orientation), which data sets
+            do not do.
+        first_turned: Name of the first of them.
     """
 
     written: int = 0
     left_out: int = 0
     empty_texts: int = 0
+    turned: int = 0
+    first_turned: str = ""
 
 
 class _LeftOut:
@@ -147,6 +152,10 @@ def labels_to_lmdb(
                 writer.write(picture, entry.text)
                 result.written += 1
                 result.empty_texts += not entry.text
+                header = read_header(picture)
+                if header is not None and header.turned:
+                    result.turned += 1
+                    result.first_turned = result.first_turned or f"{entry.where}: {entry.path}"
             advance(1)
         left_out.refuse_nothing(label_file)
     return result

@@ -6,6 +6,8 @@ fork. Data sets therefore hold paths only and ask here for the environment whene
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,9 @@ from pathlib import Path
 from types import TracebackType
 
 import lmdb
+from mmengine.logging import print_log
+
+from .new_folder import is_unfinished
 
 NUM_SAMPLES_KEY = b"num-samples"
 DATA_FILE = "data.mdb"
@@ -210,8 +215,29 @@ def count_samples(path: str) -> int:
     return int(value)
 
 
+@contextlib.contextmanager
+def writing(path: str | os.PathLike) -> Iterator[None]:
+    """Context for writing into an LMDB, whose errors say what they are about.
+
+    Args:
+        path: Its folder.
+
+    Raises:
+        OSError: If LMDB cannot write, such as on a full disk.
+        lmdb.MapFullError: If its map is too small.
+    """
+    try:
+        yield
+    except lmdb.MapFullError:
+        raise
+    except lmdb.Error as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
+
+
 def find_lmdbs(path: str) -> list[str]:
     """The LMDBs at or below a folder, in the order of their names.
+
+    What is still being made below it, or was left so, is not counted in, and the log says it.
 
     Args:
         path: An LMDB folder, or a folder that holds a tree of them.
@@ -265,5 +291,11 @@ def _walk(folder: str, parents: Sequence[str]) -> Iterator[str]:
     if real in parents:  # a link that leads back up
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir():
+        if entry.is_dir() and is_unfinished(entry.name):
+            print_log(
+                f"{entry.path} is not counted in: by its name it is not finished",
+                logger="current",
+                level=logging.WARNING,
+            )
+        elif entry.is_dir():
             yield from _walk(entry.path, (*parents, real))

@@ -8,7 +8,13 @@ from types import TracebackType
 
 import lmdb
 
-from .lmdb_environment import NUM_SAMPLES_KEY, forget_environment, image_key, label_key
+from .lmdb_environment import (
+    NUM_SAMPLES_KEY,
+    forget_environment,
+    image_key,
+    label_key,
+    writing,
+)
 from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
@@ -55,9 +61,18 @@ class LMDBWriter:
         """Begin the partial folder."""
         self.folder = self._new_folder.__enter__()
         # Nothing is flushed until the end: a writer that dies leaves only the partial folder.
-        self._environment = lmdb.open(
-            str(self.folder), map_size=_FIRST_MAP_SIZE, lock=False, sync=False, metasync=False
-        )
+        try:
+            with writing(self.path):
+                self._environment = lmdb.open(
+                    str(self.folder),
+                    map_size=_FIRST_MAP_SIZE,
+                    lock=False,
+                    sync=False,
+                    metasync=False,
+                )
+        except BaseException as failure:
+            self._new_folder.__exit__(type(failure), failure, failure.__traceback__)
+            raise
         return self
 
     def write(self, image: bytes, label: str) -> int:
@@ -72,6 +87,7 @@ class LMDBWriter:
 
         Raises:
             ValueError: If the picture is empty.
+            OSError: If it cannot be written, such as on a full disk.
             RuntimeError: If the writer is used outside its ``with`` block.
         """
         if self._environment is None:
@@ -89,7 +105,10 @@ class LMDBWriter:
     def _flush(self) -> None:
         while True:
             try:
-                with self._environment.begin(write=True) as transaction:
+                with (
+                    writing(self.path),
+                    self._environment.begin(write=True) as transaction,
+                ):
                     for key, value in self._batch:
                         transaction.put(key, value)
             except lmdb.MapFullError:  # the transaction is undone: enlarge and repeat it
@@ -108,6 +127,7 @@ class LMDBWriter:
 
         Raises:
             ValueError: If nothing was written.
+            OSError: If it cannot be written, such as on a full disk.
         """
         try:
             if error_type is None:
@@ -115,7 +135,8 @@ class LMDBWriter:
                     raise ValueError(f"{self.path} was not made: nothing was written into it")
                 self._batch.append((NUM_SAMPLES_KEY, b"%d" % self.num_samples))
                 self._flush()
-                self._environment.sync(True)
+                with writing(self.path):
+                    self._environment.sync(True)
         except BaseException as failure:
             self._close()
             self._new_folder.__exit__(type(failure), failure, failure.__traceback__)

@@ -9,6 +9,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+_PARTIAL, _REPLACED = ".partial", ".replaced-"
+
 
 def refuse_existing(path: str | os.PathLike, advice: str = "choose another name") -> None:
     """Check that nothing has a name yet.
@@ -23,6 +25,24 @@ def refuse_existing(path: str | os.PathLike, advice: str = "choose another name"
     # A link that leads nowhere is something, too.
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists; {advice}")
+
+
+def partial_of(path: Path) -> Path:
+    """Where a folder lies while it is being made.
+
+    Args:
+        path: The name that it gets.
+    """
+    return path.with_name(path.name + _PARTIAL)
+
+
+def is_unfinished(name: str) -> bool:
+    """Whether a folder is one that is being made, or replaced, by its name.
+
+    Args:
+        name: Its name, without the folders above it.
+    """
+    return name.endswith(_PARTIAL) or (name.startswith(".") and _REPLACED in name)
 
 
 @contextlib.contextmanager
@@ -47,7 +67,7 @@ def new_folder(
     """
     # What a link leads to is replaced, not the link.
     path = Path(os.path.realpath(path) if overwrite else path)
-    partial = path.with_name(f"{path.name}.partial")
+    partial = partial_of(path)
     if not overwrite:
         refuse_existing(path, advice)
     partial.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +90,7 @@ def _publish(partial: Path, path: Path, overwrite: bool, advice: str) -> None:
     if not overwrite:
         refuse_existing(path, advice)
     if os.path.lexists(path):
-        replaced = path.with_name(f".{path.name}.replaced-{uuid.uuid4().hex[:8]}")
+        replaced = path.with_name(f".{path.name}{_REPLACED}{uuid.uuid4().hex[:8]}")
         path.rename(replaced)
         partial.rename(path)
         if replaced.is_dir():

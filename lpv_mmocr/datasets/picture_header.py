@@ -11,18 +11,23 @@ from PIL import Image
 _EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 
 
+_ORIENTATION = 0x0112  # tag of EXIF, as of TIFF
+
+
 class PictureHeader(NamedTuple):
-    """Format and size of a picture that was not decoded.
+    """What a picture that was not decoded says of itself.
 
     Attributes:
         format: Pillow's name of the format, such as ``JPEG`` or ``PNG``.
         width: Width in pixels.
         height: Height in pixels.
+        turned: Whether it asks to be turned or mirrored before it is looked at (EXIF orientation).
     """
 
     format: str
     width: int
     height: int
+    turned: bool = False
 
 
 def read_header(encoded: bytes | None) -> PictureHeader | None:
@@ -40,7 +45,40 @@ def read_header(encoded: bytes | None) -> PictureHeader | None:
             picture = Image.open(io.BytesIO(encoded or b""))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    return PictureHeader(picture.format or "?", *picture.size)
+    return PictureHeader(picture.format or "?", *picture.size, _is_turned(picture))
+
+
+def _is_turned(picture: Image.Image) -> bool:
+    try:
+        return picture.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except Exception:  # of many kinds, where the tags are damaged: they turn nothing then
+        return False
+
+
+def is_cut_jpeg(encoded: bytes) -> bool:
+    """Whether a file begins as a JPEG does and ends before its picture does.
+
+    OpenCV fills the part that is missing. The mark of the end counts only behind the header, since
+    a thumbnail in the header has one of its own (ITU-T T.81, B.1.1).
+
+    Args:
+        encoded: The bytes of the file.
+    """
+    if encoded[:2] != b"\xff\xd8":
+        return False
+    place = 2
+    while encoded[place : place + 1] == b"\xff":
+        kind = encoded[place + 1 : place + 2]
+        if kind == b"\xff":  # padding before a marker
+            place += 1
+        elif kind == b"\xda":  # the picture follows
+            return b"\xff\xd9" not in encoded[place:]
+        elif b"\xd0" <= kind <= b"\xd9":  # has no length, and no place in a header
+            break
+        else:
+            place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
+    # A header that is out of order is for the decoder to judge.
+    return place >= len(encoded) or b"\xff\xd9" not in encoded
 
 
 def extension_of(encoded: bytes) -> str:

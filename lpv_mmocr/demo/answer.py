@@ -60,10 +60,11 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
     except PictureError as error:
         return unreadable(error)
     (reading,) = reader.read(picture)
+    # One character for each score, which a text with a class of several, such as <UKN>, has not.
     characters = [
         [str(number), character, f"{score:.1%}"]
         for number, (character, score) in enumerate(
-            zip(reading.text, reading.scores, strict=True), start=1
+            zip(reading.attention.stage_texts[-1], reading.scores, strict=True), start=1
         )
     ]
     return Answer(

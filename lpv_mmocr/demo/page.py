@@ -29,9 +29,11 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
 
     def read(upload: Any) -> tuple:
         try:
-            said = answer(reader, uploaded_file(upload, uploads))
+            file = uploaded_file(upload, uploads)
         except ValueError as error:
             said = unreadable(error)
+        else:
+            said = answer(reader, file)
         return (
             said.message and f"**{said.message}**",
             said.text,

@@ -80,7 +80,9 @@ class Preprocessing:
             ValueError: If the config has no test pipeline, or it does something that the reader of
                 ONNX files does not do.
         """
-        return cls(**_resizing(_test_pipeline(cfg)), **_normalisation(cfg.model))
+        resizing = _resizing(_test_pipeline(cfg))
+        _check_padding(cfg.model, resizing["height"], resizing["width"])
+        return cls(**resizing, **_normalisation(cfg.model))
 
     def normalise(self, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
         """Normalise pictures of the image's size.
@@ -233,6 +235,16 @@ def _interpolation(kind: str, step: dict) -> str:
             "pipeline"
         )
     return interpolation
+
+
+def _check_padding(model: dict, height: int, width: int) -> None:
+    divisor = (model.get("data_preprocessor") or {}).get("pad_size_divisor", 1)
+    if height % divisor or width % divisor:
+        raise ValueError(
+            f"data_preprocessor pads images of {height} x {width} to multiples of "
+            f"pad_size_divisor={divisor}, which the reader of ONNX files does not do: resize to "
+            "multiples of it"
+        )
 
 
 def _normalisation(model: dict) -> dict[str, Any]:

@@ -110,7 +110,8 @@ class AtomicCheckpointHook(CheckpointHook):
                 save_param_scheduler=self.save_param_scheduler,
             )
         except OSError as error:
-            self._report_failure(runner, path, error)
+            again = f"after {self.interval} iterations"
+            self._report_failure(runner, step, path, error, again)
             return
         finally:
             runner.message_hub.pop_info(RANDOM_STATES)
@@ -168,7 +169,8 @@ class AtomicCheckpointHook(CheckpointHook):
                 save_param_scheduler=False,
             )
         except OSError as error:
-            self._report_failure(runner, path, error)
+            again = "when a validation is better again"
+            self._report_failure(runner, runner.iter, path, error, again)
             return False
         if single:
             self.best_ckpt_path = path
@@ -229,12 +231,14 @@ class AtomicCheckpointHook(CheckpointHook):
             hub.update_info_dict(before)
             raise error
 
-    def _report_failure(self, runner: Runner, path: str, error: OSError) -> None:
+    def _report_failure(
+        self, runner: Runner, step: int, path: str, error: OSError, again: str
+    ) -> None:
         """Say what could not be written, and end the run where going on makes no sense."""
         self._failures += 1
         kept = f"{self.last_ckpt} is still whole" if self.last_ckpt else "there is none before it"
         message = f"The checkpoint {path} could not be written ({error}); {kept}."
-        stopping = runner.iter + 1 >= runner.max_iters or runner.train_loop.stop_training
+        stopping = step >= runner.max_iters or runner.train_loop.stop_training
         if stopping or self._failures >= self.max_failures:
             raise CheckpointError(
                 f"{message} Training ends here: "
@@ -243,8 +247,7 @@ class AtomicCheckpointHook(CheckpointHook):
             ) from error
         if is_main_process():  # else each process would repeat it
             runner.logger.error(
-                f"{message} Training goes on and tries again after {self.interval} iterations; "
-                "make room until then."
+                f"{message} Training goes on and tries again {again}; make room until then."
             )
 
     def _delete(self, runner: Runner, path: str) -> bool:

@@ -7,8 +7,9 @@ values travel to the host on their own time, and are only waited for when a line
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -57,10 +58,12 @@ class DeferredScalars:
 
     Args:
         message_hub: Where the log looks for them.
+        finite_only: Keys of those that are not noted where they are not finite.
     """
 
-    def __init__(self, message_hub: MessageHub) -> None:
+    def __init__(self, message_hub: MessageHub, finite_only: Collection[str] = ()) -> None:
         self._hub = message_hub
+        self._finite_only = finite_only
         self._queue: deque[tuple[list[str], Travelling]] = deque()
 
     def add(self, scalars: Mapping[str, torch.Tensor]) -> None:
@@ -74,7 +77,8 @@ class DeferredScalars:
         while self._queue and (wait or self._queue[0][1].has_arrived()):
             names, travelling = self._queue.popleft()
             for name, value in zip(names, travelling.read(), strict=True):
-                self._hub.update_scalar(name, value)
+                if name not in self._finite_only or math.isfinite(value):
+                    self._hub.update_scalar(name, value)
 
 
 class DeferredGradNorm(OptimWrapper):
@@ -83,9 +87,12 @@ class DeferredGradNorm(OptimWrapper):
     Attributes:
         grad_norm: Norm of the last clipped gradient, a tensor on the device; None after it was
             logged, and before the first step.
+        logs_finite_norms_only: Whether a norm that is not finite stays out of the log, where its
+            step is left out.
     """
 
     grad_norm: torch.Tensor | None = None
+    logs_finite_norms_only: bool = False
 
     def _clip_grad(self) -> None:
         parameters = [
@@ -129,7 +136,11 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     def before_train(self, runner: Runner) -> None:
         """Find out how often the log is written."""
         super().before_train(runner)
-        self._scalars = DeferredScalars(runner.message_hub)
+        wrapper = runner.optim_wrapper
+        finite_only = getattr(wrapper, "logs_finite_norms_only", False)
+        self._scalars = DeferredScalars(
+            runner.message_hub, [f"train/{wrapper.grad_name}"] if finite_only else []
+        )
         intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = min(intervals, default=1)
 

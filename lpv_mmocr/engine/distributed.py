@@ -22,6 +22,7 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 DEFAULT_PORT = "29500"
 
 _joined_with_gloo = False
+_launcher = "none"
 
 _RANK_VARIABLES = {
     # RANK, WORLD_SIZE and LOCAL_RANK as each launcher calls them.
@@ -33,7 +34,8 @@ _RANK_VARIABLES = {
 
 def is_first_process() -> bool:
     """Whether this process is the one that speaks to the user, before they have found together."""
-    return os.environ.get("RANK", "0") == "0"
+    rank, _, _ = _RANK_VARIABLES.get(_launcher, _RANK_VARIABLES["pytorch"])
+    return os.environ.get(rank, "0") == "0"
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:
@@ -48,7 +50,8 @@ def set_launcher(cfg: Config, launcher: str) -> None:
     """
     if launcher not in LAUNCHERS:
         raise ValueError(f"launcher must be one of {', '.join(LAUNCHERS)}, got {launcher!r}")
-    cfg.launcher = launcher
+    global _launcher
+    cfg.launcher = _launcher = launcher
     if launcher == "none":
         return
     _check_started_by(launcher)

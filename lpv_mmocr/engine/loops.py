@@ -103,6 +103,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             self.runner.call_hook("before_train_epoch")
             self._start_data()
             if self._iter > 0:
+                self._decide_current_val_interval()
                 self._validate_if_due()
             while self._iter < self._max_iters and not self.stop_training:
                 self.runner.model.train()
@@ -127,6 +128,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         if self.runner.seed != self._seed:
             # A checkpoint brings the seed of the interrupted run, which the config may not give or
             # may give otherwise; it is known only now.
+            if isinstance(self._given_dataloader, dict) and hasattr(
+                self.dataloader.dataset, "stop"
+            ):
+                self.dataloader.dataset.stop()  # what it holds on to, such as a folder
             BaseLoop.__init__(self, self.runner, self._given_dataloader)
             self._make_reproducible(self._given_dataloader)
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import collect_results, is_main_process
+from mmengine.dist import collect_results, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
+
+_LONGEST_NAME = 200  # bytes of the name of a picture; systems allow 255
 
 
 def sample_name(sample: TextRecogDataSample) -> str:
@@ -30,8 +34,9 @@ class PredictionWriterHook(Hook):
     """Writes what a model read in a test as JSON lines, one word per line.
 
     Each line is an object with ``key`` (see :func:`sample_name`), ``label``, ``text``, ``scores``
-    (one probability per character) and, where the model gives it, ``word_score``. Lines are in the
-    order of the data set, whatever the number of processes.
+    (one probability per character) and, where there are such, ``set`` (of a benchmark), ``path``
+    (two folders of one name have the same keys) and ``word_score``. Lines are in the order of the
+    data set, whatever the number of processes.
 
     Args:
         out_file: File to write. Folders above it are made as needed.
@@ -61,6 +66,9 @@ class PredictionWriterHook(Hook):
                 "text": prediction.item,
                 "scores": _numbers(prediction.get("score", [])),
             }
+            for name, meta in (("set", "benchmark_set"), ("path", "img_path")):
+                if value := sample.get(meta):
+                    row[name] = str(value)
             if "word_score" in prediction:
                 row["word_score"] = float(prediction.word_score)
             self._rows.append(row)
@@ -85,7 +93,9 @@ class RecogVisualizationHook(Hook):
     ``VisualizationHook`` opens ``img_path`` as a file; words of an LMDB have none.
 
     Args:
-        out_dir: Folder for the pictures, one PNG per word, named after the sample.
+        out_dir: Folder for the pictures, one PNG per word, named after the sample and, where there
+            is one, its benchmark set. Where samples of several folders have one name, a number
+            that follows from the folder stands behind it, as with several processes always.
         interval: Draw every n-th word.
 
     Raises:
@@ -98,11 +108,13 @@ class RecogVisualizationHook(Hook):
         self.out_dir = Path(out_dir)
         self.interval = interval
         self._seen = 0
+        self._sample_of: dict[str, str] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Make the folder and count from the first word."""
         self.out_dir.mkdir(parents=True, exist_ok=True)
         self._seen = 0
+        self._sample_of.clear()
 
     def after_test_iter(
         self,
@@ -119,14 +131,28 @@ class RecogVisualizationHook(Hook):
             self._seen += 1
             if (self._seen - 1) % self.interval:
                 continue
-            name = re.sub(r"[^\w.-]+", "_", sample_name(sample)).strip("_")
+            name = self._file_name(sample)
             runner.visualizer.add_datasample(
                 name,
                 # (3, H, W), BGR as loaded, to the RGB that visualizers draw on.
                 picture.flip(0).permute(1, 2, 0).numpy(),
                 data_sample=sample,
-                out_file=str(self.out_dir / f"{name or self._seen}.png"),
+                out_file=str(self.out_dir / f"{name}.png"),
             )
+
+    def _file_name(self, sample: TextRecogDataSample) -> str:
+        """A name of letters, digits and few signs that no other sample has."""
+        place = f"{sample.get('benchmark_set') or ''}:{sample.get('img_path') or self._seen}"
+        name = f"{sample.get('benchmark_set') or ''}_{sample_name(sample)}"
+        name = re.sub(r"[^\w.-]+", "_", name).strip("_") or str(self._seen)
+        short = name
+        while len(os.fsencode(short)) > _LONGEST_NAME:
+            short = short[:-1]  # whole characters
+        # What the other processes have drawn is not known here.
+        if short != name or get_world_size() > 1 or self._sample_of.get(name, place) != place:
+            short = f"{short}_{zlib.crc32(place.encode(errors='surrogateescape')):08x}"
+        self._sample_of.setdefault(name, place)
+        return short
 
 
 def _numbers(scores: torch.Tensor | Sequence[float]) -> list[float]:

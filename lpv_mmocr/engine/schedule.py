@@ -45,7 +45,7 @@ def check_one_cycle_length(cfg: Config) -> None:
                 f"as in --cfg-options train_cfg.{unit}={length} {key}.total_steps={steps}"
             )
         share = scheduler.get("pct_start", 0.3)
-        if share * steps <= 1:
+        if 0 < share * steps <= 1:  # 0: it does not rise, but begins at its highest
             raise ValueError(
                 f"{key} has {steps} steps, of which the share pct_start={share} is for the rise of "
                 f"the rate, and that is not enough: take {math.ceil(2 / share)} steps at least "

@@ -86,6 +86,8 @@ class TimeBudgetHook(Hook):
             )
         self._used_before = float(runner.message_hub.get_info(_USED, 0.0))
         self._start: float | None = None
+        if self._used_before < self.budget:  # a new run, or one that was given more time
+            Path(runner.work_dir, FINISHED).unlink(missing_ok=True)
         # For a validation that comes before the first iteration.
         self._set_mask(runner, min(self._used_before / self.budget, 1.0))
 

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
 from .benchmark_metric import BenchmarkMetric
+from .tested_model import describe, variant_of
 
 
 @HOOKS.register_module()
@@ -18,8 +19,10 @@ class BenchmarkReportHook(Hook):
     """Prints the table of a benchmark test and saves it in the work folder.
 
     The files are ``CHECKPOINT_benchmark_PROTOCOL.md``, the table, and the same with ``.json``,
-    which adds the config, the checkpoint and all that the table leaves out. Without a
-    :class:`BenchmarkMetric` over a :class:`BenchmarkDataset` nothing happens.
+    which adds the config, the checkpoint, what the model was, and all that the table leaves out.
+    Behind ``CHECKPOINT`` stands ``_tta`` or ``_deployed-bf16`` (or another float type) where the
+    model was tested so. Without a :class:`BenchmarkMetric` over a :class:`BenchmarkDataset` nothing
+    happens.
     """
 
     @master_only
@@ -31,9 +34,14 @@ class BenchmarkReportHook(Hook):
             if not isinstance(metric, BenchmarkMetric) or report is None:
                 continue
             table = report.to_markdown()
-            name = f"{Path(checkpoint or 'random').stem}_benchmark_{report.protocol.name}"
-            stem = Path(runner.work_dir, name)
-            details = {"config": runner.cfg.filename, "checkpoint": checkpoint, **report.to_dict()}
+            tested = f"{Path(checkpoint or 'random').stem}{variant_of(runner.model)}"
+            stem = Path(runner.work_dir, f"{tested}_benchmark_{report.protocol.name}")
+            details = {
+                "config": runner.cfg.filename,
+                "checkpoint": checkpoint,
+                "model": describe(runner.model),
+                **report.to_dict(),
+            }
             # Not with_suffix: the name of a checkpoint may have dots.
             Path(f"{stem}.md").write_text(table, encoding="utf-8")
             Path(f"{stem}.json").write_text(

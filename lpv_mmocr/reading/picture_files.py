@@ -23,7 +23,7 @@ class PictureFiles:
 
     Args:
         paths: Paths and patterns.
-        listed: Further paths, such as the lines of standard input; they are no patterns, and come
+        listed: Further paths, such as those on standard input; they are no patterns, and come
             after the others.
 
     Attributes:
@@ -41,9 +41,8 @@ class PictureFiles:
         for path in self._paths:
             for match in _matches(path):
                 yield from self._below(match)
-        for line in self._listed:
-            if path := line.rstrip("\r\n"):
-                yield from self._below(path)
+        for path in self._listed:
+            yield from self._below(path)
 
     def _below(self, path: str) -> Iterator[str]:
         if not os.path.isdir(path):

@@ -7,6 +7,7 @@ import os
 import reprlib
 import warnings
 
+from lpv_mmocr.datasets.picture_header import is_cut_jpeg
 from lpv_mmocr.datasets.transforms.word_image import to_bgr
 
 import cv2
@@ -19,8 +20,6 @@ import lpv_onnx
 
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
-
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class PictureError(ValueError):
@@ -95,7 +94,7 @@ def _read_file(path: str) -> bytes:
         raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
     if not encoded:
         raise PictureError("the file is empty")
-    if encoded[:2] == _JPEG_START and _JPEG_END not in encoded:
+    if is_cut_jpeg(encoded):
         raise PictureError("it is a JPEG that was cut short")
     return encoded
 

@@ -237,7 +237,7 @@ def _numbered(images: Iterable[Picture]) -> Iterator[tuple[str | int, Picture]]:
             yield position, image
             position += 1
             continue
-        # As lines, not paths: in Python a name is a name, and no pattern.
+        # Listed: in Python a name is a name, and no pattern.
         for file in PictureFiles((), [os.fspath(image)]):
             yield file, file
             position += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -220,6 +221,10 @@ class RenderConfig:
             blur=(self.blur[0] / 2, self.blur[1] / 2),
             motion=(self.motion[0] / 2, self.motion[1] / 2),
         )
+
+    def __reduce__(self) -> tuple:
+        """Pickle by fields, so that processes that are not forked can have it."""
+        return functools.partial(RenderConfig, **self.to_dict()), ()
 
     def to_dict(self) -> dict[str, object]:
         """Returns the fields as plain data, ready for JSON."""

@@ -90,8 +90,9 @@ def _choose(
         if source in names or sizes[source] > budget:
             continue
         name = Path(source).name
-        names[source] = name if name not in taken else f"{len(names)}-{name}"
-        taken.add(names[source])
+        # Some file systems take names for equal that differ in case.
+        names[source] = name if name.casefold() not in taken else f"{len(names)}-{name}"
+        taken.add(names[source].casefold())
         budget -= sizes[source]
     if not names:
         raise ValueError(f"no font fits into {max_megabytes} MB")

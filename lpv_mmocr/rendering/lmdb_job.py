@@ -14,7 +14,8 @@ from pathlib import Path
 import cv2
 import lmdb
 
-from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key
+from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
+from ..datasets.new_folder import partial_of
 from .processes import single_threaded_opencv, worker_pool
 from .renderer import WordRenderer
 
@@ -62,6 +63,7 @@ def render_lmdb(
 
     Raises:
         ChildProcessError: If a worker process dies.
+        OSError: If it cannot be written, such as on a full disk; the same call continues.
         FileExistsError: If ``out`` or its partial folder holds something else, or another run is
             writing there.
         ValueError: If ``count`` or ``workers`` is not positive, or ``seed`` is negative.
@@ -75,7 +77,7 @@ def render_lmdb(
     if out.exists():
         _check_recipe(out, recipe, "choose another --out or delete it")
         return False
-    partial = out.with_name(out.name + ".partial")
+    partial = partial_of(out)
     if partial.exists():
         _check_recipe(partial, recipe, "give --restart, or delete it, to start again")
     else:
@@ -83,7 +85,8 @@ def render_lmdb(
         # The recipe goes first: a folder without one is never mistaken for ours.
         (partial / RECIPE_FILE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
     with _only_run_in(partial):
-        env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
+        with writing(partial):
+            env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
         try:
             with env.begin() as txn:
                 done = int(txn.get(NUM_SAMPLES_KEY, b"0"))
@@ -109,7 +112,7 @@ def remove_partial(out: str | Path) -> None:
         FileExistsError: If the run is not interrupted at all, but writing there, or something else
             has the name.
     """
-    partial = Path(out).with_name(Path(out).name + ".partial")
+    partial = partial_of(Path(out))
     if (partial / RECIPE_FILE).is_file():
         with _only_run_in(partial):
             shutil.rmtree(partial, ignore_errors=True)
@@ -205,7 +208,7 @@ def _render_chunk(chunk: tuple[int, int, int]) -> tuple[int, list[tuple[bytes, s
 def _store(env: lmdb.Environment, first: int, words: list[tuple[bytes, str]]) -> None:
     while True:
         try:
-            with env.begin(write=True) as txn:
+            with writing(env.path()), env.begin(write=True) as txn:
                 for number, (jpeg, label) in enumerate(words, start=first + 1):
                     txn.put(image_key(number), jpeg)
                     txn.put(label_key(number), label.encode("utf-8"))

@@ -12,7 +12,7 @@ LINE_EVERY_SECONDS = 15.0
 
 @contextmanager
 def progress_bar(
-    total: int, title: str, *, enabled: bool = True, done: int = 0
+    total: int, title: str, *, enabled: bool = True
 ) -> Iterator[Callable[[int], None]]:
     """Shows how far a job is, on standard error.
 
@@ -20,13 +20,13 @@ def progress_bar(
         total: Number of steps.
         title: What is being done.
         enabled: Show nothing when false.
-        done: Steps finished before (a continued job).
 
     Yields:
-        A function to call with the number of steps just finished.
+        A function to call with the number of steps just finished; with ``earlier=True`` with those
+        that an interrupted job had finished before, so that they do not count for the speed.
     """
     if not enabled:
-        yield lambda steps: None
+        yield lambda steps, *, earlier=False: None
         return
     if sys.stderr.isatty():
         from rich.console import Console
@@ -34,19 +34,27 @@ def progress_bar(
 
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task(title, total=total, completed=done)
-            yield lambda steps: bar.advance(task, steps)
+            task = bar.add_task(title, total=total)
+
+            def move(steps: int, *, earlier: bool = False) -> None:
+                if earlier:
+                    bar.reset(task, completed=steps)
+                else:
+                    bar.advance(task, steps)
+
+            yield move
         return
     start = last = time.monotonic()
-    finished = done
+    finished = before = 0
 
-    def advance(steps: int) -> None:
-        nonlocal finished, last
+    def advance(steps: int, *, earlier: bool = False) -> None:
+        nonlocal finished, before, last
         finished += steps
+        before += steps * earlier
         now = time.monotonic()
         if now - last >= LINE_EVERY_SECONDS or finished >= total:
             last = now
-            rate = (finished - done) / max(now - start, 1e-6)
+            rate = (finished - before) / max(now - start, 1e-6)
             print(f"{title}: {finished}/{total}, {rate:.0f}/s", file=sys.stderr, flush=True)
 
     yield advance

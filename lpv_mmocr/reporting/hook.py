@@ -11,8 +11,8 @@ from pathlib import Path
 from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
 from lpv_mmocr.engine.prediction_hooks import sample_name
-from lpv_mmocr.engine.weights_hooks import mask_of
 from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
+from lpv_mmocr.evaluation.tested_model import describe
 
 import numpy as np
 from mmengine.dist import (
@@ -27,7 +27,6 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
-from torch import nn
 
 from .exact_text import ExactText
 from .page import Report, Table, render
@@ -114,7 +113,7 @@ class ReportPageHook(Hook):
                     "Data": ", ".join(
                         folder.path for folder in read_folders(runner.cfg.test_dataloader)
                     ),
-                    "Model": _described(model),
+                    "Model": describe(model),
                     "Written": datetime.now(timezone.utc).strftime("%d %B %Y, %H:%M UTC"),
                 },
                 tables=_tables(runner, whole),
@@ -127,14 +126,6 @@ class ReportPageHook(Hook):
         content = page.encode("utf-8", errors="xmlcharrefreplace")
         AtomicLocalBackend().put(content, self.file)
         runner.logger.info(f"The report is {self.file}")
-
-
-def _described(model: nn.Module) -> str:
-    """Class, float types and mask: what tells one test of a checkpoint from another."""
-    dtypes = {str(weights.dtype).removeprefix("torch.") for weights in model.parameters()}
-    described = f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
-    mask = mask_of(model)
-    return described if mask is None else f"{described}, mask {'on' if mask else 'off'}"
 
 
 def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:

@@ -125,8 +125,8 @@ class StreamedWordDataset(Dataset):
             source.stop()
 
     def statistics(self) -> dict[str, float]:
-        """Pictures in the pools, and how often each was used, over all sources."""
-        pools = [source.pool for source in self.sources if hasattr(source, "pool")]
+        """Pictures in the pools that are filled while training, and how often each was used."""
+        pools = [source.pool for source in self.sources if isinstance(source, StreamedSource)]
         added = sum(pool.added for pool in pools)
         return dict(
             pool_pictures=float(sum(map(len, pools))),

@@ -69,7 +69,7 @@ def _shows(path: str, character: str) -> bool:
             return False
         mapped = {other for other in alike if font.get_char_index(ord(other))}
         distinct = glyph_coverage(path, 0, [character, *mapped])
-    except (OSError, RuntimeError, StopIteration):
+    except Exception:  # fontTools raises of many kinds
         # A damaged font, or one that leaves no code free to see its box, is skipped.
         return False
     return character in distinct and (len(mapped) < len(SOUND_ALIKE) or bool(mapped & distinct))

@@ -15,6 +15,7 @@ import lmdb
 import numpy as np
 import pytest
 from lmdb_cases import edit, make_picture, write_words, zero_page
+from PIL import Image
 
 
 def content(path: Path) -> dict[bytes, bytes]:
@@ -55,6 +56,17 @@ def test_pictures_are_stored_as_they_are(words, tmp_path):
         b"num-samples": b"4",
     }
     assert os.listdir(tmp_path / "out") == ["data.mdb"]
+
+
+def test_pictures_that_ask_to_be_turned_are_counted(words, tmp_path):
+    assert labels_to_lmdb(words / "labels.tsv", tmp_path / "upright").turned == 0
+    for name, orientation in (("a.jpg", 1), ("b b.png", 3), ("d.jpg", 6)):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.new("RGB", (20, 8)).save(words / name, exif=exif)
+    done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
+    assert (done.written, done.turned) == (4, 2)
+    assert done.first_turned == f"{words}/labels.tsv, line 2: b b.png"
 
 
 @pytest.mark.parametrize("labels", ["l.tsv", "l.jsonl", "l.json"])
@@ -239,7 +251,7 @@ def test_progress(words, tmp_path):
 def test_header_says_the_extension():
     for extension in (".jpg", ".png", ".bmp", ".webp", ".tif"):
         assert extension_of(encoded(extension)) == extension
-    assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8)
+    assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8, False)
     assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 from lpv_mmocr.datasets import decode_image
+from lpv_mmocr.datasets.picture_header import is_cut_jpeg
 
 import cv2
 import numpy as np
@@ -86,6 +87,36 @@ def test_cut_jpeg(colours):
     encoded = encode(rgb(colours), "JPEG")
     with pytest.raises(ValueError, match="JPEG that was cut short"):
         decode_image(encoded[: len(encoded) // 2])
+
+
+def test_cut_jpeg_whose_thumbnail_is_whole(colours):
+    exif = b"Exif\0\0" + encode(rgb(colours).resize((12, 7)), "JPEG")
+    plain = encode(rgb(colours), "JPEG")
+    # The application segment, as cameras write it: marker, length, content.
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    whole = plain[:2] + segment + plain[2:]
+    np.testing.assert_array_equal(decode_image(whole), decode_image(plain))
+    for length in (len(segment) + 2, len(segment) + 40, len(whole) - 60, len(whole) - 2):
+        assert b"\xff\xd9" in whole[:length]
+        with pytest.raises(ValueError, match="JPEG that was cut short"):
+            decode_image(whole[:length])
+
+
+@pytest.mark.parametrize(
+    ("encoded", "cut"),
+    [
+        (b"\xff\xd8", True),
+        (b"\xff\xd8\xff\xff\xe0\x00\x02\xff\xda\x00\x02..", True),  # padding before a marker
+        (b"\xff\xd8\xff\xff\xe0\x00\x02\xff\xda\x00\x02..\xff\xd9", False),
+        (b"\xff\xd8\xff\xe0\xff\xff", True),  # a segment behind the end
+        (b"\xff\xd8no marker", True),
+        (b"\xff\xd8no marker\xff\xd9", False),  # for the decoder to judge
+        (b"\xff\xd8\xff\xd9", False),
+        (b"\x89PNG", False),
+    ],
+)
+def test_end_of_a_jpeg(encoded, cut):
+    assert is_cut_jpeg(encoded) is cut
 
 
 @pytest.mark.parametrize("shape", [(32, 100), (48, 160), (31, 99), (8, 8), (300, 700), (1, 1)])

@@ -177,3 +177,22 @@ def test_find_nothing(tmp_path):
     shutil.rmtree(tmp_path)
     with pytest.raises(FileNotFoundError, match="does not exist"):
         find_lmdbs(str(tmp_path))
+
+
+def test_what_is_still_being_made_is_not_counted_in(tmp_path):
+    for name in ("a", "b.partial", ".c.replaced-0123abcd", "d/e.partial", "partial"):
+        write_words(tmp_path / name, ["word"])
+    found = find_lmdbs(str(tmp_path))
+    assert [os.path.relpath(path, tmp_path) for path in found] == ["a", "partial"]
+    # Whoever names it gets it.
+    assert find_lmdbs(str(tmp_path / "b.partial")) == [str(tmp_path / "b.partial")]
+
+
+def test_what_is_not_counted_in_is_said(tmp_path, monkeypatch):
+    said = []
+    log = "lpv_mmocr.datasets.lmdb_environment.print_log"
+    monkeypatch.setattr(log, lambda message, **options: said.append(message))
+    write_words(tmp_path / "a", ["word"])
+    write_words(tmp_path / "b.partial", ["word"])
+    find_lmdbs(str(tmp_path))
+    assert said == [f"{tmp_path}/b.partial is not counted in: by its name it is not finished"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 
@@ -141,6 +142,25 @@ def test_failure_at_the_end_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(LMDBWriter, "_flush", fail)
     with pytest.raises(OSError, match="disk full"), LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"x", "x")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def small_disk():
+    """No file may become larger than 256 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk(tmp_path, small_disk):
+    with (
+        pytest.raises(OSError, match="words cannot be written: "),
+        LMDBWriter(tmp_path / "words", batch_size=1) as writer,
+    ):
+        for _ in range(10):
+            writer.write(bytes(10**5), "word")
     assert os.listdir(tmp_path) == []
 
 

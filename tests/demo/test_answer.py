@@ -72,11 +72,25 @@ def test_what_cannot_be_read_gets_a_message_alone(reader, tmp_path, content, rea
 def test_empty_text_says_so(reader, tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     (reading,) = reader.read(noise())
-    empty = replace(reading, text="", confidence=0.5, scores=())
+    attention = reading.attention.clone()
+    attention.stage_texts = [*attention.stage_texts[:-1], ""]
+    empty = replace(reading, text="", confidence=0.5, scores=(), attention=attention)
     monkeypatch.setattr(reader, "read", lambda picture: [empty])
     said = answer(reader, str(tmp_path / "word.png"))
     assert said.message == "The model reads no character in this picture."
     assert (said.text, said.confidence, said.characters) == ("", "50.0%", [])
+
+
+def test_a_class_of_several_letters_is_one_character(reader, tmp_path, monkeypatch):
+    cv2.imwrite(str(tmp_path / "word.png"), noise())
+    (reading,) = reader.read(noise())
+    attention = reading.attention.clone()
+    attention.stage_texts = [*attention.stage_texts[:-1], "a\ufffd"]
+    unknown = replace(reading, text="a<UKN>", scores=(0.5, 0.25), attention=attention)
+    monkeypatch.setattr(reader, "read", lambda picture: [unknown])
+    said = answer(reader, str(tmp_path / "word.png"))
+    assert said.text == "a<UKN>"
+    assert said.characters == [["1", "a", "50.0%"], ["2", "\ufffd", "25.0%"]]
 
 
 def test_limit_is_above_what_phones_take_and_below_what_hurts():

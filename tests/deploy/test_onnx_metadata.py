@@ -73,6 +73,10 @@ def test_normalisation():
         (config(dict(RESIZE, interpolation="area")), "resizes with pillow's area"),
         (config(dict(RESIZE, scale_factor=2)), "does not know scale_factor of Resize"),
         (config(dict(RESIZE, keep_ratio=True)), "must have a scale .* and keep no ratio"),
+        (
+            config(RESIZE, pad_size_divisor=32),
+            "pads images of .* to multiples of pad_size_divisor=32, .* resize to multiples of it",
+        ),
         (config(RESIZE, mean=[0], std=[1]), "a mean and a std for each of three channels"),
         (
             config(

@@ -96,6 +96,17 @@ def test_old_best_stays_when_the_new_one_cannot_be_written(numbers, tmp_path, mo
     assert runner.message_hub.get_info("best_score") == 0.5
 
 
+def test_a_failed_best_checkpoint_is_not_the_last_one(numbers, tmp_path, monkeypatch, capfd):
+    """One iteration is left behind the validation."""
+    full_for(monkeypatch, lambda name: name.startswith("best") and "iter_4" in name)
+    config = scripted(numbers, tmp_path, [0.5, 0.9, 0.4])
+    config.train_cfg.max_iters = 5
+    _, seen = train(config)
+    assert len(seen) == 5
+    said = capfd.readouterr()
+    assert "tries again when a validation is better again" in said.out + said.err
+
+
 def test_run_in_another_folder_keeps_the_best_of_the_one_it_came_from(numbers, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     train(scripted(numbers, first, [0.5, 0.7]))

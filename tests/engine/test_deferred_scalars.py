@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 from types import SimpleNamespace
 
 from lpv_mmocr.engine import non_finite_guard
@@ -159,6 +161,11 @@ def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkey
     moved = [not torch.equal(spoil.weights[i], spoil.weights[i + 1]) for i in range(5)]
     assert moved == [True, True, False, True, True]
     assert runner.message_hub.get_info("skipped_steps") == 1
+    # Every line of the log, that of the bad step included.
+    (scalars,) = tmp_path.rglob("scalars.json")
+    lines = [json.loads(line) for line in scalars.read_text().splitlines()]
+    assert all(math.isfinite(line["grad_norm"]) for line in lines if "grad_norm" in line)
+    assert any(line.get("step") == 3 and "grad_norm" in line for line in lines)
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
 
 
@@ -187,6 +194,8 @@ def test_a_bad_gradient_in_the_last_step_is_said(numbers, tmp_path, monkeypatch)
     runner = train(numbers, tmp_path, hooks=[SpoilGradient(5)], **DEFERRED)
     assert runner.iter == 6
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
+    (log,) = tmp_path.rglob("*.log")
+    assert "Its step, the last one, was left out." in log.read_text()
 
 
 def test_a_loss_scaler_handles_gradients_itself():

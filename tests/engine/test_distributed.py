@@ -24,6 +24,7 @@ def joined(monkeypatch):
     """Process groups that were asked for, none of which is made."""
     calls = []
     monkeypatch.setattr(distributed, "_joined_with_gloo", False)
+    monkeypatch.setattr(distributed, "_launcher", "none")
     monkeypatch.setattr(distributed, "get_device", lambda: "cpu")
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: False)
     monkeypatch.setattr(distributed.dist, "init_process_group", lambda **kw: calls.append(kw))
@@ -47,6 +48,16 @@ def test_joins_with_gloo(joined, launcher):
     assert cfg.launcher == launcher
     assert cfg.model_wrapper_cfg["device_ids"] is None
     assert cfg.model_wrapper_cfg.find_unused_parameters
+
+
+@pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi"])
+def test_one_process_speaks_where_mmengine_joins_later(joined, monkeypatch, launcher):
+    """On a GPU MMEngine sets RANK only when it makes the runner."""
+    monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
+    for rank in (0, 1):
+        start_as(launcher, rank, 2)
+        distributed.set_launcher(Config({}), launcher)
+        assert distributed.is_first_process() is (rank == 0)
 
 
 def test_the_config_chooses_the_wrapper(joined):

@@ -8,6 +8,7 @@ import multiprocessing
 import shutil
 from pathlib import Path
 
+from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.engine import load_checkpoint
 
 import pytest
@@ -17,7 +18,7 @@ from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
-from mmocr.registry import TRANSFORMS
+from mmocr.registry import DATASETS, TRANSFORMS
 from training_cases import At, recorded, train, training_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -108,6 +109,27 @@ def test_seed_of_a_config_without_one_is_the_checkpoints(numbers, tmp_path):
     assert once[:2] == recorded(first)[4:6]
 
 
+@DATASETS.register_module()
+class StoppableWords(LPVLMDBDataset):
+    """Holds on to something until it is told to stop."""
+
+    stopped: list[StoppableWords] = []
+
+    def stop(self) -> None:
+        self.stopped.append(self)
+
+
+def test_data_that_are_made_anew_for_another_seed_are_stopped(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(StoppableWords, "stopped", [])
+    own = dict(train_dataloader__dataset__type="StoppableWords")
+    train_until(training_config(numbers, tmp_path, randomness=dict(seed=5), **own), 6)
+    assert not StoppableWords.stopped
+    config = training_config(numbers, tmp_path, randomness=dict(seed=6), resume=True, **own)
+    runner, _ = train(config)
+    (stopped,) = StoppableWords.stopped
+    assert stopped is not runner.train_dataloader.dataset
+
+
 def logged(work_dir: Path) -> str:
     return "\n".join(log.read_text() for log in work_dir.rglob("*.log"))
 
@@ -134,6 +156,26 @@ def test_a_validation_that_did_not_happen_is_made_up_for(numbers, tmp_path):
     runner.register_hook(counter)
     runner.train()
     assert counter.iterations == [4, 8, 12]
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "failing", "expected"),
+    [(8, [(4, 2)], True, [4, 6, 8, 10, 12]), (4, [(4, 12)], False, [12])],
+)
+def test_what_is_made_up_for_follows_the_interval_of_that_time(
+    numbers, tmp_path, first, later, failing, expected
+):
+    intervals = dict(train_cfg__val_interval=first, train_cfg__dynamic_intervals=later)
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, **intervals))
+    runner.register_hook(ValidationCounter(failing))
+    runner.register_hook(At(6, interrupt))
+    with pytest.raises(Interruption):  # behind checkpoint 4
+        runner.train()
+    counter = ValidationCounter()
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, resume=True, **intervals))
+    runner.register_hook(counter)
+    runner.train()
+    assert counter.iterations == expected
 
 
 def test_validation_leaves_no_trace_in_training(numbers, uninterrupted, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr.engine.prediction_hooks import (
@@ -53,8 +55,8 @@ def test_predictions_of_any_model(tmp_path):
         hook.after_test_epoch(runner)
     lines = (tmp_path / "new" / "words.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"key": "a.png", "label": "ne", "text": "né", "scores": [0.5, 0.25]},
-        {"key": "b.png", "label": None, "text": "", "scores": [0.75], "word_score": 0.75},
+        dict(key="a.png", label="ne", text="né", scores=[0.5, 0.25], path="a.png"),
+        dict(key="b.png", label=None, text="", scores=[0.75], path="b.png", word_score=0.75),
     ]
     assert "né" in lines[0]
 
@@ -98,3 +100,71 @@ def test_pictures_under_test_time_augmentation(tmp_path):
 def test_bad_interval():
     with pytest.raises(ValueError, match="interval must be at least 1, got 0"):
         RecogVisualizationHook(out_dir="x", interval=0)
+
+
+def test_predictions_say_where_a_word_comes_from(tmp_path):
+    """Two folders of one name have the same keys."""
+    words = [
+        sample("x", [1.0], sample_key="val:1", img_path=f"{year}/val/1", benchmark_set=name)
+        for year, name in ((2023, "A"), (2024, "B"))
+    ]
+    runner = SimpleNamespace(
+        test_dataloader=SimpleNamespace(dataset=[0, 1]), logger=MMLogger("test_places")
+    )
+    hook = PredictionWriterHook(out_file=str(tmp_path / "words.jsonl"))
+    hook.before_test_epoch(runner)
+    hook.after_test_iter(runner, 0, outputs=words)
+    hook.after_test_epoch(runner)
+    rows = [json.loads(line) for line in (tmp_path / "words.jsonl").read_text().splitlines()]
+    assert [(row["set"], row["path"]) for row in rows] == [("A", "2023/val/1"), ("B", "2024/val/1")]
+
+
+def drawn_names(tmp_path, samples) -> list[str]:
+    names = []
+    runner = SimpleNamespace(
+        visualizer=SimpleNamespace(
+            add_datasample=lambda name, image, data_sample, out_file: names.append(
+                Path(out_file).name
+            )
+        )
+    )
+    pictures = [torch.zeros(3, 4, 5, dtype=torch.uint8)] * len(samples)
+    hook = RecogVisualizationHook(out_dir=str(tmp_path))
+    for _ in range(2):  # a second test begins anew
+        hook.before_test_epoch(runner)
+        hook.after_test_iter(runner, 0, dict(inputs=pictures), samples)
+    assert names[: len(samples)] == names[len(samples) :]
+    return names[: len(samples)]
+
+
+def test_no_picture_takes_the_place_of_another(tmp_path):
+    words = [
+        sample("x", [1.0], sample_key="val:1", img_path="2023/val/1", benchmark_set="A"),
+        sample("x", [1.0], sample_key="val:1", img_path="2024/val/1", benchmark_set="B"),
+        sample("x", [1.0], sample_key="val:1", img_path="2023/val/1"),
+        sample("x", [1.0], sample_key="val:1", img_path="2024/val/1"),
+        sample("x", [1.0], img_path="a b.png"),
+        sample("x", [1.0], img_path="a_b.png"),
+        sample("x", [1.0]),
+        sample("x", [1.0]),
+    ]
+    names = drawn_names(tmp_path, words)
+    assert len(set(names)) == len(words)
+    assert names[:3] == ["A_val_1.png", "B_val_1.png", "val_1.png"]
+    assert re.fullmatch(r"val_1_[0-9a-f]{8}\.png", names[3])
+
+
+def test_names_of_pictures_are_not_too_long(tmp_path):
+    words = [sample("x", [1.0], img_path=f"{'ü' * 300}{number}.png") for number in range(2)]
+    names = drawn_names(tmp_path, words)
+    assert len(set(names)) == 2
+    assert all(len(name.encode()) < 255 for name in names)
+
+
+def test_several_processes_do_not_draw_over_one_another(tmp_path, monkeypatch):
+    monkeypatch.setattr("lpv_mmocr.engine.prediction_hooks.get_world_size", lambda: 2)
+    names = [
+        drawn_names(tmp_path, [sample("x", [1.0], sample_key="val:1", img_path=path)])
+        for path in ("2023/val/1", "2024/val/1")
+    ]
+    assert names[0] != names[1]

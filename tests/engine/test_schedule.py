@@ -117,6 +117,7 @@ def test_length_is_missing():
     [
         (dict(max_iters=12), {}),
         (dict(max_iters=15), dict(begin=3)),
+        (dict(max_iters=12), dict(pct_start=0.0)),  # does not rise
         (dict(max_iters=30), dict(end=12)),  # others follow
         (dict(max_epochs=12), dict(by_epoch=True, convert_to_iter_based=True)),
         (dict(max_epochs=3), {}),  # iterations of an epoch are not known here

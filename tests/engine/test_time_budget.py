@@ -86,6 +86,14 @@ def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock
     assert second.optim_wrapper.param_groups[0]["lr"] < rate
 
 
+def test_a_training_that_is_given_more_time_is_not_finished(numbers, tmp_path, clock):
+    Runner.from_cfg(budget_config(numbers, tmp_path, HOOK)).train()
+    assert (tmp_path / "finished").is_file()
+    longer = {**HOOK, "minutes": 10 * HOOK["minutes"], "call_minutes": 0.5}
+    Runner.from_cfg(budget_config(numbers, tmp_path, longer, resume=True)).train()
+    assert not (tmp_path / "finished").exists()
+
+
 def test_mask_of_a_validation_that_is_made_up_for(numbers, tmp_path, clock):
     masks = []
 

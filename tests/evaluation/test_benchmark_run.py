@@ -124,6 +124,7 @@ def test_files_of_the_work_folder(bench, alone):
     ]
     report = json.loads(reports(bench / "alone")["toy.v1_benchmark_case-insensitive-36.json"])
     assert report["checkpoint"].endswith("toy.v1.pth")
+    assert report["model"] == "LPV, float32, mask off"
     svt, cute = report["sets"]["SVT"], report["sets"]["CUTE80"]
     # Labels 1, 3 and 5 are what the toy reads; 2 and 4 are empty, 4 of them on a bad picture.
     assert (svt["count"], svt["expected_count"], svt["empty_labels"]) == (5, 647, 2)

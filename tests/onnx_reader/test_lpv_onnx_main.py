@@ -62,9 +62,10 @@ class TestAlone:
         cv2.imwrite(str(tmp_path / "a.png"), noise())
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "lpv_onnx").rename(tmp_path / "elsewhere" / "lpv_onnx")
-        result = alone("elsewhere/lpv_onnx", model_file, "a.png", "--threads", 1)
-        assert result.returncode == 0, result.stderr
-        assert result.stdout.startswith("a.png\t")
+        for path in ("elsewhere/lpv_onnx", "elsewhere/lpv_onnx/"):
+            result = alone(path, model_file, "a.png", "--threads", 1)
+            assert result.returncode == 0, result.stderr
+            assert result.stdout.startswith("a.png\t")
 
     def test_words_are_looked_at_again(self, alone, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise(40, 30))

@@ -65,18 +65,18 @@ def test_null_characters_lead_nowhere():
     assert leads_nowhere("a\0b")
 
 
-def test_lines_are_no_patterns_and_come_last(tree):
-    files = PictureFiles(["b.png"], ["*.png\n", "\n", " a.JPG \r\n", "deep\n"])
-    assert list(files) == ["b.png", "*.png", " a.JPG ", "deep/d.webp", "deep/er/c.tiff"]
+def test_listed_paths_are_no_patterns_and_come_last(tree):
+    files = PictureFiles(["b.png"], ["*.png", "", " a.JPG \n", "deep"])
+    assert list(files) == ["b.png", "*.png", "", " a.JPG \n", "deep/d.webp", "deep/er/c.tiff"]
 
 
-def test_lines_are_taken_one_at_a_time(tree):
+def test_listed_paths_are_taken_one_at_a_time(tree):
     taken = []
 
     def lines():
         for number in itertools.count():
             taken.append(number)
-            yield f"{number}.png\n"
+            yield f"{number}.png"
 
     assert list(itertools.islice(PictureFiles([], lines()), 3)) == ["0.png", "1.png", "2.png"]
     assert len(taken) == 3

@@ -60,9 +60,10 @@ def test_paths_arrays_folders_and_lists_of_them(reader, words):
 def test_unreadable_pictures_have_their_reason_and_their_place(reader, words, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     empty = np.zeros((0, 5, 3), np.uint8)
-    images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", words[1], words[2]]
+    images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", "", words[1], words[2]]
     readings = reader.read(images)
-    errors = ["it is no picture", None, "shape (0, 5, 3)", "there is no such file", None, None]
+    gone = "there is no such file"
+    errors = ["it is no picture", None, "shape (0, 5, 3)", gone, gone, None, None]
     for reading, error in zip(readings, errors, strict=True):
         if error is None:
             assert reading.error is None and isinstance(reading.text, str)

@@ -210,6 +210,17 @@ def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
         write_font_pack(fonts, tmp_path / "tiny", max_megabytes=1e-6)
 
 
+def test_names_in_a_font_pack_differ_in_more_than_case(tmp_path, fonts):
+    """On some file systems one of them would overwrite the other."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    shutil.copy(SANS, tmp_path / "a" / "Font.ttf")
+    shutil.copy(SANS.with_name("DejaVuSerif.ttf"), tmp_path / "b" / "font.ttf")
+    library = FontLibrary.from_folders([tmp_path / "a", tmp_path / "b"], system=False)
+    files = write_font_pack(library, tmp_path / "pack")
+    assert len({file.name.casefold() for file in files}) == len(files) == 2
+
+
 @pytest.mark.parametrize(
     "content",
     ["{ cut", "[]", "{}", '{"version": VERSION}', '{"version": VERSION, "files": {"a": [{}]}}'],

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import re
 
 from lpv_mmocr.rendering import PRESETS, RenderConfig, preset
@@ -72,3 +74,9 @@ def test_dense_text_is_larger_and_sharper():
     assert dense.text_height == (full.dense_text_height, full.text_height[1])
     assert dense.blur[1] < full.blur[1]
     assert dense.for_dense_text().text_height == dense.text_height
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_goes_to_other_processes(name):
+    config = preset(name).replace(kinds=dict(number=1.0), blur=(0.0, 0.5))
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config

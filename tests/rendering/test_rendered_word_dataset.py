@@ -108,3 +108,10 @@ def test_bad_options_are_named():
         build(seed=-1)
     with pytest.raises(IndexError, match="sample 10 of 10"):
         build(length=10)[10]
+
+
+def test_processes_that_are_not_forked_render_the_same():
+    dataset = build(length=4)
+    loader = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
+    for index, sample in enumerate(loader):
+        np.testing.assert_array_equal(sample["img"], dataset[index]["img"])

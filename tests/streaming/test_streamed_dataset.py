@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
+import subprocess
+import sys
 import threading
 import time
 
 from lpv_mmocr.models.encoded_words import EncodedWords
 from lpv_mmocr.streaming import StreamedWordDataset, sources
 from lpv_mmocr.streaming.chunk import chunk_numbers, chunk_path, read_chunk
+from lpv_mmocr.streaming.producer import LOCK_FILE
 
 import numpy as np
 import pytest
@@ -72,6 +76,38 @@ def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
     assert statistics["mean_uses"] == pytest.approx(16 / statistics["pool_added"], rel=0.5)
     dataset.stop()
     assert len(list((tmp_path / "pool").glob("chunk_*.npz"))) <= 4 + 2 + 2
+
+
+def test_statistics_are_of_what_is_rendered(stream):
+    """Pictures that lie in a pool whole come again and again, whatever rendering does."""
+    dataset = stream(whole=5)
+    for number in range(4):
+        dataset[number]
+    pool = dataset.sources[0].pool
+    statistics = dataset.statistics()
+    assert pool.drawn == 8  # a quarter of four batches
+    assert statistics["mean_uses"] == pytest.approx(8 / statistics["pool_added"], rel=0.5)
+    assert statistics["pool_pictures"] == len(pool)
+
+
+def test_another_data_set_takes_the_folder_when_the_first_is_stopped(stream, tmp_path):
+    """As a resumed run does, whose seed is known only when its data were made."""
+    first = stream()
+    first.stop()
+    second = stream()
+    del first
+    gc.collect()
+    program = (
+        "import fcntl, sys\n"
+        f"with open({str(tmp_path / 'pool' / LOCK_FILE)!r}, 'w') as file:\n"
+        "    try:\n"
+        "        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "    except OSError:\n"
+        "        print('taken')\n"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert said.stdout == "taken\n"
+    second.stop()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 from pathlib import Path
 
+from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.deploy import onnx_export
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import lpv_onnx
 
@@ -81,6 +84,32 @@ def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys)
     assert "--num must be at least 1, got 0" in capsys.readouterr().err
     assert compare(*options, "--mask", "off") == 2
     assert "a.onnx reads with the mask on, the model with it off" in capsys.readouterr().err
+
+
+def test_texts_of_a_picture_with_an_orientation(export, compare, toy_run, tmp_path, capsys):
+    """Both readers turn it, and read alike."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 50, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    with LMDBWriter("turned") as writer:
+        writer.write(buffer.getvalue(), "word")
+    assert export(toy_run / "iter_4.pth", "--out", "a.onnx") == 0
+    options = [toy_run / "iter_4.pth", "--data", "turned", "--onnx", "a.onnx"]
+    assert compare(*options, "--out", "texts.json") == 0, capsys.readouterr().err
+    texts = json.loads(Path("texts.json").read_text())["texts"]
+    upright = np.rot90(pixels[..., ::-1], -1)
+    (reading,) = lpv_onnx.Reader("a.onnx", tta=False)(np.ascontiguousarray(upright))
+    assert texts["PyTorch"] == texts["a.onnx, onnxruntime"] == [reading.text]
+
+
+def test_words_that_cannot_be_compared_are_named(compare, toy_run, tmp_path, capsys):
+    with LMDBWriter("bad") as writer:
+        writer.write(b"no picture", "word")
+    assert compare(toy_run / "iter_4.pth", "--data", "bad") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: bad:image-000000001: its image (10 bytes) cannot be decoded")
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,9 @@ class TestBadInput:
         assert "weights.pth is without optimizer, message_hub. To start a new run" in error
         assert error.endswith("--cfg-options load_from=weights.pth")
 
-    def test_weights_that_come_along_have_names(self, error_of, train, toy_config, capfd):
-        once = ["--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
+    @pytest.mark.parametrize("options", [[], ["--resume"]])  # which does no harm at the start
+    def test_weights_that_come_along_have_names(self, error_of, train, toy_config, capfd, options):
+        once = [*options, "--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
         assert train(toy_config, *once) == 0
         assert "They begin as they are initialised" in capfd.readouterr().out
         error = error_of(toy_config, "--cfg-options", "load_from=lpv-mni")

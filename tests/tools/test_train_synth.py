@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -228,6 +229,18 @@ def test_what_is_carried_is_not_made_again(train_synth, tmp_path):
     tools = [Path(call.split()[0]).name for call in (tmp_path / "calls").read_text().splitlines()]
     assert tools == ["carry_checkpoint.py", "train.py", "carry_checkpoint.py"]
     assert trainings(tmp_path) == [[]]
+
+
+def test_a_folder_that_was_moved_goes_on_from_its_own_weights(train_synth, tmp_path):
+    stand_in = tmp_path / "bin" / "python"
+    stand_in.write_text(f'{STAND_IN}touch "$2/iter_9.pth"\n')
+    work = tmp_path / "work"
+    for _ in range(2):
+        assert train_synth(work).returncode == 0
+    assert (work / "synth" / "last_checkpoint").read_text() == f"{work}/synth/iter_9.pth\n"
+    shutil.copytree(work, tmp_path / "copy")
+    assert train_synth("copy").returncode == 0
+    assert trainings(tmp_path)[-1] == ["load_from=copy/synth/iter_9.pth"]
 
 
 def test_use_of_the_gpu_is_measured(train_synth, tmp_path):

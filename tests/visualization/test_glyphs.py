@@ -54,6 +54,18 @@ def test_a_font_of_the_system_stands_in(no_system_fonts, monkeypatch):
     assert visible("\u4e2d") == "U+4E2D"
 
 
+def test_a_font_that_one_library_opens_and_another_does_not_is_skipped(
+    no_system_fonts, monkeypatch
+):
+    def fail(*args):
+        raise KeyError("cmap")
+
+    stix = str(glyphs.matplotlib_font_folder() / "STIXGeneral.ttf")
+    monkeypatch.setattr(glyphs, "_system_fonts", lambda: (stix,))
+    monkeypatch.setattr(glyphs, "glyph_coverage", fail)
+    assert font_of("\u20f0") is None
+
+
 def test_text_is_shrunk_to_its_room(canvas):
     pen = ImageDraw.Draw(canvas)
     assert text_width("wide text", 30) > 60

@@ -61,6 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"wrote {done.written:,} samples to {args.out}")
         if done.empty_texts:
             print(f"note: the text of {done.empty_texts:,} of them is empty")
+        if done.turned:
+            print(
+                f"note: {done.turned:,} of them have an EXIF orientation, which data sets ignore, "
+                "so that they lie on their sides or stand on their heads: turn them before, such "
+                f"as with 'mogrify -auto-orient'. The first is {done.first_turned}"
+            )
         if done.left_out:
             print(f"left out {done.left_out:,} bad samples, listed in {args.out}/{LEFT_OUT_FILE}")
     return 0

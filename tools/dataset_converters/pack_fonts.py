@@ -41,6 +41,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
+        if args.words_out:
+            cli.require_new_file(args.words_out, "--words-out")
         library = FontLibrary.from_folders(
             args.fonts,
             system=not args.no_system_fonts,

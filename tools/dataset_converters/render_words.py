@@ -159,7 +159,7 @@ def write(args: argparse.Namespace, build, recipe: dict) -> bool:
             make_renderer=build,
             recipe=recipe,
             workers=args.workers,
-            on_start=advance,
+            on_start=partial(advance, earlier=True),
             on_progress=advance,
         )
 

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets import LPVLMDBDataset
+from lpv_mmocr.datasets.bad_samples import BadSampleError
 from lpv_mmocr.datasets.transforms.loading import decode_image
 from lpv_mmocr.deploy.onnx_check import reference
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
@@ -32,6 +33,7 @@ from lpv_mmocr.evaluation.text_protocol import TextProtocol
 from lpv_mmocr.reading.inferencer import build_inferencer
 from lpv_mmocr.reading.weights import find_weights
 
+import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from mmocr.apis import TextRecInferencer
@@ -89,18 +91,32 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]:
-    """Encoded pictures and labels of an LMDB."""
+    """Encoded pictures and labels of an LMDB.
+
+    Raises:
+        BadSampleError: If a word cannot be used.
+    """
     words = LPVLMDBDataset(ann_file=folder, test_mode=True)
     if not len(words):
         raise cli.InputError(f"{folder} has no words")
     infos = [words.get_data_info(index) for index in range(len(words))[:number]]
+    for info in infos:
+        try:
+            upright(info["img_bytes"])
+        except ValueError as error:
+            raise BadSampleError(info["sample_key"], str(error)) from error
     return [info["img_bytes"] for info in infos], [info["instances"][0]["text"] for info in infos]
+
+
+def upright(content: bytes) -> np.ndarray:
+    """A picture in BGR order, turned as its EXIF orientation says: so lpv_onnx decodes it."""
+    return decode_image(content, upright=False)
 
 
 def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[str]:
     texts = []
     for batch in progressive(encoded):
-        pictures = [decode_image(content) for content in batch]
+        pictures = [upright(content) for content in batch]
         read = inferencer(pictures, batch_size=len(pictures), progress_bar=False)
         texts += [prediction["text"] for prediction in read["predictions"]]
     return texts
@@ -127,7 +143,7 @@ def find_clear(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[
     preprocessing = Preprocessing.of(inferencer.cfg)
     clear: list[bool] = []
     for batch in progressive(encoded):
-        pictures = [inferencer.pipeline(decode_image(content))["inputs"] for content in batch]
+        pictures = [inferencer.pipeline(upright(content))["inputs"] for content in batch]
         if preprocessing.channels == "rgb":
             pictures = [picture.flip(0) for picture in pictures]
         clear += reference(model, preprocessing.normalise(pictures), mask=True)[1].tolist()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..picture_header import is_cut_jpeg
+
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
 _UPRIGHT = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
@@ -31,7 +31,7 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
     """
     if not encoded:
         raise ValueError("its image is empty")
-    if encoded[:2] == _JPEG_START and _JPEG_END not in encoded:
+    if is_cut_jpeg(encoded):
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
     try:
         flags = _UPRIGHT if upright else cv2.IMREAD_COLOR

@@ -1,0 +1,48 @@
+"""What tells one test of a checkpoint from another."""
+
+from __future__ import annotations
+
+from lpv_mmocr.deploy import DeployedLPV
+from lpv_mmocr.engine.deploy_hook import DTYPES
+from lpv_mmocr.engine.weights_hooks import mask_of
+
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
+
+TTA = "_tta"
+
+
+def deployed(dtype: str) -> str:
+    """What files about a deployed model add to the name of its checkpoint.
+
+    Args:
+        dtype: ``fp32``, ``bf16`` or ``fp16``.
+    """
+    return f"_deployed-{dtype}"
+
+
+def variant_of(model: nn.Module) -> str:
+    """What files about a test add to the name of the checkpoint: nothing for the plain model.
+
+    Args:
+        model: The model that was tested.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    if isinstance(model, BaseTTAModel):
+        return TTA
+    if isinstance(model, DeployedLPV):
+        return deployed(next(name for name, dtype in DTYPES.items() if dtype == model.dtype))
+    return ""
+
+
+def describe(model: nn.Module) -> str:
+    """Class, float types and mask of a model, in words.
+
+    Args:
+        model: The model that was tested.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    dtypes = {str(weights.dtype).removeprefix("torch.") for weights in model.parameters()}
+    described = f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
+    mask = mask_of(model)
+    return described if mask is None else f"{described}, mask {'on' if mask else 'off'}"
