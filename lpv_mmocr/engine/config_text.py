@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
+
+from mmengine import registry
+from mmengine.fileio import FileClient
+from mmengine.fileio.backends import backends
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp)
 # MMEngine replaces what stands in such brackets by variables of the environment, before it runs the
 # text: what it runs is then not what was looked at.
 _SUBSTITUTION = "{{"
-# A registered name, perhaps of another of OpenMMLab's packages. MMEngine would import and call
-# whatever else a dotted name leads to; these packages have functions at their top, but classes have
-# capitals.
-_TYPE = re.compile(r"((mmengine|mmcv|mmdet|mmocr)\.(?=[A-Z]))?[A-Za-z_]\w*")
+# What MMEngine looks up in a registry. A name that is not there it imports as a module, and what a
+# dotted one leads to it calls.
+_LOOKED_UP = frozenset({"type", "collate_fn", "worker_init_fn"})
+_NAME = re.compile(r"((mmengine|mmcv|mmdet|mmocr)\.(?=[A-Z]))?[A-Za-z_]\w*")
 _PACKAGES = frozenset({"mmengine", "mmcv", "mmdet", "mmocr", "lpv_mmocr"})
+# Options of storage backends that import a client, from a folder that they name.
+_CLIENT_OPTIONS = frozenset({"sys_path", "conf_path", "server_list_cfg", "client_cfg"})
+_BACKENDS = frozenset({"local", "disk", "http"})
 # Of what these name MMEngine imports the module "registry".
 _SCOPES = frozenset({"_scope_", "default_scope"})
 # Arguments that classes of MMOCR and MMDetection evaluate as Python.
@@ -33,10 +41,11 @@ def code_in_config(text: str) -> str | None:
     What MMEngine writes (``Config.pretty_text``) is a row of assignments of literals and of
     ``dict(key=value)`` calls; nothing else is needed to rebuild a config. Data can still lead to
     code when objects are built of it: a ``type`` may be a dotted name of anything that can be
-    imported, ``custom_imports`` and scopes import modules, and a few arguments are evaluated. So a
-    type must be a registered name, an evaluated argument a comparison or a sum of items, and
-    modules must be of OpenMMLab's packages, of this one, or imported already: whoever has a
-    package of classes of their own imports it before.
+    imported, ``custom_imports`` and scopes import modules, storage backends their clients, and a
+    few arguments are evaluated. So a type must lead to nothing but what is registered, an evaluated
+    argument be a comparison or a sum of items, files must come from the disk or over HTTP, and
+    modules be of OpenMMLab's packages, of this one, or imported already: whoever has a package of
+    classes of their own imports it before.
 
     Args:
         text: A config as Python source.
@@ -107,9 +116,39 @@ def _is_harmless(name: str, value: ast.AST) -> bool:
         return True
     if name in _SCOPES:
         return _is_at_hand(f"{value.value}.registry")
-    if name == "type":
-        return _TYPE.fullmatch(value.value) is not None
+    if name in _LOOKED_UP:
+        return _leads_to_nothing_else(value.value)
+    if name in _CLIENT_OPTIONS:
+        return False
+    if name in ("backend", "prefix"):
+        return value.value in _BACKENDS or value.value not in _storage_names()
     return name not in _EVALUATED or _is_simple(value.value)
+
+
+def _leads_to_nothing_else(name: str) -> bool:
+    """Whether a name leads to something registered, or to nothing, in whatever registry."""
+    if _NAME.fullmatch(name) is None:
+        return False
+    package, _, short = name.rpartition(".")
+    if package:
+        found = getattr(importlib.import_module(package), short, None)
+        return found is None or any(found is known for known in _registered())
+    try:
+        return importlib.util.find_spec(name) is None
+    except ValueError:  # a module that was made otherwise than by importing
+        return False
+
+
+def _registered() -> Iterator[object]:
+    registries = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
+    while registries:
+        each = registries.pop()
+        yield from each.module_dict.values()
+        registries += each.children.values()
+
+
+def _storage_names() -> set[str]:
+    return {*backends, *FileClient._backends, *FileClient._prefix_to_backends}
 
 
 def _is_at_hand(module: str) -> bool:

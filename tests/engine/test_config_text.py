@@ -34,6 +34,8 @@ def test_what_mmengine_writes_is_data(path):
         "a = dict(type='ConditionApply', condition=\"results['img_shape'][0] > 2 * results['w']\")",
         "custom_imports = dict(allow_failed_imports=False, imports=['lpv_mmocr', 'mmdet.models'])",
         "custom_imports = {'imports': 'pytest'}",  # imported already
+        "a = [dict(type='mmcv.Resize', backend='pillow'), dict(type='NeverHeardOf')]",
+        "a = dict(collate_fn='pseudo_collate', backend_args=dict(backend='local'), prefix='recog')",
         "default_scope = 'mmocr'\na = dict(type='LPV', _scope_='mmdet')\nb = dict(_scope_=None)",
         "",
     ],
@@ -72,6 +74,17 @@ def test_data(text):
         ("a = dict(condition='[c for c in ().__class__.__mro__]')", "(condition)"),
         ("a = dict(warp_mode='results.__class__')", "(warp_mode)"),
         ("a = dict(condition='1 +')", "(condition)"),
+        ("a = dict(type='antigravity')", "'antigravity' (type)"),
+        ("a = dict(type='__main__')", "(type)"),
+        ("a = dict(type='mmengine.MMLogger', name='x', log_file='.bashrc')", "(type)"),
+        ("a = dict(type='mmengine.Config')", "(type)"),
+        ("a = dict(collate_fn='antigravity.x')", "(collate_fn)"),
+        ("a = dict(collate_fn=dict(type='idlelib.idle.x'))", "(type)"),
+        ("a = dict(worker_init_fn='this')", "(worker_init_fn)"),
+        ("a = dict(backend_args=dict(backend='memcached'))", "'memcached' (backend)"),
+        ("a = dict(file_client_args=dict(prefix='s3'))", "'s3' (prefix)"),
+        ("a = dict(backend_args=dict(backend='local', sys_path='.'))", "(sys_path)"),
+        ("a = dict(type='mmengine.MemcachedBackend')", "(type)"),
         ("custom_imports = dict(imports=['lpv_mmocr', 'antigravity'])", "(imports)"),
         ("custom_imports = {'imports': 'antigravity'}", "(imports)"),
         ("custom_imports = dict(imports=[['this']])", "(imports)"),
@@ -126,6 +139,33 @@ def run_by_pairs(cfg: Config, marker: Path) -> str:
     return f"{cfg.pretty_text}\nmodel = dict({pairs!r})\n"
 
 
+def run_by_collate_fn(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.test_dataloader.collate_fn = "brought_along.x"
+    return cfg.pretty_text
+
+
+def run_by_name(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.model.data_preprocessor = dict(type="brought_along")
+    return cfg.pretty_text
+
+
+def run_by_log(cfg: Config, marker: Path) -> str:
+    """Writes text of the checkpoint's choice into a file of its choice."""
+    cfg.model.data_preprocessor = dict(
+        type="mmengine.MMLogger", name="x", logger_name="text", log_file=str(marker)
+    )
+    return cfg.pretty_text
+
+
+def run_by_client(cfg: Config, marker: Path) -> str:
+    (marker.parent / "mc.py").write_text(f"open({str(marker)!r}, 'w')")
+    client = dict(server_list_cfg="", client_cfg="", sys_path=str(marker.parent))
+    cfg.model.data_preprocessor = dict(type="mmengine.MemcachedBackend", **client)
+    return cfg.pretty_text
+
+
 def run_by_import(cfg: Config, marker: Path) -> str:
     (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
     cfg.custom_imports = dict(imports=["brought_along"], allow_failed_imports=False)
@@ -142,7 +182,7 @@ def run_by_scope(cfg: Config, marker: Path) -> str:
     "attack",
     [
         *(run_by_substitution, run_by_condition, run_by_type, run_by_pairs),
-        *(run_by_import, run_by_scope),
+        *(run_by_import, run_by_scope, run_by_collate_fn, run_by_name, run_by_log, run_by_client),
     ],
 )
 def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, attack):
