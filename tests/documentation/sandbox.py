@@ -27,7 +27,7 @@ CHECKPOINTS = (
 LMDBS = {
     "data/train": 12,
     "data/val": 5,
-    "data/IIIT5K_train": 206,  # the last 200 are held out
+    "data/real/IIIT5K_train": 206,  # the last 200 are held out
     "data/evaluation/IIIT5k": 3,
     "data/evaluation/IIIT5k_3000": 3,
     "data/evaluation/SVT": 3,
@@ -68,6 +68,8 @@ def fill(folder: Path, convert) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(folder / name), word_picture("one"))
     (folder / "words" / "labels.tsv").write_text("one.png\tone\ntwo.png\ttwo\n")
+    (folder / "train.tsv").write_text("one.png\tone\n")  # the labels divided
+    (folder / "val.tsv").write_text("two.png\ttwo\n")
     torch.manual_seed(0)
     torch.save(released_state_dict("tiny"), folder / "LPV_Tiny.pth")
     published, trained, *others = (folder / name for name in CHECKPOINTS)

@@ -5,8 +5,9 @@ json (metainfo and data_list: MMOCR 1.x).
 
 Example:
     python tools/dataset_converters/labels_to_lmdb.py words/labels.tsv --out data/words
-    python tools/dataset_converters/labels_to_lmdb.py train_annos/mmocr1.0/val_annos.json \
-        --images Union14M-L --out data/Union14M-L/val --skip-bad
+    python tools/dataset_converters/labels_to_lmdb.py \
+        Union14M-L/train_annos/mmocr-0.x/val_annos.jsonl --images Union14M-L \
+        --out Union14M-L/val --skip-bad
 """
 
 from __future__ import annotations

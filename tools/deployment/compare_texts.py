@@ -6,9 +6,9 @@ mask on, words are counted apart for which an attention weight lies within 1e-5 
 threshold: there rounding decides what is masked, and two correct readers may differ.
 
 Example:
-    python tools/deployment/compare_texts.py lpv-tiny --data data/IIIT5K_train \
+    python tools/deployment/compare_texts.py lpv-tiny --data data/real/IIIT5K_train \
         --onnx lpv-tiny.onnx lpv-tiny_int8.onnx
-    python tools/deployment/compare_texts.py lpv-tiny --data data/IIIT5K_train --mask on \
+    python tools/deployment/compare_texts.py lpv-tiny --data data/real/IIIT5K_train --mask on \
         --onnx lpv-tiny_mask.onnx --engine onnxruntime openvino
 """
 
