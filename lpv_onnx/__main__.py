@@ -23,6 +23,7 @@ if not __package__:  # run by its path: python somewhere/lpv_onnx
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from lpv_onnx import ENGINES, Reader, printable
+from lpv_onnx.printable import without_controls
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -86,7 +87,8 @@ def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -
         if as_json:
             print(json.dumps(reading.to_dict(), ensure_ascii=False))
         elif reading.error is None:
-            print(f"{printable(str(reading.source))}\t{reading.text}\t{reading.confidence:.4f}")
+            text = without_controls(reading.text)
+            print(f"{printable(str(reading.source))}\t{text}\t{reading.confidence:.4f}")
     return unreadable
 
 

@@ -14,6 +14,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
 
+# Others are left out for what reading them runs: for EPS Pillow starts Ghostscript.
+_FORMATS = (
+    *("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"),
+    *("ICO", "TGA", "PCX"),
+)
+
 Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
 """A file; the contents of one; an array in BGR (or BGRA) order, as OpenCV has it, or grey, uint8 or
 uint16; or a picture of Pillow's."""
@@ -57,7 +63,13 @@ def load_picture(picture: Picture) -> Image.Image:
         raise PictureError(str(error)) from error
     if not encoded:
         raise PictureError("the file is empty")
-    return _load_image(lambda: Image.open(io.BytesIO(encoded)))
+    return _load_image(lambda: Image.open(io.BytesIO(encoded), formats=_formats()))
+
+
+def _formats() -> list[str]:
+    """Formats of pictures of words that this Pillow knows."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def to_eight_bits(array: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 
 def printable(text: str) -> str:
     """Put text on one line, whatever it holds: a file's name may steer a terminal.
@@ -14,5 +16,19 @@ def printable(text: str) -> str:
     """
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def without_controls(text: str) -> str:
+    """Put escapes for control characters: the classes of a model may be anything.
+
+    What joins letters or gives their direction stays, other than in :func:`printable`.
+
+    Args:
+        text: What was read.
+    """
+    return "".join(
+        character if unicodedata.category(character) != "Cc" else printable(character)
         for character in text
     )

@@ -20,6 +20,9 @@ import torch
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# Tests are for CPUs, their processes too, of which there may be more than GPUs.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 _TOOLS = Path(__file__).resolve().parents[1] / "tools"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 

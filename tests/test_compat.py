@@ -316,13 +316,13 @@ class TestEnvironmentReport:
                     print("broken:", error.name)
                 compat.mend_environment_report()
                 from mmengine.utils.dl_utils import collect_env
-                print("mended:", sorted(collect_env())[:2])
+                print("mended:", {"CUDA available", "GCC"} <= {*collect_env()})
                 print("distutils" in sys.modules)
                 """
             )
         )
         assert "broken: distutils" in output
-        assert "mended: ['CUDA available', 'GCC']" in output
+        assert "mended: True" in output
         assert output.endswith("False\n")
 
     def test_leaves_the_report_where_distutils_is(self, monkeypatch):

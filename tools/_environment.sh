@@ -86,18 +86,23 @@ mend_opencv() {
 }
 
 prepare_environment() {
-    local file fingerprint
+    local file base fingerprint other
     local options=()
     python=$venv/bin/python
     make_venv
     for file in "$@"; do options+=(-r "$file"); done
     # A change of the requirements, the build or the checkout's place calls for a new installation.
-    fingerprint=$(printf '%s\n' "$root" "$@" | cat - "$@" "$root/setup.py" "$root/pyproject.toml" | cksum)
+    base=$(printf '%s\n' "$root" "$1" | cat - "$1" "$root/setup.py" "$root/pyproject.toml" | cksum)
+    fingerprint=$base$'\n'$(printf '%s\n' "$@" | cat - "$@" | cksum)
     if [[ -f $stamp.$# && $(<"$stamp.$#") == "$fingerprint" ]]; then
         say "Environment: $venv (as it is)"
         return
     fi
     say "Installing what is needed into $venv (takes some minutes the first time)"
+    # Another choice of requirements, made from another state of these, loses what it has.
+    for other in "$stamp".*; do
+        if [[ -f $other && $(head -n 1 "$other") != "$base" ]]; then rm -f "$other"; fi
+    done
     pip_install "${options[@]}"
     pip_install --no-deps --editable "$root"
     mend_opencv

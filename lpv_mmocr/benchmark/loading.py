@@ -168,6 +168,7 @@ class _Variant:
     ) -> None:
         cfg = load(spec)
         self.spec = spec
+        self.device = device
         self.augmented = augmented
         steps = train_pipeline(cfg, spec.label)
         if not augmented:
@@ -199,10 +200,16 @@ class _Variant:
         began = time.perf_counter()
         batch = pseudo_collate(samples)
         add(_COLLATE, time.perf_counter() - began)
+        began = time.perf_counter()
+        self._prepare(batch)
+        add(_PREPROCESS, time.perf_counter() - began)
+
+    def _prepare(self, batch: dict) -> None:
+        """Bring a batch to the device, as the model that it is for has it."""
         if self.preprocessor is not None:
-            began = time.perf_counter()
             self.preprocessor(batch, training=False)
-            add(_PREPROCESS, time.perf_counter() - began)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize()
 
     def _indices(self) -> list[int]:
         places = np.arange(self.position, self.position + self.batch_size) % len(self.order)
@@ -221,14 +228,14 @@ class _Variant:
             batches = Runner.build_dataloader(loader, seed=0)
         began = time.perf_counter()
         iterator = iter(batches)
-        next(iterator)
+        self._prepare(next(iterator))
         start_up = time.perf_counter() - began
         # What was loaded ahead while the workers started does not count.
         for _ in range(2 * result.workers):
-            next(iterator)
+            self._prepare(next(iterator))
         count, began = 0, time.perf_counter()
         while count < 2 * result.workers or time.perf_counter() - began < min_seconds:
-            next(iterator)
+            self._prepare(next(iterator))
             count += 1
         result.rates.append(count * self.batch_size / (time.perf_counter() - began))
         first = result.start_up is None

@@ -11,6 +11,7 @@ from lpv_mmocr.models.lpv import LPV
 from lpv_mmocr.models.svtr_encoder import LPVSVTREncoder
 
 import torch
+from mmocr.models.textrecog import SVTREncoder
 from mmocr.structures import TextRecogDataSample
 
 from .layers import fold_batch_norm, pack, replace_layers, standard_layers
@@ -29,32 +30,48 @@ class DeployedLPV(LPV):
 
     dtype: torch.dtype
 
-    def probabilities(self, inputs: torch.Tensor) -> torch.Tensor:
+    @property
+    def reads_images_alone(self) -> bool:
+        """Whether nothing but the images counts; MMOCR's encoders may mask by ``valid_ratio``."""
+        return not self.with_encoder or isinstance(self.encoder, LPVSVTREncoder | SVTREncoder)
+
+    def probabilities(
+        self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample] | None = None
+    ) -> torch.Tensor:
         """Class probabilities of the last stage.
 
         Args:
             inputs: Images of shape (N, C, H, W), normalised.
+            data_samples: What is known of them, for an encoder that looks at it.
 
         Returns:
             Probabilities of shape (N, T, C), float32.
         """
-        return self.logits(inputs).softmax(-1)
+        return self.logits(inputs, data_samples).softmax(-1)
 
     @torch.inference_mode()
-    def logits(self, inputs: torch.Tensor) -> torch.Tensor:
+    def logits(
+        self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample] | None = None
+    ) -> torch.Tensor:
         """Class scores of the last stage.
 
         Args:
             inputs: Images of shape (N, C, H, W), normalised.
+            data_samples: What is known of them, for an encoder that looks at it.
 
         Returns:
             Logits of shape (N, T, C), float32.
         """
+        # To compiled code each batch of them would be another one.
+        samples = None if self.reads_images_alone or data_samples is None else list(data_samples)
         images = inputs.to(self.dtype, memory_format=torch.channels_last)
         # A copy: compiled code may hand out memory that its next call overwrites.
+        size = self.pictures_at_once(images)
         parts = [
-            self._read(part).to(torch.float32, copy=True)
-            for part in images.split(self.pictures_at_once(images))
+            self._read(part, samples and samples[number * size :][: len(part)]).to(
+                torch.float32, copy=True
+            )
+            for number, part in enumerate(images.split(size))
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -75,17 +92,19 @@ class DeployedLPV(LPV):
             return len(images)
         return max(LEAST_SLICE, PICTURES_PER_THREAD * torch.get_num_threads())
 
-    def _read(self, images: torch.Tensor) -> torch.Tensor:
+    def _read(
+        self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None
+    ) -> torch.Tensor:
         features = self.extract_feat(images)
         if self.with_encoder:
-            features = self.encoder(features)
+            features = self.encoder(features, data_samples)
         return self.decoder.last_logits(features)
 
     def predict(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample], **kwargs
     ) -> Sequence[TextRecogDataSample]:
         """Read words; see :meth:`LPV.predict`."""
-        read = self.decoder.postprocessor(self.probabilities(inputs), data_samples)
+        read = self.decoder.postprocessor(self.probabilities(inputs, data_samples), data_samples)
         return self.empty_bad_samples(read)
 
     def loss(self, *args, **kwargs) -> dict[str, torch.Tensor]:
@@ -96,8 +115,13 @@ class DeployedLPV(LPV):
         """
         raise RuntimeError("a deployed LPV only reads; train the model that it was made from")
 
-    def _forward(self, inputs: torch.Tensor, data_samples: object = None, **kwargs) -> torch.Tensor:
-        return self.probabilities(inputs)
+    def _forward(
+        self,
+        inputs: torch.Tensor,
+        data_samples: Sequence[TextRecogDataSample] | None = None,
+        **kwargs,
+    ) -> torch.Tensor:
+        return self.probabilities(inputs, data_samples)
 
 
 def to_deploy(

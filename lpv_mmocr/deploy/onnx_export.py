@@ -112,8 +112,8 @@ def export_onnx(
 
     Raises:
         TypeError: If the model is no LPV, see :func:`to_deploy`.
-        ValueError: If the precision is unknown, the mask is asked for without a GLRM, or a step of
-            the pipeline is unknown to the reader.
+        ValueError: If the precision is unknown, the encoder looks at more than images, the mask is
+            asked for without a GLRM, or a step of the pipeline is unknown to the reader.
         OSError: If the file cannot be written.
         OnnxExportError: If a package is missing, or the file does not read as the model does.
     """
@@ -122,6 +122,12 @@ def export_onnx(
     _require_packages()
     dtype = torch.float16 if precision == "fp16" else torch.float32
     deployed = to_deploy(model, dtype=dtype, device="cpu", packed=False)
+    if not deployed.reads_images_alone:
+        raise ValueError(
+            f"{type(deployed.encoder).__name__} may look at more than the images (valid_ratio), "
+            "which an ONNX file is not given; LPVSVTREncoder, SVTREncoder and models without an "
+            "encoder can be exported"
+        )
     decoder = deployed.decoder
     if mask and not decoder.glrms:
         raise ValueError("the mask belongs to the GLRMs, and this model has none: leave it off")

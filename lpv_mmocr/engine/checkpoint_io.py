@@ -117,8 +117,14 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
         raise CheckpointError(
             f"{name} holds a {type(checkpoint).__name__}; a checkpoint is a dictionary of weights"
         )
-    _restore_history(checkpoint)
-    _drop_programs(checkpoint, name)
+    try:
+        _restore_history(checkpoint)
+        _drop_programs(checkpoint, name)
+    except Exception as error:  # what should be histories and configs can be anything
+        raise CheckpointError(
+            f"{name} is damaged: its message_hub or meta is not as MMEngine writes it "
+            f"({type(error).__name__}: {error})"
+        ) from error
     return checkpoint
 
 

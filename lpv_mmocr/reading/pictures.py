@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import os
 import reprlib
@@ -89,6 +90,8 @@ def _read_file(path: str) -> bytes:
         raise PictureError(error.strerror or str(error)) from error
     except ValueError as error:  # such as a null character in the path
         raise PictureError(str(error)) from error
+    except http.client.HTTPException as error:  # of an address that is none, or of half an answer
+        raise PictureError(f"the address gives no picture ({error!r})") from error
     except (KeyError, ImportError) as error:  # MMEngine knows s3://, with a package of its own
         kind = path.partition("://")[0]
         raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
@@ -111,6 +114,9 @@ def _check_header(encoded: bytes, max_pixels: int) -> None:
         raise PictureError("it is no picture, or one of unknown or damaged format") from error
     if width * height > max_pixels:
         raise _too_many_pixels(max_pixels, width, height)
+    # Pillow believes the last size in the header of a JPEG 2000, OpenCV the first.
+    if encoded.partition(b"jp2c")[0].count(b"ihdr") > 1:
+        raise PictureError("it is a JPEG 2000 that gives its size twice")
 
 
 def _too_many_pixels(allowed: int, *size: int) -> PictureError:

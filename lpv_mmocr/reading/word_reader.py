@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 
@@ -125,25 +124,31 @@ class WordReader:
         # What is neither one picture nor several is refused as one, with the kinds that there are.
         if isinstance(images, Picture | bytes) or not isinstance(images, Iterable):
             images = [images]
-        numbered = _numbered(images)
-        while batch := list(itertools.islice(numbered, self.batch_size)):
-            yield from self._read_batch(batch)
-
-    def _read_batch(self, batch: list[tuple[str | int, Picture]]) -> list[Reading]:
-        readings: list[Reading | None] = []
-        pictures = []
-        for source, picture in batch:
+        batch: list[tuple[str | int, np.ndarray | PictureError]] = []
+        pixels = 0
+        for source, image in _numbered(images):
             try:
-                pictures.append(load_picture(picture, max_pixels=self.max_pixels))
-                readings.append(None)
+                picture = load_picture(image, max_pixels=self.max_pixels)
+                pixels += picture.shape[0] * picture.shape[1]
             except PictureError as error:
-                readings.append(Reading(source, error=str(error)))
+                picture = error
+            batch.append((source, picture))
+            # A batch of photos in full size would take gigabytes.
+            if len(batch) == self.batch_size or pixels >= self.max_pixels:
+                yield from self._read_batch(batch)
+                batch, pixels = [], 0
+        yield from self._read_batch(batch)
+
+    def _read_batch(
+        self, batch: list[tuple[str | int, np.ndarray | PictureError]]
+    ) -> Iterator[Reading]:
+        pictures = [picture for _, picture in batch if isinstance(picture, np.ndarray)]
         seen = iter(read_with_looks(self._samples, pictures, looks=self._looks))
-        remaining = iter(pictures)
-        return [
-            reading or self._reading(source, next(remaining), next(seen))
-            for (source, _), reading in zip(batch, readings, strict=True)
-        ]
+        for source, picture in batch:
+            if isinstance(picture, PictureError):
+                yield Reading(source, error=str(picture))
+            else:
+                yield self._reading(source, picture, next(seen))
 
     def _samples(self, pictures: list[np.ndarray]) -> list[TextRecogDataSample]:
         if not pictures:

@@ -25,6 +25,31 @@ def test_logits_are_those_of_the_plain_path(size, with_mask):
     assert difference < 1e-4
 
 
+class Told(nn.Module):
+    """An encoder that looks at what is known of the pictures, as some of MMOCR's do."""
+
+    def forward(self, features: torch.Tensor, data_samples: list) -> torch.Tensor:
+        told = torch.tensor([len(sample.gt_text.item) for sample in data_samples])
+        return features + told.to(features).view(-1, 1, 1, 1)
+
+
+def test_other_encoders_are_told_of_the_pictures():
+    model = settle(build_toy(with_mask=True))
+    model.encoder, model.backbone = Told(), model.encoder
+    batch = torch.rand(37, 3, 16, 40, generator=torch.Generator().manual_seed(0))
+    samples = [word_sample("a" * (number % 7)) for number in range(37)]
+    with torch.no_grad():
+        expected = model.decoder.predict(
+            None, model.encoder(model.extract_feat(batch), samples), copy.deepcopy(samples)
+        )
+    deployed = to_deploy(model)
+    assert not deployed.reads_images_alone
+    found = deployed.predict(batch, copy.deepcopy(samples))
+    assert [s.pred_text.item for s in found] == [s.pred_text.item for s in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.pred_text.word_score == pytest.approx(theirs.pred_text.word_score, rel=1e-3)
+
+
 def test_logits_without_packing(monkeypatch):
     model = settle(build_toy(with_mask=True))
     monkeypatch.setattr(convert, "can_pack", lambda dtype: False)
@@ -47,7 +72,7 @@ def test_large_batches_go_through_in_parts(monkeypatch, number):
     deployed = to_deploy(settle(build_toy(with_mask=True)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     seen, read = [], deployed._read
-    monkeypatch.setattr(deployed, "_read", lambda part: (seen.append(len(part)), read(part))[1])
+    monkeypatch.setattr(deployed, "_read", lambda part, _: (seen.append(len(part)), read(part))[1])
     batch = torch.rand(number, 3, 16, 40, generator=torch.Generator().manual_seed(0))
     logits = deployed.logits(batch)
     assert len(logits) == sum(seen) == number and max(seen) <= 16

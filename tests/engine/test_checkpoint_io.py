@@ -216,6 +216,15 @@ class TestDamagedFiles:
         with pytest.raises(CheckpointError, match=r"tensor\.pth holds a Tensor"):
             load_checkpoint(path)
 
+    @pytest.mark.parametrize(
+        "scalars", [dict(a=dict(log_history=1, count_history=1, max_length=1)), ["a"]]
+    )
+    def test_histories_that_are_none(self, tmp_path, scalars):
+        content = dict(state_dict={}, meta={}, message_hub=dict(log_scalars=scalars))
+        path = torch_save(content, tmp_path / "odd.pth")
+        with pytest.raises(CheckpointError, match=r"odd\.pth is damaged: its message_hub"):
+            load_checkpoint(path)
+
 
 class TestSaving:
     def test_round_trip_of_everything_mmengine_saves(self, tmp_path):

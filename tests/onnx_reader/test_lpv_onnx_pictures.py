@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from pathlib import Path
 
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
@@ -99,6 +100,14 @@ class TestBadInput:
         assert bad.error
         assert good.text is not None
         assert (good.source, good.error) == (1, None)
+
+    def test_nothing_is_started_for_a_picture(self, reader, monkeypatch):
+        """Pillow hands PostScript to Ghostscript."""
+        monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("started"))
+        monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
+        program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 32\n%%EndComments\n{} loop\n"
+        with pytest.raises(lpv_onnx.PictureError, match="it is no picture"):
+            lpv_onnx.load_picture(program)
 
     def test_too_many_pixels(self, reader, monkeypatch):
         monkeypatch.setattr(lpv_onnx.pictures, "MAX_PIXELS", 1000)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -68,6 +69,31 @@ def test_files_that_cannot_be_read(tmp_path, content, message):
     (tmp_path / "word.png").write_bytes(content)
     with pytest.raises(PictureError, match=message):
         load_picture(tmp_path / "word.png")
+
+
+def test_a_jpeg_2000_with_two_sizes(tmp_path):
+    """Pillow believes the last one, OpenCV the first, which is the one that it decodes."""
+    buffer = io.BytesIO()
+    Image.fromarray(noise()).save(buffer, "JPEG2000")
+    encoded = buffer.getvalue()
+    place = encoded.index(b"ihdr") - 4
+    box = encoded[place : place + 22]
+    assert int.from_bytes(box[:4], "big") == len(box)
+    (tmp_path / "word.jp2").write_bytes(encoded)
+    assert load_picture(tmp_path / "word.jp2").shape == noise().shape
+    header = encoded.index(b"jp2h") - 4
+    longer = (int.from_bytes(encoded[header : header + 4], "big") + len(box)).to_bytes(4, "big")
+    twice = encoded[:header] + longer + encoded[header + 4 : place] + box + encoded[place:]
+    assert Image.open(io.BytesIO(twice)).size == noise().shape[1::-1]
+    (tmp_path / "word.jp2").write_bytes(twice)
+    with pytest.raises(PictureError, match="gives its size twice"):
+        load_picture(tmp_path / "word.jp2")
+
+
+@pytest.mark.parametrize("path", ["http://localhost:9/a b.jpg", "http://[x/a.jpg"])
+def test_addresses_that_are_none(path):
+    with pytest.raises(PictureError):
+        load_picture(path)
 
 
 def test_nothing_of_a_large_picture_is_decoded(tmp_path, monkeypatch):

@@ -92,6 +92,15 @@ def test_hands_out_batches_as_they_are_done(reader):
     assert len(taken) == 4, "two batches of two"
 
 
+def test_batches_of_large_pictures_are_smaller(reader, monkeypatch):
+    """Decoded photos take much memory; a batch of two holds no more pixels than one may have."""
+    monkeypatch.setattr(reader, "max_pixels", noise().shape[0] * noise().shape[1])
+    taken = []
+    readings = reader.iterate(taken.append(number) or noise(seed=number) for number in range(3))
+    assert [next(readings).source for _ in range(2)] == [0, 1]
+    assert len(taken) == 2
+
+
 @pytest.mark.parametrize("images", [3, None, b"word.png", [noise(), None]])
 def test_other_things_are_refused(reader, images):
     with pytest.raises(TypeError, match="a NumPy array in BGR order or a Pillow image, got"):

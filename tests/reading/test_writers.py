@@ -37,6 +37,13 @@ def test_text_has_no_control_characters():
     assert stream.getvalue() == "\\x1b[31m\\n\\t日本.png\tx\t1.000\n"
 
 
+def test_what_was_read_has_no_control_characters_either():
+    """The classes of a model may be anything; what joins letters stays."""
+    stream = io.StringIO()
+    text_writer(stream)(Reading("a.png", "\x1b]0;x\x07\tक्\u200dष", 1.0, (1.0,)), None)
+    assert stream.getvalue() == "a.png\t\\x1b]0;x\\x07\\tक्\u200dष\t1.000\n"
+
+
 def test_json_lines():
     rows = [json.loads(line) for line in written(json_writer).splitlines()]
     assert rows == [reading.to_dict() for reading in READINGS]

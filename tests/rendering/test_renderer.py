@@ -82,11 +82,10 @@ def test_a_picture_depends_on_seed_and_number_alone(make_renderer, words):
     ],
 )
 def test_every_effect_changes_pictures_and_leaves_labels(make_renderer, effect):
-    plain = make_renderer("easy", low=4, high=8, min_contrast=1.0, text_height=(24.0, 32.0))
-    changed = make_renderer(
-        "easy", low=4, high=8, min_contrast=1.0, text_height=(24.0, 32.0),
-        clean_prob=0.0, plain_prob=0.0, **({f"{effect}_prob": 1.0}),
-    )  # fmt: skip
+    same = dict(low=4, high=8, min_contrast=1.0, text_height=(24.0, 32.0))
+    same |= dict(clean_prob=0.0, plain_prob=0.0)
+    plain = make_renderer("easy", **same, **{f"{effect}_prob": 0.0})
+    changed = make_renderer("easy", **same, **{f"{effect}_prob": 1.0})
     assert any(plain(0, index).jpeg != changed(0, index).jpeg for index in range(4))
     assert [plain(0, index).label for index in range(4)] == [
         changed(0, index).label for index in range(4)

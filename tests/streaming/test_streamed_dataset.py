@@ -25,6 +25,9 @@ from mmocr.structures import TextRecogDataSample
 from streaming_cases import LOSS, PICTURE, NumberWords
 from torch.utils.data import DataLoader
 
+# Processes that get what others leave may have to wait for long.
+PATIENCE = 300
+
 
 @pytest.fixture
 def stream(tmp_path):
@@ -65,7 +68,7 @@ def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
     dataset = stream()
     dataset[0]
     pool = dataset.sources[0].pool
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while pool.added < 200:
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -87,7 +90,7 @@ def test_statistics_are_of_what_is_rendered(stream):
     statistics = dataset.statistics()
     assert pool.drawn == 8  # a quarter of four batches
     assert statistics["mean_uses"] == pytest.approx(8 / statistics["pool_added"], rel=0.5)
-    assert statistics["pool_pictures"] == len(pool)
+    assert statistics["pool_pictures"] <= len(pool) <= 64  # it grows meanwhile
 
 
 def test_another_data_set_takes_the_folder_when_the_first_is_stopped(stream, tmp_path):
@@ -163,7 +166,7 @@ def test_folder_moves_to_the_next_run(stream, tmp_path, monkeypatch):
 
     monkeypatch.setattr(sources, "read_chunk", read)
     stream(capacity=1600)[0]
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not left <= taken:
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -187,7 +190,7 @@ def test_damaged_chunk_is_deleted_and_named_once(stream, tmp_path, monkeypatch):
 
 
 def wait_for(condition) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -196,6 +196,15 @@ class TestBadInput:
     def test_no_parts(self, error_of, tmp_path):
         assert "a has no part_*.pth: give the folder" in error_of("unpack", "a", "b")
 
+    def test_a_number_that_is_a_path(self, carry, error_of, toy_run, tmp_path):
+        assert carry("pack", toy_run / "iter_4.pth", "parts") == 0
+        (part,) = (tmp_path / "parts").iterdir()
+        content = torch.load(part, weights_only=True)
+        content["meta"]["iter"] = "/../../elsewhere/best"
+        torch.save(content, part)
+        assert "its iteration is '/../../elsewhere/best'" in error_of("unpack", "parts", "back/run")
+        assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "back").exists()
+
     def test_other_files(self, error_of, toy_run, tmp_path):
         (tmp_path / "part_1.pth").write_bytes((toy_run / "iter_4.pth").read_bytes())
         assert "part_1.pth was not written by pack" in error_of("unpack", tmp_path, "b")

@@ -90,10 +90,19 @@ def test_environment_is_made_reused_and_mended(checkout):
     assert "Making a virtual environment" in prepare()
     assert prepare() == f"Environment: {venv} (as it is)\n"
 
+    # What the tests need besides, installed with the same lock.
+    besides = venv / ".lpv-installed.2"
+    base = (venv / ".lpv-installed.1").read_text().splitlines()[0]
+    besides.write_text(f"{base}\nand more\n")
+    (venv / ".lpv-installed.1").unlink()
+    assert "Installing" in prepare()
+    assert besides.is_file()
+
     (checkout / "lock.txt").write_text("# something else\n")
     output = prepare()
     assert "Installing" in output
     assert "Making" not in output
+    assert not besides.exists()  # what it stands for may be there no longer
 
     # As if the first run had been interrupted while pip was being installed.
     for folder in (venv / "lib").glob("*/site-packages/pip"):

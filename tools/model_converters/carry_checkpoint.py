@@ -228,7 +228,10 @@ def unpack(folder: Path, target: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(checkpoint, str(target))
         return target
-    file = target / f"iter_{checkpoint['meta']['iter']}.pth"
+    iteration = checkpoint["meta"]["iter"]
+    if not isinstance(iteration, int) or iteration < 0:
+        raise cli.InputError(f"{folder}: its iteration is {iteration!r}, which is no number")
+    file = target / f"iter_{iteration}.pth"
     curves = target / _CARRIED_RUN / "vis_data" / "scalars.json"
     curves.parent.mkdir(parents=True, exist_ok=True)
     curves.write_text(first["curves"], encoding="utf-8")
