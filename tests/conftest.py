@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # Tests are for CPUs, their processes too, of which there may be more than GPUs.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Tests work in folders of their own.
+if os.environ.get("LPV_REAL_DATA"):
+    os.environ["LPV_REAL_DATA"] = os.path.abspath(os.environ["LPV_REAL_DATA"])
 
 _TOOLS = Path(__file__).resolve().parents[1] / "tools"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -31,7 +31,7 @@ from .legibility import (
 from .processes import single_threaded_opencv, worker_pool
 from .progress import progress_bar
 
-SCREENING_VERSION = 5
+SCREENING_VERSION = 6
 """Part of the cache's name: raise it when a verdict may change."""
 
 MIN_LEGIBILITY = 0.56
@@ -62,8 +62,8 @@ class FontVerdict:
             other scripts.
         only_case: "upper" where small letters are drawn as capitals, "lower" where capitals are
             drawn as small letters; only that case may be asked for. Empty for all other faces.
-        fingerprint: Equal for faces with equal Latin glyphs; for those without any, the file's name
-            and the face in it.
+        fingerprint: Equal for faces with equal Latin glyphs; for those without any, the file's
+            content and the face in it.
     """
 
     path: str
@@ -234,7 +234,7 @@ def _screen_face(path: str, index: int) -> FontVerdict:
             usable=True,
             characters="",
             legibility=1.0,
-            fingerprint=f"{Path(path).name}|{index}",
+            fingerprint=f"{hashlib.sha256(Path(path).read_bytes()).hexdigest()}|{index}",
         )
     glyphs = {char: draw_glyph(font, char) for char in characters}
     advance = np.median([font.getlength(char) / glyphs[char].shape[1] for char in letters])

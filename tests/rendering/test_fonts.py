@@ -158,6 +158,27 @@ def test_equal_fonts_count_once(tmp_path, monkeypatch):
     assert "same glyphs as" in library.rejected[0].reason
 
 
+def test_fonts_of_other_scripts_are_told_apart_by_their_content(tmp_path, monkeypatch):
+    """Files of different fonts are often called alike."""
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+    cyrillic = "".join(map(chr, range(0x400, 0x500)))
+    for folder, source in (("a", SANS), ("b", SANS.with_name("DejaVuSerif.ttf")), ("c", SANS)):
+        font = TTFont(source)
+        cutter = subset.Subsetter()
+        cutter.populate(text=cyrillic)
+        cutter.subset(font)
+        font["head"].modified = 0  # so that equal ones are so to the last byte
+        font.recalcTimestamp = False
+        (tmp_path / folder).mkdir()
+        font.save(tmp_path / folder / "Regular.ttf")
+    library = FontLibrary.from_folders([tmp_path], system=False)
+    assert sorted(face.verdict.family for face in library.faces) == ["DejaVu Sans", "DejaVu Serif"]
+    assert "same glyphs as" in library.rejected[0].reason
+    both = FontLibrary.from_folders([tmp_path / "a"], system=False).digest()
+    assert both != FontLibrary.from_folders([tmp_path / "b"], system=False).digest()
+    assert both == FontLibrary.from_folders([tmp_path / "c"], system=False).digest()
+
+
 def test_families_are_drawn_evenly(fonts):
     rng = np.random.default_rng(0)
     names = [fonts.pick(rng, "Word").verdict.family for _ in range(2000)]
