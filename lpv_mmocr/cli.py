@@ -99,7 +99,7 @@ class ReportInputErrors(Hook):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
-            if distributed.is_first_process():
+            if distributed.is_first_of_machine():  # whose data may be at fault
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
 

@@ -14,11 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
 
-# Others are left out for what reading them runs: for EPS Pillow starts Ghostscript.
-_FORMATS = (
-    *("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"),
-    *("ICO", "TGA", "PCX"),
-)
+# Pillow starts Ghostscript for the first, and calls Windows for the other.
+_FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
 
 Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
 """A file; the contents of one; an array in BGR (or BGRA) order, as OpenCV has it, or grey, uint8 or
@@ -67,9 +64,9 @@ def load_picture(picture: Picture) -> Image.Image:
 
 
 def _formats() -> list[str]:
-    """Formats of pictures of words that this Pillow knows."""
+    """Formats that Pillow reads by itself, those of its plugins included."""
     Image.init()
-    return [name for name in _FORMATS if name in Image.OPEN]
+    return [name for name in Image.OPEN if name not in _FORMATS_THAT_RUN]
 
 
 def to_eight_bits(array: np.ndarray) -> np.ndarray:

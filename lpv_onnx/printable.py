@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Change the order in which all that follows is shown."""
+
 
 def printable(text: str) -> str:
     """Put text on one line, whatever it holds: a file's name may steer a terminal.
@@ -21,14 +24,16 @@ def printable(text: str) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Put escapes for control characters: the classes of a model may be anything.
+    """Put escapes for what would steer a terminal or end a line: classes may be anything.
 
-    What joins letters or gives their direction stays, other than in :func:`printable`.
+    What joins letters, or marks the direction of one, stays, other than in :func:`printable`.
 
     Args:
         text: What was read.
     """
     return "".join(
-        character if unicodedata.category(character) != "Cc" else printable(character)
+        printable(character)
+        if unicodedata.category(character) in ("Cc", "Zl", "Zp") or character in _OVERRIDES
+        else character
         for character in text
     )

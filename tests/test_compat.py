@@ -14,6 +14,8 @@ from lpv_mmocr import compat
 
 import numpy as np
 import pytest
+import torch
+from mmocr.registry import MODELS
 
 COMPAT_FILE = Path(compat.__file__)
 NUMPY_NAMES = ("sctypes", "int0", "bool")
@@ -415,3 +417,14 @@ class TestImport:
             """
         )
         assert "[True, True, True, True]" in output
+
+
+class TestRegistryLookup:
+    @pytest.mark.parametrize("name", ["Brought_along", "mmdet.Brought_along"])
+    def test_one_word_is_no_module(self, monkeypatch, tmp_path, name):
+        (tmp_path / "Brought_along.py").write_text("raise SystemExit('it ran')")
+        monkeypatch.syspath_prepend(tmp_path)
+        assert MODELS.get(name) is None
+
+    def test_paths_are_looked_up_as_before(self):
+        assert MODELS.get("torch.nn.ReLU") is torch.nn.ReLU

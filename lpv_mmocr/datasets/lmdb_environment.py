@@ -45,6 +45,7 @@ class _EnvironmentPool:
 
     def _start_empty(self) -> None:
         self._environments: dict[str, lmdb.Environment] = {}
+        self._identities: dict[str, tuple[int, ...]] = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -57,11 +58,19 @@ class _EnvironmentPool:
         if environment is None:
             with self._lock:
                 real = os.path.realpath(path)
-                environment = self._environments.get(real) or _open(real)
+                environment = self._environments.get(real)
+                if environment is None:
+                    self._identities[real] = _identity(real)
+                    environment = _open(real)
                 # Kept under the name asked for as well: resolving links for every sample would
                 # cost more than the read itself.
                 self._environments[real] = self._environments[path] = environment
         return environment
+
+    def forget_replaced(self, path: str) -> None:
+        real = os.path.realpath(path)
+        if real in self._environments and self._identities[real] != _identity(real):
+            self.forget(real)
 
     def forget(self, path: str) -> None:
         with self._lock:
@@ -115,6 +124,15 @@ def forget_environment(path: str) -> None:
 def close_environments() -> None:
     """Close every environment of this process; data sets reopen theirs at the next read."""
     _pool.close()
+
+
+def _identity(path: str) -> tuple[int, ...]:
+    """What differs when a file has been replaced by another; nothing where there is none."""
+    try:
+        stat = os.stat(os.path.join(path, DATA_FILE))
+    except OSError:
+        return ()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _open(path: str) -> lmdb.Environment:
@@ -203,6 +221,8 @@ def count_samples(path: str) -> int:
     Raises:
         LMDBDataError: If ``num-samples`` is missing, not a positive number or cannot be read.
     """
+    # With this each data set begins; another process may have made the file anew.
+    _pool.forget_replaced(path)
     with KeyReader(path) as reader:
         value = reader.get(NUM_SAMPLES_KEY)
     if value is None:

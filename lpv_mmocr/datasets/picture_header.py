@@ -15,19 +15,17 @@ _ORIENTATION = 0x0112  # tag of EXIF, as of TIFF
 
 
 class PictureHeader(NamedTuple):
-    """What a picture that was not decoded says of itself.
+    """Format and size of a picture that was not decoded.
 
     Attributes:
         format: Pillow's name of the format, such as ``JPEG`` or ``PNG``.
         width: Width in pixels.
         height: Height in pixels.
-        turned: Whether it asks to be turned or mirrored before it is looked at (EXIF orientation).
     """
 
     format: str
     width: int
     height: int
-    turned: bool = False
 
 
 def read_header(encoded: bytes | None) -> PictureHeader | None:
@@ -39,20 +37,34 @@ def read_header(encoded: bytes | None) -> PictureHeader | None:
     Returns:
         What it says, or ``None`` if it is no picture that Pillow knows.
     """
+    picture = _opened(encoded)
+    return None if picture is None else PictureHeader(picture.format or "?", *picture.size)
+
+
+def asks_to_be_turned(encoded: bytes) -> bool:
+    """Whether a picture is to be turned or mirrored before it is looked at: its EXIF orientation.
+
+    It is not decoded; what stands behind its pixels does not count.
+
+    Args:
+        encoded: The bytes of its file.
+    """
+    picture = _opened(encoded)
+    try:
+        exif = Image.Exif()
+        exif.load(picture.info["exif"])
+        return exif.get(_ORIENTATION, 1) in range(2, 9)
+    except Exception:  # of many kinds, where there are no such tags or damaged ones
+        return False
+
+
+def _opened(encoded: bytes | None) -> Image.Image | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            picture = Image.open(io.BytesIO(encoded or b""))
+            return Image.open(io.BytesIO(encoded or b""))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
-    return PictureHeader(picture.format or "?", *picture.size, _is_turned(picture))
-
-
-def _is_turned(picture: Image.Image) -> bool:
-    try:
-        return picture.getexif().get(_ORIENTATION, 1) in range(2, 9)
-    except Exception:  # of many kinds, where the tags are damaged: they turn nothing then
-        return False
 
 
 def is_cut_jpeg(encoded: bytes) -> bool:

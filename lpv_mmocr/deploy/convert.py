@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
@@ -11,12 +12,13 @@ from lpv_mmocr.models.lpv import LPV
 from lpv_mmocr.models.svtr_encoder import LPVSVTREncoder
 
 import torch
-from mmocr.models.textrecog import SVTREncoder
+from mmocr.models.textrecog import NRTREncoder, SAREncoder, SATRNEncoder
 from mmocr.structures import TextRecogDataSample
 
 from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
 
+_MASKED_BY_VALID_RATIO = (NRTREncoder, SAREncoder, SATRNEncoder)
 LEAST_SLICE = 16
 PICTURES_PER_THREAD = 4
 
@@ -32,8 +34,15 @@ class DeployedLPV(LPV):
 
     @property
     def reads_images_alone(self) -> bool:
-        """Whether nothing but the images counts; MMOCR's encoders may mask by ``valid_ratio``."""
-        return not self.with_encoder or isinstance(self.encoder, LPVSVTREncoder | SVTREncoder)
+        """Whether nothing but the images counts.
+
+        Some of MMOCR's encoders mask by ``valid_ratio``; others demand ``data_samples``.
+        """
+        if not self.with_encoder or isinstance(self.encoder, LPVSVTREncoder):
+            return True
+        samples = inspect.signature(self.encoder.forward).parameters.get("data_samples")
+        demanded = samples is not None and samples.default is samples.empty
+        return not demanded and not isinstance(self.encoder, _MASKED_BY_VALID_RATIO)
 
     def probabilities(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample] | None = None

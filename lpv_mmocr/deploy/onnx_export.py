@@ -124,9 +124,8 @@ def export_onnx(
     deployed = to_deploy(model, dtype=dtype, device="cpu", packed=False)
     if not deployed.reads_images_alone:
         raise ValueError(
-            f"{type(deployed.encoder).__name__} may look at more than the images (valid_ratio), "
-            "which an ONNX file is not given; LPVSVTREncoder, SVTREncoder and models without an "
-            "encoder can be exported"
+            f"{type(deployed.encoder).__name__} looks at more than the images (data_samples), "
+            "which an ONNX file is not given"
         )
     decoder = deployed.decoder
     if mask and not decoder.glrms:

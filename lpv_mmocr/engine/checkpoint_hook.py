@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import all_gather_object, all_reduce_params, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
@@ -92,6 +92,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Write a checkpoint to resume from, then delete those that are too many."""
+        # Running statistics are each process's own until a validation makes one of them. A resumed
+        # run begins with one, so this one goes on with it as well.
+        all_reduce_params(runner.model.buffers(), op="mean")
         path = self._path(step)
         infos = {"last_ckpt": path, RANDOM_STATES: self._random_states(runner)}
         outdated = []

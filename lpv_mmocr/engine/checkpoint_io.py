@@ -183,7 +183,7 @@ def _drop_programs(checkpoint: dict, name: str) -> None:
             del holder[key]
             print_log(
                 f"The config inside {name} is more than data ({code}). It is left out, and nothing "
-                "in it was run; give a config of your own.",
+                "in it was run; give a config of your own (--config).",
                 logger="current",
                 level=logging.WARNING,
             )

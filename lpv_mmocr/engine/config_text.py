@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
+import importlib
 import re
 import sys
 from collections.abc import Iterator
 
 from mmengine import registry
-from mmengine.fileio import FileClient
-from mmengine.fileio.backends import backends
 
 _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp)
 # MMEngine replaces what stands in such brackets by variables of the environment, before it runs the
 # text: what it runs is then not what was looked at.
 _SUBSTITUTION = "{{"
-# What MMEngine looks up in a registry. A name that is not there it imports as a module, and what a
-# dotted one leads to it calls.
+# What MMEngine looks up in a registry. Where a dotted name is not there, it takes the path for one
+# to import, and calls what it finds. (Not so one word: compat.mend_registry_lookup.)
 _LOOKED_UP = frozenset({"type", "collate_fn", "worker_init_fn"})
-_NAME = re.compile(r"((mmengine|mmcv|mmdet|mmocr)\.(?=[A-Z]))?[A-Za-z_]\w*")
+_NAME = re.compile(r"([A-Za-z_]\w*\.(?=[A-Z]))?[A-Za-z_]\w*")
 _PACKAGES = frozenset({"mmengine", "mmcv", "mmdet", "mmocr", "lpv_mmocr"})
-# Options of storage backends that import a client, from a folder that they name.
-_CLIENT_OPTIONS = frozenset({"sys_path", "conf_path", "server_list_cfg", "client_cfg"})
-_BACKENDS = frozenset({"local", "disk", "http"})
+# Options of storage backends that import a client, from a folder that they name, and of a detector
+# that runs a config.
+_REFUSED = frozenset({"sys_path", "conf_path", "server_list_cfg", "client_cfg", "teacher_config"})
+_CLIENTS = frozenset({"memcached", "petrel", "s3"})
 # Of what these name MMEngine imports the module "registry".
 _SCOPES = frozenset({"_scope_", "default_scope"})
 # Arguments that classes of MMOCR and MMDetection evaluate as Python.
 _EVALUATED = frozenset({"condition", "warp_mode"})
+_MOTION = re.compile(r"cv2\.MOTION_[A-Z]+")  # what warp_mode is by default
+_SIMPLE_CALLS = frozenset({"min", "max", "len", "abs"})
 _SIMPLE = (
     *(ast.Expression, ast.Constant, ast.Name, ast.Subscript, ast.Load),
     *(ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop),
@@ -43,8 +44,8 @@ def code_in_config(text: str) -> str | None:
     code when objects are built of it: a ``type`` may be a dotted name of anything that can be
     imported, ``custom_imports`` and scopes import modules, storage backends their clients, and a
     few arguments are evaluated. So a type must lead to nothing but what is registered, an evaluated
-    argument be a comparison or a sum of items, files must come from the disk or over HTTP, and
-    modules be of OpenMMLab's packages, of this one, or imported already: whoever has a package of
+    argument be a comparison or a sum of items, no client of a storage must be needed, and modules
+    be of OpenMMLab's packages, of this one, or imported already: whoever has a package of
     classes of their own imports it before.
 
     Args:
@@ -89,6 +90,10 @@ def _values(node: ast.AST) -> list[ast.AST]:
 
 
 def _is_data(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        # Bytes are evaluated as text is. The other is an augmenter of imgaug's that writes files.
+        writes = isinstance(node.value, str) and node.value.startswith("SaveDebugImage")
+        return not writes and not isinstance(node.value, bytes)
     if isinstance(node, ast.Call):
         # Of pairs a dictionary could be made as well, whose names would go unseen.
         return isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
@@ -115,14 +120,14 @@ def _is_harmless(name: str, value: ast.AST) -> bool:
     if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
         return True
     if name in _SCOPES:
-        return _is_at_hand(f"{value.value}.registry")
+        return _is_at_hand(value.value)
     if name in _LOOKED_UP:
         return _leads_to_nothing_else(value.value)
-    if name in _CLIENT_OPTIONS:
-        return False
     if name in ("backend", "prefix"):
-        return value.value in _BACKENDS or value.value not in _storage_names()
-    return name not in _EVALUATED or _is_simple(value.value)
+        return value.value not in _CLIENTS
+    if name in _EVALUATED:
+        return _MOTION.fullmatch(value.value) is not None or _is_simple(value.value)
+    return name not in _REFUSED
 
 
 def _leads_to_nothing_else(name: str) -> bool:
@@ -130,13 +135,12 @@ def _leads_to_nothing_else(name: str) -> bool:
     if _NAME.fullmatch(name) is None:
         return False
     package, _, short = name.rpartition(".")
-    if package:
-        found = getattr(importlib.import_module(package), short, None)
-        return found is None or any(found is known for known in _registered())
-    try:
-        return importlib.util.find_spec(name) is None
-    except ValueError:  # a module that was made otherwise than by importing
+    if not package:
+        return True
+    if not _is_at_hand(package):
         return False
+    found = getattr(importlib.import_module(package), short, None)
+    return found is None or any(found is known for known in _registered())
 
 
 def _registered() -> Iterator[object]:
@@ -147,22 +151,24 @@ def _registered() -> Iterator[object]:
         registries += each.children.values()
 
 
-def _storage_names() -> set[str]:
-    return {*backends, *FileClient._backends, *FileClient._prefix_to_backends}
-
-
 def _is_at_hand(module: str) -> bool:
     """Whether importing a module runs nothing that a checkpoint has chosen."""
     return module in sys.modules or module.partition(".")[0] in _PACKAGES
 
 
 def _is_simple(expression: str) -> bool:
-    """Whether an expression calls nothing and looks into nothing but items."""
+    """Whether an expression calls next to nothing and looks into nothing but items."""
     try:
-        nodes = ast.walk(ast.parse(expression, mode="eval"))
-        return all(isinstance(node, _SIMPLE) for node in nodes)
+        nodes = [*ast.walk(ast.parse(expression, mode="eval"))]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
+    return all(isinstance(node, _SIMPLE) or _is_simple_call(node) for node in nodes)
+
+
+def _is_simple_call(node: ast.AST) -> bool:
+    # Without "key", which names what is called for each item.
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return is_call and node.func.id in _SIMPLE_CALLS and not node.keywords
 
 
 def _where(node: ast.AST) -> str:

@@ -38,6 +38,12 @@ def is_first_process() -> bool:
     return os.environ.get(rank, "0") == "0"
 
 
+def is_first_of_machine() -> bool:
+    """Whether this process is the first one of its machine, which may lack what others have."""
+    _, _, local_rank = _RANK_VARIABLES.get(_launcher, _RANK_VARIABLES["pytorch"])
+    return os.environ.get(local_rank, "0") == "0"
+
+
 def set_launcher(cfg: Config, launcher: str) -> None:
     """Prepare a config, and without a GPU this process as well, for a launcher.
 

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.dist import get_rank, get_world_size
+import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -136,6 +137,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             self._make_reproducible(self._given_dataloader)
 
     def _start_data(self) -> None:
+        self._refuse_different_starts()
+        if self._iter == 0 and get_world_size() > 1:
+            # Else all processes would leave out the same features of their words.
+            torch.manual_seed(self._seed + 10_007 * get_rank())
         same_layout = self._compare_batch_layout()
         set_start_iteration(self.dataloader, self._iter)
         self.dataloader_iterator = iter(self.dataloader)
@@ -144,6 +149,16 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         states = self.runner.message_hub.pop_info(RANDOM_STATES)
         if self._iter > 0 and same_layout:
             self._restore(states)
+
+    def _refuse_different_starts(self) -> None:
+        """Stop where some processes resume and others do not: their weights differ by then."""
+        starts = all_gather_object(self._iter)
+        if len(set(starts)) > 1:
+            raise RuntimeError(
+                f"The processes begin at different iterations ({', '.join(map(str, starts))}), so "
+                "they have not found the same checkpoint: give all machines one --work-dir that "
+                "they share"
+            )
 
     def _end_workers(self) -> None:
         """End the worker processes of this training, and those of validation that persist.

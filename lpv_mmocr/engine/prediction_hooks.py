@@ -148,10 +148,10 @@ class RecogVisualizationHook(Hook):
         short = name
         while len(os.fsencode(short)) > _LONGEST_NAME:
             short = short[:-1]  # whole characters
+        taken = self._sample_of.setdefault(name.casefold(), place) != place
         # What the other processes have drawn is not known here.
-        if short != name or get_world_size() > 1 or self._sample_of.get(name, place) != place:
+        if taken or short != name or get_world_size() > 1:
             short = f"{short}_{zlib.crc32(place.encode(errors='surrogateescape')):08x}"
-        self._sample_of.setdefault(name, place)
         return short
 
 

@@ -173,8 +173,10 @@ def _mask_inside(checkpoint: dict) -> bool | None:
 
 
 def _inner(model: nn.Module) -> nn.Module:
-    wrapped = is_model_wrapper(model) or isinstance(model, BaseTTAModel)
-    return model.module if wrapped else model
+    # With several processes test-time augmentation has a wrapper around it, too.
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def _compare(model: nn.Module, checkpoint: dict) -> tuple[Mapping[str, torch.Tensor], list[str]]:

@@ -31,7 +31,8 @@ def variant_of(model: nn.Module) -> str:
     if isinstance(model, BaseTTAModel):
         return TTA
     if isinstance(model, DeployedLPV):
-        return deployed(next(name for name, dtype in DTYPES.items() if dtype == model.dtype))
+        names = {dtype: name for name, dtype in DTYPES.items()}
+        return deployed(names.get(model.dtype, str(model.dtype).removeprefix("torch.")))
     return ""
 
 

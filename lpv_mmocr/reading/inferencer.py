@@ -70,8 +70,9 @@ def build_inferencer(
     except (AssertionError, ValueError) as error:
         if config is None and "config" in str(error):
             raise ValueError(
-                f"{weights} has no config inside; name one with --config (config=... in Python). "
-                "Weights of the authors' code are converted first: lpv-mmocr convert"
+                f"{weights} has no config inside, or one that was left out (the log says why): "
+                "name one with --config (config=... in Python). Weights of the authors' code are "
+                "converted first: lpv-mmocr convert"
             ) from error
         raise
     except CheckpointError:  # a RuntimeError as well, which speaks of a state_dict, too

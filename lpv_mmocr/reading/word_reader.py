@@ -36,7 +36,8 @@ class WordReader:
         weights: Checkpoint; by default that of :func:`~lpv_mmocr.reading.weights.find_weights`.
         config: Config or its path; by default the one inside the checkpoint.
         device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
-        batch_size: Number of pictures that are read at once.
+        batch_size: Number of pictures that are read at once; fewer where they are photos, of which
+            so many would take gigabytes.
         attention: Keep the attention in each reading, and the picture.
         boxes: Locate each character.
         deploy: Read with the deployed model (``fp32``, ``bf16`` or ``fp16``), which is faster.
@@ -134,7 +135,7 @@ class WordReader:
                 picture = error
             batch.append((source, picture))
             # A batch of photos in full size would take gigabytes.
-            if len(batch) == self.batch_size or pixels >= self.max_pixels:
+            if len(batch) == self.batch_size or pixels >= MAX_PIXELS:
                 yield from self._read_batch(batch)
                 batch, pixels = [], 0
         yield from self._read_batch(batch)

@@ -8,7 +8,7 @@ from pathlib import Path
 from lpv_mmocr.datasets import LMDBDataError, close_environments, conversion
 from lpv_mmocr.datasets.conversion import ConversionError, labels_to_lmdb, lmdb_to_labels
 from lpv_mmocr.datasets.label_files import LabelFileError
-from lpv_mmocr.datasets.picture_header import extension_of, read_header
+from lpv_mmocr.datasets.picture_header import asks_to_be_turned, extension_of, read_header
 
 import cv2
 import lmdb
@@ -66,6 +66,7 @@ def test_pictures_that_ask_to_be_turned_are_counted(words, tmp_path):
         Image.new("RGB", (20, 8)).save(words / name, exif=exif)
     done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
     assert (done.written, done.turned) == (4, 2)
+    assert not asks_to_be_turned(b"no picture")
     assert done.first_turned == f"{words}/labels.tsv, line 2: b b.png"
 
 
@@ -251,7 +252,7 @@ def test_progress(words, tmp_path):
 def test_header_says_the_extension():
     for extension in (".jpg", ".png", ".bmp", ".webp", ".tif"):
         assert extension_of(encoded(extension)) == extension
-    assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8, False)
+    assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8)
     assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None
 
 

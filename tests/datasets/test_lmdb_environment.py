@@ -196,3 +196,12 @@ def test_what_is_not_counted_in_is_said(tmp_path, monkeypatch):
     write_words(tmp_path / "b.partial", ["word"])
     find_lmdbs(str(tmp_path))
     assert said == [f"{tmp_path}/b.partial is not counted in: by its name it is not finished"]
+
+
+def test_a_file_that_another_process_has_replaced_is_read_anew(tmp_path):
+    path = write_words(tmp_path / "words", ["old"])
+    assert (count_samples(str(path)), label(path)) == (1, b"old")
+    other = write_words(tmp_path / "other", ["new", "words"])
+    shutil.rmtree(path)
+    shutil.copytree(other, path)
+    assert (count_samples(str(path)), label(path)) == (2, b"new")

@@ -58,6 +58,8 @@ def test_one_process_speaks_where_mmengine_joins_later(joined, monkeypatch, laun
         start_as(launcher, rank, 2)
         distributed.set_launcher(Config({}), launcher)
         assert distributed.is_first_process() is (rank == 0)
+    os.environ[distributed._RANK_VARIABLES[launcher][2]] = "0"  # of another machine
+    assert distributed.is_first_of_machine()
 
 
 def test_the_config_chooses_the_wrapper(joined):

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
-from lpv_mmocr.engine import load_checkpoint
+from lpv_mmocr.engine import load_checkpoint, loops
 
 import pytest
 import torch
@@ -128,6 +128,31 @@ def test_data_that_are_made_anew_for_another_seed_are_stopped(numbers, tmp_path,
     runner, _ = train(config)
     (stopped,) = StoppableWords.stopped
     assert stopped is not runner.train_dataloader.dataset
+
+
+def test_processes_that_begin_at_different_iterations_stop(numbers, tmp_path, monkeypatch):
+    """On machines without a shared folder only one of them finds a checkpoint."""
+    monkeypatch.setattr(loops, "all_gather_object", lambda iteration: [iteration, 40])
+    runner = Runner.from_cfg(training_config(numbers, tmp_path))
+    with pytest.raises(RuntimeError, match=r"different iterations \(0, 40\).* --work-dir"):
+        runner.train()
+
+
+def test_each_process_draws_random_numbers_of_its_own(numbers, tmp_path, monkeypatch):
+    drawn = []
+
+    def note(runner: Runner) -> None:
+        drawn.append(torch.rand(4).tolist())
+        raise Interruption
+
+    for rank in (0, 1, 1):
+        runner = Runner.from_cfg(training_config(numbers, tmp_path / str(len(drawn))))
+        runner.register_hook(At(1, note))
+        with monkeypatch.context() as context, pytest.raises(Interruption):
+            context.setattr(loops, "get_rank", lambda rank=rank: rank)
+            context.setattr(loops, "get_world_size", lambda: 2)
+            runner.train()
+    assert drawn[0] != drawn[1] == drawn[2]
 
 
 def logged(work_dir: Path) -> str:

@@ -28,6 +28,8 @@ def test_deployed(model, dtype, name):
     deployed = model.to_deploy(dtype=dtype)
     assert variant_of(deployed) == name
     assert describe(deployed).startswith("DeployedLPV, ")
+    deployed.dtype = torch.float64
+    assert variant_of(deployed) == "_deployed-float64"
 
 
 def test_test_time_augmentation(model):

@@ -36,20 +36,24 @@ def test_two_processes_train(run_tool, toy_config, tmp_path, free_port):
 
 
 @pytest.mark.slow
-def test_two_processes_evaluate_like_one(run_tool, toy_config, toy_run, tmp_path, free_port):
+@pytest.mark.parametrize(("options", "kind"), [([], ""), (["--tta"], "_tta")])
+def test_two_processes_evaluate_like_one(
+    run_tool, toy_config, toy_run, tmp_path, free_port, options, kind
+):
     checkpoint = toy_run / "iter_4.pth"
     arguments = [toy_config, checkpoint]
+    options = [*options, "--save-preds"]
     one = run_tool(
-        "python", TOOLS / "test.py", *arguments, "--save-preds", "--work-dir", tmp_path / "one"
+        "python", TOOLS / "test.py", *arguments, *options, "--work-dir", tmp_path / "one"
     )
     two = run_tool(
         *["bash", TOOLS / "dist_test.sh", *arguments, 2],
-        *["--save-preds", "--work-dir", tmp_path / "two"],
+        *[*options, tmp_path / "two"],
         PORT=free_port,
     )
     assert one.returncode == 0, one.stderr
     assert two.returncode == 0, two.stderr
-    name = "iter_4_predictions.jsonl"
+    name = f"iter_4{kind}_predictions.jsonl"
     rows = [
         [json.loads(line) for line in (tmp_path / folder / name).read_text().splitlines()]
         for folder in ("one", "two")

@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         text = checkpoint.get("meta", {}).get("cfg")
         if text is None:
             raise cli.InputError(
-                f"{args.source} has no config inside, which says how large its model is"
+                f"{args.source} has no config inside, or one that was left out (the log says "
+                "why), and that says how large its model is"
             )
         init_default_scope("mmocr")
         small = MODELS.build(Config.fromstring(text, file_format=".py").model)

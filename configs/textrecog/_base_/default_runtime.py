@@ -22,6 +22,8 @@ default_hooks = dict(
         save_best="recog/accuracy",
         rule="greater",
     ),
+    # Validation is of one model, and its score that of the checkpoint which is kept.
+    sync_buffer=dict(type="SyncBuffersHook"),
     stop_on_signal=dict(type="StopOnSignalHook"),
     non_finite_guard=dict(type="NonFiniteGuardHook", action="stop"),
     benchmark_report=dict(type="BenchmarkReportHook"),

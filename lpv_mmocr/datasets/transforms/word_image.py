@@ -28,7 +28,8 @@ class LoadWordImage(BaseTransform):
     their own. That loader stops the whole call at a file that it cannot decode, and hands grey
     arrays, alpha channels and 16-bit values on to transforms that fail on them. Here
 
-    - a file that cannot be decoded is named in the log and becomes a grey picture with
+    - a file that cannot be decoded, or an array without a pixel, such as a detector's crop at the
+      edge of its picture, is named in the log and becomes a grey picture with
       ``bad_sample=True``, so that the other files of a list or folder are still read,
     - grey becomes colour, an alpha channel is dropped (not blended), and 16-bit values keep their
       upper 8 bits,
@@ -56,6 +57,13 @@ class LoadWordImage(BaseTransform):
         if isinstance(results, dict):
             return results
         if isinstance(results, np.ndarray):
+            if results.ndim in (2, 3) and results.size == 0:  # of a detector, at a picture's edge
+                print_log(
+                    f"A picture of shape {results.shape} has no pixel; it gets no text.",
+                    logger="current",
+                    level=logging.WARNING,
+                )
+                return dict(img=unreadable(), bad_sample=True)
             return dict(img=to_bgr(results))
         path = os.fspath(results)
         try:
