@@ -10,6 +10,7 @@ from lpv_mmocr.engine import (
     AtomicCheckpointHook,
     AtomicLocalBackend,
     CheckpointError,
+    checkpoint_hook,
     find_last_complete_checkpoint,
 )
 
@@ -105,6 +106,22 @@ def test_a_failed_best_checkpoint_is_not_the_last_one(numbers, tmp_path, monkeyp
     assert len(seen) == 5
     said = capfd.readouterr()
     assert "tries again when a validation is better again" in said.out + said.err
+
+
+def test_running_statistics_are_made_one_before_they_are_saved(numbers, tmp_path, monkeypatch):
+    """Each process has its own, of which the first one's would be saved."""
+
+    def average(buffers, op) -> None:
+        assert op == "mean"
+        for buffer in buffers:
+            if buffer.is_floating_point():
+                buffer.fill_(0.25)
+
+    monkeypatch.setattr(checkpoint_hook, "all_reduce_params", average)
+    train(scripted(numbers, tmp_path, [0.5]))
+    weights = torch.load(tmp_path / "iter_2.pth", weights_only=True)["state_dict"]
+    means = [value for name, value in weights.items() if name.endswith("running_mean")]
+    assert means and all((mean == 0.25).all() for mean in means)
 
 
 def test_run_in_another_folder_keeps_the_best_of_the_one_it_came_from(numbers, tmp_path):
