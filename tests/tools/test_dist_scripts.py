@@ -48,7 +48,7 @@ def test_two_processes_evaluate_like_one(
     )
     two = run_tool(
         *["bash", TOOLS / "dist_test.sh", *arguments, 2],
-        *[*options, tmp_path / "two"],
+        *[*options, "--work-dir", tmp_path / "two"],
         PORT=free_port,
     )
     assert one.returncode == 0, one.stderr
