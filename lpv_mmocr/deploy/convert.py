@@ -12,13 +12,13 @@ from lpv_mmocr.models.lpv import LPV
 from lpv_mmocr.models.svtr_encoder import LPVSVTREncoder
 
 import torch
-from mmocr.models.textrecog import NRTREncoder, SAREncoder, SATRNEncoder
+from mmocr.models.textrecog import ASTEREncoder, ChannelReductionEncoder, SVTREncoder
 from mmocr.structures import TextRecogDataSample
 
 from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
 
-_MASKED_BY_VALID_RATIO = (NRTREncoder, SAREncoder, SATRNEncoder)
+_READ_IMAGES_ALONE = (LPVSVTREncoder, SVTREncoder, ChannelReductionEncoder, ASTEREncoder)
 LEAST_SLICE = 16
 PICTURES_PER_THREAD = 4
 
@@ -34,15 +34,13 @@ class DeployedLPV(LPV):
 
     @property
     def reads_images_alone(self) -> bool:
-        """Whether nothing but the images counts.
+        """Whether nothing but the images counts, as far as is known.
 
         Some of MMOCR's encoders mask by ``valid_ratio``; others demand ``data_samples``.
         """
-        if not self.with_encoder or isinstance(self.encoder, LPVSVTREncoder):
+        if not self.with_encoder or isinstance(self.encoder, _READ_IMAGES_ALONE):
             return True
-        samples = inspect.signature(self.encoder.forward).parameters.get("data_samples")
-        demanded = samples is not None and samples.default is samples.empty
-        return not demanded and not isinstance(self.encoder, _MASKED_BY_VALID_RATIO)
+        return "data_samples" not in inspect.signature(self.encoder.forward).parameters
 
     def probabilities(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample] | None = None

@@ -174,6 +174,10 @@ def _drop_programs(checkpoint: dict, name: str) -> None:
     """Take configs out that are more than data; inferencers and runners run them as programs."""
     message_hub = checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
+    for key, value in [*(runtime_info or {}).items()]:
+        # A run that resumes deletes it when it finds a better one.
+        if key.startswith("best_ckpt") and not Path(str(value)).name.startswith("best_"):
+            del runtime_info[key]
     meta = checkpoint.get("meta")
     # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
     for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -16,23 +16,30 @@ _LITERALS = (ast.Constant, ast.List, ast.Tuple, ast.Set, ast.Dict, ast.UnaryOp)
 _SUBSTITUTION = "{{"
 # What MMEngine looks up in a registry. Where a dotted name is not there, it takes the path for one
 # to import, and calls what it finds. (Not so one word: compat.mend_registry_lookup.)
-_LOOKED_UP = frozenset({"type", "collate_fn", "worker_init_fn"})
+_LOOKED_UP = frozenset(
+    {"type", "collate_fn", "worker_init_fn", "padding_mode", "resize_type", "conv_type"}
+    | {"ema_type", "constructor"}
+)
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_FILE = re.compile(r".*\.(json|jsonl|txt|pkl|pth|ya?ml|csv|tsv|jpe?g|png|npz?|log|md)")
 _NAME = re.compile(r"([A-Za-z_]\w*\.(?=[A-Z]))?[A-Za-z_]\w*")
 _PACKAGES = frozenset({"mmengine", "mmcv", "mmdet", "mmocr", "lpv_mmocr"})
 # Options of storage backends that import a client, from a folder that they name, and of a detector
-# that runs a config.
-_REFUSED = frozenset({"sys_path", "conf_path", "server_list_cfg", "client_cfg", "teacher_config"})
+# that runs a config; and what lets LMDB write.
+_REFUSED = frozenset(
+    {"sys_path", "conf_path", "server_list_cfg", "client_cfg", "teacher_config", "readonly"}
+)
 _CLIENTS = frozenset({"memcached", "petrel", "s3"})
 # Of what these name MMEngine imports the module "registry".
 _SCOPES = frozenset({"_scope_", "default_scope"})
-# Arguments that classes of MMOCR and MMDetection evaluate as Python.
-_EVALUATED = frozenset({"condition", "warp_mode"})
-_MOTION = re.compile(r"cv2\.MOTION_[A-Z]+")  # what warp_mode is by default
+# MMOCR evaluates "condition" as Python, and MMDetection "warp_mode", which is one of these.
+_MOTION = re.compile(r"cv2\.MOTION_[A-Z]+")
 _SIMPLE_CALLS = frozenset({"min", "max", "len", "abs"})
 _SIMPLE = (
-    *(ast.Expression, ast.Constant, ast.Name, ast.Subscript, ast.Load),
+    *(ast.Expression, ast.Constant, ast.Subscript, ast.Load),
     *(ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop),
-    *(ast.UnaryOp, ast.unaryop, ast.BinOp, ast.operator),
+    *(ast.UnaryOp, ast.unaryop, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod),
+    ast.FloorDiv,
 )
 
 
@@ -70,9 +77,15 @@ def code_in_config(text: str) -> str | None:
         code = next((node for node in _values(statement.value) if not _is_data(node)), None)
         if code is not None:
             return _where(code)
+        judged: set[int] = set()
         for name, value in _named_values(statement):
             if not _is_harmless(name, value):
                 return f"{_where(value)} ({name})"
+            if name == "imports":
+                judged |= {id(node) for node in ast.walk(value)}
+        for node in _values(statement.value):
+            if id(node) not in judged and _is_a_way_out(node):
+                return _where(node)
     return None
 
 
@@ -92,8 +105,9 @@ def _values(node: ast.AST) -> list[ast.AST]:
 def _is_data(node: ast.AST) -> bool:
     if isinstance(node, ast.Constant):
         # Bytes are evaluated as text is. The other is an augmenter of imgaug's that writes files.
-        writes = isinstance(node.value, str) and node.value.startswith("SaveDebugImage")
-        return not writes and not isinstance(node.value, bytes)
+        if isinstance(node.value, str):
+            return not node.value.startswith("SaveDebugImage")
+        return not isinstance(node.value, bytes)
     if isinstance(node, ast.Call):
         # Of pairs a dictionary could be made as well, whose names would go unseen.
         return isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
@@ -114,6 +128,8 @@ def _named_values(statement: ast.Assign) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _is_harmless(name: str, value: ast.AST) -> bool:
+    if name in _REFUSED and not (name == "teacher_config" and isinstance(value, ast.Call)):
+        return False
     if name == "imports":  # of custom_imports
         modules = [node.value for node in ast.walk(value) if isinstance(node, ast.Constant)]
         return all(isinstance(module, str) and _is_at_hand(module) for module in modules)
@@ -125,9 +141,9 @@ def _is_harmless(name: str, value: ast.AST) -> bool:
         return _leads_to_nothing_else(value.value)
     if name in ("backend", "prefix"):
         return value.value not in _CLIENTS
-    if name in _EVALUATED:
-        return _MOTION.fullmatch(value.value) is not None or _is_simple(value.value)
-    return name not in _REFUSED
+    if name == "warp_mode":
+        return _MOTION.fullmatch(value.value) is not None
+    return name != "condition" or _is_simple(value.value)
 
 
 def _leads_to_nothing_else(name: str) -> bool:
@@ -141,6 +157,26 @@ def _leads_to_nothing_else(name: str) -> bool:
         return False
     found = getattr(importlib.import_module(package), short, None)
     return found is None or any(found is known for known in _registered())
+
+
+def _is_a_way_out(node: ast.AST) -> bool:
+    """Whether a string anywhere is a path to what can be imported and is not registered.
+
+    Some classes look up in a registry what they get by an argument of another name than "type".
+    """
+    text = node.value if isinstance(node, ast.Constant) else None
+    if not isinstance(text, str) or _PATH.fullmatch(text) is None or _MOTION.fullmatch(text):
+        return False
+    top = text.partition(".")[0]
+    # Python has a module "test", too.
+    if _FILE.fullmatch(text) and (top == "test" or top in sys.stdlib_module_names):
+        return False
+    try:
+        if importlib.util.find_spec(top) is None:
+            return False
+    except ValueError:  # a module that was made otherwise than by importing
+        pass
+    return not _leads_to_nothing_else(text)
 
 
 def _registered() -> Iterator[object]:
@@ -162,7 +198,13 @@ def _is_simple(expression: str) -> bool:
         nodes = [*ast.walk(ast.parse(expression, mode="eval"))]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return all(isinstance(node, _SIMPLE) or _is_simple_call(node) for node in nodes)
+    called = {id(node.func) for node in nodes if _is_simple_call(node)}
+    return all(
+        isinstance(node, _SIMPLE)
+        or _is_simple_call(node)
+        or (isinstance(node, ast.Name) and (node.id == "results" or id(node) in called))
+        for node in nodes
+    )
 
 
 def _is_simple_call(node: ast.AST) -> bool:

@@ -138,9 +138,10 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def _start_data(self) -> None:
         self._refuse_different_starts()
-        if self._iter == 0 and get_world_size() > 1:
-            # Else all processes would leave out the same features of their words.
-            torch.manual_seed(self._seed + 10_007 * get_rank())
+        if get_world_size() > 1:
+            # Where no state is restored below, all processes would else leave out the same features
+            # of their words.
+            torch.manual_seed(self._seed + 10_007 * get_rank() + self._iter)
         same_layout = self._compare_batch_layout()
         set_start_iteration(self.dataloader, self._iter)
         self.dataloader_iterator = iter(self.dataloader)

@@ -38,6 +38,8 @@ def test_what_mmengine_writes_is_data(path):
         "custom_imports = {'imports': 'pytest'}",  # imported already
         "a = [dict(type='mmcv.Resize', backend='pillow'), dict(type='NeverHeardOf')]",
         "a = dict(type='pytest.Net', warp_mode='cv2.MOTION_EUCLIDEAN', teacher_config=dict())",
+        "a = dict(ann_file='test.json', out='no_such_module.x', prefix='a.b.c')",
+        "a = dict(padding_mode='reflect', condition='min(results[\"img_shape\"]) > 10')",
         "a = dict(collate_fn='pseudo_collate', backend_args=dict(backend='local'), prefix='recog')",
         "default_scope = 'mmocr'\na = dict(type='LPV', _scope_='mmdet')\nb = dict(_scope_=None)",
         "",
@@ -78,6 +80,17 @@ def test_data(text):
         ("a = dict(warp_mode='results.__class__')", "(warp_mode)"),
         ("a = dict(condition='1 +')", "(condition)"),
         ("a = dict(condition='min(results, key=eval)')", "(condition)"),
+        ("a = dict(condition=\"'x.y' in TRANSFORMS\")", "(condition)"),
+        ("a = dict(condition='9 ** 9 ** 9')", "(condition)"),
+        ("a = dict(condition='results and min')", "(condition)"),
+        ("a = dict(warp_mode='results')", "(warp_mode)"),
+        ("a = dict(padding_mode='os.system')", "'os.system'"),
+        ("a = dict(resize_type='logging.basicConfig')", "'logging.basicConfig'"),
+        ("a = dict(resize_type='json.json')", "'json.json' (resize_type)"),
+        ("a = dict(any_other='os.system')", "'os.system'"),
+        ("a = dict(any_other=['idlelib.idle.x'])", "'idlelib.idle.x'"),
+        ("a = dict(sys_path=['.'])", "(sys_path)"),
+        ("a = dict(backend_args=dict(backend='lmdb', readonly=False))", "(readonly)"),
         ("a = dict(condition='(min if 1 else eval)(results)')", "(condition)"),
         ("a = dict(type='mmengine.MMLogger', name='x', log_file='.bashrc')", "(type)"),
         ("a = dict(type='mmengine.Config')", "(type)"),
@@ -109,13 +122,20 @@ def test_code_is_left_out_and_never_run(tmp_path):
     program = f"open({str(marker)!r}, 'w')\nmodel = dict(type='LPV')\n"
     content = dict(
         meta=dict(cfg=program, config=program, seed=1),
-        message_hub=dict(runtime_info=dict(cfg=program), log_scalars={}, resumed_keys={}),
+        message_hub=dict(
+            # What a run that resumes deletes in favour of a better one.
+            runtime_info=dict(
+                cfg=program, best_ckpt=str(tmp_path), best_ckpt_a="/elsewhere/best_a.pth"
+            ),
+            log_scalars={},
+            resumed_keys={},
+        ),
         state_dict=dict(weight=torch.zeros(1)),
     )
     torch.save(content, tmp_path / "hostile.pth")
     checkpoint = load_checkpoint(tmp_path / "hostile.pth")
     assert checkpoint["meta"] == dict(seed=1)
-    assert "cfg" not in checkpoint["message_hub"]["runtime_info"]
+    assert checkpoint["message_hub"]["runtime_info"] == dict(best_ckpt_a="/elsewhere/best_a.pth")
     assert "weight" in checkpoint["state_dict"]
     assert not marker.exists()
 
@@ -172,6 +192,25 @@ def run_by_bytes(cfg: Config, marker: Path) -> str:
     return cfg.pretty_text
 
 
+def run_by_padding(cfg: Config, marker: Path) -> str:
+    cfg.model.data_preprocessor = dict(
+        type="ConvModule",
+        in_channels=1,
+        out_channels=1,
+        kernel_size=1,
+        padding_mode="os.system",
+        padding=f"touch {marker}",
+    )
+    return cfg.pretty_text
+
+
+def run_by_resize(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    step = dict(type="RandomChoiceResize", scales=[1], resize_type="brought_along.x")
+    cfg.test_dataloader.dataset.pipeline.insert(0, step)
+    return cfg.pretty_text
+
+
 def run_by_log(cfg: Config, marker: Path) -> str:
     """Writes text of the checkpoint's choice into a file of its choice."""
     cfg.model.data_preprocessor = dict(
@@ -204,6 +243,7 @@ def run_by_scope(cfg: Config, marker: Path) -> str:
     [
         *(run_by_substitution, run_by_condition, run_by_type, run_by_pairs),
         *(run_by_import, run_by_scope, run_by_collate_fn, run_by_log, run_by_client, run_by_bytes),
+        *(run_by_padding, run_by_resize),
     ],
 )
 def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, attack):
