@@ -15,7 +15,7 @@ from .engines import ENGINES
 from .looks import Look, read_with_looks
 from .metadata import ModelError
 from .pictures import PictureError, load_picture, to_eight_bits
-from .printable import printable
+from .printable import printable, without_controls
 from .reader import Reader, Reading
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "printable",
     "read_with_looks",
     "to_eight_bits",
+    "without_controls",
 ]

@@ -22,8 +22,7 @@ from collections.abc import Sequence
 if not __package__:  # run by its path: python somewhere/lpv_onnx
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from lpv_onnx import ENGINES, Reader, printable
-from lpv_onnx.printable import without_controls
+from lpv_onnx import ENGINES, Reader, printable, without_controls
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141

@@ -77,6 +77,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Lets no file of this process become larger than 256 kB."""
+    import resource  # not on Windows
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.fixture
 def runs_of_its_own(monkeypatch) -> None:
     """Lets runs of this process know nothing of those of other tests.
 

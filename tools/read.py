@@ -176,13 +176,12 @@ def draw(reading, number: int, out: Path) -> str | None:
     """Draw the attention of a reading; its file is named relative to the folder of results."""
     if reading.error is not None:
         return None
+    from lpv_mmocr.engine.prediction_hooks import shortened
     from lpv_mmocr.visualization import draw_attention
 
     import cv2
 
-    stem = Path(reading.source).stem
-    while len(os.fsencode(stem)) > LONGEST_STEM:
-        stem = stem[:-1]  # whole characters
+    stem = shortened(Path(reading.source).stem, LONGEST_STEM)
     name = f"attention/{number:06d}_{stem}.png"
     (out / "attention").mkdir(exist_ok=True)
     drawn = draw_attention(reading.picture[..., ::-1], reading.attention)

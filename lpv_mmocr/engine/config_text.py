@@ -20,9 +20,10 @@ _LOOKED_UP = frozenset(
     {"type", "collate_fn", "worker_init_fn", "padding_mode", "resize_type", "conv_type"}
     | {"ema_type", "constructor"}
 )
+_NAME = re.compile(r"([A-Za-z_]\w*\.(?=[A-Z]))?[A-Za-z_]\w*")
+# What could be such a path under another name, and what is called as a file is.
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _FILE = re.compile(r".*\.(json|jsonl|txt|pkl|pth|ya?ml|csv|tsv|jpe?g|png|npz?|log|md)")
-_NAME = re.compile(r"([A-Za-z_]\w*\.(?=[A-Z]))?[A-Za-z_]\w*")
 _PACKAGES = frozenset({"mmengine", "mmcv", "mmdet", "mmocr", "lpv_mmocr"})
 # Options of storage backends that import a client, from a folder that they name, and of a detector
 # that runs a config; and what lets LMDB write.

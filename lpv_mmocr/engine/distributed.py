@@ -34,14 +34,18 @@ _RANK_VARIABLES = {
 
 def is_first_process() -> bool:
     """Whether this process is the one that speaks to the user, before they have found together."""
-    rank, _, _ = _RANK_VARIABLES.get(_launcher, _RANK_VARIABLES["pytorch"])
+    rank, _, _ = _rank_variables()
     return os.environ.get(rank, "0") == "0"
 
 
 def is_first_of_machine() -> bool:
     """Whether this process is the first one of its machine, which may lack what others have."""
-    _, _, local_rank = _RANK_VARIABLES.get(_launcher, _RANK_VARIABLES["pytorch"])
+    _, _, local_rank = _rank_variables()
     return os.environ.get(local_rank, "0") == "0"
+
+
+def _rank_variables() -> tuple[str, str, str]:
+    return _RANK_VARIABLES.get(_launcher, _RANK_VARIABLES["pytorch"])
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:

@@ -29,6 +29,18 @@ def sample_name(sample: TextRecogDataSample) -> str:
     return str(sample.get("sample_key") or sample.get("img_path") or "")
 
 
+def shortened(name: str, size: int) -> str:
+    """As much of a file's name as a number of bytes has room for, in whole characters.
+
+    Args:
+        name: The name, or its beginning.
+        size: Bytes at most.
+    """
+    while len(os.fsencode(name)) > size:
+        name = name[:-1]
+    return name
+
+
 @HOOKS.register_module()
 class PredictionWriterHook(Hook):
     """Writes what a model read in a test as JSON lines, one word per line.
@@ -145,9 +157,7 @@ class RecogVisualizationHook(Hook):
         place = f"{sample.get('benchmark_set') or ''}:{sample.get('img_path') or self._seen}"
         name = f"{sample.get('benchmark_set') or ''}_{sample_name(sample)}"
         name = re.sub(r"[^\w.-]+", "_", name).strip("_") or str(self._seen)
-        short = name
-        while len(os.fsencode(short)) > _LONGEST_NAME:
-            short = short[:-1]  # whole characters
+        short = shortened(name, _LONGEST_NAME)
         taken = self._sample_of.setdefault(name.casefold(), place) != place
         # What the other processes have drawn is not known here.
         if taken or short != name or get_world_size() > 1:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TextIO
 
 import lpv_onnx
-from lpv_onnx.printable import without_controls
 
 from .reading import Reading
 
@@ -31,7 +30,7 @@ def text_writer(stream: TextIO) -> Writer:
         if reading.error is not None:
             return
         name = lpv_onnx.printable(str(reading.source))
-        columns = [name, without_controls(reading.text), f"{reading.confidence:.3f}"]
+        columns = [name, lpv_onnx.without_controls(reading.text), f"{reading.confidence:.3f}"]
         if reading.boxes is not None:
             columns.append(_box_text(reading))
         stream.write("\t".join(columns) + "\n")

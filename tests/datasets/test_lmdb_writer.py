@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import stat
 
@@ -143,15 +142,6 @@ def test_failure_at_the_end_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"), LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"x", "x")
     assert os.listdir(tmp_path) == []
-
-
-@pytest.fixture
-def small_disk():
-    """No file may become larger than 256 kB."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_full_disk(tmp_path, small_disk):

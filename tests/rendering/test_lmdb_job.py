@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -95,14 +94,9 @@ def test_an_interrupted_run_continues_to_the_same_end(job, finished, tmp_path):
     assert job(out) is False
 
 
-def test_full_disk(job, tmp_path):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, before[1]))
-    try:
-        with pytest.raises(OSError, match=r"out\.partial.* cannot be written: "):
-            job(tmp_path / "out")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def test_full_disk(job, tmp_path, small_disk):
+    with pytest.raises(OSError, match=r"out\.partial.* cannot be written: "):
+        job(tmp_path / "out")
     assert os.listdir(tmp_path) == ["out.partial"]
 
 

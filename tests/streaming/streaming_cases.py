@@ -11,6 +11,8 @@ from torch.utils.data import Dataset
 
 LOSS = dict(type="CPAModuleLoss", dictionary=DICTIONARY)
 PICTURE = (8, 20)
+PATIENCE = 300
+"""Seconds: processes that get what others leave may have to wait for long."""
 
 
 @DATASETS.register_module()

@@ -12,7 +12,7 @@ from lpv_mmocr.streaming import ChunkProducer
 from lpv_mmocr.streaming.chunk import chunk_numbers, chunk_path, read_chunk
 
 import pytest
-from streaming_cases import numbered_chunk
+from streaming_cases import PATIENCE, numbered_chunk
 
 
 def make(number: int):
@@ -47,8 +47,7 @@ def produce(tmp_path):
 
 
 def wait_for(condition) -> None:
-    # Processes that get what others leave may have to wait for long.
-    end = time.monotonic() + 300
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "nothing came"
         time.sleep(0.05)

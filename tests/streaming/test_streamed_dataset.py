@@ -22,11 +22,8 @@ from lpv_cases import decoder_config
 from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
-from streaming_cases import LOSS, PICTURE, NumberWords
+from streaming_cases import LOSS, PATIENCE, PICTURE, NumberWords
 from torch.utils.data import DataLoader
-
-# Processes that get what others leave may have to wait for long.
-PATIENCE = 300
 
 
 @pytest.fixture
