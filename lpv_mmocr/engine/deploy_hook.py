@@ -6,9 +6,10 @@ from lpv_mmocr.deploy import DeployedLPV
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
+
+from .distributed import without_wrapper
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -33,7 +34,7 @@ class DeployHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Deploy the model."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = without_wrapper(runner.model)
         if isinstance(model, DeployedLPV):  # by an earlier test of the same runner
             return
         if not hasattr(model, "to_deploy"):

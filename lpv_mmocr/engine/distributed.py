@@ -17,6 +17,8 @@ from typing import NoReturn
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import is_model_wrapper
+from torch import nn
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 DEFAULT_PORT = "29500"
@@ -77,6 +79,15 @@ def set_launcher(cfg: Config, launcher: str) -> None:
         # MMEngine would fill in the number of a GPU.
         "device_ids": None,
     }
+
+
+def without_wrapper(model: nn.Module) -> nn.Module:
+    """The model itself, without what several processes put around it.
+
+    Args:
+        model: The model of a runner.
+    """
+    return model.module if is_model_wrapper(model) else model
 
 
 def leave() -> None:

@@ -11,12 +11,12 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
 
 from .deferred_scalars import Travelling
+from .distributed import without_wrapper
 from .prediction_hooks import sample_name
 
 _ACTIONS = ("stop", "skip")
@@ -101,7 +101,7 @@ class NonFiniteGuardHook(Hook):
         """Attach to the model's forward pass and the optimizer's step."""
         self._runner = runner
         self._skipped = runner.message_hub.get_info("skipped_steps", 0)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = without_wrapper(runner.model)
         self._handles = [
             model.register_forward_hook(self._after_forward, with_kwargs=True),
             runner.optim_wrapper.optimizer.register_step_pre_hook(self._before_step),

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
+
+from .distributed import without_wrapper
 
 FINISHED = "finished"
 """File that stands in the work folder once the whole budget is used."""
@@ -130,7 +131,7 @@ class TimeBudgetHook(Hook):
 
     def _set_mask(self, runner: Runner, progress: float) -> None:
         if self.mask_from is not None:
-            model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+            model = without_wrapper(runner.model)
             model.decoder.with_mask = self.mask_from < 1 and progress >= self.mask_from
 
     def rate(self, progress: float) -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from lpv_mmocr.deploy import DeployedLPV
 from lpv_mmocr.engine.deploy_hook import DTYPES
+from lpv_mmocr.engine.distributed import without_wrapper
 from lpv_mmocr.engine.weights_hooks import mask_of
 
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseTTAModel
 from torch import nn
 
 TTA = "_tta"
@@ -27,7 +28,7 @@ def variant_of(model: nn.Module) -> str:
     Args:
         model: The model that was tested.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = without_wrapper(model)
     if isinstance(model, BaseTTAModel):
         return TTA
     if isinstance(model, DeployedLPV):
@@ -42,7 +43,7 @@ def describe(model: nn.Module) -> str:
     Args:
         model: The model that was tested.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = without_wrapper(model)
     dtypes = {str(weights.dtype).removeprefix("torch.") for weights in model.parameters()}
     described = f"{type(model).__name__}, {' and '.join(sorted(dtypes))}"
     mask = mask_of(model)

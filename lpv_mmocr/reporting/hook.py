@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
+from lpv_mmocr.engine.distributed import without_wrapper
 from lpv_mmocr.engine.prediction_hooks import sample_name
 from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
 from lpv_mmocr.evaluation.tested_model import describe
@@ -23,7 +24,6 @@ from mmengine.dist import (
     is_main_process,
 )
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
@@ -102,7 +102,7 @@ class ReportPageHook(Hook):
         whole = ReadingStatistics(protocol=self._statistics.protocol, num_worst=self.num_worst)
         for part in parts:
             whole.merge(part)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = without_wrapper(runner.model)
         checkpoint = runner.cfg.get("load_from") or "random weights"
         page = render(
             Report(
