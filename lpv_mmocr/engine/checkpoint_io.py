@@ -186,8 +186,8 @@ def _drop_programs(checkpoint: dict, name: str) -> None:
         if code is not None:
             del holder[key]
             print_log(
-                f"The config inside {name} is more than data ({code}). It is left out, and nothing "
-                "in it was run; give a config of your own (--config).",
+                f"The config inside {name} is left out, and nothing in it was run, since it could "
+                f"do more than to build a model ({code}); give a config of your own (--config).",
                 logger="current",
                 level=logging.WARNING,
             )
