@@ -45,7 +45,7 @@ class _EnvironmentPool:
 
     def _start_empty(self) -> None:
         self._environments: dict[str, lmdb.Environment] = {}
-        self._identities: dict[str, tuple[int, ...]] = {}
+        self._identities: dict[lmdb.Environment, tuple[int, ...]] = {}
         self._lock = threading.Lock()
         self._pid = os.getpid()
 
@@ -60,37 +60,39 @@ class _EnvironmentPool:
                 real = os.path.realpath(path)
                 environment = self._environments.get(real)
                 if environment is None:
-                    self._identities[real] = _identity(real)
+                    identity = _identity(real)
                     environment = _open(real)
+                    self._identities[environment] = identity
                 # Kept under the name asked for as well: resolving links for every sample would
                 # cost more than the read itself.
                 self._environments[real] = self._environments[path] = environment
         return environment
 
     def forget_replaced(self, path: str) -> None:
+        if self._pid != os.getpid():
+            self._drop_inherited()
         real = os.path.realpath(path)
-        if real in self._environments and self._identities[real] != _identity(real):
-            self.forget(real)
-
-    def forget(self, path: str) -> None:
         with self._lock:
-            gone = self._environments.get(os.path.realpath(path))
-            if gone is not None:
+            # First by the name asked for: a link may lead elsewhere now.
+            gone = self._environments.get(os.path.abspath(path), self._environments.get(real))
+            if gone is not None and self._identities[gone] != _identity(real):
                 names = [name for name, known in self._environments.items() if known is gone]
                 for name in names:
                     del self._environments[name]
+                del self._identities[gone]
                 gone.close()
 
     def close(self) -> None:
         with self._lock:
-            for environment in self._environments.values():
+            for environment in self._identities:
                 environment.close()
             self._environments.clear()
+            self._identities.clear()
 
     def _drop_inherited(self) -> None:
         # py-lmdb counts an inherited environment as open. Closing it here only unmaps the child's
         # copy: without a lock file, parent and child share no state.
-        inherited = set(self._environments.values())
+        inherited = list(self._identities)
         self._start_empty()
         for environment in inherited:
             environment.close()
@@ -110,15 +112,6 @@ def environment(path: str) -> lmdb.Environment:
         LMDBDataError: If the file is not an LMDB, was cut short, or cannot be opened.
     """
     return _pool.get(path)
-
-
-def forget_environment(path: str) -> None:
-    """Close the environment of an LMDB that has been replaced by another.
-
-    Args:
-        path: Its folder.
-    """
-    _pool.forget(path)
 
 
 def close_environments() -> None:

@@ -8,17 +8,11 @@ from types import TracebackType
 
 import lmdb
 
-from .lmdb_environment import (
-    NUM_SAMPLES_KEY,
-    forget_environment,
-    image_key,
-    label_key,
-    writing,
-)
+from .lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
 from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
-_ADVICE = "choose another name or pass overwrite=True"
+_SAMPLES_IN_A_TRANSACTION = 1000
 
 
 class LMDBWriter:
@@ -29,30 +23,21 @@ class LMDBWriter:
 
     Args:
         path: Folder to make. Folders above it are made as needed.
-        overwrite: Replace what is there, at the end, instead of refusing to begin.
-        batch_size: Samples in one transaction.
 
     Raises:
-        FileExistsError: If ``path`` exists and ``overwrite`` is not set, or if ``PATH.partial``
-            exists when the block begins.
+        FileExistsError: If ``path`` exists, or ``PATH.partial`` when the block begins.
 
     Example:
         >>> with LMDBWriter("words") as writer:
         ...     writer.write(open("word.jpg", "rb").read(), "word")
     """
 
-    def __init__(
-        self, path: str | os.PathLike, *, overwrite: bool = False, batch_size: int = 1000
-    ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+    def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path).absolute()
-        if not overwrite:
-            refuse_existing(self.path, _ADVICE)
-        self._batch_size = batch_size
+        refuse_existing(self.path)
         self._batch: list[tuple[bytes, bytes]] = []
         self._environment: lmdb.Environment | None = None
-        self._new_folder = new_folder(self.path, overwrite=overwrite, advice=_ADVICE)
+        self._new_folder = new_folder(self.path)
         self.num_samples = 0
         self.folder: Path | None = None
         """Where the data lie while they are written; further files there go with them."""
@@ -98,7 +83,7 @@ class LMDBWriter:
         self._batch.append((image_key(number), image))
         self._batch.append((label_key(number), label.encode("utf-8")))
         self.num_samples = number
-        if number % self._batch_size == 0:
+        if number % _SAMPLES_IN_A_TRANSACTION == 0:
             self._flush()
         return number
 
@@ -143,7 +128,6 @@ class LMDBWriter:
             raise
         self._close()
         self._new_folder.__exit__(error_type, error, traceback)
-        forget_environment(str(self.path))
 
     def _close(self) -> None:
         self._environment.close()

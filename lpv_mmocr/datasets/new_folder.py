@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-_PARTIAL, _REPLACED = ".partial", ".replaced-"
+_PARTIAL = ".partial"
 
 
 def refuse_existing(path: str | os.PathLike, advice: str = "choose another name") -> None:
@@ -37,18 +36,16 @@ def partial_of(path: Path) -> Path:
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a folder is one that is being made, or replaced, by its name.
+    """Whether a folder is one that is being made, by its name.
 
     Args:
         name: Its name, without the folders above it.
     """
-    return name.endswith(_PARTIAL) or (name.startswith(".") and _REPLACED in name)
+    return name.endswith(_PARTIAL)
 
 
 @contextlib.contextmanager
-def new_folder(
-    path: str | os.PathLike, *, overwrite: bool = False, advice: str = "choose another name"
-) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike, *, advice: str = "choose another name") -> Iterator[Path]:
     """Make a folder, all of it or nothing.
 
     Its content is written into ``PATH.partial``, which takes the final name when the block ends
@@ -56,20 +53,17 @@ def new_folder(
 
     Args:
         path: Folder to make. Folders above it are made as needed.
-        overwrite: Replace what is there, at the end, instead of refusing to begin.
         advice: What to do if it exists, for the error.
 
     Yields:
         The partial folder, empty.
 
     Raises:
-        FileExistsError: If ``path`` exists and ``overwrite`` is not set, or ``PATH.partial`` does.
+        FileExistsError: If ``path`` or ``PATH.partial`` exists.
     """
-    # What a link leads to is replaced, not the link.
-    path = Path(os.path.realpath(path) if overwrite else path)
+    path = Path(path)
     partial = partial_of(path)
-    if not overwrite:
-        refuse_existing(path, advice)
+    refuse_existing(path, advice)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.mkdir()
@@ -80,22 +74,8 @@ def new_folder(
         ) from None
     try:
         yield partial
-        _publish(partial, path, overwrite, advice)
+        refuse_existing(path, advice)
+        partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-
-
-def _publish(partial: Path, path: Path, overwrite: bool, advice: str) -> None:
-    if not overwrite:
-        refuse_existing(path, advice)
-    if os.path.lexists(path):
-        replaced = path.with_name(f".{path.name}{_REPLACED}{uuid.uuid4().hex[:8]}")
-        path.rename(replaced)
-        partial.rename(path)
-        if replaced.is_dir():
-            shutil.rmtree(replaced)
-        else:
-            replaced.unlink()
-    else:
-        partial.rename(path)

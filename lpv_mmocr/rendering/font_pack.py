@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -41,13 +42,12 @@ def write_font_pack(
         FileExistsError: If the folder holds something.
         ValueError: If not even one font fits.
     """
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty; choose another folder for the fonts")
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        new_folder(folder, overwrite=folder.exists()) as partial,
-    ):
+    folder = Path(os.path.realpath(folder))  # a link stays, and leads to the pack
+    if folder.exists():
+        if any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty; choose another folder for the fonts")
+        folder.rmdir()
+    with tempfile.TemporaryDirectory() as scratch, new_folder(folder) as partial:
         files = _latin_files(library, Path(scratch)) if latin_only else _files(library)
         names = _choose(library, files, max_megabytes)
         for source, name in names.items():

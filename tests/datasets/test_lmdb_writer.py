@@ -20,9 +20,14 @@ def keys(path) -> list[bytes]:
     return found
 
 
-def test_round_trip(tmp_path):
+@pytest.fixture
+def small_transactions(monkeypatch):
+    monkeypatch.setattr(lmdb_writer, "_SAMPLES_IN_A_TRANSACTION", 2)
+
+
+def test_round_trip(tmp_path, small_transactions):
     path = tmp_path / "made" / "words"
-    with LMDBWriter(path, batch_size=2) as writer:
+    with LMDBWriter(path) as writer:
         assert [writer.write(make_picture(10 * i), f"Wörd {i}") for i in range(5)] == [
             1, 2, 3, 4, 5,
         ]  # fmt: skip
@@ -47,54 +52,29 @@ def test_folder_is_plain(tmp_path):
     assert modes[0] == modes[1]
 
 
-def test_map_grows(tmp_path, monkeypatch):
+def test_map_grows(tmp_path, monkeypatch, small_transactions):
     monkeypatch.setattr(lmdb_writer, "_FIRST_MAP_SIZE", 2**16)
     generator = np.random.default_rng(0)
     images = [generator.bytes(size) for size in generator.integers(1, 20_000, 300)]
-    with LMDBWriter(tmp_path / "words", batch_size=64) as writer:
+    with LMDBWriter(tmp_path / "words") as writer:
         for number, image in enumerate(images):
             writer.write(image, str(number))
     dataset = LPVLMDBDataset(ann_file=str(tmp_path / "words"), test_mode=True)
     assert [dataset.get_data_info(i)["img_bytes"] for i in range(300)] == images
 
 
-def test_refuses_to_overwrite(tmp_path):
+def test_refuses_what_exists(tmp_path):
     (tmp_path / "words").mkdir()
-    with pytest.raises(FileExistsError, match="pass overwrite=True"):
+    with pytest.raises(FileExistsError, match="words exists; choose another name"):
         LMDBWriter(tmp_path / "words")
 
 
 def test_refuses_what_appeared_meanwhile(tmp_path):
     writer = LMDBWriter(tmp_path / "words")
-    with pytest.raises(FileExistsError, match="pass overwrite=True"), writer:
+    with pytest.raises(FileExistsError, match="words exists; choose another name"), writer:
         writer.write(b"x", "x")
         (tmp_path / "words").mkdir()
     assert os.listdir(tmp_path) == ["words"]
-
-
-def test_overwrites_at_the_end(tmp_path):
-    for label in ("old", "new"):
-        with LMDBWriter(tmp_path / "words", overwrite=True) as writer:
-            writer.write(b"x", label)
-            if label == "new":
-                assert keys(tmp_path / "words"), "the old one stays until the new one is ready"
-    dataset = LPVLMDBDataset(ann_file=str(tmp_path / "words"), test_mode=True)
-    assert dataset.get_data_info(0)["instances"] == [dict(text="new")]
-    assert os.listdir(tmp_path) == ["words"]
-
-
-@pytest.mark.parametrize("kind", ["link", "file"])
-def test_overwrites_what_a_link_leads_to_and_files(tmp_path, kind):
-    if kind == "link":
-        (tmp_path / "disk").mkdir()
-        (tmp_path / "words").symlink_to(tmp_path / "disk")
-    else:
-        (tmp_path / "words").touch()
-    with LMDBWriter(tmp_path / "words", overwrite=True) as writer:
-        writer.write(b"x", "new")
-    assert keys(tmp_path / "words")
-    assert (tmp_path / "words").is_symlink() == (kind == "link")
-    assert set(os.listdir(tmp_path)) == {"words", *(["disk"] if kind == "link" else [])}
 
 
 def test_a_data_set_without_words_is_refused(tmp_path):
@@ -111,11 +91,12 @@ def test_error_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_killed_writer_leaves_no_final_name(tmp_path):
+def test_killed_writer_leaves_no_final_name(tmp_path, small_transactions):
     child = os.fork()
     if child == 0:
-        with LMDBWriter(tmp_path / "words", batch_size=1) as writer:
+        with LMDBWriter(tmp_path / "words") as writer:
             writer.write(b"x", "x")
+            writer.write(b"y", "y")
             os.kill(os.getpid(), signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert os.listdir(tmp_path) == ["words.partial"]
@@ -144,10 +125,10 @@ def test_failure_at_the_end_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_full_disk(tmp_path, small_disk):
+def test_full_disk(tmp_path, small_disk, small_transactions):
     with (
         pytest.raises(OSError, match="words cannot be written: "),
-        LMDBWriter(tmp_path / "words", batch_size=1) as writer,
+        LMDBWriter(tmp_path / "words") as writer,
     ):
         for _ in range(10):
             writer.write(bytes(10**5), "word")
@@ -155,8 +136,6 @@ def test_full_disk(tmp_path, small_disk):
 
 
 def test_bad_arguments(tmp_path):
-    with pytest.raises(ValueError, match="batch_size must be at least 1"):
-        LMDBWriter(tmp_path / "words", batch_size=0)
     with pytest.raises(RuntimeError, match="inside its 'with' block"):
         LMDBWriter(tmp_path / "words").write(b"x", "x")
     with (
