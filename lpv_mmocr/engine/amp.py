@@ -10,18 +10,17 @@ from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner.amp import autocast
 from torch import nn
 
-from .deferred_scalars import DeferredGradNorm
+from .deferred_scalars import DeferredOptimWrapper
 
 
 @OPTIM_WRAPPERS.register_module()
-class AutocastOptimWrapper(DeferredGradNorm):
+class AutocastOptimWrapper(DeferredOptimWrapper):
     """Runs the forward pass in bfloat16, on a GPU or on a CPU.
 
     MMEngine's ``AmpOptimWrapper`` insists on an accelerator. Its reason is the scaling of the loss,
     which float16 needs and bfloat16, with the exponents of float32, does not. So this wrapper has
     no scaler, nothing to save beside the optimizer, and no step is ever skipped. A checkpoint of
-    either wrapper can be resumed with it. Clipping does not make a GPU wait, see
-    ``DeferredOptimWrapper``.
+    either wrapper can be resumed with it.
 
     Args:
         dtype: "bfloat16"; or "float32" to switch mixed precision off.

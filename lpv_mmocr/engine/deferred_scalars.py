@@ -81,8 +81,12 @@ class DeferredScalars:
                     self._hub.update_scalar(name, value)
 
 
-class DeferredGradNorm(OptimWrapper):
-    """Keeps the gradient norm as a tensor instead of asking for its value.
+@OPTIM_WRAPPERS.register_module()
+class DeferredOptimWrapper(OptimWrapper):
+    """MMEngine's ``OptimWrapper``, whose gradient clipping does not make a GPU wait.
+
+    It keeps the gradient norm as a tensor instead of asking for its value, and needs
+    ``DeferredRuntimeInfoHook``, which logs it.
 
     Attributes:
         grad_norm: Norm of the last clipped gradient, a tensor on the device; None after it was
@@ -104,14 +108,6 @@ class DeferredGradNorm(OptimWrapper):
         if parameters:
             norm = self.clip_func(parameters, **self.clip_grad_kwargs)
             self.grad_norm = norm.detach() if isinstance(norm, torch.Tensor) else None
-
-
-@OPTIM_WRAPPERS.register_module()
-class DeferredOptimWrapper(DeferredGradNorm):
-    """MMEngine's ``OptimWrapper``, whose gradient clipping does not make a GPU wait.
-
-    It needs ``DeferredRuntimeInfoHook``, which logs the gradient norm.
-    """
 
 
 @HOOKS.register_module()
@@ -136,10 +132,9 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
     def before_train(self, runner: Runner) -> None:
         """Find out how often the log is written."""
         super().before_train(runner)
-        wrapper = runner.optim_wrapper
-        finite_only = getattr(wrapper, "logs_finite_norms_only", False)
+        finite_only = getattr(runner.optim_wrapper, "logs_finite_norms_only", False)
         self._scalars = DeferredScalars(
-            runner.message_hub, [f"train/{wrapper.grad_name}"] if finite_only else []
+            runner.message_hub, [self._norm_key(runner)] if finite_only else []
         )
         intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = min(intervals, default=1)
@@ -157,13 +152,18 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         if norm is not None:
             runner.optim_wrapper.grad_norm = None
             if outputs:  # else the step was skipped
-                scalars[f"train/{runner.optim_wrapper.grad_name}"] = norm
+                scalars[self._norm_key(runner)] = norm
         self._scalars.add(scalars)
         logged = self.every_n_train_iters(runner, self._interval) or self.is_last_train_iter(runner)
         self._scalars.flush(wait=logged)
         if logged:
             for history in runner.message_hub.log_scalars.values():
                 history.max_length = self.history
+
+    @staticmethod
+    def _norm_key(runner: Runner) -> str:
+        # MMEngine gives a wrapper that does not clip no name for the norm.
+        return f"train/{getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')}"
 
     def after_train(self, runner: Runner) -> None:
         """Note what is still on its way."""

@@ -189,6 +189,13 @@ def test_a_bad_loss_is_counted_once(numbers, tmp_path, monkeypatch):
     assert all(norm == norm for norm in norms)
 
 
+def test_steps_are_left_out_where_no_gradient_is_clipped(numbers, tmp_path):
+    options = copy.deepcopy(DEFERRED)
+    options["optim_wrapper"].pop("clip_grad")
+    runner = train(numbers, tmp_path, hooks=[SpoilLoss((1,))], action="skip", **options)
+    assert (runner.iter, runner.message_hub.get_info("skipped_steps")) == (6, 1)
+
+
 def test_a_bad_gradient_in_the_last_step_is_said(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
     runner = train(numbers, tmp_path, hooks=[SpoilGradient(5)], **DEFERRED)
