@@ -15,6 +15,7 @@ from lpv_mmocr.models.lpv import LPV
 
 import torch
 from mmengine.config import Config
+from mmocr.structures import TextRecogDataSample
 from torch import nn
 
 from .convert import DeployedLPV, to_deploy
@@ -122,7 +123,8 @@ def export_onnx(
     _require_packages()
     dtype = torch.float16 if precision == "fp16" else torch.float32
     deployed = to_deploy(model, dtype=dtype, device="cpu", packed=False)
-    if not deployed.reads_images_alone:
+    preprocessing = Preprocessing.of(cfg)
+    if _needs_more_than_images(deployed, preprocessing):
         raise ValueError(
             f"{type(deployed.encoder).__name__} looks at more than the images (data_samples), "
             "which an ONNX file is not given"
@@ -131,7 +133,6 @@ def export_onnx(
     if mask and not decoder.glrms:
         raise ValueError("the mask belongs to the GLRMs, and this model has none: leave it off")
     decoder.with_mask = decoder.with_mask if mask is None else mask
-    preprocessing = Preprocessing.of(cfg)
     metadata = describe(
         deployed,
         preprocessing,
@@ -153,6 +154,18 @@ def export_onnx(
                 f"what the model computes ({comparison})"
             )
     return Export(out, out.stat().st_size, metadata, comparison)
+
+
+def _needs_more_than_images(model: DeployedLPV, preprocessing: Preprocessing) -> bool:
+    """Whether what is known of a picture changes what is read: tried on one, half of it padding."""
+    if model.reads_images_alone:
+        return False
+    image = torch.rand(1, *preprocessing.shape, generator=torch.Generator().manual_seed(0))
+    half = TextRecogDataSample(metainfo=dict(valid_ratio=0.5))
+    try:
+        return not torch.equal(model.logits(image), model.logits(image, [half]))
+    except Exception:  # of anybody's encoder that cannot do without, or that needs to know more
+        return True
 
 
 def _require_packages() -> None:

@@ -155,6 +155,31 @@ def test_a_slightly_different_model_is_not_taken_for_rounding(
         export_onnx(other, config_for(model), tmp_path / "toy.onnx")
 
 
+class OwnEncoder(nn.Module):
+    """Gets what MMOCR knows of the pictures, and looks at it or not."""
+
+    def __init__(self, looks: bool) -> None:
+        super().__init__()
+        self.looks = looks
+
+    def forward(self, features: torch.Tensor, data_samples: list | None = None) -> torch.Tensor:
+        if self.looks and data_samples is not None:
+            ratios = [sample.get("valid_ratio", 1.0) for sample in data_samples]
+            return features * torch.tensor(ratios).view(-1, 1, 1, 1)
+        return features
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_an_encoder_of_ones_own(model, tmp_path, looks):
+    config, own = config_for(model), copy.deepcopy(model)
+    own.backbone, own.encoder = own.encoder, OwnEncoder(looks)
+    if looks:
+        with pytest.raises(ValueError, match="OwnEncoder looks at more than the images"):
+            export_onnx(own, config, tmp_path / "own.onnx")
+    else:
+        assert export_onnx(own, config, tmp_path / "own.onnx").comparison.passes("fp32")
+
+
 def test_what_cannot_be_exported(model, tmp_path, monkeypatch):
     cfg = config_for(model)
     with pytest.raises(ValueError, match="precision must be one of fp32, fp16, int8, got 'int4'"):
