@@ -74,7 +74,21 @@ class TestBadInput:
 
     def test_weights_alone(self, error_of, tmp_path):
         torch.save({"state_dict": {}}, tmp_path / "bare.pth")
+        assert "bare.pth has no config inside" in error_of("bare.pth", "a.pth")
+
+    def test_no_weights(self, error_of, tmp_path):
+        torch.save({"meta": {}}, tmp_path / "bare.pth")
         assert "bare.pth is no checkpoint of a training" in error_of("bare.pth", "a.pth")
+
+    def test_no_config_inside(self, error_of, publish, toy_run, toy_config, tmp_path):
+        saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
+        saved["meta"]["cfg"] = f"import os\n{saved['meta']['cfg']}"
+        torch.save(saved, tmp_path / "own.pth")
+        assert "own.pth has no config inside, or one that was left out" in error_of(
+            "own.pth", "a.pth"
+        )
+        assert publish("own.pth", "a.pth", "--config", toy_config) == 0
+        assert "cfg" in torch.load("a.pth", weights_only=True)["meta"]
 
     def test_list_of_checksums_that_is_none(self, error_of, toy_run, tmp_path):
         (tmp_path / "SHA256SUMS").write_text("hello\n")

@@ -67,11 +67,14 @@ def published(checkpoint: dict, dtype: torch.dtype, name: str) -> dict:
         name: What to call the file in an error.
 
     Raises:
-        cli.InputError: If it has no weights or no config, or a weight does not fit the dtype.
+        cli.InputError: If it has no config, or a weight does not fit the dtype.
     """
     meta = checkpoint.get("meta", {})
-    if "state_dict" not in checkpoint or "cfg" not in meta:
-        raise cli.InputError(f"{name} is no checkpoint of a training: it needs weights and config")
+    if "cfg" not in meta:
+        raise cli.InputError(
+            f"{name} has no config inside, or one that was left out (the log says why): name one "
+            "with --config"
+        )
     weights = {}
     for key, value in checkpoint["state_dict"].items():
         small = value.to(dtype) if value.is_floating_point() else value
@@ -97,7 +100,7 @@ def with_config(checkpoint: dict, path: str) -> dict:
             f"the weights are not of the model in {path}: {len(problems)} do not fit, among them "
             f"{'; '.join(problems[:3])}"
         )
-    return {**checkpoint, "meta": {**checkpoint["meta"], "cfg": cfg.pretty_text}}
+    return {**checkpoint, "meta": {**checkpoint.get("meta", {}), "cfg": cfg.pretty_text}}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -110,9 +113,12 @@ def main(argv: list[str] | None = None) -> int:
                 f"{args.target} is the checkpoint itself, which could not be resumed any more: "
                 "name another file to write"
             )
-        checkpoint = published(load_checkpoint(args.source), DTYPES[args.dtype], str(args.source))
+        checkpoint = load_checkpoint(args.source)
+        if "state_dict" not in checkpoint:
+            raise cli.InputError(f"{args.source} is no checkpoint of a training: it has no weights")
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
+        checkpoint = published(checkpoint, DTYPES[args.dtype], str(args.source))
         # Never half a file under this name.
         save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
         if args.checksums:
