@@ -14,6 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 2**26
 """A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
 
+_USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
+"""Those that Pillow has loaded when it opens its first file."""
 # Pillow starts Ghostscript for the first, and calls Windows for the other.
 _FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
 
@@ -60,13 +62,17 @@ def load_picture(picture: Picture) -> Image.Image:
         raise PictureError(str(error)) from error
     if not encoded:
         raise PictureError("the file is empty")
-    return _load_image(lambda: Image.open(io.BytesIO(encoded), formats=_formats()))
+    return _load_image(lambda: _open(encoded))
 
 
-def _formats() -> list[str]:
-    """Formats that Pillow reads by itself, those of its plugins included."""
-    Image.init()
-    return [name for name in Image.OPEN if name not in _FORMATS_THAT_RUN]
+def _open(encoded: bytes) -> Image.Image:
+    """Open what Pillow reads by itself, those of its plugins included."""
+    try:
+        return Image.open(io.BytesIO(encoded), formats=_USUAL_FORMATS)
+    except UnidentifiedImageError:
+        Image.init()  # loads all of Pillow's plugins, which takes longer than to read a word
+        others = [name for name in Image.OPEN if name not in _FORMATS_THAT_RUN]
+        return Image.open(io.BytesIO(encoded), formats=others)
 
 
 def to_eight_bits(array: np.ndarray) -> np.ndarray:

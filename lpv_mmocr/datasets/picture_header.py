@@ -9,8 +9,6 @@ from typing import NamedTuple
 from PIL import Image
 
 _EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
-
-
 _ORIENTATION = 0x0112  # tag of EXIF, as of TIFF
 
 
@@ -50,6 +48,8 @@ def asks_to_be_turned(encoded: bytes) -> bool:
         encoded: The bytes of its file.
     """
     picture = _opened(encoded)
+    if picture is None:
+        return False
     try:
         exif = Image.Exif()
         exif.load(picture.info["exif"])
@@ -61,9 +61,9 @@ def asks_to_be_turned(encoded: bytes) -> bool:
 def _opened(encoded: bytes | None) -> Image.Image | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # what Pillow has to say of odd files
             return Image.open(io.BytesIO(encoded or b""))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # of many kinds, where it is no picture, a damaged or a huge one
         return None
 
 

@@ -58,7 +58,10 @@ def load_picture(
             f"{type(source).__name__}: {reprlib.repr(source)}"
         )
     encoded = _read_file(os.fspath(source))
-    _check_header(encoded, max_pixels)
+    header = _open(encoded, max_pixels)
+    # A JPEG 2000 can state several sizes, and OpenCV decodes another than Pillow has seen.
+    if header.format == "JPEG2000":
+        return _from_pillow(header, max_pixels)
     try:
         image = mmcv.imfrombytes(encoded, flag="color", channel_order="bgr", backend="cv2")
     except cv2.error as error:
@@ -102,21 +105,20 @@ def _read_file(path: str) -> bytes:
     return encoded
 
 
-def _check_header(encoded: bytes, max_pixels: int) -> None:
+def _open(encoded: bytes, max_pixels: int) -> Image.Image:
+    """Look at a file's header; nothing is decoded yet."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            width, height = Image.open(io.BytesIO(encoded)).size
+            header = Image.open(io.BytesIO(encoded))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(max_pixels) from error
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow has many kinds for damaged files
         # OpenCV knows a few formats more, none of them of words, and has next to no limits.
         raise PictureError("it is no picture, or one of unknown or damaged format") from error
-    if width * height > max_pixels:
-        raise _too_many_pixels(max_pixels, width, height)
-    # Pillow believes the last size in the header of a JPEG 2000, OpenCV the first.
-    if encoded.partition(b"jp2c")[0].count(b"ihdr") > 1:
-        raise PictureError("it is a JPEG 2000 that gives its size twice")
+    if header.width * header.height > max_pixels:
+        raise _too_many_pixels(max_pixels, *header.size)
+    return header
 
 
 def _too_many_pixels(allowed: int, *size: int) -> PictureError:

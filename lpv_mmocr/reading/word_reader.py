@@ -125,14 +125,14 @@ class WordReader:
         # What is neither one picture nor several is refused as one, with the kinds that there are.
         if isinstance(images, Picture | bytes) or not isinstance(images, Iterable):
             images = [images]
-        batch: list[tuple[str | int, np.ndarray | PictureError]] = []
+        batch: list[tuple[str | int, np.ndarray | str]] = []
         pixels = 0
         for source, image in _numbered(images):
             try:
                 picture = load_picture(image, max_pixels=self.max_pixels)
                 pixels += picture.shape[0] * picture.shape[1]
             except PictureError as error:
-                picture = error
+                picture = str(error)  # the error itself would keep the file in memory
             batch.append((source, picture))
             # A batch of photos in full size would take gigabytes.
             if len(batch) == self.batch_size or pixels >= MAX_PIXELS:
@@ -140,14 +140,12 @@ class WordReader:
                 batch, pixels = [], 0
         yield from self._read_batch(batch)
 
-    def _read_batch(
-        self, batch: list[tuple[str | int, np.ndarray | PictureError]]
-    ) -> Iterator[Reading]:
-        pictures = [picture for _, picture in batch if isinstance(picture, np.ndarray)]
+    def _read_batch(self, batch: list[tuple[str | int, np.ndarray | str]]) -> Iterator[Reading]:
+        pictures = [picture for _, picture in batch if not isinstance(picture, str)]
         seen = iter(read_with_looks(self._samples, pictures, looks=self._looks))
         for source, picture in batch:
-            if isinstance(picture, PictureError):
-                yield Reading(source, error=str(picture))
+            if isinstance(picture, str):
+                yield Reading(source, error=picture)
             else:
                 yield self._reading(source, picture, next(seen))
 

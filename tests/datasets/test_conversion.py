@@ -256,6 +256,14 @@ def test_header_says_the_extension():
     assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None
 
 
+def test_whatever_pillow_says_of_a_damaged_header(monkeypatch):
+    def stumble(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(Image, "open", stumble)
+    assert read_header(b"DDS ") is None and not asks_to_be_turned(b"DDS ")
+
+
 @pytest.mark.parametrize("kind", ["image", "label"])
 def test_samples_on_a_damaged_page_are_left_out_or_named(tmp_path, kind):
     path = write_words(tmp_path / "lmdb", ["word"] * 500)

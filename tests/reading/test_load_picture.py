@@ -14,6 +14,15 @@ import pytest
 from apis.inference_cases import noise
 from PIL import Image
 
+# A picture of 4 x 4 in a pixel format that does not exist.
+DAMAGED_DDS = (
+    b"DDS "
+    + struct.pack("<5I", 124, 0x1007, 4, 4, 0)
+    + bytes(52)
+    + struct.pack("<2I4s", 32, 4, b"ZZZZ")
+    + bytes(40)
+)
+
 
 def png_header(width: int, height: int) -> bytes:
     """A PNG that announces a size and holds next to nothing."""
@@ -72,7 +81,7 @@ def test_files_that_cannot_be_read(tmp_path, content, message):
 
 
 def test_a_jpeg_2000_with_two_sizes(tmp_path):
-    """Pillow believes the last one, OpenCV the first, which is the one that it decodes."""
+    """Pillow believes the last one, OpenCV decodes the first, unless there is only one."""
     buffer = io.BytesIO()
     Image.fromarray(noise()).save(buffer, "JPEG2000")
     encoded = buffer.getvalue()
@@ -80,14 +89,27 @@ def test_a_jpeg_2000_with_two_sizes(tmp_path):
     box = encoded[place : place + 22]
     assert int.from_bytes(box[:4], "big") == len(box)
     (tmp_path / "word.jp2").write_bytes(encoded)
-    assert load_picture(tmp_path / "word.jp2").shape == noise().shape
+    assert (load_picture(tmp_path / "word.jp2") == noise()[..., ::-1]).all()
     header = encoded.index(b"jp2h") - 4
     longer = (int.from_bytes(encoded[header : header + 4], "big") + len(box)).to_bytes(4, "big")
-    twice = encoded[:header] + longer + encoded[header + 4 : place] + box + encoded[place:]
-    assert Image.open(io.BytesIO(twice)).size == noise().shape[1::-1]
-    (tmp_path / "word.jp2").write_bytes(twice)
-    with pytest.raises(PictureError, match="gives its size twice"):
+    small = box[:8] + (1).to_bytes(4, "big") * 2 + box[16:]
+    hidden = b"\0\0\0\x20uuid" + b"jp2c" * 6
+    after = place + len(box)
+    twice = encoded[:header] + hidden + longer + encoded[header + 4 : after] + small
+    (tmp_path / "word.jp2").write_bytes(twice + encoded[after:])
+    assert Image.open(tmp_path / "word.jp2").size == (1, 1)
+    assert cv2.imread(str(tmp_path / "word.jp2")).shape == noise().shape
+    with pytest.raises(PictureError, match="damaged"):
         load_picture(tmp_path / "word.jp2")
+
+
+def test_a_header_that_pillow_stumbles_over(tmp_path):
+    """It knows the format, but not this kind of it, and says so by an error of its own."""
+    (tmp_path / "word.dds").write_bytes(DAMAGED_DDS)
+    with pytest.raises(NotImplementedError):
+        Image.open(tmp_path / "word.dds")
+    with pytest.raises(PictureError, match="unknown or damaged format"):
+        load_picture(tmp_path / "word.dds")
 
 
 @pytest.mark.parametrize("path", ["http://localhost:9/a b.jpg", "http://[x/a.jpg"])
