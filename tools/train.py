@@ -42,6 +42,7 @@ if __name__ == "__main__":
     parse_args()  # --help and slips of the pen need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.datasets.config_characters import characters_never_taught
 from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine import FittingWeightsHook, distributed
 from lpv_mmocr.engine.amp import enable_amp
@@ -115,6 +116,19 @@ def warn_of_shared_words(cfg: Config) -> None:
         )
 
 
+def warn_of_characters_never_taught(cfg: Config) -> None:
+    """Say that the model has classes of which it will never see an example."""
+    characters = characters_never_taught(cfg)
+    if characters and distributed.is_first_process():
+        shown = " ".join(characters[:20])
+        print(
+            f"The model knows {len(characters)} characters that no label of the training data can "
+            f"have, since the label filter takes them out ({shown}{' ...' * (len(characters) > 20)}"
+            "): give each data set label_filter=dict(charset=..., case_sensitive=...)",
+            file=sys.stderr,
+        )
+
+
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback) as report:
@@ -122,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
         check_one_cycle_length(cfg)
         warn_of_shared_words(cfg)
+        warn_of_characters_never_taught(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         if args.auto_scale_lr:

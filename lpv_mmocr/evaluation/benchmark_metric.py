@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
 from mmocr.registry import METRICS
 
 from ..engine.prediction_hooks import sample_name
@@ -56,6 +58,7 @@ class BenchmarkMetric(BaseMetric):
         self.protocol = TextProtocol(case_sensitive=case_sensitive)
         self.report: BenchmarkReport | None = None
         self._size: int | None = None
+        self._warned = False
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Score the words of a batch.
@@ -107,7 +110,7 @@ class BenchmarkMetric(BaseMetric):
             The numbers, by name.
 
         Raises:
-            ValueError: If some samples were not evaluated, or share their names.
+            ValueError: See :meth:`compute_metrics`.
         """
         self._size = size
         # BaseMetric would cut what is more than `size` off the end, which drops repeated samples
@@ -119,6 +122,10 @@ class BenchmarkMetric(BaseMetric):
 
         Args:
             results: The words of all processes.
+
+        Raises:
+            ValueError: If some samples were not evaluated, share their names, or no label at all
+                has a character that is compared.
         """
         words = {(word.set_name, word.key, word.path): word for word in results}
         if self._size not in (None, len(words)):
@@ -127,6 +134,7 @@ class BenchmarkMetric(BaseMetric):
                 "evaluated: either some were left out, or their names (sample_key or img_path) "
                 "are not unique"
             )
+        self._look_at_empty_labels(list(words.values()))
         scores = score_sets(list(words.values()))
         sets = (self.dataset_meta or {}).get("benchmark_sets")
         if sets is None:
@@ -142,3 +150,19 @@ class BenchmarkMetric(BaseMetric):
             absent=self.dataset_meta["absent_benchmark_sets"],
         )
         return self.report.to_metrics()
+
+    def _look_at_empty_labels(self, words: Sequence[WordScore]) -> None:
+        """Words of other scripts are equal to whatever else has no character that counts."""
+        empty = sum(word.empty_label for word in words)
+        if not empty:
+            return
+        message = (
+            f"{empty} of {len(words)} labels have none of the characters that are compared "
+            f"({self.protocol.name}), so that only an empty reading is right: for other characters "
+            "use MMOCR's WordMetric(mode='exact')"
+        )
+        if empty == len(words):
+            raise ValueError(message)
+        if not self._warned:
+            print_log(message, logger="current", level=logging.WARNING)
+            self._warned = True

@@ -18,7 +18,7 @@ class TextProtocol:
 
     Label and reading are reduced in the same way and then have to be equal. As published results
     have it, case does not count and only 0-9 and a-z do. MMOCR's ``WordMetric`` means the same, but
-    its filter keeps ``^``.
+    its filter keeps ``^`` and Chinese characters.
 
     Attributes:
         case_sensitive: Compare the 94 printable ASCII characters as they are instead; all other

@@ -53,9 +53,9 @@ def test_against_a_slow_reference():
     ],
 )
 def test_single_words(label, reading, insensitive, sensitive):
-    word = [sample(label, reading, "key")]
-    assert evaluate(word)[0]["recog/accuracy"] == insensitive
-    assert evaluate(word, case_sensitive=True)[0]["recog/accuracy"] == sensitive
+    words = [sample(label, reading, "key"), sample("other", "wrong", "other")]
+    assert evaluate(words)[0]["recog/accuracy"] == insensitive / 2
+    assert evaluate(words, case_sensitive=True)[0]["recog/accuracy"] == sensitive / 2
 
 
 def test_bad_sample_is_wrong_whatever_is_read():
@@ -119,6 +119,22 @@ def test_beside_mmocrs_metrics():
     metrics = evaluator.evaluate(2)
     assert metrics["recog/word_acc_ignore_case_symbol"] == 0.5
     assert metrics["recog/accuracy"] == 1
+
+
+def test_words_of_another_script():
+    words = [sample("банк", "", "one"), sample("数据", "你好", "two")]
+    with pytest.raises(ValueError, match=r"2 of 2 labels have none .*case-insensitive-36.*WordMet"):
+        evaluate(words)
+
+
+def test_some_labels_without_anything_that_counts_are_said_once(monkeypatch):
+    said = []
+    log = "lpv_mmocr.evaluation.benchmark_metric.print_log"
+    monkeypatch.setattr(log, lambda message, **options: said.append(message))
+    _, metric = evaluate([sample("банк", "", "one"), sample("bank", "bank", "two")])
+    metric.process(None, [sample("банк", "", "one"), sample("bank", "bank", "two")])
+    assert metric.evaluate(2)["recog/accuracy"] == 1
+    assert len(said) == 1 and said[0].startswith("1 of 2 labels have none of the characters")
 
 
 def test_evaluates_again_from_nothing():

@@ -1,4 +1,5 @@
-# A modern schedule: warm-up and cosine decay in one cycle, decoupled weight decay, bfloat16.
+# A modern schedule: warm-up and cosine decay in one cycle, decoupled weight decay, bfloat16. All
+# weights decay, those of norms and the position embedding too: the shipped ones were trained so.
 max_iters = 100_000
 optim_wrapper = dict(
     type="AutocastOptimWrapper",

@@ -1,0 +1,69 @@
+"""Which characters of a config's model its training labels cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import filterfalse
+from typing import Any
+
+from mmengine.config import Config
+from mmocr.registry import TASK_UTILS
+
+from .label_filter import LabelFilter
+
+
+def characters_never_taught(cfg: Config) -> str:
+    """Find the characters of the dictionary that the label filters of all data sets take out.
+
+    A config that widens the dictionary has to widen the filter, too: the released one, which is the
+    default, turns a word of another script into an empty label.
+
+    Args:
+        cfg: A config with ``model`` and ``train_dataloader``, in whose default scope the registries
+            look.
+
+    Returns:
+        The characters, in the dictionary's order; no character where it cannot be told, as a data
+        set has no such filter, or the model keeps its dictionary elsewhere than LPV does.
+
+    Raises:
+        TypeError: If a ``label_filter`` has an option that does not exist.
+        ValueError: If an option of one is wrong.
+    """
+    decoder = cfg.model.get("decoder") or {}
+    data_sets = [*_data_sets(cfg.train_dataloader.get("dataset"))]
+    if not decoder.get("dictionary") or not data_sets or not all(map(_is_filtered, data_sets)):
+        return ""
+    filters = [LabelFilter.from_config(data_set.get("label_filter")) for data_set in data_sets]
+    letter_case = (decoder.get("module_loss") or {}).get("letter_case")
+    cased = {"lower": str.lower, "upper": str.upper}.get(letter_case, str)
+
+    def is_taught(character: str) -> bool:
+        passes = any(each(character) == character for each in filters)
+        return passes and cased(character) == character
+
+    return "".join(filterfalse(is_taught, _characters(decoder.dictionary)))
+
+
+def _is_filtered(data_set: Mapping[str, Any]) -> bool:
+    return str(data_set["type"]).rpartition(".")[2] == "LPVLMDBDataset"
+
+
+def _data_sets(config: Any) -> Iterator[Mapping[str, Any]]:
+    """The data sets that read words, below those that put several together."""
+    if isinstance(config, Mapping):
+        inner = config.get("datasets", config.get("dataset"))
+        if inner is None and "type" in config:
+            yield config
+        yield from _data_sets(inner)
+    elif isinstance(config, Iterable) and not isinstance(config, str):
+        for part in config:
+            yield from _data_sets(part)
+
+
+def _characters(config: Mapping[str, Any]) -> list[str]:
+    dictionary = TASK_UTILS.build(config)
+    special = {
+        getattr(dictionary, f"{kind}_idx", None) for kind in ("start", "end", "padding", "unknown")
+    }
+    return [text for index, text in enumerate(dictionary.dict) if index not in special]

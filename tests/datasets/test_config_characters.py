@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from lpv_mmocr.datasets.config_characters import characters_never_taught
+
+import pytest
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv"
+GERMAN = "0123456789abcdefghijklmnopqrstuvwxyzABCÄÖÜäöüß€"
+
+
+def config(characters: str = GERMAN, letter_case: str = "unchanged", **data_set) -> Config:
+    decoder = dict(
+        dictionary=dict(type="CharacterDictionary", characters=characters),
+        module_loss=dict(type="CPAModuleLoss", letter_case=letter_case),
+    )
+    return Config(
+        dict(
+            model=dict(decoder=decoder),
+            train_dataloader=dict(dataset=dict(type="LPVLMDBDataset", **data_set)),
+        )
+    )
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    init_default_scope("mmocr")
+
+
+@pytest.mark.parametrize(
+    ("label_filter", "missing"),
+    [
+        (None, "ABCÄÖÜäöüß€"),
+        (dict(charset=GERMAN), "ABCÄÖÜ"),  # which become lower case
+        (dict(charset=GERMAN, case_sensitive=True), ""),
+        (dict(charset=None, case_sensitive=True), ""),
+        (dict(charset=GERMAN, case_sensitive=True, normalise_unicode=True), "ÄÖÜäöü"),
+    ],
+)
+def test_one_data_set(label_filter, missing):
+    assert characters_never_taught(config(label_filter=label_filter)) == missing
+
+
+def test_the_loss_has_a_say_too():
+    label_filter = dict(charset=GERMAN, case_sensitive=True)
+    assert characters_never_taught(config(letter_case="lower", label_filter=label_filter)) == (
+        "ABCÄÖÜ"
+    )
+
+
+def test_one_of_several_data_sets_is_enough():
+    cfg = config()
+    parts = [
+        dict(type="LPVLMDBDataset", label_filter=dict(charset=chars, case_sensitive=True))
+        for chars in ("ÄÖÜ", "ABC€0123456789abcdefghijklmnopqrstuvwxyz")
+    ]
+    cfg.train_dataloader.dataset = ConfigDict(type="ConcatDataset", datasets=parts)
+    assert characters_never_taught(cfg) == "äöüß"
+    parts.append(dict(type="RecogTextDataset"))  # whose labels are as they are
+    cfg.train_dataloader.dataset = ConfigDict(type="ConcatDataset", datasets=parts)
+    assert characters_never_taught(cfg) == ""
+
+
+def test_a_model_without_a_dictionary_of_its_decoder():
+    cfg = config()
+    cfg.model = ConfigDict(type="SomethingElse")
+    assert characters_never_taught(cfg) == ""
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_our_configs_teach_all_they_know(path):
+    assert characters_never_taught(Config.fromfile(path)) == ""
