@@ -36,18 +36,17 @@ class EpochShuffle:
         self._epoch = -1
         self._order: np.ndarray | None = None
 
-    def take(self, start: int, count: int, step: int = 1) -> list[int]:
-        """The samples at ``count`` places of the stream.
+    def take(self, start: int, count: int) -> list[int]:
+        """The samples at ``count`` places of the stream, one behind the other.
 
         Args:
             start: First place, counted from 0 at the beginning of training.
             count: Number of places.
-            step: Distance between two places.
 
         Returns:
             Sample positions within the source.
         """
-        places = start + step * np.arange(count)
+        places = start + np.arange(count)
         if not self._shuffle:
             return (places % self.size).tolist()
         epochs, offsets = np.divmod(places, self.size)
@@ -177,17 +176,13 @@ class SourceShareBatchSampler(Sampler):
         ]
         self._start = 0
 
-    def set_start(self, num_samples: int) -> None:
-        """Begin the next iterator behind samples that this process has already used.
+    def set_start_batch(self, num_batches: int) -> None:
+        """Begin the next iterator behind batches that this process has already used.
 
         Args:
-            num_samples: Number of those samples, a multiple of the batch size.
+            num_batches: Number of those batches.
         """
-        if num_samples % self.batch_size:
-            raise ValueError(
-                f"{num_samples} samples are no whole number of batches of {self.batch_size}"
-            )
-        self._start = num_samples // self.batch_size
+        self._start = num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of positions in the concatenated data set, without end."""
@@ -251,11 +246,13 @@ def set_start_iteration(dataloader: DataLoader, iteration: int) -> None:
     Raises:
         TypeError: If the data loader's samplers cannot be set.
     """
-    batch_sampler = dataloader.batch_sampler
-    target = batch_sampler if hasattr(batch_sampler, "set_start") else dataloader.sampler
-    if not hasattr(target, "set_start"):
+    batch_sampler, sampler = dataloader.batch_sampler, dataloader.sampler
+    if hasattr(batch_sampler, "set_start_batch"):
+        batch_sampler.set_start_batch(iteration)
+    elif hasattr(sampler, "set_start"):
+        sampler.set_start(iteration * batch_sampler.batch_size)
+    else:
         raise TypeError(
-            f"{type(target).__name__} cannot begin in the middle; use ResumableInfiniteSampler, "
+            f"{type(sampler).__name__} cannot begin in the middle; use ResumableInfiniteSampler, "
             "alone or with SourceShareBatchSampler"
         )
-    target.set_start(iteration * batch_sampler.batch_size)

@@ -171,7 +171,10 @@ def _restore_history(checkpoint: dict) -> None:
 
 
 def _drop_programs(checkpoint: dict, name: str) -> None:
-    """Take configs out that are more than data; inferencers and runners run them as programs."""
+    """Take out what would be run or deleted: configs that are more than data, and odd names.
+
+    Inferencers and runners run configs as programs.
+    """
     message_hub = checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
     for key, value in [*(runtime_info or {}).items()]:
@@ -232,9 +235,9 @@ def plain_data(value: Any, where: str = "value") -> Any:
 
     Tensors are shared, not copied. NumPy scalars become Python numbers, arrays become nested lists,
     log buffers become tensors and paths become strings; a subclass of a container becomes that
-    container. The nearest dictionary entry around anything else (a function that a scheduler keeps,
-    say) is left out with a warning: on resuming, the object that the config builds anew has its
-    own.
+    container. The nearest dictionary entry around anything else is left out with a warning: on
+    resuming, the object that the config builds anew has its own. So does the function that
+    ``OneCycleLR`` keeps, of which nothing is said.
 
     Args:
         value: What to copy.

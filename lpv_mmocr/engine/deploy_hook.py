@@ -20,17 +20,15 @@ class DeployHook(Hook):
 
     Args:
         dtype: ``fp32``, ``bf16`` or ``fp16``, see :func:`lpv_mmocr.deploy.to_deploy`.
-        compile_mode: Mode of ``torch.compile``, or None.
 
     Raises:
         ValueError: For another ``dtype``; when testing, if the model cannot be deployed.
     """
 
-    def __init__(self, *, dtype: str = "fp32", compile_mode: str | None = None) -> None:
+    def __init__(self, *, dtype: str = "fp32") -> None:
         if dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
         self.dtype = DTYPES[dtype]
-        self.compile_mode = compile_mode
 
     def before_test(self, runner: Runner) -> None:
         """Deploy the model."""
@@ -42,4 +40,4 @@ class DeployHook(Hook):
                 f"{type(model).__name__} cannot be deployed; only LPV can, without test-time "
                 "augmentation"
             )
-        runner.model = model.to_deploy(dtype=self.dtype, compile_mode=self.compile_mode)
+        runner.model = model.to_deploy(dtype=self.dtype)

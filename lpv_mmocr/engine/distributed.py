@@ -1,7 +1,7 @@
-"""Several processes without a GPU, which MMEngine 0.10.7 starts only with one.
+"""Several processes: with GPUs, and without, where MMEngine 0.10.7 cannot start them.
 
-On a machine with GPUs nothing here changes anything. Elsewhere MMEngine's launchers stop at
-``torch.cuda.set_device``, and its ``DistributedDataParallel`` at the GPU number that it is given.
+Without one, MMEngine's launchers stop at ``torch.cuda.set_device``, and its
+``DistributedDataParallel`` at the GPU number that it is given.
 """
 
 from __future__ import annotations

@@ -47,17 +47,17 @@ class NumberedBatchSampler(Sampler):
         """Samples in a batch of this process."""
         return self._loader.batch_sampler.batch_size
 
-    def set_start(self, num_samples: int) -> None:
-        """Begin the next iterator behind samples that this process has already used.
+    def set_start_batch(self, num_batches: int) -> None:
+        """Begin the next iterator behind batches that this process has already used.
 
         Args:
-            num_samples: Number of those samples, a multiple of the batch size.
+            num_batches: Number of those batches.
 
         Raises:
             TypeError: If the numbered sampler cannot begin in the middle.
         """
-        self._start = num_samples // self.batch_size
-        set_start_iteration(self._loader, self._start)
+        self._start = num_batches
+        set_start_iteration(self._loader, num_batches)
 
     def __iter__(self) -> Iterator[NumberedBatch]:
         """The batches, from the start that was set."""

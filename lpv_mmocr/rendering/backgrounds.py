@@ -132,14 +132,10 @@ SCENES: tuple[Callable[..., np.ndarray], ...] = (_clutter, _clutter, _clutter, _
 
 
 class TextureBank:
-    """Grey textures made once per process, from a seed of their own.
+    """Grey textures made once per process, from a seed of their own."""
 
-    Args:
-        seed: Seed of the textures; pictures depend on it.
-    """
-
-    def __init__(self, seed: int = BANK_SEED) -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self) -> None:
+        rng = np.random.default_rng(BANK_SEED)
         self.surfaces = [_finish(make(rng, TEXTURE_SIZE)) for make in SURFACES * VARIANTS]
         self.scenes = [_finish(make(rng, TEXTURE_SIZE)) for make in SCENES * VARIANTS]
         noise = rng.standard_normal((256, 1024, 3), np.float32)

@@ -18,7 +18,7 @@ COLUMNS = 10
 
 
 def write_contact_sheet(
-    renderer: WordRenderer, path: str | Path, *, count: int = 200, seed: int = 0, first: int = 0
+    renderer: WordRenderer, path: str | Path, *, count: int = 200, seed: int = 0
 ) -> None:
     """Writes a sheet of rendered words with their labels.
 
@@ -27,17 +27,16 @@ def write_contact_sheet(
         path: PNG file.
         count: Number of words.
         seed: Seed of the set.
-        first: Number of the first word.
 
     Raises:
         ValueError: If ``count`` is not positive.
     """
     if count < 1:
         raise ValueError(f"a contact sheet needs at least one picture, got {count}")
-    words = (renderer(seed, number) for number in range(first, first + count))
+    words = (renderer(seed, number) for number in range(count))
     entries = (
         (word.image, f"{number}: {word.label}", None if word.label.isascii() else word.font)
-        for number, word in enumerate(words, first)
+        for number, word in enumerate(words)
     )
     save_sheet(entries, count, path)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import cv2
 import numpy as np
 from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from mmocr.registry import DATASETS
 from torch.utils.data import Dataset
 
+from ..datasets.transforms.loading import decode_image
 from .config import RenderConfig, preset
-from .degradation import decode_jpeg
 from .fonts import FontLibrary
 from .renderer import WordRenderer
 from .word_list import default_words, read_words
@@ -52,8 +51,6 @@ class RenderedWordDataset(Dataset):
         system_fonts: Also use the fonts of the system and those that come with matplotlib.
         reuse: How often a picture is used on average; 1 renders every sample.
         pool_size: Most pictures that a process keeps for further use.
-        metainfo: Further meta information.
-        test_mode: Kept for MMEngine's interface.
 
     Raises:
         ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, or ``seed`` negative.
@@ -75,8 +72,6 @@ class RenderedWordDataset(Dataset):
         system_fonts: bool = True,
         reuse: int = 1,
         pool_size: int = 20_000,
-        metainfo: dict | None = None,
-        test_mode: bool = False,
     ) -> None:
         for name, value in (("length", length), ("reuse", reuse), ("pool_size", pool_size)):
             if value < 1:
@@ -87,8 +82,7 @@ class RenderedWordDataset(Dataset):
         self.seed = seed
         self.reuse = reuse
         self.pool_size = pool_size
-        self.test_mode = test_mode
-        self.metainfo = dict(metainfo or {}, dataset_type="rendered_words", task_name="textrecog")
+        self.metainfo = dict(dataset_type="rendered_words", task_name="textrecog")
         self.pipeline = Compose(list(pipeline))
         config: RenderConfig = preset(difficulty).replace(**(render or {}))
         word_list = read_words(words) if words else default_words()
@@ -135,7 +129,7 @@ class RenderedWordDataset(Dataset):
     def get_data_info(self, index: int) -> dict:
         """Returns the sample of an index before the pipeline."""
         number, jpeg, text = self._picture(index)
-        image = cv2.cvtColor(decode_jpeg(jpeg), cv2.COLOR_RGB2BGR)
+        image = decode_image(jpeg)
         return dict(
             img=image,
             img_shape=image.shape[:2],

@@ -139,7 +139,7 @@ def built_in_words() -> WordList:
 
 
 @lru_cache(maxsize=1)
-def wordfreq_words(count: int = WORDFREQ_WORDS) -> WordList:
+def wordfreq_words() -> WordList:
     """Returns the commonest English words according to the wordfreq package.
 
     Words that hold a vulgar stem are left out, whatever else they mean: pictures of words are shown
@@ -153,13 +153,13 @@ def wordfreq_words(count: int = WORDFREQ_WORDS) -> WordList:
     stems = _packaged(LEFT_OUT_STEMS).split()
     words = [
         word
-        for word in wordfreq.top_n_list("en", count)
+        for word in wordfreq.top_n_list("en", WORDFREQ_WORDS)
         if not any(map(str.isspace, word))
         and not layout_fault(word)
         and not any(stem in word.lower() for stem in stems)
     ]
     weights = tuple(max(wordfreq.word_frequency(word, "en"), 1e-9) for word in words)
-    return WordList(tuple(words), weights, f"wordfreq, {count} commonest English words")
+    return WordList(tuple(words), weights, f"wordfreq, {WORDFREQ_WORDS} commonest English words")
 
 
 def default_words() -> WordList:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.benchmark import Plan
 from lpv_mmocr.benchmark.specification import parse_model
 from lpv_mmocr.benchmark.subjects import build_subject, load
-from lpv_mmocr.benchmark.tasks import run_task
+from lpv_mmocr.benchmark.tasks import Plan, run_task
 from lpv_mmocr.cli import InputError
 from lpv_mmocr.deploy.onnx_export import export_onnx
 

@@ -156,7 +156,7 @@ def test_words_of_wordfreq_are_fit_to_be_shown(monkeypatch):
         top_n_list=lambda language, count: listed[:count], word_frequency=lambda word, language: 0.5
     )
     monkeypatch.setitem(sys.modules, "wordfreq", fake)
-    words = wordfreq_words.__wrapped__(len(listed))
+    words = wordfreq_words.__wrapped__()
     assert words.words == ("the", "class", "shift", "caf\u00e9")
     assert words.weights == (0.5,) * 4
 
