@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .benchmark_sets import SET_GROUPS
+from .score_table import Row, set_row
 from .scores import MeanScore, SetScore, mean_score
 from .text_protocol import TextProtocol
 
@@ -84,14 +85,49 @@ class BenchmarkReport:
             },
         }
 
+    @property
+    def rows(self) -> list[Row]:
+        """Rows of the table: the sets, those that are absent, and the means.
+
+        Means that cannot be given say why.
+        """
+        rows = [set_row(name, score) for name, score in self.scores.items()]
+        rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in self.absent.items()]
+        for group, mean in self.means.items():
+            name = f"the {len(mean.sets)} present" if group == "present" else group
+            common = dict(count=mean.count, remarks=self._mean_remark(group, mean), is_mean=True)
+            rows += [
+                Row(
+                    name=f"mean of {name}",
+                    accuracy=mean.accuracy,
+                    one_minus_ned=mean.one_minus_ned,
+                    **common,
+                ),
+                Row(
+                    name=f"weighted mean of {name}",
+                    accuracy=mean.weighted_accuracy,
+                    one_minus_ned=mean.weighted_one_minus_ned,
+                    **common,
+                ),
+            ]
+        for group, names in self.missing.items():
+            why = f"not computed: no {', '.join(names)}"
+            rows.append(Row(name=f"mean of {group}", remarks=why, is_mean=True))
+        return rows
+
     def to_markdown(self) -> str:
         """The report as a table and remarks, aligned so that a terminal can show it as well."""
-        rows = [_set_row(name, score) for name, score in self.scores.items()]
-        rows += [(name, "", "", "", "", f"ABSENT: {why}") for name, why in self.absent.items()]
-        for group, mean in self.means.items():
-            rows += self._mean_rows(group, mean)
-        for group, why in self.missing_means.items():
-            rows.append((f"mean of {group}", "", "", "", "", why))
+        rows = [
+            (
+                row.name,
+                "" if row.count is None else str(row.count),
+                "" if row.correct is None else str(row.correct),
+                _percent(row.accuracy),
+                _percent(row.one_minus_ned),
+                row.remarks,
+            )
+            for row in self.rows
+        ]
         lines = [f"Protocol: {self.protocol.name}", "", *_table(rows)]
         for name, score in self.scores.items():
             if score.bad_samples:
@@ -100,44 +136,12 @@ class BenchmarkReport:
                 lines += ["", f"Bad samples of {name}: {shown}" + f" and {more} more" * (more > 0)]
         return "\n".join(lines) + "\n"
 
-    def mean_name(self, group: str) -> str:
-        """What the sets of a group are called.
-
-        Args:
-            group: A key of ``means``.
-        """
-        return f"the {len(self.means[group].sets)} present" if group == "present" else group
-
-    def mean_remark(self, group: str) -> str:
-        """What one should know about a mean: its sets where they vary, and wrong counts.
-
-        Args:
-            group: A key of ``means``.
-        """
-        names = self.means[group].sets
+    def _mean_remark(self, group: str, mean: MeanScore) -> str:
+        """What one should know about a mean: its sets where they vary, and wrong counts."""
         if group == "present":
-            return _list(names)
-        wrong = [name for name in names if not self.scores[name].has_expected_count]
-        return f"COUNT: see {_list(wrong)}" if wrong else ""
-
-    @property
-    def missing_means(self) -> dict[str, str]:
-        """Why there is no mean of a group, by its name."""
-        return {group: f"not computed: no {_list(names)}" for group, names in self.missing.items()}
-
-    def _mean_rows(self, group: str, mean: MeanScore) -> list[tuple[str, ...]]:
-        label, remark = self.mean_name(group), self.mean_remark(group)
-        plain = (_percent(mean.accuracy), _percent(mean.one_minus_ned))
-        weighted = (_percent(mean.weighted_accuracy), _percent(mean.weighted_one_minus_ned))
-        return [
-            (f"mean of {label}", str(mean.count), "", *plain, remark),
-            (f"weighted mean of {label}", str(mean.count), "", *weighted, remark),
-        ]
-
-
-def _set_row(name: str, score: SetScore) -> tuple[str, ...]:
-    percentages = _percent(score.accuracy), _percent(score.one_minus_ned)
-    return name, str(score.count), str(score.correct), *percentages, score.remarks
+            return ", ".join(mean.sets)
+        wrong = [name for name in mean.sets if not self.scores[name].has_expected_count]
+        return f"COUNT: see {', '.join(wrong)}" if wrong else ""
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -159,9 +163,5 @@ def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return [line(_HEADER), line(rule), *map(line, rows)]
 
 
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)
+def _percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.2f}"

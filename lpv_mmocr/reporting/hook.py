@@ -13,6 +13,7 @@ from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
 from lpv_mmocr.engine.distributed import without_wrapper
 from lpv_mmocr.engine.prediction_hooks import sample_name
 from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
+from lpv_mmocr.evaluation.score_table import set_row
 from lpv_mmocr.evaluation.tested_model import describe
 
 import numpy as np
@@ -30,7 +31,6 @@ from mmocr.structures import TextRecogDataSample
 
 from .exact_text import ExactText
 from .page import Report, Table, render
-from .score_table import benchmark_rows, set_row
 from .second_look import look_again
 from .statistics import ReadingStatistics, ReadWord
 
@@ -160,9 +160,7 @@ def _protocol(runner: Runner) -> TextProtocol:
 def _tables(runner: Runner, statistics: ReadingStatistics) -> list[Table]:
     reports = [metric.report for metric in _benchmark_metrics(runner) if metric.report is not None]
     if reports:
-        return [
-            Table(protocol=report.protocol.name, rows=benchmark_rows(report)) for report in reports
-        ]
+        return [Table(protocol=report.protocol.name, rows=report.rows) for report in reports]
     rows = [set_row("all words", statistics.score)]
     return [Table(protocol=statistics.protocol.name, rows=rows)]
 

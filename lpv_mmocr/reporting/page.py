@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lpv_mmocr import __version__
+from lpv_mmocr.evaluation.score_table import Row
 
 import jinja2
 import numpy as np
@@ -16,7 +17,6 @@ from markupsafe import Markup
 from PIL import Image
 
 from . import charts
-from .score_table import Row
 from .second_look import Look
 from .statistics import MISSING, ReadingStatistics, ReadWord
 from .text_display import Run, character_name, compare, single, visible

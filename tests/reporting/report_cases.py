@@ -6,9 +6,9 @@ import random
 import string
 
 from lpv_mmocr.evaluation import TextProtocol
+from lpv_mmocr.evaluation.score_table import set_row
 from lpv_mmocr.reporting import ReadingStatistics, ReadWord, Report, Table
 from lpv_mmocr.reporting.exact_text import ExactText
-from lpv_mmocr.reporting.score_table import set_row
 from lpv_mmocr.reporting.second_look import Look
 
 import numpy as np

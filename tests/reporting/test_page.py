@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 
 from lpv_mmocr.evaluation import BenchmarkReport, SetScore, TextProtocol
 from lpv_mmocr.reporting import Report, Table, render
-from lpv_mmocr.reporting.score_table import benchmark_rows
 from lpv_mmocr.reporting.second_look import Look
 
 import numpy as np
@@ -140,9 +139,9 @@ def test_several_tables_absent_sets_and_other_metrics():
     tables = [
         Table(
             protocol=protocol.name,
-            rows=benchmark_rows(
-                BenchmarkReport(protocol=protocol, scores=scores, absent={"SVTP": "no <folder>"})
-            ),
+            rows=BenchmarkReport(
+                protocol=protocol, scores=scores, absent={"SVTP": "no <folder>"}
+            ).rows,
         )
         for protocol in (TextProtocol(), TextProtocol(case_sensitive=True))
     ]
@@ -153,4 +152,5 @@ def test_several_tables_absent_sets_and_other_metrics():
     assert text.count("ABSENT: no <folder>") == 2
     assert "All that follows is under this one." in text
     assert "COUNT: should be 647" in text
+    assert "Weighted mean of the 1 present" in text
     assert "0.123457" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lpv_mmocr.evaluation import BenchmarkReport, SetScore
+from .scores import SetScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,35 +47,3 @@ def set_row(name: str, score: SetScore) -> Row:
         one_minus_ned=score.one_minus_ned,
         remarks=score.remarks,
     )
-
-
-def benchmark_rows(report: BenchmarkReport) -> list[Row]:
-    """Rows of a benchmark: its sets, those that are absent, and the means.
-
-    Args:
-        report: Scores of the benchmark.
-
-    Returns:
-        The rows in the order in which to show them; means that cannot be given say why.
-    """
-    rows = [set_row(name, score) for name, score in report.scores.items()]
-    rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in report.absent.items()]
-    for group, mean in report.means.items():
-        name, remark = report.mean_name(group), report.mean_remark(group)
-        for kind, accuracy, one_minus_ned in (
-            ("Mean", mean.accuracy, mean.one_minus_ned),
-            ("Weighted mean", mean.weighted_accuracy, mean.weighted_one_minus_ned),
-        ):
-            rows.append(
-                Row(
-                    name=f"{kind} of {name}",
-                    count=mean.count,
-                    accuracy=accuracy,
-                    one_minus_ned=one_minus_ned,
-                    remarks=remark,
-                    is_mean=True,
-                )
-            )
-    for group, why in report.missing_means.items():
-        rows.append(Row(name=f"Mean of {group}", remarks=why, is_mean=True))
-    return rows
