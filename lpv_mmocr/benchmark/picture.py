@@ -34,11 +34,11 @@ def draw(report: Report, file: Path) -> bool:
     Returns:
         Whether there was anything to draw.
     """
-    groups: dict[tuple, list[Measurement]] = {}
-    for measurement in report.measurements:
-        if measurement.times:
-            batch_size = None if report.sweep == "batch" else measurement.batch_size
-            groups.setdefault((measurement.task, batch_size), []).append(measurement)
+    groups = {
+        key: timed
+        for key, members in report.groups().items()
+        if (timed := [member for member in members if member.times])
+    }
     if not groups:
         return False
     figure = Figure(figsize=(_PANEL[0] * len(groups), _PANEL[1]), dpi=120, layout="constrained")

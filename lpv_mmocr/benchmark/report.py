@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..engine.atomic_file_backend import AtomicLocalBackend
+from ..markdown_table import markdown_table
 from .loading import LoadingMeasurement
 from .machine import Machine
 from .measurement import Measurement
@@ -82,7 +83,7 @@ class Report:
             "",
             *NOTES.splitlines(),
         ]
-        for (task, batch_size), measurements in self._groups().items():
+        for (task, batch_size), measurements in self.groups().items():
             heading = TITLES[task] + (f", batch {batch_size}" if batch_size else "")
             lines += ["", f"## {heading}", "", *_table(measurements, _COLUMNS)]
         if self.loading:
@@ -91,7 +92,7 @@ class Report:
             lines += ["", "Share of the time of each step:", "", *shares]
         return "\n".join(lines) + "\n"
 
-    def _groups(self) -> dict[tuple[str, int | None], list[Measurement]]:
+    def groups(self) -> dict[tuple[str, int | None], list[Measurement]]:
         """Measurements by task and batch size; all batch sizes together where they are swept."""
         groups: dict[tuple[str, int | None], list[Measurement]] = {}
         for measurement in self.measurements:
@@ -175,21 +176,9 @@ def _share_lines(measurement: LoadingMeasurement) -> list[str]:
 
 
 def _table(rows: Sequence, columns: dict[str, Callable]) -> list[str]:
-    cells = [list(columns), *([show(row) for show in columns.values()] for row in rows)]
-    kept = [index for index in range(len(columns)) if any(row[index] for row in cells[1:])]
-    cells = [[row[index] for index in kept] for row in cells]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(kept))]
-    left = {"model", "config", "remarks"}
-
-    def line(row: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if title in left else cell.rjust(width)
-            for cell, width, title in zip(row, widths, cells[0], strict=True)
-        )
-        return f"| {' | '.join(padded)} |"
-
-    rules = (
-        "-" * width if title in left else "-" * (width - 1) + ":"
-        for width, title in zip(widths, cells[0], strict=True)
+    """Table of the columns that say something about any of the rows."""
+    cells = {title: [show(row) for row in rows] for title, show in columns.items()}
+    kept = {title: column for title, column in cells.items() if any(column)}
+    return markdown_table(
+        list(kept), list(zip(*kept.values(), strict=True)), left=("model", "config", "remarks")
     )
-    return [line(cells[0]), f"| {' | '.join(rules)} |", *map(line, cells[1:])]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..markdown_table import markdown_table
 from .benchmark_sets import SET_GROUPS
 from .score_table import Row, set_row
 from .scores import MeanScore, SetScore, mean_score
@@ -128,7 +129,8 @@ class BenchmarkReport:
             )
             for row in self.rows
         ]
-        lines = [f"Protocol: {self.protocol.name}", "", *_table(rows)]
+        table = markdown_table(_HEADER, rows, left=("set", "remarks"))
+        lines = [f"Protocol: {self.protocol.name}", "", *table]
         for name, score in self.scores.items():
             if score.bad_samples:
                 shown = ", ".join(score.bad_samples[:_NAMED_BAD_SAMPLES])
@@ -142,25 +144,6 @@ class BenchmarkReport:
             return ", ".join(mean.sets)
         wrong = [name for name in mean.sets if not self.scores[name].has_expected_count]
         return f"COUNT: see {', '.join(wrong)}" if wrong else ""
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Markdown table whose columns are padded to one width; numbers are set to the right."""
-    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
-    numeric = [name not in ("set", "remarks") for name in _HEADER]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(cells, widths, numeric, strict=True)
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [
-        "-" * (width - 1) + (":" if right else "-")
-        for width, right in zip(widths, numeric, strict=True)
-    ]
-    return [line(_HEADER), line(rule), *map(line, rows)]
 
 
 def _percent(fraction: float | None) -> str:
