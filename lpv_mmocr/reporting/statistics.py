@@ -5,17 +5,15 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from lpv_mmocr.evaluation import SetScore, TextProtocol
-
-from rapidfuzz.distance import Levenshtein
+from lpv_mmocr.evaluation.alignment import align
 
 from .calibration import Calibration
 
 MISSING = ""
-"""Stands in a pair of characters for the one that is not there."""
+"""Stands in a confusion for the character that is not there."""
 
 _NAMED_BAD_SAMPLES = 20
 
@@ -77,25 +75,6 @@ class Tally:
         self.right += right
 
 
-def align(label: str, text: str) -> Iterator[tuple[str, str]]:
-    """Lay a reading beside its label, with as few edits as possible (Levenshtein's).
-
-    Args:
-        label: The label.
-        text: What was read.
-
-    Yields:
-        Pairs of a character of the label and one of the reading, in order. One of both is
-        :data:`MISSING` where the reading leaves a character out or has one too many.
-    """
-    for step in Levenshtein.opcodes(label, text):
-        there = label[step.src_start : step.src_end] or MISSING
-        read = text[step.dest_start : step.dest_end] or MISSING
-        # "equal" and "replace" span as many characters on both sides; the others one side only.
-        for position in range(max(len(there), len(read))):
-            yield there[position : position + 1], read[position : position + 1]
-
-
 @dataclass(kw_only=True)
 class ReadingStatistics:
     """Counts over the words of a test, of a size that does not grow with their number.
@@ -114,8 +93,8 @@ class ReadingStatistics:
         bad_samples: Names of the first of them.
         by_length: Words by the number of characters of the label.
         by_character: Characters of the labels, and how many of each were read right.
-        confusions: How often the first character was read as the second; :data:`MISSING` as
-            :func:`align` has it.
+        confusions: How often the first character was read as the second. One of both is
+            :data:`MISSING` where a character was left out or is one too many.
         calibration: Confidence against accuracy.
         worst: The errors that the model was most sure of, the surest first.
     """
@@ -151,13 +130,13 @@ class ReadingStatistics:
             self.num_bad_samples += 1
             self.bad_samples = [*self.bad_samples, word.key][:_NAMED_BAD_SAMPLES]
             return
-        self.similarity += Levenshtein.normalized_similarity(label, text)
+        self.similarity += self.protocol.similarity(word.label, word.text)
         self.empty_texts += not word.text
-        for there, read in align(label, text):
-            if there:
-                self.by_character.setdefault(there, Tally()).add(1, there == read)
-            if there != read:
-                self.confusions[there, read] += 1
+        for match in align(text, label, self.protocol):
+            if match.truth is not None:
+                self.by_character.setdefault(match.truth, Tally()).add(1, not match.wrong)
+            if match.wrong:
+                self.confusions[match.truth or MISSING, match.read or MISSING] += 1
         if word.confidence is not None:
             self.calibration.add(word.confidence, right)
         if not right:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from lpv_mmocr.evaluation import TextProtocol
-
-from rapidfuzz.distance import Levenshtein
+from lpv_mmocr.evaluation.alignment import align
 
 
 class Run(NamedTuple):
@@ -75,20 +76,19 @@ def compare(label: str, text: str, protocol: TextProtocol) -> tuple[list[Run], l
     Returns:
         The runs of the label and those of the text, all characters visible.
     """
-    texts = (label, text)
-    reduced = [[protocol.reduce(character) for character in each] for each in texts]
-    counting = [[i for i, kept in enumerate(each) if kept] for each in reduced]
-    wrong: tuple[set[int], set[int]] = (set(), set())
-    kept = [[each[i] for i in places] for each, places in zip(reduced, counting, strict=True)]
-    for step in Levenshtein.opcodes(*kept):
-        if step.tag != "equal":
-            wrong[0].update(counting[0][step.src_start : step.src_end])
-            wrong[1].update(counting[1][step.dest_start : step.dest_end])
-    first, second = (_runs(each, marked) for each, marked in zip(texts, wrong, strict=True))
-    return first, second
+    counting = ["".join(filter(protocol.reduce, each)) for each in (text, label)]
+    matches = align(*counting, protocol)
+    there = [match.wrong for match in matches if match.truth is not None]
+    read = [match.wrong for match in matches if match.read is not None]
+    return _runs(label, there, protocol), _runs(text, read, protocol)
 
 
-def _runs(text: str, wrong: set[int]) -> list[Run]:
+def _runs(text: str, wrong: Iterable[bool], protocol: TextProtocol) -> list[Run]:
+    """Runs of a text, given which of the characters that count are wrong."""
+    marks = iter(wrong)
+    marked = [(character, bool(protocol.reduce(character)) and next(marks)) for character in text]
     # Runs, not single characters: letters of many scripts change their shape beside others.
-    places = groupby(range(len(text)), lambda i: i in wrong)
-    return [Run(visible("".join(text[i] for i in run)), marked) for marked, run in places]
+    return [
+        Run(visible("".join(character for character, _ in run)), is_wrong)
+        for is_wrong, run in groupby(marked, itemgetter(1))
+    ]

@@ -3,57 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections import Counter
-from functools import cache
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.reporting import ReadWord
 from lpv_mmocr.reporting.exact_text import ExactText
-from lpv_mmocr.reporting.statistics import MISSING, align
 
 import pytest
 from report_cases import gather, words
-
-
-def distance(label: str, text: str) -> int:
-    """Levenshtein's distance by its definition."""
-
-    @cache
-    def tail(i: int, j: int) -> int:
-        if i == len(label) or j == len(text):
-            return len(label) - i + len(text) - j
-        if label[i] == text[j]:
-            return tail(i + 1, j + 1)
-        return 1 + min(tail(i + 1, j), tail(i, j + 1), tail(i + 1, j + 1))
-
-    return tail(0, 0)
-
-
-class TestAlign:
-    def test_by_hand(self):
-        assert list(align("kitten", "sittin!")) == [
-            ("k", "s"),
-            ("i", "i"),
-            ("t", "t"),
-            ("t", "t"),
-            ("e", "i"),
-            ("n", "n"),
-            (MISSING, "!"),
-        ]
-        assert list(align("abc", "b")) == [("a", MISSING), ("b", "b"), ("c", MISSING)]
-        assert list(align("", "")) == []
-
-    def test_has_both_texts_and_no_more_edits_than_needed(self):
-        numbers = random.Random(1)
-        for _ in range(200):
-            label, text = (
-                "".join(numbers.choices("abc中", k=numbers.randint(0, 7))) for _ in range(2)
-            )
-            pairs = list(align(label, text))
-            assert "".join(there for there, _ in pairs) == label
-            assert "".join(read for _, read in pairs) == text
-            assert sum(there != read for there, read in pairs) == distance(label, text)
 
 
 class TestByHand:

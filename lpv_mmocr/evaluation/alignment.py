@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from lpv_mmocr.evaluation import TextProtocol
-
 from rapidfuzz.distance import Levenshtein
+
+from .text_protocol import TextProtocol
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def align(
     )
     matches = []
     # Character by character: folding a whole text may change its length ("ß" to "ss").
-    folded = [[fold(character) for character in text] for text in (reading, truth)]
+    folded = [[fold(character) for character in text] for text in (truth, reading)]
     for step in Levenshtein.opcodes(*folded):
-        read = reading[step.src_start : step.src_end]
-        there = truth[step.dest_start : step.dest_end]
+        there = truth[step.src_start : step.src_end]
+        read = reading[step.dest_start : step.dest_end]
         if step.tag in ("equal", "replace"):
             wrong = step.tag == "replace"
             matches += [CharacterMatch(*pair, wrong) for pair in zip(read, there, strict=True)]

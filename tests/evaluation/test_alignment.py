@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import random
+from functools import cache
+
 from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.visualization.alignment import CharacterMatch, align
+from lpv_mmocr.evaluation.alignment import CharacterMatch, align
 
 import pytest
 
@@ -49,3 +52,30 @@ def test_what_counts_is_up_to_the_protocol():
     assert described("a-b", "A.bé", without_case) == "aA -. bb -é"
     assert described("a-b", "A.bé", with_case) == "aA! -.! bb -é"
     assert described("it's", "its", with_case) == "ii tt '-! ss"
+
+
+def distance(truth: str, reading: str) -> int:
+    """Levenshtein's distance by its definition."""
+
+    @cache
+    def tail(i: int, j: int) -> int:
+        if i == len(truth) or j == len(reading):
+            return len(truth) - i + len(reading) - j
+        if truth[i] == reading[j]:
+            return tail(i + 1, j + 1)
+        return 1 + min(tail(i + 1, j), tail(i, j + 1), tail(i + 1, j + 1))
+
+    return tail(0, 0)
+
+
+def test_has_both_texts_and_no_more_edits_than_needed():
+    numbers = random.Random(1)
+    for _ in range(200):
+        truth, reading = (
+            "".join(numbers.choices("abc中", k=numbers.randint(0, 7))) for _ in range(2)
+        )
+        matches = align(reading, truth)
+        assert "".join(match.truth or "" for match in matches) == truth
+        assert "".join(match.read or "" for match in matches) == reading
+        assert all(match.wrong == (match.truth != match.read) for match in matches)
+        assert sum(match.wrong for match in matches) == distance(truth, reading)
