@@ -23,7 +23,6 @@ from .lmdb_environment import (
     count_samples,
     find_lmdbs,
     image_key,
-    label_key,
 )
 from .lmdb_writer import LMDBWriter
 from .new_folder import new_folder, refuse_existing
@@ -277,10 +276,7 @@ def lmdb_to_labels(
         left_out = _LeftOut(folder, skip_bad, result)
         for number in range(1, total + 1):
             try:
-                text = _text_of(reader.get(label_key(number)))
-                picture = reader.get(image_key(number))
-                if picture is None:
-                    raise ValueError("its image is missing")
+                text, picture = reader.label(number), reader.picture(number)
                 _check(picture, check)
             except (ValueError, LMDBDataError) as error:
                 left_out.add(_sample_name(path, number), str(error))
@@ -301,10 +297,8 @@ def _check_texts(path: str, total: int, format: str) -> None:
     with KeyReader(path) as reader:
         for number in range(1, total + 1):
             # What cannot be read is judged when its sample is written.
-            with contextlib.suppress(UnicodeDecodeError, LMDBDataError):
-                label = reader.get(label_key(number))
-                if label is not None:
-                    check_text(label.decode("utf-8"), format, _sample_name(path, number))
+            with contextlib.suppress(LMDBDataError):
+                check_text(reader.label(number), format, _sample_name(path, number))
 
 
 def _sample_name(path: str, number: int) -> str:
@@ -319,15 +313,6 @@ def _one_lmdb(path: str | os.PathLike) -> str:
         f"{path} is no LMDB but holds {len(found)}: {', '.join(found[:5])}"
         f"{' and so on' if len(found) > 5 else ''}; convert them one by one"
     )
-
-
-def _text_of(label: bytes | None) -> str:
-    if label is None:
-        raise ValueError("its label is missing")
-    try:
-        return label.decode("utf-8")
-    except UnicodeDecodeError:
-        raise ValueError("its label is not UTF-8") from None
 
 
 def _picture_name(number: int, total: int) -> str:

@@ -21,7 +21,6 @@ from .lmdb_environment import (
     count_samples,
     find_lmdbs,
     image_key,
-    label_key,
     refuse_repeated,
 )
 from .lmdb_index import SampleIndex, load_index
@@ -271,20 +270,10 @@ class LPVLMDBDataset(BaseDataset):
         text = ""
         try:
             with KeyReader(part.path) as reader:
-                label = reader.get(label_key(number))
-                if label is None:
-                    raise BadSampleError(
-                        sample_key, f"its label, key label-{number:09d}, is missing"
-                    )
-                text = label.decode("utf-8")
-                image = reader.get(image_key(number))
+                text = reader.label(number)
+                image = reader.picture(number)
         except LMDBDataError as error:
-            raise BadSampleError(sample_key, str(error), text) from error
-        except UnicodeDecodeError as error:
-            readable = label.decode("utf-8", errors="replace")
-            raise BadSampleError(sample_key, "its label is not UTF-8", readable) from error
-        if image is None:
-            raise BadSampleError(sample_key, f"its image, key {name}, is missing", text)
+            raise BadSampleError(sample_key, str(error), error.text or text) from error
         if not self.test_mode:
             text = self.label_filter(text)
         return dict(

@@ -24,7 +24,13 @@ DATA_FILE = "data.mdb"
 
 
 class LMDBDataError(RuntimeError):
-    """An LMDB that cannot be read, or that is not a word data set."""
+    """An LMDB that cannot be read, or that is not a word data set.
+
+    Attributes:
+        text: Of a label that is not UTF-8, as much as can be read.
+    """
+
+    text: str = ""
 
 
 def image_key(number: int) -> bytes:
@@ -203,6 +209,40 @@ class KeyReader:
                 f"key {key.decode(errors='replace')} of {Path(self._path, DATA_FILE)} cannot be "
                 f"read, the file is damaged there: {error}; copy or download it again"
             ) from error
+
+    def label(self, number: int) -> str:
+        """The label of a sample.
+
+        Args:
+            number: The sample, counted from 1.
+
+        Raises:
+            LMDBDataError: If the label is missing, on a damaged page or not UTF-8.
+        """
+        label = self._required(label_key(number), "label")
+        try:
+            return label.decode("utf-8")
+        except UnicodeDecodeError as error:
+            fault = LMDBDataError("its label is not UTF-8")
+            fault.text = label.decode("utf-8", errors="replace")
+            raise fault from error
+
+    def picture(self, number: int) -> bytes:
+        """The encoded picture of a sample; it may be empty.
+
+        Args:
+            number: The sample, counted from 1.
+
+        Raises:
+            LMDBDataError: If the picture is missing or on a damaged page.
+        """
+        return self._required(image_key(number), "image")
+
+    def _required(self, key: bytes, what: str) -> bytes:
+        value = self.get(key)
+        if value is None:
+            raise LMDBDataError(f"its {what}, key {key.decode()}, is missing")
+        return value
 
 
 def count_samples(path: str) -> int:

@@ -19,7 +19,6 @@ from .lmdb_environment import (
     LMDBDataError,
     count_samples,
     image_key,
-    label_key,
 )
 from .picture_header import read_header
 from .transforms.loading import decode_image
@@ -170,15 +169,9 @@ def _add_label(
 ) -> str | None:
     """Count a label; what is wrong with it, if anything is."""
     try:
-        stored = reader.get(label_key(number))
+        label = reader.label(number)
     except LMDBDataError as error:
         return str(error)
-    if stored is None:
-        return f"its label, key {label_key(number).decode()}, is missing"
-    try:
-        label = stored.decode("utf-8")
-    except UnicodeDecodeError:
-        return "its label is not UTF-8"
     found.lengths[len(label)] += 1
     found.characters.update(label)
     text = label_filter(label)
@@ -193,11 +186,9 @@ def _add_picture(found: LMDBStatistics, reader: KeyReader, number: int) -> str |
     """Measure a picture; what is wrong with it, if anything is."""
     found.examined += 1
     try:
-        picture = reader.get(image_key(number))
+        picture = reader.picture(number)
     except LMDBDataError as error:
         return str(error)
-    if picture is None:
-        return "its image is missing"
     found.picture_bytes += len(picture)
     header = read_header(picture)
     if found.decoded:

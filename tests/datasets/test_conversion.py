@@ -194,15 +194,15 @@ def test_interrupted(words, tmp_path, monkeypatch):
 def test_lmdb_with_bad_samples(tmp_path):
     path = write_words(tmp_path / "one", ["x", "y", "z", b"\xff", "last"])
     edit(path, {b"label-000000001": None, b"image-000000002": None, b"image-000000003": b""})
-    with pytest.raises(ConversionError, match=r"one: image-000000001: its label is missing; .*ski"):
+    with pytest.raises(ConversionError, match=r"image-000000001: its label, .* is missing; .*ski"):
         lmdb_to_labels(path, tmp_path / "out")
     assert os.listdir(tmp_path) == ["one"]
     done = lmdb_to_labels(path, tmp_path / "out", skip_bad=True)
     assert (done.written, done.left_out) == (1, 4)
     assert (tmp_path / "out" / "labels.tsv").read_text() == "images/000000005.png\tlast\n"
     assert (tmp_path / "out" / "left-out.tsv").read_text() == (
-        f"{path}: image-000000001\tits label is missing\n"
-        f"{path}: image-000000002\tits image is missing\n"
+        f"{path}: image-000000001\tits label, key label-000000001, is missing\n"
+        f"{path}: image-000000002\tits image, key image-000000002, is missing\n"
         f"{path}: image-000000003\tits image is empty\n"
         f"{path}: image-000000004\tits label is not UTF-8\n"
     )

@@ -144,6 +144,21 @@ def test_a_damaged_page_is_named_and_others_can_still_be_read(tmp_path):
         assert reader.get(b"label-000000501") is None
 
 
+def test_label_and_picture_of_a_sample(tmp_path):
+    path = write_words(tmp_path / "words", ["wörd", b"caf\xe9"], [b"picture", b""])
+    edit(path, {b"label-000000003": b"lonely"})
+    with KeyReader(str(path)) as reader:
+        assert (reader.label(1), reader.picture(1)) == ("wörd", b"picture")
+        assert reader.picture(2) == b""
+        with pytest.raises(LMDBDataError, match="its label is not UTF-8") as caught:
+            reader.label(2)
+        assert caught.value.text == "caf\ufffd"
+        with pytest.raises(LMDBDataError, match="its image, key image-000000003, is missing"):
+            reader.picture(3)
+        with pytest.raises(LMDBDataError, match="its label, key label-000000004, is missing"):
+            reader.label(4)
+
+
 def test_damaged_count(tmp_path):
     path = zero_page(write_words(tmp_path / "words", ["word"] * 500), b"num-samples")
     with pytest.raises(LMDBDataError, match=r"key num-samples of .*data\.mdb cannot be read"):

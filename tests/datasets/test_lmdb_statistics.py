@@ -77,7 +77,7 @@ def test_bad_samples(damaged):
     reasons = {key.rpartition(":")[2]: reason for key, reason in found.bad}
     assert found.bad[0][0] == f"{damaged}:image-000000001"
     assert list(reasons) == [f"image-00000000{n}" for n in (1, 2, 3, 4)]
-    assert reasons["image-000000001"] == "its image is missing"
+    assert reasons["image-000000001"] == "its image, key image-000000001, is missing"
     assert reasons["image-000000002"] == "its label is not UTF-8"
     assert "cut short" in reasons["image-000000003"]
     both = reasons["image-000000004"]
@@ -130,7 +130,7 @@ def test_json(damaged):
     content = json.loads(json.dumps(gather_statistics(damaged).as_dict()))
     assert content["labels"]["lengths"] == {"1": 1, "2": 1, "3": 1, "9": 1}
     assert content["bad"]["count"] == 4
-    assert content["bad"]["samples"][0]["reason"] == "its image is missing"
+    assert content["bad"]["samples"][0]["reason"] == "its image, key image-000000001, is missing"
     assert content["pictures"]["percentiles"]["at"][3] == 50
 
 
