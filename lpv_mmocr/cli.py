@@ -232,12 +232,15 @@ def require_folder(path: str | os.PathLike, option: str) -> None:
         InputError: If it is a file, or below one, or cannot be made or written to.
     """
     path = Path(path)
+    existing = next(folder for folder in (path, *path.parents) if os.path.exists(folder))
+    if not existing.is_dir():
+        raise InputError(f"{option} needs a folder, and {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"{option} {path} cannot be written: no permission to write in {existing}")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{option} needs a folder, and {path} is none: {error}") from error
-    if not os.access(path, os.W_OK):
-        raise InputError(f"{option}: the folder {path} cannot be written to")
 
 
 def require_new_file(path: str | os.PathLike, option: str) -> None:

@@ -16,7 +16,6 @@ Exit status: 0 if all pictures were read, 1 if some could not be, 2 for bad inpu
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -101,7 +100,7 @@ def _lines_of_stdin() -> Iterator[str]:
 
 
 def read(args: argparse.Namespace) -> int:
-    from lpv_mmocr.cli import InputError
+    from lpv_mmocr.cli import InputError, require_folder
     from lpv_mmocr.reading import WordReader
     from lpv_mmocr.reading.picture_files import PictureFiles, leads_nowhere
     from lpv_mmocr.reading.progress import reading_progress
@@ -115,7 +114,7 @@ def read(args: argparse.Namespace) -> int:
         named = printable(", ".join(paths))
         raise InputError(f"there is no file or folder {named}, and no pattern fits one")
     if args.out is not None:
-        check_results_folder(args.out)
+        require_folder(args.out, "--out")  # before the model is loaded
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # names of files need not be valid in any encoding
             stream.reconfigure(errors=errors)
@@ -159,17 +158,6 @@ def read(args: argparse.Namespace) -> int:
         summary += f"; {files.left_alone} other files in folders left alone"
     print(summary, file=sys.stderr)
     return EXIT_UNREADABLE if unreadable else 0
-
-
-def check_results_folder(folder: Path) -> None:
-    """Find out before the model is loaded that results cannot be written, as far as can be."""
-    from lpv_mmocr.cli import InputError
-
-    existing = next(path for path in (folder, *folder.parents) if os.path.exists(path))
-    if not existing.is_dir():
-        raise InputError(f"--out needs a folder, and {existing} is a file")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise InputError(f"--out {folder} cannot be written: no permission to write in {existing}")
 
 
 def draw(reading, number: int, out: Path) -> str | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from rich import box
+from rich import box, filesize
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -38,7 +38,7 @@ def print_overview(parts: Sequence[LMDBStatistics], console: Console) -> None:
             f"{part.samples:,}",
             f"{part.passing:,}",
             Text(f"{part.bad_count:,}", style="bold red" if part.bad_count else ""),
-            size_text(part.file_bytes),
+            filesize.decimal(part.file_bytes),
             f"{sizes['width'][middle]:.0f} x {sizes['height'][middle]:.0f}" if sizes else "-",
             end_section=place == len(parts) - 2,
         )
@@ -84,16 +84,6 @@ def print_bad(found: LMDBStatistics, console: Console) -> None:
         console.print(f"  and {found.bad_count - LISTED_BAD:,} more; --json FILE lists them")
 
 
-def size_text(size: int) -> str:
-    """A number of bytes in the unit that suits it, such as ``11.4 MB``."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def _facts(found: LMDBStatistics) -> list[tuple[str, str]]:
     share = 100 * found.passing / max(found.samples, 1)
     labels = f"{found.passing:,} ({share:.2f} %) pass the released filter"
@@ -105,13 +95,13 @@ def _facts(found: LMDBStatistics) -> list[tuple[str, str]]:
     else:
         which = f"{found.examined:,} chosen at random, {how}; the others were not looked at"
     formats = ", ".join(f"{name} {count:,}" for name, count in found.formats.most_common())
-    mean = size_text(found.picture_bytes // max(found.examined, 1))
+    mean = filesize.decimal(found.picture_bytes // max(found.examined, 1))
     return [
         ("samples", f"{found.samples:,}"),
         ("labels", labels),
         ("pictures", which),
         ("formats", f"{formats or 'none'}; {mean} each"),
-        ("on disk", size_text(found.file_bytes)),
+        ("on disk", filesize.decimal(found.file_bytes)),
         ("bad", f"{found.bad_count:,}" if found.bad_count else "none found"),
     ]
 

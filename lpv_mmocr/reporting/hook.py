@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
+from lpv_mmocr.cli import require_folder
 from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
 from lpv_mmocr.engine.distributed import without_wrapper
@@ -51,7 +51,7 @@ class ReportPageHook(Hook):
         num_worst: How many of the worst errors to show.
 
     Raises:
-        OSError: If the folder cannot be made or written to.
+        InputError: If the folder cannot be made or written to.
         ValueError: If ``num_worst`` is negative; when testing, if a word has no label.
     """
 
@@ -59,11 +59,7 @@ class ReportPageHook(Hook):
         if num_worst < 0:
             raise ValueError(f"num_worst must not be negative, got {num_worst}")
         self.file = Path(out_dir, REPORT_NAME)
-        if self.file.parent.exists() and not self.file.parent.is_dir():
-            raise NotADirectoryError(f"the report needs a folder, and {out_dir} is a file")
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.file.parent, os.W_OK):
-            raise PermissionError(f"the folder for the report cannot be written to: {out_dir}")
+        require_folder(out_dir, "the report")
         self.num_worst = num_worst
         self._statistics = ReadingStatistics(protocol=ExactText())
         self._indexes = self._first = np.empty(0, np.int64)

@@ -14,6 +14,7 @@ from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
 
+from lpv_mmocr.cli import InputError
 from lpv_mmocr.engine import PredictionWriterHook
 from lpv_mmocr.evaluation import BenchmarkMetric
 from lpv_mmocr.reporting import ReportPageHook
@@ -187,7 +188,7 @@ class TestFolder:
 
     def test_is_a_file(self, tmp_path):
         (tmp_path / "file").touch()
-        with pytest.raises(NotADirectoryError, match=r"needs a folder, and .*file is a file"):
+        with pytest.raises(InputError, match=r"needs a folder, and .*file is a file"):
             ReportPageHook(out_dir=str(tmp_path / "file"))
 
     def test_negative_number_of_errors(self, tmp_path):

@@ -171,9 +171,9 @@ class TestBadInput:
         ("options", "said"),
         [
             (["--save-preds", "folder"], "--save-preds needs the name of a file, and folder is a"),
-            (["--save-preds", "taken/x.jsonl"], "--save-preds needs a folder, and taken is none"),
-            (["--show-dir", "taken"], "--show-dir needs a folder, and taken is none"),
-            (["--show-dir", "taken/x"], "--show-dir needs a folder, and taken/x is none"),
+            (["--save-preds", "taken/x.jsonl"], "--save-preds needs a folder, and taken is a file"),
+            (["--show-dir", "taken"], "--show-dir needs a folder, and taken is a file"),
+            (["--show-dir", "taken/x"], "--show-dir needs a folder, and taken is a file"),
         ],
     )
     def test_outputs_that_cannot_be_written(
