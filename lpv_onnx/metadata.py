@@ -10,7 +10,9 @@ from typing import Any
 from .looks import Look
 
 METADATA_KEY = "lpv"
+"""Key of the entry in the file's metadata; its value is JSON."""
 FORMAT = 1
+"""Grows when readers have to know of a change."""
 REQUIRED = ("classes", "start", "end", "preprocessing")
 REQUIRED_OF_PREPROCESSING = (
     *("height", "width", "interpolation", "keep_ratio"),

@@ -18,9 +18,11 @@ from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 
+from lpv_onnx.metadata import METADATA_KEY
+
 from .convert import DeployedLPV, to_deploy
 from .onnx_check import Comparison, compare
-from .onnx_metadata import METADATA_KEY, Preprocessing, describe, encode
+from .onnx_metadata import Preprocessing, describe, encode
 
 PRECISIONS = ("fp32", "fp16", "int8")
 OPSET = 20

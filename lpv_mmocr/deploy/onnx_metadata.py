@@ -15,13 +15,9 @@ from lpv_mmocr.version import __version__
 import torch
 from mmengine.config import Config
 
+from lpv_onnx.metadata import FORMAT
+
 from .convert import DeployedLPV
-
-METADATA_KEY = "lpv"
-"""Key of the entry in the file's metadata; its value is JSON."""
-
-FORMAT = 1
-"""Grows when readers have to know of a change."""
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "lanczos", "hamming")
 

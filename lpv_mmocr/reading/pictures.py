@@ -18,13 +18,7 @@ from mmengine import fileio
 from PIL import Image
 
 import lpv_onnx
-
-MAX_PIXELS = 2**26
-"""A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
-
-
-class PictureError(ValueError):
-    """A picture cannot be read; the message says why."""
+from lpv_onnx.pictures import MAX_PIXELS, PictureError
 
 
 def load_picture(
@@ -46,10 +40,7 @@ def load_picture(
         TypeError: If the source is nothing of the kind.
     """
     if isinstance(source, np.ndarray):
-        try:
-            return to_bgr(source)
-        except ValueError as error:
-            raise PictureError(str(error)) from error
+        return to_bgr(source)
     if isinstance(source, Image.Image):
         return _from_pillow(source, max_pixels)
     if not isinstance(source, (str, os.PathLike)):
@@ -74,11 +65,7 @@ def load_picture(
 def _from_pillow(picture: Image.Image, max_pixels: int) -> np.ndarray:
     if picture.width * picture.height > max_pixels:
         raise _too_many_pixels(max_pixels, *picture.size)
-    try:
-        rgb = lpv_onnx.load_picture(picture)
-    except lpv_onnx.PictureError as error:
-        raise PictureError(str(error)) from error
-    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(lpv_onnx.load_picture(picture))[..., ::-1])
 
 
 def _read_file(path: str) -> bytes:

@@ -94,7 +94,7 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
         The picture in BGR order, uint8, shape (H, W, 3).
 
     Raises:
-        ValueError: If it has another shape or type, or no pixel.
+        lpv_onnx.PictureError: A ``ValueError``, if it has another shape or type, or no pixel.
     """
     image = lpv_onnx.to_eight_bits(image)
     if image.ndim == 2 or image.shape[-1] == 1:
