@@ -39,7 +39,7 @@ def test_asks_for_gpus(run_tool, srun):
     assert result.stdout.strip() == (
         "srun -p part --job-name=job --gres=gpu:8 --ntasks-per-node=8 --ntasks=16 "
         f"--cpus-per-task=5 --kill-on-bad-exit=1 --time 5 --exclusive python -u {TOOLS}/train.py "
-        "config.py --launcher slurm --amp"
+        "--launcher slurm config.py --amp"
     )
 
 
@@ -50,7 +50,7 @@ def test_no_more_gpus_on_a_node_than_altogether(run_tool, srun):
         GPUS="2",
     )
     assert "--gres=gpu:2 --ntasks-per-node=2 --ntasks=2 " in result.stdout
-    assert f"{TOOLS}/test.py config.py weights.pth --launcher slurm" in result.stdout
+    assert f"{TOOLS}/test.py --launcher slurm config.py weights.pth" in result.stdout
 
 
 @pytest.mark.slow
