@@ -39,6 +39,9 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 DTYPES = ("fp32", "bf16", "fp16")
 """Float types of a deployed model: those of ``lpv_mmocr.engine.deploy_hook``."""
 
+LABEL_FORMATS = ("tsv", "txt", "jsonl", "json")
+"""Formats of label files: those of ``lpv_mmocr.datasets.label_files``."""
+
 EXIT_INTERRUPTED = 130
 
 EXAMPLES = """\
@@ -123,6 +126,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def new_parser(description: str | None) -> argparse.ArgumentParser:
+    """A parser with what every tool has.
+
+    Args:
+        description: Docstring of the tool, which ``--help`` shows as it stands.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error"
+    )
+    return parser
+
+
 class ConfigOptions(argparse.Action):
     """MMEngine's ``DictAction``, which answers an entry without ``=`` with a usage error."""
 
@@ -159,9 +177,6 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="change entries of the config, e.g. train_dataloader.batch_size=48 "
         'model.encoder.depths="(3,6,6)"',
-    )
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error in the set-up"
     )
 
 

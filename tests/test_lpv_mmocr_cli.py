@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,17 +70,54 @@ def test_choices_are_those_of_the_package(load_tool, capsys):
 
     assert lpv_mmocr_cli.LAUNCHERS == distributed.LAUNCHERS
     assert tuple(deploy_hook.DTYPES) == lpv_mmocr_cli.DTYPES
+    assert tuple(label_files.FORMATS) == lpv_mmocr_cli.LABEL_FORMATS
     benchmark = load_tool("analysis_tools/benchmark.py")
     assert (*tasks.BATCH_SIZES, "loader") == benchmark.TASKS
     assert tuple(sweep.AXES) == benchmark.SWEEPS
     assert load_tool("deployment/export_onnx.py").PRECISIONS == onnx_export.PRECISIONS
     assert tuple(sorted(PRESETS)) == load_tool("dataset_converters/render_words.py").DIFFICULTIES
     for name in ("labels_to_lmdb", "lmdb_to_labels"):
-        tool = load_tool(f"dataset_converters/{name}.py")
-        assert tuple(label_files.FORMATS) == tool.FORMATS
         with pytest.raises(SystemExit):
-            tool.parse_args(["--help"])
+            load_tool(f"dataset_converters/{name}.py").parse_args(["--help"])
         assert f"OUT/{conversion.LEFT_OUT_FILE}" in capsys.readouterr().out
+
+
+SHOW_ALL_TRACEBACKS = {"quickstart.py", "benchmark_augment.py", "benchmark_lmdb.py"}
+SCRIPTS = [
+    str(file.relative_to(ROOT / "tools"))
+    for file in sorted((ROOT / "tools").rglob("*.py"))
+    if file.name not in SHOW_ALL_TRACEBACKS
+]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_tool_can_show_tracebacks(script, load_tool, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        load_tool(script).parse_args(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert " --traceback show the full traceback of an error" in shown
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("analysis_tools/plot_curves.py", ["absent", "--out", "curves.png"]),
+        ("model_converters/official_to_mmocr.py", ["absent.pth", "out.pth"]),
+        ("model_converters/grow_checkpoint.py", ["absent.pth", "config.py", "out.pth"]),
+        ("model_converters/carry_checkpoint.py", ["pack", "absent.pth", "parts"]),
+        ("model_converters/publish_checkpoint.py", ["absent.pth", "out.pth"]),
+    ],
+)
+def test_an_error_is_a_line_or_a_traceback(
+    script, arguments, load_tool, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    tool = load_tool(script)
+    with pytest.raises(SystemExit, match="2"):
+        tool.main(arguments)
+    assert re.fullmatch("error: .*\n", capsys.readouterr().err)
+    with pytest.raises((OSError, ValueError)):
+        tool.main(["--traceback", *arguments])
 
 
 @pytest.mark.parametrize("name", lpv_mmocr_cli.TOOLS)

@@ -15,11 +15,11 @@ import signal
 import sys
 import threading
 
+from lpv_mmocr_cli import new_parser
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         "--weights",
@@ -41,7 +41,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="address to listen on (default: 127.0.0.1, which only this machine reaches)",
     )
     add("--port", type=int, help="port to listen on (default: the first free one from 7860)")
-    add("--traceback", action="store_true", help="show the full traceback of an error")
     args = parser.parse_args(argv)
     if args.port is not None and not 0 < args.port < 65536:
         parser.error(f"--port must be from 1 to 65535, got {args.port}")

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import argparse
 
-from lpv_mmocr_cli import add_config_options
+from lpv_mmocr_cli import add_config_options, new_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_config_options(parser)
     parser.add_argument("--save", metavar="FILE.py", help="write the config to a file as well")
     return parser.parse_args(argv)

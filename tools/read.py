@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from lpv_mmocr_cli import DTYPES
+from lpv_mmocr_cli import DTYPES, new_parser
 
 # What takes long to import is imported once the options are known to be right.
 EXIT_UNREADABLE = 1
@@ -29,9 +29,7 @@ LONGEST_STEM = 100  # bytes that the name of a picture of attention takes over; 
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         "paths",
@@ -73,7 +71,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="draw what the model looked at, one picture per word in DIR/attention (needs --out)",
     )
-    add("--traceback", action="store_true", help="show the full traceback of an error")
     args = parser.parse_args(argv)
     if args.batch_size < 1:
         parser.error(f"--batch-size must be at least 1, got {args.batch_size}")

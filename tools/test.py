@@ -14,13 +14,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lpv_mmocr_cli import DTYPES, add_run_options
+from lpv_mmocr_cli import DTYPES, add_run_options, new_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_run_options(parser)
     parser.add_argument(
         "checkpoint",

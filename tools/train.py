@@ -13,13 +13,11 @@ import os
 import sys
 from pathlib import Path
 
-from lpv_mmocr_cli import add_run_options
+from lpv_mmocr_cli import add_run_options, new_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_run_options(parser)
     parser.add_argument("--amp", action="store_true", help="mixed precision, on GPU or CPU")
     parser.add_argument(

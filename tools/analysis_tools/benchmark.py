@@ -2,7 +2,8 @@ r"""Measure how fast recognisers are, side by side.
 
 Tasks: forward (the network), inference (from encoded picture to text), train (a whole training
 step), loader (from an LMDB to a batch). Models run in turns, round by round, so that their ratios
-hold on a machine that others use too. Weights are random: speed does not depend on them.
+hold on a machine that others use too. Weights are random: speed does not depend on them. A model
+that fails is reported, and the others are measured; with --traceback its error ends everything.
 
 A model is NAME[:SWITCH...]. NAME is lpv-mini, -tiny, -small or -base; mmocr:svtr-tiny,
 mmocr:svtr-base, mmocr:abinet-vision, mmocr:satrn-small or mmocr:crnn; mmocr:FOLDER/NAME of any
@@ -43,15 +44,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lpv_mmocr_cli import new_parser
+
 TASKS = ("forward", "inference", "train", "loader")
 SWEEPS = ("batch", "width", "stages", "length")
 MOST_THREADS = 1024  # OpenMP crashes far above
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         "--models",
@@ -110,7 +111,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FOLDER",
         help="also write benchmark.json, benchmark.md and benchmark.png there",
     )
-    add("--traceback", action="store_true", help="stop at an error, with its traceback")
     args = parser.parse_args(argv)
     positive = [args.rounds, *(args.batch_sizes or []), 1 if args.threads is None else args.threads]
     if min(positive) < 1 or min(args.workers) < 0 or args.min_time < 0:

@@ -137,6 +137,7 @@ def benchmark(folder: Path, num: int, reads: int, rounds: int) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    # No ReportInputErrors here: it spares the garbage collector, whose work is part of an opening.
     cv2.setNumThreads(1)
     if args.measure_opening:
         measure_opening(args.measure_opening, args.folder)

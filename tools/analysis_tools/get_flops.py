@@ -20,13 +20,11 @@ from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 from torch import nn
 
-from lpv_mmocr_cli import add_config_options
+from lpv_mmocr_cli import add_config_options, new_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_config_options(parser)
     parser.add_argument(
         "--shape",

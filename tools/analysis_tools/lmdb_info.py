@@ -16,11 +16,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from lpv_mmocr_cli import new_parser
+
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="LMDB, or folder with a tree of them")
     add("--no-decode", action="store_true", help="only read the headers of pictures: quicker")
@@ -31,7 +31,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--sheet-count", type=int, default=100, help="samples on the sheet (default: 100)")
     add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not Latin")
     add("--seed", type=int, default=0, help="which samples are random (default: 0)")
-    add("--traceback", action="store_true", help="show the full traceback of an error")
     return parser.parse_args(argv)
 
 

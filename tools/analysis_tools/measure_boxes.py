@@ -25,6 +25,8 @@ from mmocr.apis import TextRecInferencer
 from rich.console import Console
 from rich.table import Table
 
+from lpv_mmocr_cli import new_parser
+
 LENGTHS = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 25))
 
 
@@ -42,9 +44,7 @@ class BoxScores:
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
         help="trained model, or the name of one that comes along, such as lpv-mini; its decoder "
@@ -61,9 +61,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--min-length", type=int, default=1, help="default: 1")
     parser.add_argument("--max-length", type=int, default=25, help="default: 25")
     parser.add_argument("--exact", action="store_true", help="only words read without a mistake")
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error"
-    )
     return parser.parse_args(argv)
 
 

@@ -21,6 +21,8 @@ from lpv_mmocr import cli
 
 from matplotlib.figure import Figure
 
+from lpv_mmocr_cli import new_parser
+
 # Key in the log, label of the panel, and what to multiply by.
 PANELS = (
     ("loss", "loss", 1.0),
@@ -38,9 +40,7 @@ class Point(NamedTuple):
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="work folder of a training"
     )
@@ -145,7 +145,7 @@ def draw(runs: dict[str, list[Point]]) -> Figure:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors():
+    with cli.ReportInputErrors(traceback=args.traceback):
         if args.out.suffix.lower() not in ENDINGS:
             raise cli.InputError(f"--out {args.out} must end in {', '.join(ENDINGS)}")
         cli.require_new_file(args.out, "--out")

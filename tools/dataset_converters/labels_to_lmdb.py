@@ -16,25 +16,22 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
-FORMATS = ("tsv", "txt", "jsonl", "json")
+from lpv_mmocr_cli import LABEL_FORMATS, new_parser
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("labels", help="label file, in UTF-8")
     add("--out", required=True, help="folder of the LMDB to write")
     add("--images", metavar="DIR", help="folder that paths are relative to (default: labels' own)")
-    add("--format", choices=FORMATS, help="format of the label file (default: by its ending)")
+    add("--format", choices=LABEL_FORMATS, help="format of the label file (default: by its ending)")
     add("--no-check", action="store_true", help="do not decode the pictures as a check")
     add(
         "--skip-bad",
         action="store_true",
         help="leave out bad and repeated pictures, and list them in OUT/left-out.tsv",
     )
-    add("--traceback", action="store_true", help="show the full traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -16,11 +16,11 @@ from lpv_mmocr import cli
 from lpv_mmocr.rendering import FontLibrary, default_words
 from lpv_mmocr.rendering.font_pack import write_font_pack
 
+from lpv_mmocr_cli import new_parser
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--out", required=True, help="folder for the font files")
     add("--max-mb", type=float, default=40.0, help="most megabytes of fonts (default: 40)")
@@ -34,7 +34,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--no-system-fonts", action="store_true", help="use the fonts of --fonts alone")
     add("--workers", type=int, default=1, help="processes for screening (default: 1)")
     add("--words-out", metavar="FILE", help="also write the default word list with its weights")
-    add("--traceback", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

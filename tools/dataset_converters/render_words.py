@@ -13,13 +13,13 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from lpv_mmocr_cli import new_parser
+
 DIFFICULTIES = ("easy", "full")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add("--out", help="folder of the LMDB to write")
     add("--num", type=int, default=100_000, help="number of pictures (default: 100000)")
@@ -51,7 +51,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--sheet", metavar="FILE.png", help="also write a picture of the first samples")
     add("--sheet-count", type=int, default=200, help="samples on the sheet (default: 200)")
     add("--restart", action="store_true", help="drop what an interrupted run left")
-    add("--traceback", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
     if not args.out and not args.sheet:
         parser.error("give --out FOLDER, --sheet FILE.png, or both")

@@ -41,6 +41,7 @@ from rich.console import Console
 from rich.progress import track
 
 import lpv_onnx
+from lpv_mmocr_cli import new_parser
 
 BATCH = 32
 PLAIN = "PyTorch"
@@ -64,9 +65,7 @@ class Agreement(NamedTuple):
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add = parser.add_argument
     add(
         "checkpoint",
@@ -86,7 +85,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="what reads the ONNX files (default: onnxruntime)",
     )
     add("--out", type=Path, metavar="FILE.json", help="also write counts and texts there")
-    add("--traceback", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -18,13 +18,13 @@ import io
 import logging
 from pathlib import Path
 
+from lpv_mmocr_cli import new_parser
+
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
@@ -50,7 +50,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="whether the GLRMs hide a character's tokens from one another (default: as the "
         "model has it)",
     )
-    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
     if args.out.suffix != ".onnx":
         parser.error(f"--out must end in .onnx, got {args.out}")

@@ -36,6 +36,8 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
+from lpv_mmocr_cli import new_parser
+
 LIMIT = 16 * 2**20  # bytes of a file
 KEPT_VALUES = 1000
 # A tensor's name, its header and the padding behind it.
@@ -47,9 +49,7 @@ _CARRIED_RUN = "0_carried"
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     packing = actions.add_parser("pack", help="write a checkpoint as small files")
     packing.add_argument("checkpoint", type=Path, help="checkpoint of a training")
@@ -269,7 +269,7 @@ def all_parts(folder: Path) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors():
+    with cli.ReportInputErrors(traceback=args.traceback):
         if args.action == "pack":
             cli.require_file(str(args.checkpoint), "checkpoint")
             files = pack(args.checkpoint, args.folder)

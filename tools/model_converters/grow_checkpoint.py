@@ -25,11 +25,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
+from lpv_mmocr_cli import new_parser
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "source", type=Path, metavar="SRC", help="checkpoint of the smaller model, config inside"
     )
@@ -43,7 +43,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors():
+    with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_file(str(args.source), "checkpoint")
         cli.require_new_file(args.target, "DST")
         large_config = cli.load_config(args.config)

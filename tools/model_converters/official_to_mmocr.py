@@ -3,6 +3,9 @@
 Size, GLRM layers, image size and number of classes are read off the file. It does not say whether
 the model was trained with the GLRM mask (training stage 2): that is assumed unless --no-mask is
 given.
+
+Example:
+    python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth lpv-tiny.pth
 """
 
 from __future__ import annotations
@@ -12,15 +15,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-EXAMPLE = """example:
-  python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth lpv-tiny.pth
-"""
+from lpv_mmocr_cli import new_parser
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of the released code")
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
     parser.add_argument(
@@ -215,13 +214,12 @@ def _some(names: list[str]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parse_args(argv)
-    with cli.ReportInputErrors():
+    with cli.ReportInputErrors(traceback=args.traceback):
         check_options(args.source, args.target, args.characters)
         try:
             checkpoint = convert(args.source, not args.no_mask, args.characters)
         except ConversionError as error:
-            print(f"{args.source}: {error}", file=sys.stderr)
-            return cli.EXIT_BAD_INPUT
+            raise cli.InputError(f"{args.source}: {error}") from error
         # Never half a file, and what had that name before stays until the new one is whole.
         save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
     # BatchNorm's statistics are buffers, everything else is trained.

@@ -23,6 +23,8 @@ import torch
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
+from lpv_mmocr_cli import new_parser
+
 DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 KEPT_META = (
     "cfg",
@@ -36,9 +38,7 @@ KEPT_META = (
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of a training")
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
     parser.add_argument(
@@ -105,7 +105,7 @@ def with_config(checkpoint: dict, path: str) -> dict:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors():
+    with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_file(str(args.source), "checkpoint")
         cli.require_new_file(args.target, "DST")
         if args.target.exists() and args.target.samefile(args.source):

@@ -32,6 +32,8 @@ import cv2
 import numpy as np
 import torch
 
+from lpv_mmocr_cli import new_parser
+
 BATCH_COPIES = 4
 LABEL_WIDTH = 130
 GAP = 4
@@ -43,9 +45,7 @@ WORDS = (
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("images", nargs="*", type=Path, help="word pictures; rendered if none")
     parser.add_argument("--out", type=Path, default=Path("augment.png"), help="sheet to write")
     parser.add_argument("--size", nargs=2, type=int, default=(100, 32), metavar=("W", "H"))
@@ -53,7 +53,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--batch", action="store_true", help="show BatchTextAugment instead")
     parser.add_argument("--scale", type=int, default=2, help="enlargement of every picture")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
     if min(*args.size, args.scale) < 1:
         parser.error("--size and --scale must be positive")

@@ -20,7 +20,7 @@ from mmocr.registry import DATASETS
 from mmocr.structures import TextRecogDataSample
 from torch.utils.data import Dataset
 
-from lpv_mmocr_cli import add_config_options
+from lpv_mmocr_cli import add_config_options, new_parser
 
 PLAIN_PIPELINE = [
     dict(type="LoadImageFromNDArray"),
@@ -30,9 +30,7 @@ PLAIN_PIPELINE = [
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     add_config_options(parser)
     parser.add_argument("--phase", choices=("train", "val", "test"), default="train")
     parser.add_argument(

@@ -26,13 +26,13 @@ from mmengine.structures import LabelData
 from mmocr.apis import TextRecInferencer
 from PIL import Image
 
+from lpv_mmocr_cli import new_parser
+
 BATCH = 50
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
         help="trained model, or the name of one that comes along, such as lpv-mini; its decoder "
@@ -50,9 +50,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     rendered.add_argument("--charset", default="lower", help="default: lower")
     rendered.add_argument("--min-length", type=int, default=5, help="default: 5")
     rendered.add_argument("--max-length", type=int, default=8, help="default: 8")
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error"
-    )
     return parser.parse_args(argv)
 
 
