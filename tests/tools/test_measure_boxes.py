@@ -21,15 +21,16 @@ def test_scores_of_known_boxes(tool):
 
 def test_boxes_of_a_model(tool, toy_run, capsys, monkeypatch):
     """An untrained model, whose readings are taken for right: the table is complete."""
-    read = tool.read
+    render, words = tool.render, []
 
-    def read_right(args, words):
-        return [
-            (word.label.swapcase(), attention)  # case does not count
-            for word, (_, attention) in zip(words, read(args, words), strict=True)
-        ]
+    class RightReader(tool.WordReader):
+        def iterate(self, images):
+            for word, reading in zip(words, super().iterate(images), strict=True):
+                reading.attention.stage_texts = [word.label.swapcase()]  # case does not count
+                yield reading
 
-    monkeypatch.setattr(tool, "read", read_right)
+    monkeypatch.setattr(tool, "render", lambda args: words.extend(render(args)) or words)
+    monkeypatch.setattr(tool, "WordReader", RightReader)
     options = ["--count", "12", "--charset", "lower", "--max-length", "3", "--exact"]
     assert tool.main([str(toy_run / "iter_4.pth"), *options, "--device", "cpu"]) == 0
     output = capsys.readouterr().out

@@ -15,13 +15,11 @@ import argparse
 from dataclasses import dataclass
 
 from lpv_mmocr import cli
-from lpv_mmocr.reading.weights import find_weights
+from lpv_mmocr.reading import WordReader
 from lpv_mmocr.rendering import PRESETS, RenderedWord, RenderedWordDataset
 from lpv_mmocr.visualization import character_boxes
 
 import numpy as np
-from mmengine.structures import LabelData
-from mmocr.apis import TextRecInferencer
 from rich.console import Console
 from rich.table import Table
 
@@ -91,30 +89,19 @@ def render(args: argparse.Namespace) -> list[RenderedWord]:
     return [renderer(args.seed, index) for index in range(args.count)]
 
 
-def read(args: argparse.Namespace, words: list[RenderedWord]) -> list[tuple[str, LabelData]]:
-    """What the model reads and what it looked at."""
-    reader = TextRecInferencer(args.config, args.checkpoint, device=args.device)
-    if not hasattr(reader.model.decoder, "keep_attention"):
-        kind = type(reader.model.decoder).__name__
-        raise cli.InputError(
-            f"boxes need a model with a CPADecoder, {args.checkpoint} has a {kind}"
-        )
-    reader.model.decoder.keep_attention = True
-    pictures = [np.ascontiguousarray(word.image[..., ::-1]) for word in words]
-    samples = reader(pictures, batch_size=64, return_datasamples=True, progress_bar=False)
-    records = [sample.pred_attention for sample in samples["predictions"]]
-    return [(record.stage_texts[-1], record) for record in records]
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
-        args.checkpoint = find_weights(args.checkpoint)  # before words are rendered for it
+        reader = WordReader(
+            args.checkpoint, args.config, device=args.device, attention=True, tta=False
+        )
         words = render(args)
         found: dict[int, list[BoxScores]] = {}
-        for word, (text, attention) in zip(words, read(args, words), strict=True):
+        readings = reader.iterate(word.image[..., ::-1] for word in words)
+        for word, reading in zip(words, readings, strict=True):
+            text = reading.attention.stage_texts[-1]
             right = (
                 text.lower() == word.label.lower() if args.exact else len(text) == len(word.label)
             )
@@ -122,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
             truth = word.letters.boxes()
             shown = (truth[:, 2] > truth[:, 0]) & (truth[:, 3] > truth[:, 1])
             if right and shown.any():
-                boxes = character_boxes(attention.attn_maps, len(text), word.mask.shape)
+                boxes = character_boxes(reading.attention.attn_maps, len(text), word.mask.shape)
                 found.setdefault(len(text), []).append(score(boxes[shown], truth[shown]))
         report(found, args)
     return 0

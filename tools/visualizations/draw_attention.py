@@ -15,15 +15,13 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.reading.inferencer import build_inferencer
+from lpv_mmocr.reading import WordReader
 from lpv_mmocr.reading.pictures import PictureError, load_picture
-from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.rendering import RenderedWordDataset
 from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
 
 import numpy as np
 from mmengine.structures import LabelData
-from mmocr.apis import TextRecInferencer
 from PIL import Image
 
 from lpv_mmocr_cli import new_parser
@@ -53,27 +51,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build_reader(args: argparse.Namespace) -> TextRecInferencer:
-    """The model, which keeps its attention.
-
-    Raises:
-        InputError: If it has none to keep.
-    """
-    reader = build_inferencer(find_weights(args.checkpoint), args.config, args.device)
-    decoder = reader.model.decoder
-    if not hasattr(decoder, "keep_attention"):
-        raise cli.InputError(
-            f"{args.checkpoint} has a {type(decoder).__name__}; attention is kept by a CPADecoder"
-        )
-    decoder.keep_attention = True
-    return reader
-
-
-def read(reader: TextRecInferencer, pictures: list[np.ndarray]) -> list[LabelData]:
+def read(reader: WordReader, pictures: list[np.ndarray]) -> list[LabelData]:
     """Attention of RGB pictures."""
-    inputs = [np.ascontiguousarray(picture[..., ::-1]) for picture in pictures]
-    results = reader(inputs, batch_size=BATCH, return_datasamples=True, progress_bar=False)
-    return [sample.pred_attention for sample in results["predictions"]]
+    return [
+        reading.attention for reading in reader.read(picture[..., ::-1] for picture in pictures)
+    ]
 
 
 def load_word(path: str) -> np.ndarray:
@@ -91,7 +73,7 @@ def load_word(path: str) -> np.ndarray:
 
 
 def rendered_word(
-    reader: TextRecInferencer, args: argparse.Namespace
+    reader: WordReader, args: argparse.Namespace
 ) -> tuple[np.ndarray, str, LabelData]:
     """A rendered word that only the later stages read: picture, text, attention.
 
@@ -128,7 +110,14 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_new_picture(args.out, "--out")
         image, truth = (load_word(args.picture), args.truth) if args.picture else (None, None)
-        reader = build_reader(args)
+        reader = WordReader(
+            args.checkpoint,
+            args.config,
+            device=args.device,
+            batch_size=BATCH,
+            attention=True,
+            tta=False,
+        )
         if image is not None:
             (attention,) = read(reader, [image])
         else:
