@@ -18,8 +18,11 @@ import numpy as np
 import pytest
 import torch
 from apis.inference_cases import ROOT, noise
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
 from mmocr.apis import TextRecInferencer
+from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from PIL import Image
 
@@ -235,6 +238,28 @@ def test_deployed(toy, words, reader):
 def test_options_that_do_not_go(toy, options, message):
     with pytest.raises(ValueError, match=message):
         WordReader(toy[1], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, None),
+        (dict(attention=True), "CRNNDecoder has no attention to show .* CPADecoder has"),
+        (dict(boxes=True), "CRNNDecoder has no attention .* to take boxes from"),
+        (dict(deploy="fp32"), "CRNN cannot be deployed; only LPV can"),
+    ],
+)
+def test_models_of_mmocr_read_and_no_more(tmp_path, options, message):
+    config = Config.fromfile("mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py")
+    init_default_scope("mmocr")
+    weights = tmp_path / "crnn.pth"
+    state = MODELS.build(config.model).state_dict()
+    torch.save(dict(state_dict=state, meta=dict(cfg=config.pretty_text)), weights)
+    if message is None:
+        assert isinstance(WordReader(weights, device="cpu").read(noise())[0].text, str)
+    else:
+        with pytest.raises(ValueError, match=message):
+            WordReader(weights, device="cpu", **options)
 
 
 def test_config_beside_the_weights(toy, words, reader):
