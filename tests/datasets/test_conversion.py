@@ -141,6 +141,12 @@ def test_without_check(words, tmp_path):
     assert (tmp_path / "back" / "images" / "000000001.img").read_bytes() == b"nonsense"
 
 
+def test_empty_pictures_are_found_without_check_too(words, tmp_path):
+    (words / "a.jpg").write_bytes(b"")
+    with pytest.raises(ConversionError, match="its image is empty"):
+        labels_to_lmdb(words / "labels.tsv", tmp_path / "out", check=False)
+
+
 @pytest.mark.parametrize("path", ["../secret.jpg", "sub/../../secret.jpg", "/etc/passwd", ".."])
 def test_paths_stay_in_the_folder(words, tmp_path, path):
     (tmp_path / "secret.jpg").write_bytes(encoded(".jpg"))

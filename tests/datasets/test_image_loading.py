@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 from lpv_mmocr.datasets import decode_image
 from lpv_mmocr.datasets.picture_header import is_cut_jpeg
@@ -81,6 +82,14 @@ def test_orientation_tag_is_ignored(colours):
 def test_undecodable(encoded):
     with pytest.raises(ValueError, match="its image"):
         decode_image(encoded)
+
+
+def test_size_that_opencv_refuses(colours):
+    """It raises an error of its own, which is no ValueError."""
+    encoded = bytearray(encode(rgb(colours), "BMP"))
+    encoded[18:26] = struct.pack("<ii", 40_000, 40_000)
+    with pytest.raises(ValueError, match=r"its image \(\d+ bytes\) cannot be decoded"):
+        decode_image(bytes(encoded))
 
 
 def test_cut_jpeg(colours):

@@ -41,6 +41,8 @@ def test_charset_is_the_published_one():
     [
         (dict(max_length=None), "a" * 40, "a" * 40),
         (dict(max_length=3), "abcd", None),
+        (dict(max_length=1), "A", "a"),
+        (dict(max_length=1), "ab", None),
         (dict(charset=None), "A-b", "a-b"),
         (dict(case_sensitive=True, charset=string.ascii_letters), "A-b", "Ab"),
         (dict(case_sensitive=True), "Abc", "bc"),

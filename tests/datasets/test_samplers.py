@@ -88,6 +88,10 @@ def test_sources_of_one_size_have_orders_of_their_own():
     assert batch[:50] != [index - 50 for index in batch[50:]]
 
 
+def test_one_sample_is_enough():
+    assert list(islice(ResumableInfiniteSampler(Numbers(1), seed=0), 3)) == [0, 0, 0]
+
+
 def test_without_shuffle():
     batches = batch_sampler(shuffle=False)
     assert list(islice(batches, 4))[3] == [6, 7, 52, 53, 54, 55, 146, 140]

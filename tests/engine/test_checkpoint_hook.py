@@ -16,7 +16,7 @@ from lpv_mmocr.engine import (
 
 import pytest
 import torch
-from checkpoint_cases import FailingDisk, names, scripted
+from checkpoint_cases import FailingDisk, ScriptedMetric, names, scripted
 from mmengine.runner import Runner
 from training_cases import train, training_config
 
@@ -82,6 +82,14 @@ def test_training_ends_after_several_failures_with_the_last_good_checkpoint(
         train(config)
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_2.pth"]
     assert find_last_complete_checkpoint(str(tmp_path)) == str(tmp_path / "iter_2.pth")
+
+
+def test_the_first_checkpoint_may_fail(numbers, tmp_path, monkeypatch, capfd):
+    full_for(monkeypatch, lambda name: name.startswith("iter_2"))
+    train(scripted(numbers, tmp_path, [0.5, 0.4], max_failures=2))
+    assert names(tmp_path) == ["best_score_iter_2.pth", "iter_4.pth"]
+    said = capfd.readouterr()
+    assert "there is none before it. Training goes on" in said.out + said.err
 
 
 def test_training_does_not_end_well_without_its_last_checkpoint(numbers, tmp_path, monkeypatch):
@@ -163,6 +171,37 @@ def test_half_written_files_are_cleared_away(numbers, tmp_path):
 def test_metric_that_is_not_there_is_named(numbers, tmp_path):
     with pytest.raises(KeyError, match=r"save_best='accuracy' is no metric .* which has score"):
         train(scripted(numbers, tmp_path, [0.5], save_best="accuracy"))
+
+
+def test_each_of_several_metrics_has_its_best(numbers, tmp_path, monkeypatch):
+    def both(self, results) -> dict[str, float]:
+        score = next(self.scores)
+        return dict(score=score, error=abs(score - 0.6))
+
+    monkeypatch.setattr(ScriptedMetric, "compute_metrics", both)
+    rules = dict(save_best=["score", "error"], rule=["greater", "less"])
+    runner, _ = train(scripted(numbers, tmp_path, [0.5, 0.6, 0.7], **rules))
+    assert names(tmp_path, "best*") == ["best_error_iter_4.pth", "best_score_iter_6.pth"]
+    assert runner.message_hub.get_info("best_score_score") == 0.7
+    assert runner.message_hub.get_info("best_score_error") == 0
+
+
+def test_the_first_metric_counts_where_none_is_named(numbers, tmp_path):
+    train(scripted(numbers, tmp_path, [0.5, 0.7], save_best="auto"))
+    assert names(tmp_path, "best*") == ["best_score_iter_4.pth"]
+
+
+def test_old_checkpoints_that_cannot_be_deleted_stay(numbers, tmp_path, monkeypatch, capfd):
+    def refuse(self, path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(AtomicLocalBackend, "remove", refuse)
+    _, seen = train(scripted(numbers, tmp_path, [0.5, 0.7], max_keep_ckpts=1))
+    assert len(seen) == 4
+    bests = ["best_score_iter_2.pth", "best_score_iter_4.pth"]
+    assert names(tmp_path) == [*bests, "iter_2.pth", "iter_4.pth"]
+    said = capfd.readouterr()
+    assert "iter_2.pth could not be deleted" in said.out + said.err
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,12 @@ def test_length_of_another_training(max_iters):
         check_one_cycle_length(one_cycle(dict(max_iters=max_iters)))
 
 
+def test_schedules_of_several_optimisers_are_looked_at():
+    cfg = Config(dict(train_cfg=dict(max_iters=8), param_scheduler=dict(encoder=[ONE_CYCLE])))
+    with pytest.raises(ValueError, match=r"^param_scheduler\.encoder\.0\.total_steps is 12, but"):
+        check_one_cycle_length(cfg)
+
+
 def test_length_is_missing():
     few = one_cycle(dict(max_iters=4), total_steps=4)
     with pytest.raises(ValueError, match=r"has 4 steps, .* take 8 steps at least"):

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 from lpv_mmocr.evaluation import (
     EXPECTED_COUNTS,
     SET_GROUPS,
+    BenchmarkMetric,
     BenchmarkReport,
+    BenchmarkReportHook,
     SetScore,
     TextProtocol,
     WordScore,
@@ -14,6 +17,8 @@ from lpv_mmocr.evaluation import (
 )
 
 import pytest
+from mmengine.config import Config
+from mmocr.evaluation import WordMetric
 
 # Words read right; none of the accuracies has a short decimal form.
 CORRECT = dict(
@@ -51,6 +56,7 @@ def row(report: BenchmarkReport, name: str) -> list[str]:
 
 def test_the_groups_are_those_of_the_protocol():
     assert sum(EXPECTED_COUNTS[name] for name in SET_GROUPS["six"]) == 7248
+    assert (EXPECTED_COUNTS["IC13_1015"], EXPECTED_COUNTS["IC15_2077"]) == (1015, 2077)
     assert set(SET_GROUPS["eight"]) - set(SET_GROUPS["six"]) == {"IC13_1015", "IC15_2077"}
 
 
@@ -136,3 +142,12 @@ def test_bad_samples_are_listed():
     assert "Bad samples of SVT: SVT:2, SVT:3" in markdown
     assert markdown.endswith("SVT:21 and 3 more\n")
     assert len(report.to_dict()["sets"]["SVT"]["bad_samples"]) == 23
+
+
+def test_metrics_without_a_report_are_passed_over(tmp_path):
+    metrics = [BenchmarkMetric(), WordMetric(mode="exact")]
+    runner = SimpleNamespace(
+        cfg=Config(), work_dir=tmp_path, test_evaluator=SimpleNamespace(metrics=metrics)
+    )
+    BenchmarkReportHook().after_test_epoch(runner)
+    assert list(tmp_path.iterdir()) == []

@@ -67,6 +67,7 @@ def test_the_earlier_look_counts_where_two_are_alike():
 def test_how_sure_is_sure():
     looks = [("a", 0.8)], [("b", 0.99)]
     assert read(*looks, sure=0.81)[0] == ["b"]
+    assert read([("a", 0.75)], [("b", 0.99)], sure=0.75)[0] == ["a"]
     assert read(*looks, sure=1.01)[1] == [["a"], ["b"]]
     assert read(*looks, sure=0)[1] == [["a"]]
 

@@ -109,6 +109,13 @@ def test_augmentation(streamed, training):
         assert torch.equal(prepared["data_samples"].numbers, encoded.numbers)
 
 
+def test_nothing_is_augmented_unless_told_so():
+    preprocessor = build()
+    preprocessor.batch_augments = torch.nn.ModuleList([Darker()])
+    data = words(100, 100)
+    assert torch.equal(preprocessor(data)["inputs"], torch.stack(data["inputs"]).float())
+
+
 def test_wrong_number_of_channels():
     with pytest.raises(AssertionError, match="with shape"):
         build(**NORMALISE)(words(20, 20, channels=1))

@@ -23,9 +23,9 @@ def test_sizes_inside_the_key_unet():
     sizes = []
     for layer in [*unet.down, *unet.up]:
         layer.register_forward_hook(lambda *args: sizes.append(tuple(args[2].shape[-2:])))
-    unet(torch.rand(1, 16, 7, 25))
-    assert sizes[:4] == [(7, 13), (4, 7), (2, 4), (1, 2)]
-    assert sizes[4:] == [(2, 4), (4, 7), (7, 13), (7, 25)]
+    unet(torch.rand(1, 16, 12, 40))
+    assert sizes[:4] == [(12, 20), (6, 10), (3, 5), (2, 3)]
+    assert sizes[4:] == [(3, 5), (6, 10), (12, 20), (12, 40)]
 
 
 @torch.no_grad()

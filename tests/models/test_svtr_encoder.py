@@ -74,6 +74,18 @@ def test_number_of_local_blocks_counts_over_stages():
     assert encoder.stages[1][0].mixer.bias.shape == (240, 240)
 
 
+def test_defaults_are_those_of_lpv_tiny():
+    tiny, default = _size("tiny"), LPVSVTREncoder()
+    assert str(default) == str(tiny)
+    assert (default.img_size, default.grids) == (tiny.img_size, tiny.grids)
+    for mine, theirs in zip(default.buffers(), tiny.buffers(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_windows_are_no_weights():
+    assert not [name for name in _encoder().state_dict() if name.endswith("mixer.bias")]
+
+
 def test_drop_path_grows_linearly():
     rates = [block.drop_path.drop_prob for stage in _size("tiny").stages for block in stage]
     assert rates == pytest.approx([0.1 * i / 11 for i in range(12)])

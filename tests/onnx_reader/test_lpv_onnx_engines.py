@@ -42,3 +42,9 @@ def test_openvino_is_optional(model_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ImportError, match="pip install openvino"):
         lpv_onnx.Reader(model_file, engine="openvino")
+
+
+def test_onnxruntime_is_named_where_it_is_missing(model_file, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match="pip install onnxruntime"):
+        lpv_onnx.Reader(model_file)

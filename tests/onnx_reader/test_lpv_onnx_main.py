@@ -35,7 +35,12 @@ def alone(tmp_path):
         return subprocess.run(
             [sys.executable, *map(str, arguments)],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(tmp_path),
+                "OMP_NUM_THREADS": "1",
+                "PYTHONUNBUFFERED": "",  # as for most, so that output is flushed at the end
+            },
             capture_output=True,
             text=True,
         )

@@ -18,6 +18,7 @@ from onnx_reader.encoded_pictures import encode, pictures, saved, smooth
 from PIL import Image
 
 import lpv_onnx
+from lpv_onnx.preprocessing import prepare
 
 KEEP_RATIO = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj_keep-ratio.py"
 
@@ -72,12 +73,31 @@ def test_proportions_are_kept_as_in_the_pipeline(reader, monkeypatch, size):
     np.testing.assert_array_equal(reader.prepare(array), expected.astype(np.float32))
 
 
+def test_blue_comes_first_where_the_training_had_it_first(reader, monkeypatch):
+    red_first = reader.prepare(noise())
+    monkeypatch.setattr(reader, "_preprocessing", {**reader._preprocessing, "channels": "bgr"})
+    np.testing.assert_array_equal(reader.prepare(noise()), red_first[::-1])
+
+
+@pytest.mark.parametrize("size", [(20, 30), (20, 61), (9, 1)])
+def test_widths_are_multiples_as_in_the_pipeline(size):
+    rescale = dict(height=32, min_width=16, max_width=100, width_divisor=16, backend="pillow")
+    pad = dict(width=112, pad_cfg=dict(type="Pad", pad_val=7))
+    steps = [dict(rescale, type="RescaleToHeight"), dict(pad, type="PadToWidth")]
+    array = noise(*size)
+    expected = Compose(list(map(dict, steps)))(dict(img=array, img_shape=size))["img"]
+    cfg = Config(dict(model=dict(data_preprocessor=dict(bgr_to_rgb=True)), test_pipeline=steps))
+    prepared = prepare(Image.fromarray(array), vars(Preprocessing.of(cfg)))
+    np.testing.assert_array_equal(prepared, expected.transpose(2, 0, 1).astype(np.float32))
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("picture", "error"),
         [
             ("no_such_file.png", "No such file"),
             (b"", "the file is empty"),
+            ("a\0b.png", "null"),
             (b"no picture at all", "^it is no picture, or a damaged one$"),
             (Path("/"), r"it is a folder; give the files in it, such as /\*\.png$"),
             (encode(smooth(), ".jpg")[:-200], "damaged one .*truncated"),

@@ -80,6 +80,12 @@ def test_files_that_cannot_be_read(tmp_path, content, message):
         load_picture(tmp_path / "word.png")
 
 
+def test_a_format_that_opencv_does_not_know(tmp_path):
+    Image.fromarray(noise()).save(tmp_path / "word.pcx")
+    with pytest.raises(PictureError, match="a picture of damaged or unknown content"):
+        load_picture(tmp_path / "word.pcx")
+
+
 def test_a_jpeg_2000_with_two_sizes(tmp_path):
     """Pillow believes the last one, OpenCV decodes the first, unless there is only one."""
     buffer = io.BytesIO()

@@ -53,6 +53,12 @@ def test_what_is_unsure_is_turned_if_it_is_tall():
     assert seen[0].picture is WIDE and seen[1].picture.shape == WIDE.shape
 
 
+def test_the_earlier_look_counts_where_two_are_alike():
+    read, given = reader({(10, 30): 0.5, (10, 36): 0.5})
+    (word,) = read_with_looks(read, [WIDE], looks=[WordLook(margin=(0.1, 0))])
+    assert word.picture is WIDE and len(given) == 2
+
+
 def test_the_surest_look_counts_and_ends_the_search():
     cut = [WordLook(margin=(margin, 0)) for margin in (0.1, 0.2, 0.3)]
     read, given = reader({(10, 30): 0.5, (10, 36): 0.4, (10, 42): 0.85, (10, 48): 0.99})

@@ -163,6 +163,18 @@ def test_attention_and_boxes(toy, words, reader):
     assert only_boxes.attention is only_boxes.picture is None and only_boxes.boxes is not None
 
 
+def test_boxes_are_those_of_the_last_stage(toy, monkeypatch):
+    """Stages may read words of different lengths."""
+    sample = TextRecogDataSample()
+    sample.pred_text = LabelData(item="abc", score=[1.0] * 3, word_score=1.0)
+    sample.pred_attention = LabelData(
+        attn_maps=np.full((3, 6, 4, 10), 1 / 40, np.float32), stage_texts=["a", "ab", "abc"]
+    )
+    looking = WordReader(toy[1], device="cpu", boxes=True)
+    monkeypatch.setattr(looking, "_samples", lambda pictures: [sample])
+    assert looking.read(noise())[0].boxes.shape == (3, 4)
+
+
 @pytest.mark.parametrize(("tta", "text"), [(True, "flat"), (False, "high")])
 def test_looks_again_at_what_is_unsure(toy, monkeypatch, tta, text):
     def samples(pictures):

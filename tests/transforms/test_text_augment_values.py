@@ -6,6 +6,7 @@ from lpv_mmocr.datasets.transforms.text_augment import (
     NUM_MAGNITUDES,
     OPERATIONS,
     noise,
+    pattern,
     process,
 )
 from lpv_mmocr.datasets.transforms.text_augment.fields import (
@@ -273,3 +274,15 @@ class TestProcess:
                     after = OPERATIONS[name](img, magnitude, Random(seed)).astype(int)
                     step = abs(after[10, 10] - after[0, 0]).max()
                     assert step >= 0.35 * abs(ink - paper), (name, magnitude, seed)
+
+
+@pytest.mark.parametrize("magnitude", MAGNITUDES)
+def test_one_grid_is_of_rectangles_and_one_of_ellipses(magnitude):
+    rectangles, ellipses = (
+        grid(flat(255, 32, 100), magnitude, Random(0))[..., 0] == 0
+        for grid in (pattern.rectangle_grid, pattern.ellipse_grid)
+    )
+    # Beside the middle, a rectangle's upper edge goes straight on, an ellipse's does not.
+    assert (rectangles[:8, 45] == rectangles[:8, 55]).all()
+    np.testing.assert_array_equal(rectangles[:8, 50], rectangles[:8, 35])
+    assert (ellipses[:8, 50] != ellipses[:8, 35]).any()
