@@ -6,13 +6,16 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.infer import BaseInferencer
+from mmengine.runner.checkpoint import _load_checkpoint
 from mmengine.structures import BaseDataElement
 from mmocr.apis.inferencers.base_mmocr_inferencer import BaseMMOCRInferencer
 from torch import nn
 
 from .datasets.transforms.word_image import to_bgr, unreadable
+from .engine.config_text import ConfigTextError
+from .engine.reading_config import config_inside, reading_config
 from .engine.weights_hooks import require_fit
 from .models import LPV
 
@@ -35,6 +38,37 @@ def accept_scope_paths() -> None:
         return from_metafile(self, model)
 
     BaseInferencer._load_model_from_metafile = from_scope_or_metafile
+
+
+def build_no_more_of_a_config_inside_than_reading_needs() -> None:
+    """Let every inferencer that is given weights alone take their config as data.
+
+    MMEngine (all versions) runs it as a program and builds whatever it names. The inferencer then
+    raises a :class:`~lpv_mmocr.engine.config_text.ConfigTextError` if that could be more.
+    """
+    init_model = BaseInferencer._init_model
+    if hasattr(init_model, "__wrapped__"):
+        return
+
+    @functools.wraps(init_model)
+    def init_model_of_data(
+        self: BaseInferencer, cfg: Config | ConfigDict, weights: str | None, device: str = "cpu"
+    ) -> nn.Module:
+        if not cfg and weights is not None:
+            text = config_inside(_load_checkpoint(weights, map_location="cpu"))
+            if text is not None:
+                try:
+                    # In place, as MMEngine does: the inferencer goes on with it.
+                    cfg.update(reading_config(text))
+                except ConfigTextError as error:
+                    raise ConfigTextError(
+                        f"the config inside {weights} is not taken, as it could do more than to "
+                        f"read words ({error}): give one of your own (--config; model=... of an "
+                        "inferencer of MMOCR's)"
+                    ) from error
+        return init_model(self, cfg, weights, device)
+
+    BaseInferencer._init_model = init_model_of_data
 
 
 def refuse_weights_of_other_models() -> None:
@@ -91,5 +125,6 @@ def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np
 
 
 accept_scope_paths()
+build_no_more_of_a_config_inside_than_reading_needs()
 refuse_weights_of_other_models()
 draw_whatever_is_read()

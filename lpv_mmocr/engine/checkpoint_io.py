@@ -36,7 +36,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..compat import replace_everywhere
-from .config_text import code_in_config
+from .config_text import ConfigTextError, parse_config
 from .restricted_unpickler import RefusedPickleError, restricted_pickle
 
 _write_checkpoint = mmengine_checkpoint.save_checkpoint
@@ -185,12 +185,15 @@ def _drop_programs(checkpoint: dict, name: str) -> None:
     # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
     for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):
         text = holder.get(key) if isinstance(holder, dict) else None
-        code = code_in_config(text) if isinstance(text, str) else None
-        if code is not None:
+        if not isinstance(text, str):
+            continue
+        try:
+            parse_config(text)
+        except ConfigTextError as error:
             del holder[key]
             print_log(
-                f"The config inside {name} is left out, and nothing in it was run, since it could "
-                f"do more than to build a model ({code}); give a config of your own (--config).",
+                f"The config inside {name} is more than data ({error}). It is left out, and "
+                "nothing in it was run; give a config of your own (--config).",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -331,11 +334,17 @@ def load_from_http(
     """
     directory = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
     path = directory / Path(urlparse(filename).path).name
+    was_there = path.exists()
     if get_rank() == 0:
         _download(filename, path, progress)
     barrier()
     _download(filename, path, progress)  # another machine has a cache of its own
-    return load_checkpoint(path, map_location)
+    try:
+        return load_checkpoint(path, map_location)
+    except CheckpointError:
+        if not was_there:  # or others would load it by that name, less carefully
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _download(address: str, path: Path, progress: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lpv_mmocr.cli import load_config
 from lpv_mmocr.engine import CheckpointError
+from lpv_mmocr.engine.config_text import ConfigTextError
 
 import torch
 from mmengine.config import Config
@@ -67,6 +68,8 @@ def build_inferencer(
     try:
         with _silent_on_loading():
             return StrictInferencer(config, weights, device)
+    except ConfigTextError:
+        raise
     except (AssertionError, ValueError) as error:
         if config is None and "config" in str(error):
             raise ValueError(

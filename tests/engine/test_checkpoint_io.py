@@ -403,6 +403,8 @@ class TestAddresses:
         with pytest.raises(UnsafeCheckpointError, match=r"system"):
             CheckpointLoader.load_checkpoint(f"{address}/bad.pth")
         assert not (tmp_path / "code-was-run").exists()
+        # Nor may it stay where PyTorch would look for a file of that name.
+        assert not Path(torch.hub.get_dir(), "checkpoints", "bad.pth").exists()
 
     def test_torchvision_names_end_in_the_same_loader(self, server, monkeypatch):
         root, address = server

@@ -17,11 +17,12 @@ from pathlib import Path
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
+from lpv_mmocr.engine.config_text import ConfigTextError
+from lpv_mmocr.engine.reading_config import config_inside, reading_config
 from lpv_mmocr.engine.weights_hooks import differences, unwrapped
 from lpv_mmocr.models.growth import GrowthError, grow
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
@@ -51,14 +52,19 @@ def main(argv: list[str] | None = None) -> int:
         if args.target.exists() and args.target.samefile(args.source):
             raise cli.InputError(f"{args.target} is the smaller model itself: name another file")
         checkpoint = load_checkpoint(args.source)
-        text = checkpoint.get("meta", {}).get("cfg")
+        text = config_inside(checkpoint)
         if text is None:
             raise cli.InputError(
                 f"{args.source} has no config inside, or one that was left out (the log says "
                 "why), and that says how large its model is"
             )
         init_default_scope("mmocr")
-        small = MODELS.build(Config.fromstring(text, file_format=".py").model)
+        try:
+            small = MODELS.build(reading_config(text)["model"])
+        except ConfigTextError as error:
+            raise cli.InputError(
+                f"the config inside {args.source} is not taken: {error}"
+            ) from error
         given = unwrapped(checkpoint)
         problems = differences(small.state_dict(), given)
         if problems:

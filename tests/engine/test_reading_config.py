@@ -1,0 +1,355 @@
+"""Of the config inside a checkpoint an inferencer builds what reading needs, and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import pickle
+import re
+from pathlib import Path
+
+from lpv_mmocr.engine.config_text import ConfigTextError
+from lpv_mmocr.engine.reading_config import reading_config
+from lpv_mmocr.reading import WordReader
+
+import numpy as np
+import pytest
+import torch
+from mmdet.apis import DetInferencer
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmocr.apis import TextRecInferencer
+from mmocr.registry import MODELS, TRANSFORMS
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv"
+TOY = CONFIGS / "lpv-toy_digits.py"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_what_reading_needs_stays_as_it_is(path):
+    text = Config.fromfile(path).pretty_text
+    kept, ran = reading_config(text), Config.fromstring(text, file_format=".py").to_dict()
+    assert repr(kept["model"]) == repr(ran["model"])
+    pipeline = ran["test_dataloader"]["dataset"].get("pipeline", ran["test_pipeline"])
+    assert repr(kept["test_dataloader"]) == repr(dict(dataset=dict(pipeline=pipeline)))
+    assert kept["visualizer"] == {**ran["visualizer"], "vis_backends": None}
+    assert kept["default_scope"] == "mmocr"
+    assert "train_dataloader" not in kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "model = dict(type='LPV', norm_cfg=dict(type='BN'), padding_mode='reflect', name=None)",
+        "model = dict(type='LPV', init_cfg=dict(type='Pretrained', checkpoint='https://a.org/x'))",
+        "model = dict(type='mmocr.DBNet', backbone=dict(type='mmdet.ResNet', depth=50))",
+        "model = dict(decoder=dict(dictionary=dict(dict_file='/home/me/test.txt', type='LPV')))",
+        "model = dict(prefix='no_such_module.x', _scope_='mmdet')",
+        "test_dataloader = dict(collate_fn=dict(type='pseudo_collate'))",
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='mmocr.PadToWidth')]))",
+        "test_pipeline = [dict(type='LoadWordImage'), dict(type='WordLook', turn=10)]",
+        "test_pipeline = [dict(type='LoadImageFromFile', file_client_args=dict(backend='disk'))]",
+        # What nobody builds who reads leads nowhere.
+        "train_dataloader = dict(pipeline=[dict(type='ConditionApply', condition='open(1)')])",
+        "test_dataloader = dict(dataset=dict(ann_file='http://a.org/x.pkl', type='os.system'))",
+        "visualizer = dict(vis_backends=[dict(type='WandbVisBackend', save_dir='/home')])",
+    ],
+)
+def test_harmless(text):
+    reading_config(text)
+
+
+def test_of_a_data_set_the_pipeline_alone_is_handed_on():
+    text = "test_dataloader = dict(batch_size=1, dataset=dict(type='OCRDataset', pipeline=[]))"
+    assert reading_config(text) == dict(test_dataloader=dict(dataset=dict(pipeline=[])))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("model = dict(type='subprocess.getoutput', cmd='ls')", "model.type = 'subprocess."),
+        ("model = {'b': [{'type': 'os.system'}]}", "model.b[0].type = 'os.system'"),
+        ("model = {'b': ({'type': 'os.system'},)}", "model.b[0].type = 'os.system'"),
+        ("model = dict(**{'type': 'os.system'})", "model.type = 'os.system'"),
+        ("model = dict(**{'type': 'LPV'}, **dict(type='os.system'))", "model.type = 'os.system'"),
+        ("model = {'x.init_cfg': dict(type='os.system')}", "model.x.init_cfg.type"),
+        ("a = 1\nmodel = visualizer = dict(type='os.system')", "model.type = 'os.system'"),
+        ("model = dict(type='mmengine.load', file='x.pkl')", "model.type"),
+        ("model = dict(type='mmocr.utils.Thing')", "model.type"),
+        ("model = dict(type='mmdet.models.task_modules.AppearanceFreeLink')", "model.type"),
+        ("model = dict(type='nms if open(1) else 2')", "model.type"),
+        ("model = dict(type='mmengine.MMLogger', name='x', log_file='.bashrc')", "model.type"),
+        ("model = dict(type='mmengine.Config')", "model.type"),
+        ("model = dict(type='mmengine.MemcachedBackend')", "model.type"),
+        ("model = dict(type='torch.Tensor')", "model.type"),
+        ("model = dict(type='brought_along.Net')", "model.type"),
+        ("model = dict(type='NeverHeardOf')", "model.type = 'NeverHeardOf'"),
+        ("model = dict(type='os.LPV')", "model.type = 'os.LPV'"),
+        ("model = dict(type='LPV', _scope_='antigravity')", "model._scope_"),
+        ("model = dict(type='mmdet.BertModel', name='evil/repository')", "model.type"),
+        ("model = dict(type='LAD', teacher_ckpt='x.pth')", "model.type = 'LAD'"),
+        ("model = dict(type='KnowledgeDistillationSingleStageDetector')", "model.type"),
+        ("model = dict(padding_mode='BertModel', padding='a')", "model.padding_mode = 'BertModel'"),
+        ("model = dict(padding_mode='os.system')", "model.padding_mode = 'os.system'"),
+        ("model = dict(padding_mode='json.json')", "model.padding_mode = 'json.json'"),
+        ("model = dict(any_other=['idlelib.idle.x'])", "model.any_other[0] = 'idlelib.idle.x'"),
+        ("model = dict(checkpoint='http://a.org/x.pth')", "model.checkpoint = 'http://a.org/x"),
+        ("model = dict(dictionary=dict(dict_file='http://a.org/x.txt'))", "dict_file = 'http"),
+        ("visualizer = dict(type='LocalVisBackend')", "visualizer.type"),
+        ("visualizer = dict(save_dir='/home')", "visualizer.save_dir"),
+        ("test_dataloader = dict(collate_fn=dict(type='idlelib.idle.X'))", "collate_fn.type"),
+        ("test_dataloader = dict(collate_fn='antigravity.x')", "test_dataloader.collate_fn"),
+        ("test_dataloader = dict(collate_fn=dict(type='BaseDetDataset'))", "collate_fn.type"),
+    ],
+)
+def test_more_than_reading(text, place):
+    with pytest.raises(ConfigTextError) as caught:
+        reading_config(text)
+    assert place in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("transform", "place"),
+    [
+        ("dict(type='ConditionApply', condition='open(1)', true_transforms=[])", "type"),
+        ("dict(type='mmocr.ConditionApply', true_transforms=[])", "type"),
+        ("dict(type='ImgAugWrapper', args=[['SaveDebugImageEveryNBatches', '/', 1]])", "type"),
+        ("dict(type='mmcv.KeyMapper', transforms=[])", "type"),
+        ("dict(type='PackTextRecogInputs', more=[dict(type='KeyMapper')])", "more[0].type"),
+        ("dict(type='RescaleToHeight', resize_type='ConditionApply')", "resize_type"),
+        ("dict(type='LoadImageFromFile', backend_args=dict(backend='http'))", "backend_args"),
+        ("dict(type='LoadImageFromFile', file_client_args=dict(prefix='s3'))", "file_client_args"),
+        ("dict(type='Resize', backend_args=dict(backend='local', sys_path='.'))", "backend_args"),
+    ],
+)
+def test_transform_that_no_test_needs(transform, place):
+    pipeline = f"[dict(type='Resize'), {transform}]"
+    for text, before in (
+        (f"test_dataloader = dict(dataset=dict(pipeline={pipeline}))", "test_dataloader.dataset."),
+        (f"test_pipeline = {pipeline}", "test_"),
+    ):
+        with pytest.raises(ConfigTextError, match=re.escape(f"{before}pipeline[1].{place} = ")):
+            reading_config(text)
+
+
+def test_classes_of_ones_own_are_taken(monkeypatch):
+    class OwnTransform:
+        pass
+
+    monkeypatch.setitem(TRANSFORMS.module_dict, "OwnTransform", OwnTransform)
+    text = "test_pipeline = [dict(type='OwnTransform', size=3)]"
+    assert reading_config(text) == dict(test_pipeline=[dict(type="OwnTransform", size=3)])
+
+
+def run_by_substitution(cfg: Config, marker: Path) -> str:
+    # Without the signs that MMEngine's own placeholder drops, so that the text is valid Python.
+    call = f"__import__('pathlib').Path('{marker}').touch()"
+    name = f"$NOT_SET:{re.sub('[()]', '', call)}"
+    return f"# {{{{$NOT_SET:{call}}}}}\nx = {{{{{name!r}}}}}\n{cfg.pretty_text}"
+
+
+def run_by_condition(cfg: Config, marker: Path) -> str:
+    step = dict(type="ConditionApply", condition=f"open({str(marker)!r}, 'w')", true_transforms=[])
+    cfg.test_dataloader.dataset.pipeline.insert(0, step)
+    return cfg.pretty_text
+
+
+def run_by_type(cfg: Config, marker: Path) -> str:
+    cfg.model.data_preprocessor = dict(type="subprocess.getoutput", cmd=f"touch {marker}")
+    return cfg.pretty_text
+
+
+def run_by_pairs(cfg: Config, marker: Path) -> str:
+    pairs = [["type", "subprocess.getoutput"], ["cmd", f"touch {marker}"]]
+    return f"{cfg.pretty_text}\nmodel = dict({pairs!r})\n"
+
+
+def run_by_collate_fn(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.test_dataloader.collate_fn = "brought_along.x"
+    return cfg.pretty_text
+
+
+def run_by_name(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.model.data_preprocessor = dict(type="brought_along")
+    return cfg.pretty_text
+
+
+def run_by_other_scope(cfg: Config, marker: Path) -> str:
+    """MMEngine looks for it in the scope, and there without the scope's name."""
+    (marker.parent / "Brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.model.data_preprocessor = dict(type="mmdet.Brought_along")
+    return cfg.pretty_text
+
+
+def run_by_bytes(cfg: Config, marker: Path) -> str:
+    condition = f"open({str(marker)!r}, 'w')".encode()
+    step = dict(type="ConditionApply", condition=condition, true_transforms=[])
+    cfg.test_dataloader.dataset.pipeline.insert(0, step)
+    return cfg.pretty_text
+
+
+def run_by_padding(cfg: Config, marker: Path) -> str:
+    cfg.model.data_preprocessor = dict(
+        type="ConvModule",
+        in_channels=1,
+        out_channels=1,
+        kernel_size=1,
+        padding_mode="os.system",
+        padding=f"touch {marker}",
+    )
+    return cfg.pretty_text
+
+
+def run_by_resize(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    step = dict(type="RandomChoiceResize", scales=[1], resize_type="brought_along.x")
+    cfg.test_dataloader.dataset.pipeline.insert(0, step)
+    return cfg.pretty_text
+
+
+def run_by_log(cfg: Config, marker: Path) -> str:
+    """Writes text of the checkpoint's choice into a file of its choice."""
+    cfg.model.data_preprocessor = dict(
+        type="mmengine.MMLogger", name="x", logger_name="text", log_file=str(marker)
+    )
+    return cfg.pretty_text
+
+
+def run_by_client(cfg: Config, marker: Path) -> str:
+    (marker.parent / "mc.py").write_text(f"open({str(marker)!r}, 'w')")
+    client = dict(server_list_cfg="", client_cfg="", sys_path=str(marker.parent))
+    cfg.model.data_preprocessor = dict(type="mmengine.MemcachedBackend", **client)
+    return cfg.pretty_text
+
+
+def run_by_address(cfg: Config, marker: Path) -> str:
+    """Fetches what is at an address of the checkpoint's choice, instead of the picture."""
+    load = dict(type="LoadImageFromFile", ignore_empty=True)
+    mapping = dict(img_path="address")
+    step = dict(type="KeyMapper", mapping=mapping, transforms=[load], auto_remap=False)
+    cfg.test_dataloader.dataset.pipeline.insert(0, step)
+    return cfg.pretty_text
+
+
+def run_by_key(cfg: Config, marker: Path) -> str:
+    """To MMEngine None is a key like any other, and what stands before it stays."""
+    step = dict(type="subprocess.getoutput", cmd=f"touch {marker}")
+    loader = {"dataset": {"pipeline": [step]}, None: {"dataset": {}}}
+    return f"{cfg.pretty_text}\ntest_dataloader = {loader!r}\n"
+
+
+def run_by_motion(cfg: Config, marker: Path) -> str:
+    """A class of MMDetection's, built by another one, evaluates its argument."""
+    coder = dict(type="mmdet.CameraMotionCompensation", warp_mode=f"open({str(marker)!r}, 'w')")
+    cfg.model.data_preprocessor = dict(
+        type="mmdet.AnchorHead", num_classes=1, in_channels=1, bbox_coder=coder
+    )
+    return cfg.pretty_text
+
+
+def run_by_import(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.custom_imports = dict(imports=["brought_along"], allow_failed_imports=False)
+    return cfg.pretty_text
+
+
+def run_by_scope(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.model["_scope_"] = "brought_along"
+    return cfg.pretty_text
+
+
+ATTACKS = [
+    *(run_by_substitution, run_by_condition, run_by_type, run_by_pairs, run_by_motion, run_by_key),
+    *(run_by_import, run_by_scope, run_by_collate_fn, run_by_log, run_by_client, run_by_bytes),
+    *(run_by_padding, run_by_resize, run_by_address, run_by_name, run_by_other_scope),
+]
+
+
+def hostile(attack, tmp_path: Path, marker: Path) -> Path:
+    init_default_scope("mmocr")
+    cfg = Config.fromfile(TOY)
+    model = MODELS.build(cfg.model)
+    weights = tmp_path / "weights.pth"
+    content = dict(meta=dict(cfg=attack(cfg, marker)), state_dict=model.state_dict())
+    torch.save(content, weights)
+    return weights
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, attack):
+    """The whole way: weights alone, whose config tries to run something."""
+    marker = tmp_path / "ran"
+    monkeypatch.syspath_prepend(tmp_path)
+    weights = hostile(attack, tmp_path, marker)
+    with pytest.raises(ValueError, match=r"has no config inside|more than to read words"):
+        WordReader(weights, device="cpu").read(np.zeros((32, 100, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"find the config|more than to read words"):
+        TextRecInferencer(weights=str(weights), device="cpu")
+    assert not marker.exists()
+
+
+class Program:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_no_data_set_is_built(tmp_path):
+    """MMDetection's inferencer would build the test data, of which a pickle may hold the labels."""
+    marker = tmp_path / "ran"
+    (tmp_path / "labels.pkl").write_bytes(pickle.dumps(Program(marker)))
+
+    def attack(cfg: Config, marker: Path) -> str:
+        labels = dict(type="BaseDetDataset", ann_file=str(tmp_path / "labels.pkl"), pipeline=[])
+        cfg.test_dataloader.dataset.update(type="ConcatDataset", datasets=[labels])
+        return cfg.pretty_text
+
+    weights = hostile(attack, tmp_path, marker)
+    with contextlib.suppress(Exception):
+        DetInferencer(weights=str(weights), device="cpu")
+    assert not marker.exists()
+    assert WordReader(weights, device="cpu").read(np.zeros((32, 100, 3), np.uint8))
+
+
+@pytest.mark.parametrize("name", ["train", "read", "test", "code"])
+def test_files_called_as_a_command_is(name, monkeypatch):
+    """As a script's folder is where Python looks for modules first, "train" can be imported."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
+    cfg = Config.fromfile(TOY)
+    cfg.train_dataloader.dataset.ann_file = cfg.test_dataloader.dataset.ann_file = f"{name}.json"
+    cfg.test_dataloader.dataset.data_prefix = dict(img_path=f"{name}.pictures")
+    cfg.model.decoder.dictionary = dict(type="Dictionary", dict_file=f"{name}.txt")
+    assert reading_config(cfg.pretty_text)
+
+
+def test_a_folder_that_is_called_as_a_class_is(tmp_path, monkeypatch):
+    """Such as the authors' code in the folder where one reads."""
+    (tmp_path / "LPV").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert reading_config("model = dict(type='LPV')")
+
+
+def test_recognisers_and_detectors_of_mmocr_are_taken():
+    """But Mask R-CNN, which is MMDetection's."""
+    configs = Path(importlib.util.find_spec("mmocr").origin).parent / ".mim" / "configs"
+    taken = refused = 0
+    for path in sorted(configs.glob("text*/*/*.py")):
+        with contextlib.suppress(Exception):  # some do not load
+            config = Config.fromfile(path, import_custom_modules=False)
+            text = "\n".join(f"{name} = {config[name]!r}" for name in config)
+            if config.get("model"):
+                try:
+                    reading_config(text)
+                    taken += 1
+                except ConfigTextError as error:
+                    assert "maskrcnn" in path.parent.name or "mask-rcnn" in path.name, error
+                    refused += 1
+    assert taken > 40 and refused < 8
