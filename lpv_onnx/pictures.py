@@ -28,7 +28,7 @@ class PictureError(ValueError):
     """A picture cannot be read; the message says why."""
 
 
-def load_picture(picture: Picture) -> Image.Image:
+def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Image:
     """Bring a picture of any usual kind into RGB with 8 bits.
 
     The EXIF orientation is followed, grey becomes colour, an alpha channel is dropped (not
@@ -36,6 +36,7 @@ def load_picture(picture: Picture) -> Image.Image:
 
     Args:
         picture: The picture.
+        max_pixels: Refuse files and pictures of Pillow's with more; by default ``MAX_PIXELS``.
 
     Raises:
         PictureError: If there is no such file, or it is no picture, a damaged or too large one.
@@ -43,8 +44,9 @@ def load_picture(picture: Picture) -> Image.Image:
     """
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(picture, Image.Image):
-        return _load_image(lambda: picture)
+        return _load_image(lambda: picture, max_pixels)
     if not isinstance(picture, Picture):
         raise TypeError(
             "a picture is a path, bytes, a NumPy array or a Pillow image, got "
@@ -62,7 +64,7 @@ def load_picture(picture: Picture) -> Image.Image:
         raise PictureError(str(error)) from error
     if not encoded:
         raise PictureError("the file is empty")
-    return _load_image(lambda: _open(encoded))
+    return _load_image(lambda: _open(encoded), max_pixels)
 
 
 def _open(encoded: bytes) -> Image.Image:
@@ -103,16 +105,16 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _load_image(open_image: Callable[[], Image.Image]) -> Image.Image:
+def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image.Image:
     """Decode what Pillow opens; it does so only now for a picture of its own, too."""
-    too_many = f"it has too many pixels; {MAX_PIXELS / 1e6:.0f} million are allowed"
+    too_many = f"it has too many pixels; {max_pixels / 1e6:.0f} million are allowed"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what Pillow has to say of odd files
             image = open_image()
             if 0 in image.size:
                 raise PictureError("it has no pixels")
-            if image.width * image.height > MAX_PIXELS:
+            if image.width * image.height > max_pixels:
                 raise PictureError(f"{too_many} ({image.width} x {image.height})")
             return _to_rgb(image)
     except Image.DecompressionBombError as error:

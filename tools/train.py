@@ -121,8 +121,9 @@ def warn_of_characters_never_taught(cfg: Config) -> None:
         shown = " ".join(characters[:20])
         print(
             f"The model knows {len(characters)} characters that no label of the training data can "
-            f"have, since the label filter takes them out ({shown}{' ...' * (len(characters) > 20)}"
-            "): give each data set label_filter=dict(charset=..., case_sensitive=...)",
+            f"have ({shown}{' ...' * (len(characters) > 20)}): the label filter, or letter_case of "
+            "the loss, takes them out. Give each data set label_filter=dict(charset=..., "
+            "case_sensitive=...), and where case counts module_loss=dict(letter_case='unchanged')",
             file=sys.stderr,
         )
 

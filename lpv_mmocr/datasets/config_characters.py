@@ -30,7 +30,8 @@ def characters_never_taught(cfg: Config) -> str:
         TypeError: If a ``label_filter`` has an option that does not exist.
         ValueError: If an option of one is wrong.
     """
-    decoder = cfg.model.get("decoder") or {}
+    decoder = cfg.model.get("decoder")
+    decoder = decoder if isinstance(decoder, Mapping) else {}
     data_sets = [*_data_sets(cfg.train_dataloader.get("dataset"))]
     if not decoder.get("dictionary") or not data_sets or not all(map(_is_filtered, data_sets)):
         return ""
@@ -42,7 +43,11 @@ def characters_never_taught(cfg: Config) -> str:
         passes = any(each(character) == character for each in filters)
         return passes and cased(character) == character
 
-    return "".join(filterfalse(is_taught, _characters(decoder.dictionary)))
+    try:
+        characters = _characters(decoder["dictionary"])
+    except (KeyError, TypeError, ValueError, OSError):  # the model says better what is wrong
+        return ""
+    return "".join(filterfalse(is_taught, characters))
 
 
 def _is_filtered(data_set: Mapping[str, Any]) -> bool:

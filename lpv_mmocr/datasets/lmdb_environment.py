@@ -120,6 +120,15 @@ def environment(path: str) -> lmdb.Environment:
     return _pool.get(path)
 
 
+def forget_replaced(path: str) -> None:
+    """Close the environment of an LMDB that has been replaced by another, by whomever.
+
+    Args:
+        path: Its folder.
+    """
+    _pool.forget_replaced(path)
+
+
 def close_environments() -> None:
     """Close every environment of this process; data sets reopen theirs at the next read."""
     _pool.close()
@@ -255,7 +264,7 @@ def count_samples(path: str) -> int:
         LMDBDataError: If ``num-samples`` is missing, not a positive number or cannot be read.
     """
     # With this each data set begins; another process may have made the file anew.
-    _pool.forget_replaced(path)
+    forget_replaced(path)
     with KeyReader(path) as reader:
         value = reader.get(NUM_SAMPLES_KEY)
     if value is None:

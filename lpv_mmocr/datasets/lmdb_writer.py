@@ -8,7 +8,7 @@ from types import TracebackType
 
 import lmdb
 
-from .lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
+from .lmdb_environment import NUM_SAMPLES_KEY, forget_replaced, image_key, label_key, writing
 from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
@@ -128,6 +128,7 @@ class LMDBWriter:
             raise
         self._close()
         self._new_folder.__exit__(error_type, error, traceback)
+        forget_replaced(str(self.path))  # by whoever reads of one that was there before
 
     def _close(self) -> None:
         self._environment.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,8 @@ class BenchmarkMetric(BaseMetric):
     Over a :class:`BenchmarkDataset` it gives ``recog/SVT/accuracy``, ``recog/six/accuracy``,
     ``recog/six/weighted_accuracy`` and so on; a mean whose sets are not all there is not given.
     Over any other data set it gives ``recog/accuracy`` and ``recog/one_minus_ned``, which
-    ``save_best`` of a training can name. Numbers are fractions and not rounded.
+    ``save_best`` of a training can name; they are NaN where no label has a character that counts.
+    Numbers are fractions and not rounded.
 
     Each sample counts once, told apart by its set and its name, so that what a sampler repeats to
     fill the last batch of every process changes nothing. A sample marked ``bad_sample`` is wrong,
@@ -124,8 +126,7 @@ class BenchmarkMetric(BaseMetric):
             results: The words of all processes.
 
         Raises:
-            ValueError: If some samples were not evaluated, share their names, or no label at all
-                has a character that is compared.
+            ValueError: If some samples were not evaluated, or share their names.
         """
         words = {(word.set_name, word.key, word.path): word for word in results}
         if self._size not in (None, len(words)):
@@ -134,11 +135,13 @@ class BenchmarkMetric(BaseMetric):
                 "evaluated: either some were left out, or their names (sample_key or img_path) "
                 "are not unique"
             )
-        self._look_at_empty_labels(list(words.values()))
+        nothing_counts = self._warn_of_empty_labels(list(words.values()))
         scores = score_sets(list(words.values()))
         sets = (self.dataset_meta or {}).get("benchmark_sets")
         if sets is None:
             self.report = None
+            if nothing_counts:
+                return dict.fromkeys(("accuracy", "one_minus_ned"), math.nan)
             whole = mean_score(scores, list(scores))
             return {
                 "accuracy": whole.weighted_accuracy,
@@ -151,18 +154,19 @@ class BenchmarkMetric(BaseMetric):
         )
         return self.report.to_metrics()
 
-    def _look_at_empty_labels(self, words: Sequence[WordScore]) -> None:
-        """Words of other scripts are equal to whatever else has no character that counts."""
+    def _warn_of_empty_labels(self, words: Sequence[WordScore]) -> bool:
+        """Say, once, how many labels have nothing that is compared; tell whether all are such.
+
+        Words of other scripts are equal to whatever else has no character that counts.
+        """
         empty = sum(word.empty_label for word in words)
-        if not empty:
-            return
-        message = (
-            f"{empty} of {len(words)} labels have none of the characters that are compared "
-            f"({self.protocol.name}), so that only an empty reading is right: for other characters "
-            "use MMOCR's WordMetric(mode='exact')"
-        )
-        if empty == len(words):
-            raise ValueError(message)
-        if not self._warned:
-            print_log(message, logger="current", level=logging.WARNING)
+        if empty and not self._warned:
+            print_log(
+                f"{empty} of {len(words)} labels have none of the characters that are compared "
+                f"({self.protocol.name}), so that only an empty reading is right: for other "
+                "characters use MMOCR's WordMetric(mode='exact')",
+                logger="current",
+                level=logging.WARNING,
+            )
             self._warned = True
+        return 0 < empty == len(words)

@@ -65,7 +65,8 @@ def load_picture(
 def _from_pillow(picture: Image.Image, max_pixels: int) -> np.ndarray:
     if picture.width * picture.height > max_pixels:
         raise _too_many_pixels(max_pixels, *picture.size)
-    return np.ascontiguousarray(np.asarray(lpv_onnx.load_picture(picture))[..., ::-1])
+    rgb = lpv_onnx.load_picture(picture, max_pixels=max_pixels)
+    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
 
 
 def _read_file(path: str) -> bytes:

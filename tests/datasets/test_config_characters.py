@@ -66,8 +66,9 @@ def test_one_of_several_data_sets_is_enough():
 
 def test_a_model_without_a_dictionary_of_its_decoder():
     cfg = config()
-    cfg.model = ConfigDict(type="SomethingElse")
-    assert characters_never_taught(cfg) == ""
+    for decoder in (None, [dict(type="CPADecoder")], dict(dictionary=dict(type="NoSuch"))):
+        cfg.model = ConfigDict(type="SomethingElse", decoder=decoder)
+        assert characters_never_taught(cfg) == ""
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
+from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.datasets.lmdb_environment import (
     KeyReader,
     LMDBDataError,
@@ -43,7 +43,10 @@ def test_an_lmdb_that_was_made_anew_is_read_anew(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for words in (["old"], ["new", "words"]):
         shutil.rmtree("words", ignore_errors=True)
-        write_words(Path("words"), words)
+        with LMDBWriter("words") as writer:
+            for word in words:
+                writer.write(b"picture", word)
+        assert label("words") == words[0].encode()
         assert count_samples("words") == len(words)
         assert label("words") == words[0].encode()
 
