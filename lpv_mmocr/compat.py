@@ -35,6 +35,8 @@ def apply() -> None:
     Raises:
         ModuleNotFoundError: If MMEngine, MMCV, MMDetection or MMOCR is not installed.
     """
+    from . import registry_lookup  # not above: this file can be loaded on its own
+
     require_openmmlab()
     require_opencv()
     mend_numpy_names()
@@ -42,7 +44,7 @@ def apply() -> None:
     mend_mmcv_extension()
     mend_package_lookup()
     mend_environment_report()
-    mend_registry_lookup()
+    registry_lookup.mend_registry_lookup()
     register_scope()
 
 
@@ -361,24 +363,6 @@ def register_scope() -> None:
         return from_path(filename, *args, **kwargs)
 
     Config.fromfile = staticmethod(from_path_or_scope)
-
-
-def mend_registry_lookup() -> None:
-    """Keep MMEngine's registries from importing a module that is called as a class is.
-
-    Of a name that is not registered they make a path to import. For one word that can only be a
-    module, which is no class, but which has run by then: ``type="antigravity"`` opens a browser, be
-    it a slip of the pen or in the config inside a checkpoint. Paths with dots work as before.
-    """
-    from mmengine.registry import registry
-
-    original = registry.get_object_from_string
-
-    @functools.wraps(original)
-    def get_object_from_string(obj_name: str) -> Any:
-        return original(obj_name) if "." in obj_name else None
-
-    registry.get_object_from_string = get_object_from_string
 
 
 def replace_everywhere(original: Callable, substitute: Callable) -> None:

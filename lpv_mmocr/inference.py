@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config, ConfigDict
@@ -18,6 +20,7 @@ from .engine.config_text import ConfigTextError
 from .engine.reading_config import config_inside, reading_config
 from .engine.weights_hooks import require_fit
 from .models import LPV
+from .registry_lookup import no_imports_by_name
 
 
 def accept_scope_paths() -> None:
@@ -68,7 +71,17 @@ def build_no_more_of_a_config_inside_than_reading_needs() -> None:
                     ) from error
         return init_model(self, cfg, weights, device)
 
+    init = BaseInferencer.__init__
+
+    @functools.wraps(init)
+    def init_without_imports(
+        self: BaseInferencer, model: Any = None, *args: Any, **options: Any
+    ) -> None:
+        with no_imports_by_name() if model is None else contextlib.nullcontext():
+            init(self, model, *args, **options)
+
     BaseInferencer._init_model = init_model_of_data
+    BaseInferencer.__init__ = init_without_imports
 
 
 def refuse_weights_of_other_models() -> None:

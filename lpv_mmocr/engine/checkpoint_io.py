@@ -36,7 +36,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..compat import replace_everywhere
-from .config_text import ConfigTextError, parse_config
+from .foreign_entries import drop_programs
 from .restricted_unpickler import RefusedPickleError, restricted_pickle
 
 _write_checkpoint = mmengine_checkpoint.save_checkpoint
@@ -119,7 +119,7 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
         )
     try:
         _restore_history(checkpoint)
-        _drop_programs(checkpoint, name)
+        drop_programs(checkpoint, name)
     except Exception as error:  # what should be histories and configs can be anything
         raise CheckpointError(
             f"{name} is damaged: its message_hub or meta is not as MMEngine writes it "
@@ -167,35 +167,6 @@ def _restore_history(checkpoint: dict) -> None:
                 log_history=value["log_history"].cpu().numpy(),
                 count_history=value["count_history"].cpu().numpy(),
                 max_length=value["max_length"],
-            )
-
-
-def _drop_programs(checkpoint: dict, name: str) -> None:
-    """Take out what would be run or deleted: configs that are more than data, and odd names.
-
-    Inferencers and runners run configs as programs.
-    """
-    message_hub = checkpoint.get("message_hub")
-    runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
-    for key, value in [*(runtime_info or {}).items()]:
-        # A run that resumes deletes it when it finds a better one.
-        if key.startswith("best_ckpt") and not Path(str(value)).name.startswith("best_"):
-            del runtime_info[key]
-    meta = checkpoint.get("meta")
-    # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
-    for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):
-        text = holder.get(key) if isinstance(holder, dict) else None
-        if not isinstance(text, str):
-            continue
-        try:
-            parse_config(text)
-        except ConfigTextError as error:
-            del holder[key]
-            print_log(
-                f"The config inside {name} is more than data ({error}). It is left out, and "
-                "nothing in it was run; give a config of your own (--config).",
-                logger="current",
-                level=logging.WARNING,
             )
 
 

@@ -130,8 +130,10 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         self._interval = 1
 
     def before_train(self, runner: Runner) -> None:
-        """Find out how often the log is written."""
+        """Find out how often the log is written, and name the config of this run."""
         super().before_train(runner)
+        if runner._resume:  # the hub came with the checkpoint, whose run may have had another
+            runner.message_hub.update_info("cfg", runner.cfg.pretty_text)
         finite_only = getattr(runner.optim_wrapper, "logs_finite_norms_only", False)
         self._scalars = DeferredScalars(
             runner.message_hub, [self._norm_key(runner)] if finite_only else []

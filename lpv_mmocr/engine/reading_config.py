@@ -28,7 +28,8 @@ from .config_text import (
 
 _MODULES = (
     *("mmocr.models", "mmocr.visualization", "torch.nn"),
-    *("mmcv.cnn", "mmcv.ops.modulated_deform_conv", "mmengine.model"),
+    *("mmcv.cnn.bricks", "mmcv.ops.modulated_deform_conv"),
+    *("mmengine.model.base_model", "mmengine.model.base_module"),
     "mmengine.utils.dl_utils.parrots_wrapper",  # batch normalisation of several processes
     # What MMOCR's own models take from MMDetection.
     *("mmdet.models.backbones.resnet", "mmdet.models.necks.fpn"),
@@ -51,7 +52,6 @@ _NOT_REGISTERED = frozenset({"BasicBlock", "Bottleneck", "RoIAlign"})
 _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
 """Where pictures may come from. The other backends import clients, and connect to servers."""
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
-_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
 
 def config_inside(checkpoint: dict) -> str | None:
@@ -101,9 +101,12 @@ def reading_config(text: str) -> dict[str, Any]:
         # Some write to a folder of the config's choice, or send pictures to a server.
         kept["visualizer"] = {**kept["visualizer"], "vis_backends": None}
     kept = {part: value for part, value in kept.items() if value is not None}
-    for path, value in leaves(kept, ()):
-        if not _is_harmless(path, value):
-            raise ConfigTextError(shown(path, value))
+    try:
+        found = next((leaf for leaf in leaves(kept, ()) if not _is_harmless(*leaf)), None)
+    except RecursionError as error:
+        raise ConfigTextError("it is nested too deeply") from error
+    if found is not None:
+        raise ConfigTextError(shown(*found))
     return kept
 
 
@@ -122,21 +125,27 @@ def _is_harmless(path: Path, value: Any) -> bool:
         return True
     if name in ("_scope_", "default_scope"):
         return is_at_hand(value)
-    if "://" in value:
+    if "://" in value or value.startswith(("//", "\\\\")):  # addresses, of shares too
         return False
     if name == "dict_file":
         return True
     if name == "type":
         return value in _NOT_REGISTERED or _may_be_built(value, unknown=False)
+    if name == "collate_fn":
+        return value in _COLLATES or _may_be_built(value, unknown=False)
     # Some classes look up in a registry what they get by an argument of another name than "type".
-    return not _is_importable(value) if _PATH.fullmatch(value) else _may_be_built(value, True)
+    # Of what has a dot MMEngine imports the part before it, whatever follows.
+    top, dot, _ = value.partition(".")
+    if dot:
+        return not top or not _is_importable(top)
+    return _may_be_built(value, unknown=True)
 
 
 def _may_be_built(text: str, unknown: bool) -> bool:
     """Whether whatever is registered under a name is harmless, in whatever registry.
 
     A name that has a dot and is not registered MMEngine takes for a path to import, and calls what
-    it finds. (Not so one word: compat.mend_registry_lookup.)
+    it finds. (Not so one word: registry_lookup.py.)
 
     Args:
         text: The name, with a scope before it or without.
@@ -160,9 +169,9 @@ def _is_allowed(name: str, origin: str) -> bool:
     return known or name in _TRANSFORMS or name in _COLLATES
 
 
-def _is_importable(path: str) -> bool:
+def _is_importable(module: str) -> bool:
     try:
-        return importlib.util.find_spec(path.partition(".")[0]) is not None
+        return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):  # a module that was made otherwise than by importing
         return True
 

@@ -104,7 +104,14 @@ def test_code_is_left_out_and_never_run(tmp_path):
         message_hub=dict(
             # What a run that resumes deletes in favour of a better one.
             runtime_info=dict(
-                cfg=program, best_ckpt=str(tmp_path), best_ckpt_a="/elsewhere/best_a.pth"
+                cfg=program,
+                best_ckpt=str(tmp_path / "photos.pth"),
+                best_ckpt_a="/elsewhere/best_a.pth",
+                best_ckpt_b=str(tmp_path / "best_photos"),
+                best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"),
+                last_ckpt="http://localhost:9/best_x.pth",
+                keep_ckpt_ids=[2, "x.d/../../victim"],
+                outdated_ckpt_ids=[2],
             ),
             log_scalars={},
             resumed_keys={},
@@ -114,7 +121,9 @@ def test_code_is_left_out_and_never_run(tmp_path):
     torch.save(content, tmp_path / "hostile.pth")
     checkpoint = load_checkpoint(tmp_path / "hostile.pth")
     assert checkpoint["meta"] == dict(seed=1)
-    assert checkpoint["message_hub"]["runtime_info"] == dict(best_ckpt_a="/elsewhere/best_a.pth")
+    assert checkpoint["message_hub"]["runtime_info"] == dict(
+        best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"), outdated_ckpt_ids=[2]
+    )
     assert "weight" in checkpoint["state_dict"]
     assert not marker.exists()
 

@@ -101,6 +101,12 @@ def test_of_a_data_set_the_pipeline_alone_is_handed_on():
         ("test_dataloader = dict(collate_fn=dict(type='idlelib.idle.X'))", "collate_fn.type"),
         ("test_dataloader = dict(collate_fn='antigravity.x')", "test_dataloader.collate_fn"),
         ("test_dataloader = dict(collate_fn=dict(type='BaseDetDataset'))", "collate_fn.type"),
+        # What is no identifier ends in an error, but the part before the dot has been imported.
+        ("test_dataloader = dict(collate_fn='antigravity.0')", "test_dataloader.collate_fn"),
+        ("model = dict(any_other='this.0')", "model.any_other = 'this.0'"),
+        ("model = dict(any_other='ctypes.cdll./tmp/evil')", "model.any_other = 'ctypes.cdll"),
+        ("model = dict(dictionary=dict(dict_file='//host/share/x'))", "dict_file = '//host"),
+        ("model = dict(type='FSDP')", "model.type"),
     ],
 )
 def test_more_than_reading(text, place):
@@ -118,6 +124,7 @@ def test_more_than_reading(text, place):
         ("dict(type='mmcv.KeyMapper', transforms=[])", "type"),
         ("dict(type='PackTextRecogInputs', more=[dict(type='KeyMapper')])", "more[0].type"),
         ("dict(type='RescaleToHeight', resize_type='ConditionApply')", "resize_type"),
+        ("dict(type='RescaleToHeight', resize_type='this.')", "resize_type"),
         ("dict(type='LoadImageFromFile', backend_args=dict(backend='http'))", "backend_args"),
         ("dict(type='LoadImageFromFile', file_client_args=dict(prefix='s3'))", "file_client_args"),
         ("dict(type='Resize', backend_args=dict(backend='local', sys_path='.'))", "backend_args"),
@@ -262,10 +269,17 @@ def run_by_scope(cfg: Config, marker: Path) -> str:
     return cfg.pretty_text
 
 
+def run_by_no_identifier(cfg: Config, marker: Path) -> str:
+    (marker.parent / "brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
+    cfg.test_dataloader.collate_fn = "brought_along.0"
+    return cfg.pretty_text
+
+
 ATTACKS = [
     *(run_by_substitution, run_by_condition, run_by_type, run_by_pairs, run_by_motion, run_by_key),
     *(run_by_import, run_by_scope, run_by_collate_fn, run_by_log, run_by_client, run_by_bytes),
     *(run_by_padding, run_by_resize, run_by_address, run_by_name, run_by_other_scope),
+    run_by_no_identifier,
 ]
 
 
@@ -288,6 +302,18 @@ def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, atta
     with pytest.raises(ValueError, match=r"has no config inside|more than to read words"):
         WordReader(weights, device="cpu").read(np.zeros((32, 100, 3), np.uint8))
     with pytest.raises(ValueError, match=r"find the config|more than to read words"):
+        TextRecInferencer(weights=str(weights), device="cpu")
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("attack", [run_by_no_identifier, run_by_collate_fn, run_by_resize])
+def test_registries_import_nothing_meanwhile(tmp_path, monkeypatch, attack):
+    """A second line: even if the config passed, what it names would not be imported."""
+    marker = tmp_path / "ran"
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("lpv_mmocr.engine.reading_config._is_harmless", lambda *leaf: True)
+    weights = hostile(attack, tmp_path, marker)
+    with contextlib.suppress(Exception):
         TextRecInferencer(weights=str(weights), device="cpu")
     assert not marker.exists()
 

@@ -1,0 +1,55 @@
+"""What a checkpoint holds beside weights, of which more would come than data."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from mmengine.logging import print_log
+
+from .config_text import ConfigTextError, parse_config
+
+
+def drop_programs(checkpoint: dict, name: str) -> None:
+    """Take out what would be run or deleted: configs that are more than data, and odd names.
+
+    Inferencers and runners that resume run configs as programs; hooks delete or copy earlier
+    checkpoints by the names that they find.
+
+    Args:
+        checkpoint: What was read, changed in place.
+        name: Its file.
+    """
+    message_hub = checkpoint.get("message_hub")
+    runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
+    for key, value in [*(runtime_info or {}).items()]:
+        if not _is_of_this_run(key, value, name):
+            del runtime_info[key]
+    meta = checkpoint.get("meta")
+    # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
+    for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):
+        text = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(text, str):
+            continue
+        try:
+            parse_config(text)
+        except ConfigTextError as error:
+            del holder[key]
+            print_log(
+                f"The config inside {name} is more than data ({error}). It is left out, and "
+                "nothing in it was run; give a config of your own (--config).",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+
+def _is_of_this_run(key: str, value: Any, name: str) -> bool:
+    """Whether what tells of an earlier checkpoint can be true: it lies beside this one."""
+    if key.startswith(("best_ckpt", "last_ckpt")):
+        path, beside = os.path.abspath(str(value)), os.path.dirname(os.path.abspath(name))
+        best = key == "last_ckpt" or os.path.basename(path).startswith("best_")
+        return os.path.dirname(path) == beside and path.endswith(".pth") and best
+    if key in ("keep_ckpt_ids", "outdated_ckpt_ids"):
+        return isinstance(value, list) and all(type(step) is int for step in value)
+    return True
