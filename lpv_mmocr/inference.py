@@ -61,8 +61,11 @@ def build_no_more_of_a_config_inside_than_reading_needs() -> None:
             text = config_inside(_load_checkpoint(weights, map_location="cpu"))
             if text is not None:
                 try:
+                    kept = reading_config(text)
+                    if "model" not in kept:  # left empty, MMEngine would run the text after all
+                        raise ConfigTextError("it has no model")
                     # In place, as MMEngine does: the inferencer goes on with it.
-                    cfg.update(reading_config(text))
+                    cfg.update(kept)
                 except ConfigTextError as error:
                     raise ConfigTextError(
                         f"the config inside {weights} is not taken, as it could do more than to "

@@ -306,6 +306,13 @@ def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, atta
     assert not marker.exists()
 
 
+@pytest.mark.parametrize("text", ["", "train_cfg = dict(max_iters=1)"])
+def test_a_config_without_a_model(tmp_path, text):
+    weights = hostile(lambda cfg, marker: text, tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="it has no model"):
+        TextRecInferencer(weights=str(weights), device="cpu")
+
+
 @pytest.mark.parametrize("attack", [run_by_no_identifier, run_by_collate_fn, run_by_resize])
 def test_registries_import_nothing_meanwhile(tmp_path, monkeypatch, attack):
     """A second line: even if the config passed, what it names would not be imported."""
