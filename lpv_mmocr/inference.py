@@ -16,8 +16,7 @@ from mmocr.apis.inferencers.base_mmocr_inferencer import BaseMMOCRInferencer
 from torch import nn
 
 from .datasets.transforms.word_image import to_bgr, unreadable
-from .engine.config_text import ConfigTextError
-from .engine.reading_config import config_inside, reading_config
+from .engine.reading_config import config_for_reading
 from .engine.weights_hooks import require_fit
 from .models import LPV
 from .registry_lookup import no_imports_by_name
@@ -58,20 +57,13 @@ def build_no_more_of_a_config_inside_than_reading_needs() -> None:
         self: BaseInferencer, cfg: Config | ConfigDict, weights: str | None, device: str = "cpu"
     ) -> nn.Module:
         if not cfg and weights is not None:
-            text = config_inside(_load_checkpoint(weights, map_location="cpu"))
-            if text is not None:
-                try:
-                    kept = reading_config(text)
-                    if "model" not in kept:  # left empty, MMEngine would run the text after all
-                        raise ConfigTextError("it has no model")
-                    # In place, as MMEngine does: the inferencer goes on with it.
-                    cfg.update(kept)
-                except ConfigTextError as error:
-                    raise ConfigTextError(
-                        f"the config inside {weights} is not taken, as it could do more than to "
-                        f"read words ({error}): give one of your own (--config; model=... of an "
-                        "inferencer of MMOCR's)"
-                    ) from error
+            advice = ": give one of your own (--config; model=... of an inferencer of MMOCR's)"
+            inside = config_for_reading(
+                _load_checkpoint(weights, map_location="cpu"), weights, advice
+            )
+            # In place, as MMEngine does: the inferencer goes on with it. It has a model, so that
+            # MMEngine does not find it empty and run the text after all.
+            cfg.update(inside or {})
         return init_model(self, cfg, weights, device)
 
     init = BaseInferencer.__init__

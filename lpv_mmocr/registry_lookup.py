@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
+OPENMMLAB = frozenset({"mmengine", "mmcv", "mmdet", "mmocr"})
 _IMPORTS_BY_NAME = ContextVar("imports by name", default=True)
 
 
@@ -43,7 +44,7 @@ def mend_registry_lookup() -> None:
     @functools.wraps(import_module)
     def import_registered(name: str) -> types.ModuleType:
         scope, _, part = name.rpartition(".")
-        known = name in sys.modules or scope in ("mmengine", "mmcv", "mmdet", "mmocr", "lpv_mmocr")
+        known = name in sys.modules or scope in (*OPENMMLAB, "lpv_mmocr")
         if part in ("registry", "utils") and not known and not _IMPORTS_BY_NAME.get():
             raise ImportError(f"{name} is not imported for its name alone", name=name)
         return import_module(name)

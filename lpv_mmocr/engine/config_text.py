@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from ..registry_lookup import OPENMMLAB
+
 Path = tuple[str | int, ...]
 """Keys and positions that lead to a value, such as ``("model", "encoder", "type")``."""
-OPENMMLAB = frozenset({"mmengine", "mmcv", "mmdet", "mmocr"})
 # MMEngine replaces what stands in such brackets by variables of the environment, before it runs the
 # text: what it runs is then not what was looked at.
 _SUBSTITUTION = "{{"

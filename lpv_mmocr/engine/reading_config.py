@@ -16,15 +16,8 @@ from typing import Any
 
 from mmengine import registry
 
-from .config_text import (
-    OPENMMLAB,
-    ConfigTextError,
-    Path,
-    is_at_hand,
-    leaves,
-    parse_config,
-    shown,
-)
+from ..registry_lookup import OPENMMLAB
+from .config_text import ConfigTextError, Path, is_at_hand, leaves, parse_config, shown
 
 _MODULES = (
     *("mmocr.models", "mmocr.visualization", "torch.nn"),
@@ -54,12 +47,37 @@ _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
 
 
-def config_inside(checkpoint: dict) -> str | None:
-    """The text of the config that came with a checkpoint, where MMEngine's inferencers look.
+def config_for_reading(checkpoint: dict, name: str, advice: str = "") -> dict[str, Any] | None:
+    """What :func:`reading_config` keeps of the config inside a checkpoint.
 
     Args:
         checkpoint: What :func:`~lpv_mmocr.engine.load_checkpoint` gave.
+        name: Its file, for the error.
+        advice: What to do otherwise, for the error.
+
+    Returns:
+        The config, with a model; None where there is none inside.
+
+    Raises:
+        ConfigTextError: If it is more than reading needs, or has no model.
     """
+    text = _config_inside(checkpoint)
+    if text is None:
+        return None
+    try:
+        config = reading_config(text)
+        if "model" not in config:
+            raise ConfigTextError("it has no model")
+    except ConfigTextError as error:
+        raise ConfigTextError(
+            f"the config inside {name} is not taken, as it could do more than to read words "
+            f"({error}){advice}"
+        ) from error
+    return config
+
+
+def _config_inside(checkpoint: dict) -> str | None:
+    """The text of the config that came with a checkpoint, where MMEngine's inferencers look."""
     meta, message_hub = checkpoint.get("meta"), checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
     for holder in (runtime_info, meta):

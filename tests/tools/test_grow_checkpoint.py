@@ -67,6 +67,13 @@ class TestBadInput:
         torch.save(dict(state_dict={}), source)
         assert "bare.pth has no config inside" in error_of(source, LOW, tmp_path / "a.pth")
 
+    def test_config_inside_that_is_more(self, error_of, tmp_path):
+        checkpoint = torch.load(MINI, weights_only=True)
+        checkpoint["meta"]["cfg"] = "model = dict(type='os.system')"
+        torch.save(checkpoint, tmp_path / "own.pth")
+        said = error_of(tmp_path / "own.pth", LOW, tmp_path / "a.pth")
+        assert "own.pth is not taken" in said and "model.type = 'os.system'" in said
+
     def test_weights_that_are_not_those_of_the_config_inside(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)
         del checkpoint["state_dict"]["encoder.norm.bias"]

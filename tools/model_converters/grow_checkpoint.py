@@ -17,8 +17,7 @@ from pathlib import Path
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.config_text import ConfigTextError
-from lpv_mmocr.engine.reading_config import config_inside, reading_config
+from lpv_mmocr.engine.reading_config import config_for_reading
 from lpv_mmocr.engine.weights_hooks import differences, unwrapped
 from lpv_mmocr.models.growth import GrowthError, grow
 
@@ -52,19 +51,14 @@ def main(argv: list[str] | None = None) -> int:
         if args.target.exists() and args.target.samefile(args.source):
             raise cli.InputError(f"{args.target} is the smaller model itself: name another file")
         checkpoint = load_checkpoint(args.source)
-        text = config_inside(checkpoint)
-        if text is None:
+        init_default_scope("mmocr")
+        config = config_for_reading(checkpoint, str(args.source))
+        if config is None:
             raise cli.InputError(
                 f"{args.source} has no config inside, or one that was left out (the log says "
                 "why), and that says how large its model is"
             )
-        init_default_scope("mmocr")
-        try:
-            small = MODELS.build(reading_config(text)["model"])
-        except ConfigTextError as error:
-            raise cli.InputError(
-                f"the config inside {args.source} is not taken: {error}"
-            ) from error
+        small = MODELS.build(config["model"])
         given = unwrapped(checkpoint)
         problems = differences(small.state_dict(), given)
         if problems:
