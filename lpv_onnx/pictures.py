@@ -18,6 +18,7 @@ _USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
 """Those that Pillow has loaded when it opens its first file."""
 # Pillow starts Ghostscript for the first, and calls Windows for the other.
 _FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
+_XMP = ("xmp", "XML:com.adobe.xmp")
 
 Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
 """A file; the contents of one; an array in BGR (or BGRA) order, as OpenCV has it, or grey, uint8 or
@@ -128,15 +129,31 @@ def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
+    from_file = image.format is not None
+    image = _turned(image)
     if image.mode.startswith("I"):
         values = np.asarray(image)
+        if image.mode == "I" and not from_file and values.max() <= 0xFF:
+            raise PictureError(
+                "its values are integers up to 255, which could mean several ranges; convert it to "
+                "mode L (or to I;16, 0-65535)"
+            )
         if values.min() < 0 or values.max() > 0xFFFF:
             raise PictureError("its values have more than 16 bits")
         image = Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
         raise PictureError("its values are floating-point numbers, which could mean several ranges")
     return image.convert("RGB")
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """Follow the EXIF orientation."""
+    # Where there is none, Pillow looks for one in XMP, which viewers do not.
+    elsewhere = {key: image.info.pop(key) for key in _XMP if key in image.info}
+    try:
+        return ImageOps.exif_transpose(image)
+    finally:
+        image.info.update(elsewhere)
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

@@ -25,6 +25,7 @@ from lpv_mmocr_cli import DTYPES, new_parser
 
 # What takes long to import is imported once the options are known to be right.
 EXIT_UNREADABLE = 1
+ATTENTION = "attention"  # folder below --out
 LONGEST_STEM = 100  # bytes that the name of a picture of attention takes over; systems allow 255
 
 
@@ -127,7 +128,8 @@ def read(args: argparse.Namespace) -> int:
             deploy=args.deploy,
             tta=args.tta,
         )
-    files = PictureFiles(paths, _lines_of_stdin() if from_list else ())
+    drawn = None if args.out is None else args.out / ATTENTION
+    files = PictureFiles(paths, _lines_of_stdin() if from_list else (), results=drawn)
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0
     with (
@@ -167,8 +169,8 @@ def draw(reading, number: int, out: Path) -> str | None:
     import cv2
 
     stem = shortened(Path(reading.source).stem, LONGEST_STEM)
-    name = f"attention/{number:06d}_{stem}.png"
-    (out / "attention").mkdir(exist_ok=True)
+    name = f"{ATTENTION}/{number:06d}_{stem}.png"
+    (out / ATTENTION).mkdir(exist_ok=True)
     drawn = draw_attention(reading.picture[..., ::-1], reading.attention)
     encoded = cv2.imencode(".png", drawn[..., ::-1])[1]
     (out / name).write_bytes(encoded.tobytes())

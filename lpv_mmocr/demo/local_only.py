@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import unquote
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_FORWARDING = ("/file=http:", "/file=https:", "/proxy=")
+_FORWARDING = re.compile(r"/(file[=/]https?:|proxy=)", re.IGNORECASE)
 
 
 class LocalOnly:
-    """ASGI middleware that closes Gradio's two doors to other servers.
+    """ASGI middleware that closes Gradio's doors to other servers.
 
-    Under ``file=https://…`` and ``proxy=…`` Gradio fetches an address and hands its content out.
-    This page has no use for that, and whoever may see it should not borrow this machine for it.
+    Under ``file=https://…``, ``file/https://…`` and ``proxy=…`` Gradio fetches an address and hands
+    its content out. This page has no use for that, and whoever may see it should not borrow this
+    machine for it.
 
     Args:
         app: The application behind it.
@@ -25,8 +27,7 @@ class LocalOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 403 to a request that would be forwarded."""
-        path = unquote(scope.get("path", "")).lower()
-        if any(part in path for part in _FORWARDING):
+        if _FORWARDING.search(unquote(scope.get("path", ""))):
             await PlainTextResponse("not on this page", 403)(scope, receive, send)
             return
         await self.app(scope, receive, send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePath
 
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
@@ -25,14 +26,23 @@ class PictureFiles:
         paths: Paths and patterns.
         listed: Further paths, such as those on standard input; they are no patterns, and come
             after the others.
+        results: Folder of pictures that are made of what is read; it is passed over where it lies
+            in a folder that is read.
 
     Attributes:
         left_alone: Files in folders, found by the last iteration, that have no picture's suffix.
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike], listed: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike],
+        listed: Iterable[str] = (),
+        *,
+        results: str | os.PathLike | None = None,
+    ) -> None:
         self._paths = [os.fspath(path) for path in paths]
         self._listed = listed
+        self._results = None if results is None else os.path.realpath(results)
         self.left_alone = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -53,7 +63,9 @@ class PictureFiles:
             path, followlinks=True, onerror=lambda error: unlisted.append(error.filename)
         )
         for folder, subfolders, names in walk:
-            if (real := os.path.realpath(folder)) in seen:  # a link that leads in a circle
+            real = os.path.realpath(folder)
+            # A link that leads in a circle, or results.
+            if real in seen or (real == self._results and folder != path):
                 subfolders.clear()
                 continue
             seen.add(real)
@@ -96,10 +108,15 @@ def _matches(path: str) -> Iterator[str]:
         yield path
         return
     found = False
+    opened: set[str] = set()
     for match in sorted(glob.iglob(path, recursive=True)):
-        # "**" finds folders, and their files as well.
-        if not (os.path.isdir(match) and "**" in path):
-            found = True
+        if os.path.isdir(match):
+            if os.path.basename(path) == "**":  # which finds the files in it as well
+                continue
+            opened.add(match)
+        found = True
+        # "**/word*" finds folders, and what lies in them.
+        if opened.isdisjoint(map(str, PurePath(match).parents)):
             yield match
     if not found:
         yield path

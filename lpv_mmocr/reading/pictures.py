@@ -8,11 +8,9 @@ import os
 import reprlib
 import warnings
 
-from lpv_mmocr.datasets.picture_header import is_cut_jpeg
+from lpv_mmocr.datasets.transforms.loading import decode_image
 from lpv_mmocr.datasets.transforms.word_image import to_bgr
 
-import cv2
-import mmcv
 import numpy as np
 from mmengine import fileio
 from PIL import Image
@@ -49,17 +47,11 @@ def load_picture(
             f"{type(source).__name__}: {reprlib.repr(source)}"
         )
     encoded = _read_file(os.fspath(source))
-    header = _open(encoded, max_pixels)
-    # A JPEG 2000 can state several sizes, and OpenCV decodes another than Pillow has seen.
-    if header.format == "JPEG2000":
-        return _from_pillow(header, max_pixels)
+    _check_header(encoded, max_pixels)
     try:
-        image = mmcv.imfrombytes(encoded, flag="color", channel_order="bgr", backend="cv2")
-    except cv2.error as error:
-        raise PictureError(f"it cannot be decoded ({str(error).strip()})") from error
-    if image is None or image.size == 0:
-        raise PictureError("it is a picture of damaged or unknown content")
-    return image
+        return decode_image(encoded, upright=False)
+    except ValueError as error:
+        raise PictureError(str(error)) from error
 
 
 def _from_pillow(picture: Image.Image, max_pixels: int) -> np.ndarray:
@@ -88,16 +80,14 @@ def _read_file(path: str) -> bytes:
         raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
     if not encoded:
         raise PictureError("the file is empty")
-    if is_cut_jpeg(encoded):
-        raise PictureError("it is a JPEG that was cut short")
     return encoded
 
 
-def _open(encoded: bytes, max_pixels: int) -> Image.Image:
-    """Look at a file's header; nothing is decoded yet."""
+def _check_header(encoded: bytes, max_pixels: int) -> None:
+    """Look at what a file says of itself; nothing is decoded yet."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore")  # what Pillow has to say of odd files
             header = Image.open(io.BytesIO(encoded))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(max_pixels) from error
@@ -106,7 +96,6 @@ def _open(encoded: bytes, max_pixels: int) -> Image.Image:
         raise PictureError("it is no picture, or one of unknown or damaged format") from error
     if header.width * header.height > max_pixels:
         raise _too_many_pixels(max_pixels, *header.size)
-    return header
 
 
 def _too_many_pixels(allowed: int, *size: int) -> PictureError:

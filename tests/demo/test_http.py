@@ -164,7 +164,7 @@ def test_event_of_another_form(served, value):
 
 @pytest.mark.parametrize("address", ["https://example.org/", "http://127.0.0.1:9/", "HTTPS://a.b/"])
 def test_nothing_is_fetched_for_others(served, address):
-    for route in ("/gradio_api/file=", "/gradio_api/proxy="):
+    for route in ("/gradio_api/file=", "/gradio_api/file/", "/gradio_api/proxy="):
         for form in (address, quote(address, safe="")):
             status, content = ask(served.address, "GET", f"{route}{form}")
             assert (status, content) == (403, b"not on this page")

@@ -32,6 +32,25 @@ def oriented(orientation: int) -> bytes:
     return saved(Image.fromarray(smooth()), "JPEG", exif=exif)
 
 
+def upside_down() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    return exif.tobytes()
+
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
+xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="3"/></rdf:RDF></x:xmpmeta>"""
+
+
+def netpbm(white: int, channels: int) -> bytes:
+    """A picture whose brightest value is not 255."""
+    values = smooth().astype(int)[..., :channels] * white // 255
+    kind = b"P5" if channels == 1 else b"P6"
+    header = b"%s %d %d %d\n" % (kind, *values.shape[1::-1], white)
+    return header + values.astype(">u2" if white > 255 else "u1").tobytes()
+
+
 def pictures() -> dict[str, bytes]:
     colour, grey, rgba = smooth(), smooth(channels=0), smooth(channels=4)
     wide = np.random.default_rng(0).integers(0, 2**16, (20, 50, 3), np.uint16)
@@ -54,5 +73,16 @@ def pictures() -> dict[str, bytes]:
         "1 x 1": encode(noise(1, 1)),
         "20 x 5000": encode(noise(20, 5000)),
         "5000 x 20": encode(noise(5000, 20)),
+        "avif": saved(Image.fromarray(colour), "AVIF", quality=100),
+        "avif, upside down": saved(
+            Image.fromarray(colour), "AVIF", quality=100, exif=upside_down()
+        ),
+        "jpeg, xmp says upside down": saved(Image.fromarray(colour), "JPEG", xmp=XMP),
+        "webp, upside down": saved(
+            Image.fromarray(colour), "WEBP", lossless=True, exif=upside_down()
+        ),
+        "pgm up to 100": netpbm(100, 1),
+        "pgm up to 1023": netpbm(1023, 1),
+        "ppm up to 4095": netpbm(4095, 3),
         **{f"orientation {number}": oriented(number) for number in range(1, 9)},
     }

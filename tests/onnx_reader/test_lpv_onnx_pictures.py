@@ -109,6 +109,7 @@ class TestBadInput:
             (np.zeros((4, 5, 3)), "type float64 could mean several ranges"),
             (Image.new("F", (5, 4)), "floating-point"),
             (Image.fromarray(np.full((4, 5), 2**20, np.int32)), "more than 16 bits"),
+            (Image.fromarray(noise()).convert("I"), "integers up to 255"),
         ],
     )
     def test_unreadable_pictures(self, reader, picture, error):

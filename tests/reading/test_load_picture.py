@@ -54,6 +54,21 @@ def test_follows_exif_orientation(tmp_path):
     np.testing.assert_array_equal(load_picture(tmp_path / "turned.png"), noise())
 
 
+def test_white_is_what_the_file_says(tmp_path):
+    (tmp_path / "word.pgm").write_bytes(b"P2 3 1 1000\n0 500 1000\n")
+    assert load_picture(tmp_path / "word.pgm")[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_avif_is_turned_as_it_asks_for(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = np.zeros((20, 60, 3), np.uint8)
+    picture[:, :30] = 255
+    Image.fromarray(np.rot90(picture)).save(tmp_path / "turned.avif", exif=exif)
+    loaded = load_picture(tmp_path / "turned.avif")
+    assert loaded.shape == picture.shape and abs(loaded.astype(int) - picture).mean() < 2
+
+
 def test_arrays():
     grey = noise(channels=0)
     np.testing.assert_array_equal(load_picture(grey), cv2.merge([grey] * 3))
@@ -82,7 +97,7 @@ def test_files_that_cannot_be_read(tmp_path, content, message):
 
 def test_a_format_that_opencv_does_not_know(tmp_path):
     Image.fromarray(noise()).save(tmp_path / "word.pcx")
-    with pytest.raises(PictureError, match="a picture of damaged or unknown content"):
+    with pytest.raises(PictureError, match="cannot be decoded"):
         load_picture(tmp_path / "word.pcx")
 
 

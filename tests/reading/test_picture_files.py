@@ -40,10 +40,18 @@ def test_file_has_its_name_whatever_the_suffix(tree):
         ("**/*.tiff", ["deep/er/c.tiff"]),
         ("deep/**", ["deep/d.webp", "deep/er/c.tiff"]),
         ("d*", ["deep/d.webp", "deep/er/c.tiff"]),
+        ("**/er", ["deep/er/c.tiff"]),
+        ("**/[de]*", ["deep/d.webp", "deep/er/c.tiff"]),
     ],
 )
 def test_patterns(tree, pattern, found):
     assert list(PictureFiles([pattern])) == found
+
+
+def test_results_are_passed_over_unless_they_are_asked_for(tree):
+    assert list(PictureFiles(["deep"], results="deep/er")) == ["deep/d.webp"]
+    assert list(PictureFiles(["deep/er"], results="deep/er")) == ["deep/er/c.tiff"]
+    assert list(PictureFiles(["deep/er/c.tiff"], results="deep/er")) == ["deep/er/c.tiff"]
 
 
 def test_what_leads_to_nothing_comes_up_itself(tree):

@@ -128,6 +128,12 @@ def test_results_folder_with_attention(read, words, tmp_path):
     assert len(os.listdir(out / "attention")) == 3
 
 
+def test_results_in_the_folder_that_is_read_are_not_read(read, words, tmp_path):
+    for _ in range(2):
+        _, output, _ = read("words", "--out", "words/results", "--attention", "--batch-size", "1")
+        assert len(output.splitlines()) == 3
+
+
 def test_attention_of_a_picture_with_a_long_name(read, words, tmp_path):
     name = "ä" * 124 + ".png"  # 252 bytes
     os.link(words / "a.png", words / name)
