@@ -12,7 +12,7 @@ def markdown_table(
 
     Args:
         header: Titles of the columns.
-        rows: As many cells each.
+        rows: As many cells each. A ``|`` in one of them does not end it.
         left: Titles of the columns of text; the others hold numbers, which are set to the right.
 
     Returns:
@@ -21,6 +21,7 @@ def markdown_table(
     Raises:
         ValueError: If a row has another number of cells than the header.
     """
+    rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

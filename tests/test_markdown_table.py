@@ -17,6 +17,11 @@ def test_columns_are_aligned():
     ]
 
 
+def test_a_bar_in_a_cell_does_not_end_it():
+    *_, row = markdown_table(("a", "b"), [("x|y", "1")], left=("a",))
+    assert row == r"| x\|y | 1 |"
+
+
 def test_every_row_needs_all_cells():
     with pytest.raises(ValueError, match="argument"):
         markdown_table(("a", "b"), [("1",)], left=())

@@ -17,12 +17,13 @@ class Measurement:
         task: "forward", "inference" or "train".
         model: Its label.
         batch_size: Images of a call.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16" or "fp16", or "int8" for an ONNX file.
         parameters: Number of trainable parameters.
         macs: Multiply-accumulates of a call for one image, or None where unknown.
         first_call: Seconds of the very first call, with all that is done once: what
             ``torch.compile`` costs shows here.
-        peak_memory: Bytes of its tensors at most: what stays, and what a call adds.
+        peak_memory: Bytes of its tensors at most: what stays, and what a call adds. None where they
+            are not PyTorch's.
         times: Seconds of a call in each round.
         baseline_times: The same of the baseline, or empty.
         peak_macs: Multiply-accumulates a second of a large matrix product in the same rounds.

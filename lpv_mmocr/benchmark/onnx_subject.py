@@ -39,6 +39,8 @@ class OnnxSubject(Subject):
         InputError: If the file cannot be used, or the device is another one.
     """
 
+    memory_counts = False
+
     def __init__(self, spec: Specification, device: torch.device) -> None:
         if device.type != "cpu":
             raise InputError(f"{spec.label}: ONNX files are measured on the CPU; give --device cpu")
@@ -51,6 +53,11 @@ class OnnxSubject(Subject):
         shape = (3, settings["height"], settings["width"])
         super().__init__(spec, _Network(self.reader), shape, device)
         self.parameters = self.reader.metadata["parameters"]
+
+    @property
+    def precision(self) -> str:
+        """That of the engine, or of the weights in the file."""
+        return self.spec.precision or self.reader.metadata["precision"]
 
     def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
         return model(images)

@@ -22,7 +22,7 @@ _MISSING = "-"
 
 NOTES = """\
 Weights are random: speed does not depend on them. Models ran in turns, round by round; latency is
-the median over the rounds with the distance between the quartiles, *speed* the median of the
+the median over the rounds ± half the distance between the quartiles, *speed* the median of the
 round-by-round ratios to the baseline (more is faster). *Share of peak* is work per second over
 that of a large matrix product of the same precision, measured in the same rounds; a training step
 counts as three forward passes. *Memory* is that of tensors: model, optimiser, and the most that a

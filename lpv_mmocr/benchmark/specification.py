@@ -136,8 +136,8 @@ def _onnx_file(text: str) -> Specification:
             f"{text!r}: an ONNX file is given as onnx:FILE.onnx or onnx:FILE.onnx:ENGINE, and "
             f"ENGINE is one of {', '.join(ENGINES)}"
         )
-    label = Path(file).name if engine == ENGINES[0] else f"{Path(file).name}:{engine}"
-    precision = "bf16" if engine.endswith("bf16") else None
+    label = file if engine == ENGINES[0] else f"{file}:{engine}"
+    precision = "bf16" if engine.endswith("bf16") else None  # otherwise the file says it
     return Specification(f"onnx:{label}", onnx=(f"{file}.onnx", engine), precision=precision)
 
 

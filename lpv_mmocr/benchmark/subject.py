@@ -33,6 +33,9 @@ class Subject(ABC):
         parameters: Number of trainable parameters.
     """
 
+    memory_counts = True
+    """Whether what it keeps in memory are PyTorch's tensors, which can be counted."""
+
     def __init__(
         self,
         spec: Specification,
@@ -50,6 +53,11 @@ class Subject(ABC):
             self.model = self.model.to(memory_format=torch.channels_last)
         self.wrapper: OptimWrapper | None = None
         self._is_compiled = False
+
+    @property
+    def precision(self) -> str:
+        """What it reads in; a training asks its optimiser's config."""
+        return self.spec.precision or "fp32"
 
     def _compile(self) -> None:
         """Compile the forward pass once, as MMEngine's runner does it."""

@@ -159,9 +159,10 @@ def _run_batch(
             plan.progress(f"{label} failed: {results[label].error}")
             continue
         calls[label] = call
+    counted = [results[label] for label in calls if results[label].macs]
     peaks = {
         precision: matrix_product(precision, plan.device)
-        for precision in sorted({results[label].precision for label in calls})
+        for precision in sorted({result.precision for result in counted})
     }
     runs = {**calls, **{_PEAK.format(name): product for name, (product, _) in peaks.items()}}
     for product, _ in peaks.values():
@@ -179,6 +180,7 @@ def _run_batch(
         result = results[label]
         result.times = times[label]
         result.baseline_times = times.get(baseline, ())
+    for result in counted:
         _, macs = peaks[result.precision]
         result.peak_macs = macs / summarise(times[_PEAK.format(result.precision)]).median
     return list(results.values())
@@ -186,7 +188,7 @@ def _run_batch(
 
 def _precision(task: str, subject: Subject, optim_wrapper: dict[str, Any] | None) -> str:
     if task != "train":
-        return subject.spec.precision or "fp32"
+        return subject.precision
     is_config = isinstance(subject, ConfigSubject)
     own = subject.cfg.get("optim_wrapper") if is_config else optim_wrapper
     return training_precision(own, subject.spec)
@@ -207,5 +209,6 @@ def _warm_up(call: Call, subject: Subject, result: Measurement, plan: Plan) -> N
     result.first_call = clock.seconds(call, 1)
     for _ in range(plan.warm_up - 1):
         call()
-    held = bytes_of(subject.persistent_tensors)
-    result.peak_memory = held + peak_of_call(call, plan.device)
+    if subject.memory_counts:
+        held = bytes_of(subject.persistent_tensors)
+        result.peak_memory = held + peak_of_call(call, plan.device)

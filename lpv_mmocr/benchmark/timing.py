@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -138,8 +139,8 @@ def measure_in_turns(
 ) -> dict[str, list[float]]:
     """Measure everything once in every round.
 
-    Each round begins with another one, so that nobody always runs in the wake of the same other.
-    What is measured must have been warmed up.
+    Each round has an order of its own, so that nobody always runs in the wake of the same other;
+    it is the same in every run. What is measured must have been warmed up.
 
     Args:
         runs: What to call, by name.
@@ -153,10 +154,8 @@ def measure_in_turns(
     """
     calls = {name: calls_for(clock, run, min_seconds) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}
-    names = list(runs)
     for number in range(rounds):
-        first = number % len(names) if names else 0
-        for name in names[first:] + names[:first]:
+        for name in random.Random(number).sample(list(runs), len(runs)):
             times[name].append(clock.seconds(runs[name], calls[name]) / calls[name])
         on_round(number + 1)
     return times

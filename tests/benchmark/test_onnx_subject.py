@@ -21,7 +21,7 @@ pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
 @pytest.mark.parametrize(
     ("text", "label", "onnx", "precision"),
     [
-        ("onnx:some/lpv.onnx", "onnx:lpv", ("some/lpv.onnx", "onnxruntime"), None),
+        ("onnx:some/lpv.onnx", "onnx:some/lpv", ("some/lpv.onnx", "onnxruntime"), None),
         (
             "onnx:lpv.onnx:openvino-bf16",
             "onnx:lpv:openvino-bf16",
@@ -45,13 +45,15 @@ def test_measured_beside_pytorch(toy_file, quick, tmp_path):
     init_default_scope("mmocr")
     toy = parse_model(toy_file)
     cfg = load(toy)
-    exported = export_onnx(MODELS.build(cfg.model), cfg, tmp_path / "toy.onnx")
+    exported = export_onnx(MODELS.build(cfg.model), cfg, tmp_path / "toy.onnx", precision="int8")
     specs = [toy, parse_model(f"onnx:{exported.path}")]
     for task in ("forward", "inference"):
         for found in run_task(task, specs, [2], toy.label, quick):
             assert found.error is None
             assert len(found.times) == quick.rounds
             assert found.parameters > 1000
+            assert (found.precision == "int8") == (found.peak_memory is None)
+        assert (found.precision, found.share_of_peak) == ("int8", None)
     with pytest.raises(InputError, match="an ONNX file only reads"):
         build_subject(specs[1], torch.device("cpu")).train_call(1, {})
     with pytest.raises(InputError, match="give --device cpu"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+
 from lpv_mmocr.benchmark.timing import (
     MAX_CALLS,
     WallClock,
@@ -35,13 +38,17 @@ class FakeTime:
         return WallClock(now=lambda: self.now)
 
 
-def test_every_round_measures_all_and_begins_with_another():
+def test_every_round_measures_all_and_nobody_always_follows_the_same():
     fake = FakeTime()
-    runs = {name: fake.call(name, 1.0) for name in "abc"}
+    runs = {name: fake.call(name, 1.0) for name in "abcd"}
     rounds = []
-    measure_in_turns(runs, rounds=4, clock=fake.clock(), min_seconds=0.0, on_round=rounds.append)
-    assert "".join(fake.log) == "abc" + "abc" + "bca" + "cab" + "abc"  # the first finds out calls
-    assert rounds == [1, 2, 3, 4]
+    measure_in_turns(runs, rounds=11, clock=fake.clock(), min_seconds=0.0, on_round=rounds.append)
+    calls, *orders = ("".join(fake.log[start : start + 4]) for start in range(0, 48, 4))
+    assert calls == "abcd"  # finds out how often to call
+    assert {"".join(sorted(order)) for order in orders} == {"abcd"}
+    followers = Counter(pair for order in orders for pair in itertools.pairwise(order))
+    assert max(followers.values()) < len(orders) / 2 < len(followers)
+    assert rounds == [*range(1, 12)]
 
 
 def test_times_belong_to_their_rounds():
