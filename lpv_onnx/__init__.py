@@ -15,7 +15,7 @@ from .engines import ENGINES
 from .looks import Look, read_with_looks
 from .metadata import ModelError
 from .pictures import PictureError, load_picture, to_eight_bits
-from .printable import printable, without_controls
+from .printable import json_line, printable, without_controls
 from .reader import Reader, Reading
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "PictureError",
     "Reader",
     "Reading",
+    "json_line",
     "load_picture",
     "printable",
     "read_with_looks",

@@ -14,7 +14,6 @@ Exit status: 0 if all pictures were read, 1 if some could not be, 2 for bad inpu
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from collections.abc import Sequence
 if not __package__:  # run by its path: python somewhere/lpv_onnx
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
-from lpv_onnx import ENGINES, Reader, printable, without_controls
+from lpv_onnx import ENGINES, Reader, json_line, printable, without_controls
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -84,7 +83,7 @@ def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -
             line = f"{reading.source} cannot be read: {reading.error}"
             print(printable(line), file=sys.stderr)
         if as_json:
-            print(json.dumps(reading.to_dict(), ensure_ascii=False))
+            print(json_line(reading.to_dict()))
         elif reading.error is None:
             text = without_controls(reading.text)
             print(f"{printable(str(reading.source))}\t{text}\t{reading.confidence:.4f}")

@@ -26,17 +26,38 @@ def prepare(image: Image.Image, settings: dict[str, Any]) -> np.ndarray:
     return ((pixels.astype(np.float32) - mean) / std).transpose(2, 0, 1)
 
 
+def shown(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
+    """The picture with the padding that the network sees behind it, over which its maps reach.
+
+    Args:
+        image: A picture in RGB.
+        settings: Entry ``preprocessing`` of the file's metadata.
+    """
+    ratio = settings["keep_ratio"]
+    if ratio is None:
+        return image
+    width = round(image.width * settings["width"] / _natural_width(image, settings))
+    padded = Image.new("RGB", (width, image.height), (ratio["fill"],) * 3)
+    padded.paste(image)
+    return padded
+
+
 def _resize(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
     height, width = settings["height"], settings["width"]
     resample = Image.Resampling[settings["interpolation"].upper()]
     ratio = settings["keep_ratio"]
     if ratio is None:
         return image.resize((width, height), resample)
-    # As MMOCR's RescaleToHeight computes it, rounding included.
-    natural = math.ceil(float(height) / image.height * image.width)
+    padded = Image.new("RGB", (width, height), (ratio["fill"],) * 3)
+    padded.paste(image.resize((_natural_width(image, settings), height), resample))
+    return padded
+
+
+def _natural_width(image: Image.Image, settings: dict[str, Any]) -> int:
+    """Width of a picture at the network's height, rounded as MMOCR's RescaleToHeight does."""
+    ratio = settings["keep_ratio"]
+    natural = math.ceil(float(settings["height"]) / image.height * image.width)
     natural = min(ratio["max_width"], max(ratio["min_width"], natural))
     if natural % ratio["divisor"]:
         natural = round(natural / ratio["divisor"]) * ratio["divisor"]
-    padded = Image.new("RGB", (width, height), (ratio["fill"],) * 3)
-    padded.paste(image.resize((natural, height), resample))
-    return padded
+    return natural

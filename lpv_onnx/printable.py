@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
+from typing import Any
 
+_STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON lets stand as it is, though it steers a terminal or ends a line for some readers."""
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Change the order in which all that follows is shown."""
 
@@ -37,3 +42,16 @@ def without_controls(text: str) -> str:
         else character
         for character in text
     )
+
+
+def json_line(row: dict[str, Any]) -> str:
+    """Write a row as JSON that keeps to its line, whatever texts are in it.
+
+    Args:
+        row: Plain data.
+
+    Returns:
+        The line without its end.
+    """
+    text = json.dumps(row, ensure_ascii=False)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

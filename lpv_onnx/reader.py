@@ -17,7 +17,7 @@ from .engines import start
 from .looks import read_with_looks
 from .metadata import parse_metadata, parse_tta
 from .pictures import Picture, PictureError, load_picture
-from .preprocessing import prepare
+from .preprocessing import prepare, shown
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,11 @@ class Reading:
         confidence: Probability of the whole word: the product of the probabilities of all its
             characters and of its end.
         scores: Probability of each character of the text; none for an empty text.
-        attention: Attention maps of all stages, float32 array (S, T, h, w); map k + 1 belongs to
-            character k. None if the file has no such output.
+        attention: Attention maps of all stages, float32 array (S, T, h, w); map k + 1 of the last
+            belongs to character k. None if the file has no such output.
         picture: What was read, in RGB: the picture, or, if it was read best turned or cut
-            otherwise, that; kept together with the attention, which belongs to it.
+            otherwise, that, padded as the network was shown it; kept together with the attention,
+            which belongs to it.
         error: Why the picture could not be read; None where it could.
     """
 
@@ -165,11 +166,12 @@ class Reader:
         logits, *attention = self.run(
             np.stack([prepare(image, self._preprocessing) for image in images])
         )
+        read = [self._decode(word) for word in logits]
         if not attention:
-            return [Reading("", *self._decode(word)) for word in logits]
+            return [Reading("", *word) for word, _ in read]
         return [
-            Reading("", *self._decode(word), maps, image)
-            for word, maps, image in zip(logits, attention[0], images, strict=True)
+            Reading("", *word, _in_reading_order(maps, places), shown(image, self._preprocessing))
+            for (word, places), maps, image in zip(read, attention[0], images, strict=True)
         ]
 
     def prepare(self, picture: Picture) -> np.ndarray:
@@ -187,8 +189,10 @@ class Reader:
         """
         return prepare(load_picture(picture), self._preprocessing)
 
-    def _decode(self, logits: np.ndarray) -> tuple[str, float, tuple[float, ...]]:
+    def _decode(self, logits: np.ndarray) -> tuple[tuple[str, float, tuple[float, ...]], list[int]]:
         """Text, confidence and scores from logits (T, C), as ``CPAPostprocessor`` makes them.
+
+        Then the positions of the characters: a start class between them prints nothing.
 
         But an empty text has no scores, where MMOCR needs that of the end.
         """
@@ -201,13 +205,16 @@ class Reader:
         if end in indexes:
             read = indexes.index(end) + 1
             indexes, scores = indexes[:read], scores[:read]
-        printed = [
-            (self.metadata["classes"][index], score)
-            for index, score in zip(indexes, scores, strict=True)
-            if index not in (start, end)
-        ]
-        text = "".join(character for character, _ in printed)
-        return text, math.prod(scores), tuple(score for _, score in printed)
+        places = [place for place, index in enumerate(indexes) if index not in (start, end)]
+        text = "".join(self.metadata["classes"][indexes[place]] for place in places)
+        printed = tuple(scores[place] for place in places)
+        return (text, math.prod(scores), printed), [place + 1 for place in places]
+
+
+def _in_reading_order(maps: np.ndarray, places: list[int]) -> np.ndarray:
+    """Maps (S, T, h, w), of whose last stage those of the characters stand behind the first one."""
+    others = np.setdiff1d(np.arange(maps.shape[1]), [0, *places])
+    return np.concatenate([maps[:-1], maps[-1:, [0, *places, *others]]])
 
 
 def _source(number: int, picture: Picture) -> str | int:

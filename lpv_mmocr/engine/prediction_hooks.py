@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zlib
@@ -16,6 +15,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
+
+import lpv_onnx
 
 _LONGEST_NAME = 200  # bytes of the name of a picture; systems allow 255
 
@@ -93,7 +94,7 @@ class PredictionWriterHook(Hook):
         self.out_file.parent.mkdir(parents=True, exist_ok=True)
         with self.out_file.open("w", encoding="utf-8") as file:
             for row in rows:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.write(lpv_onnx.json_line(row) + "\n")
         runner.logger.info(f"{len(rows)} predictions are in {self.out_file}")
 
 

@@ -123,7 +123,7 @@ def check_device(device: str) -> None:
         ValueError: If it cannot.
     """
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device=device).tolist()  # which a device without memory, meta, refuses
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"the device {device!r} cannot be used: {reason}") from error

@@ -24,7 +24,8 @@ class Reading:
         attention: Attention maps and texts of all stages, as the decoder's ``pred_attention``;
             None if not asked for. :func:`lpv_mmocr.visualization.draw_attention` draws it.
         picture: What was read, BGR uint8 (H, W, 3): the picture, or, if it was read best turned or
-            cut otherwise, that; kept together with the attention, which belongs to it.
+            cut otherwise, that, with black behind it where the model was shown so; kept together
+            with the attention, which belongs to it.
         error: Why the picture could not be read; None where it could.
     """
 

@@ -9,6 +9,7 @@ from lpv_mmocr.datasets.transforms.word_look import LOOKS
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.models.best_look_tta import word_confidence
 from lpv_mmocr.visualization import character_boxes
+from lpv_mmocr.visualization.canvas import with_padding
 
 import numpy as np
 from mmengine.config import Config
@@ -89,6 +90,11 @@ class WordReader:
                     f"{type(model.decoder).__name__} has no attention to show or to take boxes "
                     "from; CPADecoder has"
                 )
+            if model.with_preprocessor:
+                raise ValueError(
+                    f"{type(model.preprocessor).__name__} bends pictures before they are read; "
+                    "attention and boxes would not lie where characters are in them"
+                )
             model.decoder.keep_attention = True
         if deploy is not None:
             if not hasattr(model, "to_deploy"):
@@ -164,12 +170,14 @@ class WordReader:
     def _reading(self, source: str | int, given: np.ndarray, seen: SeenWord) -> Reading:
         sample = seen.sample
         text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
+        # Maps reach over all that the model was shown.
+        shown = with_padding(seen.picture, sample.get("valid_ratio", 1.0))
         boxes = None
         if self._boxes:
             attention = sample.pred_attention
             # The text itself may hold a class of several characters, such as <UKN>.
             boxes = character_boxes(
-                attention.attn_maps, len(attention.stage_texts[-1]), seen.picture.shape[:2]
+                attention.attn_maps, len(attention.stage_texts[-1]), shown.shape[:2]
             )
             boxes = seen.boxes_in_given(boxes, given.shape[:2])
         return Reading(
@@ -180,7 +188,7 @@ class WordReader:
             tuple(scores) if text else (),
             boxes,
             sample.pred_attention if self._attention else None,
-            seen.picture if self._attention else None,
+            shown if self._attention else None,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -49,7 +48,7 @@ def json_writer(stream: TextIO) -> Writer:
         row = reading.to_dict()
         if picture is not None:
             row["attention"] = picture
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        stream.write(lpv_onnx.json_line(row) + "\n")
 
     return write
 
@@ -58,7 +57,7 @@ def csv_writer(stream: TextIO) -> Writer:
     """CSV with a header: path, text, confidence, scores, boxes, attention, error.
 
     Scores are separated by blanks; a box is ``left,top,right,bottom``, and boxes are separated by
-    blanks.
+    blanks. On a terminal, the name of a file has escapes for what cannot be printed.
 
     Args:
         stream: Where to write.
@@ -69,7 +68,10 @@ def csv_writer(stream: TextIO) -> Writer:
     def write(reading: Reading, picture: str | None) -> None:
         plain = reading.to_dict()
         scores = " ".join(map(str, plain["scores"]))
-        start = [reading.source, reading.text, plain["confidence"], scores]
+        name = str(reading.source)
+        if stream.isatty():
+            name = lpv_onnx.printable(name)
+        start = [name, reading.text, plain["confidence"], scores]
         rows.writerow([*start, _box_text(reading), picture, reading.error])
 
     return write

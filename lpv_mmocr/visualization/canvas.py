@@ -35,6 +35,20 @@ def checked_image(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
+def with_padding(image: np.ndarray, valid_ratio: float) -> np.ndarray:
+    """Add the black that a model was shown on the right of a picture, over which its maps reach.
+
+    Args:
+        image: The picture, (H, W, 3).
+        valid_ratio: Part of the width that is not padding, as MMOCR's ``PadToWidth`` notes it.
+
+    Returns:
+        Shape (H, W / valid_ratio, 3).
+    """
+    width = image.shape[1]
+    return np.pad(image, ((0, 0), (0, round(width / valid_ratio) - width), (0, 0)))
+
+
 def frame(
     pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: str, thickness: int
 ) -> None:

@@ -9,6 +9,7 @@ from mmocr.structures import TextRecogDataSample
 from mmocr.visualization import TextRecogLocalVisualizer
 
 from .attention_picture import draw_attention
+from .canvas import with_padding
 from .enduring_scalars import EnduringScalars
 
 
@@ -69,6 +70,7 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
             )
         if image.ndim == 2 or image.shape[2] == 1:
             image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+        image = with_padding(image, data_sample.get("valid_ratio", 1.0))
         truth = data_sample.gt_text.item if draw_gt and "gt_text" in data_sample else None
         picture = draw_attention(image, data_sample.pred_attention, gt_text=truth)
         if show:

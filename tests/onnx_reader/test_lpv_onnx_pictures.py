@@ -18,7 +18,7 @@ from onnx_reader.encoded_pictures import encode, pictures, saved, smooth
 from PIL import Image
 
 import lpv_onnx
-from lpv_onnx.preprocessing import prepare
+from lpv_onnx.preprocessing import prepare, shown
 
 KEEP_RATIO = "lpv_mmocr::textrecog/lpv/lpv-tiny_stage1_10e_st_mj_keep-ratio.py"
 
@@ -89,6 +89,19 @@ def test_widths_are_multiples_as_in_the_pipeline(size):
     cfg = Config(dict(model=dict(data_preprocessor=dict(bgr_to_rgb=True)), test_pipeline=steps))
     prepared = prepare(Image.fromarray(array), vars(Preprocessing.of(cfg)))
     np.testing.assert_array_equal(prepared, expected.transpose(2, 0, 1).astype(np.float32))
+
+
+def test_maps_reach_over_the_padding():
+    ratio = dict(min_width=4, max_width=100, divisor=1, fill=7)
+    settings = dict(height=32, width=100, interpolation="bicubic", channels="rgb")
+    settings |= dict(mean=(0,) * 3, std=(1,) * 3)
+    word = Image.fromarray(noise(32, 40))
+    seen = shown(word, dict(settings, keep_ratio=ratio))
+    np.testing.assert_array_equal(
+        prepare(seen, dict(settings, keep_ratio=None)),
+        prepare(word, dict(settings, keep_ratio=ratio)),
+    )
+    assert shown(Image.fromarray(noise(16, 20)), dict(settings, keep_ratio=ratio)).size == (50, 16)
 
 
 class TestBadInput:

@@ -98,6 +98,17 @@ class TestDecoding:
         assert len(ours[0].scores) == len(text)
         assert ours[0].confidence == pytest.approx(theirs[0].word_score, rel=1e-5)
 
+    def test_map_of_each_character(self, reader, monkeypatch):
+        """As in :attr:`CPADecoder.keep_attention`, for the stage that was read."""
+        maps = np.broadcast_to(np.arange(27, dtype=np.float32)[:, None, None], (1, 3, 27, 2, 5))
+        logits = self.logits([[36, 10, 36, 11, 37]])
+        monkeypatch.setattr(reader, "run", lambda images: [logits, maps])
+        (reading,) = reader(noise())
+        assert reading.text == "ab"
+        first, _, last = reading.attention[..., 0, 0].astype(int).tolist()
+        assert first == [*range(27)]
+        assert last[:3] == [0, 1, 3] and sorted(last) == first
+
     def test_any_logits(self, decode):
         rng = np.random.default_rng(1)
         ours, theirs = decode(rng.normal(0, 3, (40, 27, 38)).astype(np.float32))

@@ -220,6 +220,29 @@ def test_attention_and_boxes_of_another_look(toy):
         assert again.confidence == pytest.approx(reading.confidence, rel=1e-4)
 
 
+def test_attention_and_boxes_of_a_model_that_pads(toy):
+    """They are those of a picture that was padded before."""
+    config = Config.fromfile(toy[0])
+    plain = WordReader(toy[1], config, device="cpu", attention=True, boxes=True, tta=False)
+    height, width = config.model.encoder.img_size
+    steps = config.test_dataloader.dataset.pipeline
+    (resize,) = (number for number, step in enumerate(steps) if step["type"] == "Resize")
+    rescale = dict(type="RescaleToHeight", height=height, min_width=4, max_width=width)
+    steps[resize : resize + 1] = [rescale, dict(type="PadToWidth", width=width)]
+    for step in steps:
+        if step["type"].startswith("Pack"):
+            step["meta_keys"] = ("img_path", "ori_shape", "img_shape", "valid_ratio")
+    padding = WordReader(toy[1], config, device="cpu", attention=True, boxes=True, tta=False)
+    word = noise(height, width // 2)
+    padded = np.concatenate([word, np.zeros_like(word)], axis=1)
+    (found,), (expected,) = padding.read(word), plain.read(padded)
+    assert found.text == expected.text and len(found.text) > 2
+    np.testing.assert_array_equal(found.picture, padded)
+    np.testing.assert_allclose(
+        found.boxes, np.minimum(expected.boxes, (width // 2, height) * 2), atol=1e-3
+    )
+
+
 def test_very_long_pictures_are_read_with_the_others(toy):
     once = WordReader(toy[1], device="cpu", tta=False)
     long = noise(1, 200_000)
@@ -244,6 +267,7 @@ def test_deployed(toy, words, reader):
         (dict(deploy="fp32", boxes=True), "keeps no attention"),
         (dict(deploy="fp32", attention=True), "keeps no attention"),
         (dict(device="gpu"), "the device 'gpu' cannot be used"),
+        (dict(device="meta"), "the device 'meta' cannot be used"),
         (dict(device="cuda:99"), "the device 'cuda:99' cannot be used"),
     ],
 )
@@ -272,6 +296,18 @@ def test_models_of_mmocr_read_and_no_more(tmp_path, options, message):
     else:
         with pytest.raises(ValueError, match=message):
             WordReader(weights, device="cpu", **options)
+
+
+def test_a_rectifier_leaves_no_attention_to_show(toy):
+    config = Config.fromfile(toy[0])
+    stn = dict(resized_image_size=(32, 64), output_image_size=config.model.encoder.img_size)
+    config.model.preprocessor = dict(type="STN", in_channels=3, num_control_points=20, **stn)
+    weights = MODELS.build(config.model).state_dict()
+    checkpoint = toy[1].with_name("rectified.pth")
+    torch.save(dict(state_dict=weights, meta=dict(cfg=config.pretty_text)), checkpoint)
+    with pytest.raises(ValueError, match="STN bends pictures before they are read"):
+        WordReader(checkpoint, config, device="cpu", boxes=True)
+    assert WordReader(checkpoint, config, device="cpu").read(noise())[0].error is None
 
 
 def test_config_beside_the_weights(toy, words, reader):

@@ -51,6 +51,23 @@ def test_json_lines():
     assert first["attention"] == "attention/1.png"
 
 
+def test_a_name_neither_ends_a_line_of_json_nor_steers_a_terminal():
+    name = "\x1b[2J\x7f\x9b\u2028\u2029\u202e\u2066日本 é.png"
+    stream = io.StringIO()
+    json_writer(stream)(Reading(name, "x", 1.0, (1.0,)), None)
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["path"] == name
+    assert line.isprintable() and "日本 é" in line
+
+
+@pytest.mark.parametrize(("terminal", "name"), [(True, "\\x1b[2J.png"), (False, "\x1b[2J.png")])
+def test_names_in_csv_are_what_they_are_but_on_a_terminal(terminal, name):
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    csv_writer(stream)(Reading("\x1b[2J.png", "x", 1.0, (1.0,)), None)
+    assert stream.getvalue().splitlines()[1].startswith(f"{name},x,")
+
+
 def test_csv():
     rows = list(csv.DictReader(io.StringIO(written(csv_writer, ("1.png", None, None)))))
     assert [row["path"] for row in rows] == ["a b.png", "bad,\n.png", "c.png"]

@@ -37,6 +37,14 @@ def test_attention_where_it_was_kept(visualizer, sample, word, tmp_path):
     assert (without_truth != picture[: len(without_truth), : without_truth.shape[1]]).any()
 
 
+def test_maps_lie_over_the_padding_as_well(visualizer, sample, word):
+    """As over a picture that was padded before."""
+    padded = np.concatenate([word, np.zeros_like(word)], axis=1)
+    expected = visualizer.add_datasample("x", padded, sample)
+    sample.set_metainfo(dict(valid_ratio=0.5))
+    np.testing.assert_array_equal(visualizer.add_datasample("x", word, sample), expected)
+
+
 def test_grey_words(visualizer, sample, word):
     assert visualizer.add_datasample("x", word[..., 0], sample).shape[2] == 3
     assert visualizer.add_datasample("x", word[..., :1], sample).shape[2] == 3

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from lpv_mmocr import cli
 from lpv_mmocr.reading import WordReader
 from lpv_mmocr.rendering import PRESETS, RenderedWord, RenderedWordDataset
-from lpv_mmocr.visualization import character_boxes
 
 import numpy as np
 from rich.console import Console
@@ -95,22 +94,25 @@ def main(argv: list[str] | None = None) -> int:
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
         reader = WordReader(
-            args.checkpoint, args.config, device=args.device, attention=True, tta=False
+            args.checkpoint,
+            args.config,
+            device=args.device,
+            boxes=True,
+            tta=False,
         )
         words = render(args)
         found: dict[int, list[BoxScores]] = {}
         readings = reader.iterate(word.image[..., ::-1] for word in words)
         for word, reading in zip(words, readings, strict=True):
-            text = reading.attention.stage_texts[-1]
-            right = (
-                text.lower() == word.label.lower() if args.exact else len(text) == len(word.label)
-            )
+            length = len(reading.boxes)
+            right = length == len(word.label)
+            if args.exact:
+                right = reading.text.lower() == word.label.lower()
             # A letter that the crop cut off, or that leaves no ink, has no box to compare with.
             truth = word.letters.boxes()
             shown = (truth[:, 2] > truth[:, 0]) & (truth[:, 3] > truth[:, 1])
             if right and shown.any():
-                boxes = character_boxes(reading.attention.attn_maps, len(text), word.mask.shape)
-                found.setdefault(len(text), []).append(score(boxes[shown], truth[shown]))
+                found.setdefault(length, []).append(score(reading.boxes[shown], truth[shown]))
         report(found, args)
     return 0
 

@@ -15,8 +15,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -163,8 +161,7 @@ def compare(args: argparse.Namespace) -> None:
     if args.out:
         cli.require_new_file(args.out, "--out")
     encoded, labels = load_words(args.data, args.num)
-    with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
-        inferencer = build_inferencer(find_weights(args.checkpoint), args.config, "cpu")
+    inferencer = build_inferencer(find_weights(args.checkpoint), args.config, "cpu")
     model = inferencer.model
     if args.mask == "on" and not model.decoder.glrms:
         raise cli.InputError("--mask on: the mask belongs to the GLRMs, and this model has none")

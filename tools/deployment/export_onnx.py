@@ -13,8 +13,6 @@ Example:
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import logging
 from pathlib import Path
 
@@ -69,8 +67,7 @@ from mmengine.logging import MMLogger
 
 def export(args: argparse.Namespace) -> None:
     args.checkpoint = find_weights(args.checkpoint)
-    with contextlib.redirect_stdout(io.StringIO()):  # MMEngine says what it loads
-        inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
+    inferencer = build_inferencer(args.checkpoint, args.config, "cpu")
     try:
         result = export_onnx(
             inferencer.model,
