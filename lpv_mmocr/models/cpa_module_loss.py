@@ -13,7 +13,7 @@ from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
 from .character_dictionary import require_start_and_end
-from .encoded_words import EncodedWords
+from .encoded_words import EncodedWords, LabelEncoding
 
 
 @MODELS.register_module()
@@ -48,6 +48,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         require_start_and_end(self.dictionary, "CPAModuleLoss")
         # MMOCR's own choices of a padding class leave the start class out.
         self.pad_idx = self.dictionary.start_idx
+        self._encoding = LabelEncoding.of(self)
         self._warned_long = False
 
     # A compiler would take each word for a reason to compile again.
@@ -63,8 +64,17 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         Returns:
             The same samples, with ``gt_text.indexes`` (characters only) and
             ``gt_text.padded_indexes`` (T,), both int64 on the CPU.
+
+        Raises:
+            ValueError: If words are encoded for another dictionary, length or case.
         """
         if isinstance(data_samples, EncodedWords):
+            if data_samples.encoding not in (None, self._encoding):
+                raise ValueError(
+                    f"the labels of the batch were encoded as {data_samples.encoding}, the model's "
+                    f"loss encodes as {self._encoding}: in the config, give dataset.loss of the "
+                    "train_dataloader the dictionary, max_seq_len and letter_case of the decoder"
+                )
             return data_samples
         for data_sample in data_samples:
             if data_sample.get("have_target", False):

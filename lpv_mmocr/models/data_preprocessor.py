@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -42,7 +43,11 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
         """
         inputs, words = self._images(data["inputs"]), data.get("data_samples")
         if isinstance(words, EncodedWords):
-            words = EncodedWords(words.targets.to(self.device), words.numbers.to(self.device))
+            words = replace(
+                words,
+                targets=words.targets.to(self.device),
+                numbers=words.numbers.to(self.device),
+            )
         elif words is not None:
             # Copies, which predictions are written into. Training does not predict, and copying
             # takes longer than all the rest of this.

@@ -4,8 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
+
+
+class LabelEncoding(NamedTuple):
+    """What the targets of a label depend on.
+
+    Attributes:
+        characters: Classes in their order.
+        max_seq_len: Number of characters of the longest word.
+        letter_case: "lower", "upper" or "unchanged".
+    """
+
+    characters: str
+    max_seq_len: int
+    letter_case: str
+
+    @classmethod
+    def of(cls, loss: BaseTextRecogModuleLoss) -> LabelEncoding:
+        """That of a loss."""
+        return cls("".join(loss.dictionary.dict), loss.max_seq_len, loss.letter_case)
 
 
 # No Sequence: MMEngine would take it apart to move its parts to the device.
@@ -18,10 +39,12 @@ class EncodedWords:
     Attributes:
         targets: Class indexes of shape (N, T), int64, padded as ``CPAModuleLoss`` pads them.
         numbers: Numbers of the pictures within their source, shape (N,), int64.
+        encoding: How they were encoded; None where that is not known.
     """
 
     targets: torch.Tensor
     numbers: torch.Tensor
+    encoding: LabelEncoding | None = None
 
     def __len__(self) -> int:
         """Number N of words."""

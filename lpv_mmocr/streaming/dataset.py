@@ -14,7 +14,7 @@ from mmocr.registry import DATASETS, MODELS
 from torch.utils.data import Dataset, get_worker_info
 
 from ..datasets.samplers import divide_batch
-from ..models.encoded_words import EncodedWords
+from ..models.encoded_words import EncodedWords, LabelEncoding
 from .sources import StreamedSource, WholeSource
 
 
@@ -73,6 +73,7 @@ class StreamedWordDataset(Dataset):
         self._length = length
         # MMOCR's dictionary belongs to the loss.
         encoder = MODELS.build(loss)
+        self._encoding = LabelEncoding.of(encoder)
         place = torch.device(device or get_device())
         weights = [source.get("weight", 1.0) for source in sources]
         self._counts = divide_batch(batch_size, weights)
@@ -106,6 +107,7 @@ class StreamedWordDataset(Dataset):
             data_samples=EncodedWords(
                 torch.cat([part.targets for part in words]),
                 torch.cat([part.numbers for part in words]),
+                self._encoding,
             ),
         )
 

@@ -14,7 +14,7 @@ from mmocr.registry import DATASETS
 from torch.utils.data import Dataset
 
 from ..engine.random_state import seeded
-from ..models.encoded_words import EncodedWords
+from ..models.encoded_words import EncodedWords, LabelEncoding
 from .chunk import (
     Chunk,
     DamagedChunkError,
@@ -118,7 +118,7 @@ class StreamedSource:
                 dataset=dataset,
                 content=getattr(self._dataset, "fingerprint", None),
                 chunk_size=chunk_size,
-                loss=_description(loss),
+                loss=LabelEncoding.of(loss)._asdict(),
             ),
             workers=workers,
             max_waiting=self._max_chunks + 2 * workers,
@@ -205,11 +205,3 @@ class StreamedSource:
             self._pooled.append(number)
             while len(self._pooled) > self._max_chunks:
                 chunk_path(self._folder, self._pooled.pop(0)).unlink()
-
-
-def _description(loss: BaseTextRecogModuleLoss) -> dict:
-    return dict(
-        characters="".join(loss.dictionary.dict),
-        max_seq_len=loss.max_seq_len,
-        letter_case=loss.letter_case,
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.models import CPAModuleLoss
-from lpv_mmocr.models.encoded_words import EncodedWords
+from lpv_mmocr.models.encoded_words import EncodedWords, LabelEncoding
 
 import pytest
 import torch
@@ -114,3 +114,19 @@ def test_encoded_words_may_lie_on_another_device():
     words = EncodedWords(torch.zeros(2, 27, dtype=torch.int64), torch.arange(2))
     losses = _loss()(dict(logits=torch.empty(3, 2, 27, 38, device="meta")), words)
     assert losses["loss_cpa"].device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        dict(letter_case="upper"),
+        dict(max_seq_len=20),
+        dict(dictionary={**DICTIONARY, "characters": "0123456789"}),
+    ],
+)
+def test_words_encoded_otherwise_are_refused(other):
+    targets = torch.zeros(2, 27, dtype=torch.int64)
+    words = EncodedWords(targets, torch.arange(2), LabelEncoding.of(_loss()))
+    assert _loss().get_targets(words) is words
+    with pytest.raises(ValueError, match=r"give dataset\.loss of the train_dataloader"):
+        _loss(**other).get_targets(words)
