@@ -96,7 +96,7 @@ def _is_copy(entry: Any, value: Any) -> bool:
 
 
 def _names_without_use(path: str | None) -> set[str]:
-    """Names that a config file assigns itself, and reads nowhere."""
+    """Names that a config file assigns itself and reads nowhere, though others read them for it."""
     if path is None or not Path(path).is_file() or Path(path).suffix != ".py":
         return set()
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
@@ -104,7 +104,9 @@ def _names_without_use(path: str | None) -> set[str]:
     assigned, read = (
         {name.id for name in names if isinstance(name.ctx, kind)} for kind in (ast.Store, ast.Load)
     )
-    return assigned - read
+    # A file that inherits nothing, such as the copy of a config in a work folder, holds the names
+    # of all that were merged into it.
+    return assigned - read if "_base_" in assigned else set()
 
 
 def _last(key: str) -> str:

@@ -36,6 +36,16 @@ def test_option_that_nothing_reads(name, option, meant):
         assert key in str(error.value)
 
 
+def test_the_copy_that_a_training_leaves_is_no_program(tmp_path):
+    """It holds what the configs that were merged into it have used already."""
+    cfg = Config.fromfile(ZOO / OWN)
+    cfg.merge_from_dict({"train_cfg.max_iters": 2000, "param_scheduler.0.total_steps": 2000})
+    cfg.dump(tmp_path / OWN)
+    copy = Config.fromfile(tmp_path / OWN)
+    assert copy.max_iters != 2000
+    refuse_idle_lines(copy)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -131,6 +131,8 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback) as report:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
+        if args.show_dir:
+            cli.require(cfg, "visualizer")
         args.checkpoint = find_weights(args.checkpoint)
         cfg.load_from, cfg.resume = args.checkpoint, False
         if args.show_attention:

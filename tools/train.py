@@ -48,6 +48,7 @@ from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
 )
+from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
 from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
 from lpv_mmocr.reading.weights import find_weights
 
@@ -155,7 +156,9 @@ def main(argv: list[str] | None = None) -> int:
         scale_absolute_rates(runner)
         runner.register_hook(report)
         # A new run may take over a part of another model.
-        runner.register_hook(FittingWeightsHook(all_of_them=cfg.resume))
+        if cfg.get("resume"):
+            runner.register_hook(ResumedScheduleHook())
+        runner.register_hook(FittingWeightsHook(all_of_them=bool(cfg.get("resume"))))
         runner.train()
     distributed.leave()
     return 0

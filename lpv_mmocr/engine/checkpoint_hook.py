@@ -16,6 +16,8 @@ from .checkpoint_search import LAST_CHECKPOINT
 from .loops import RANDOM_STATES
 from .random_state import random_state
 
+_PARTIAL_POINTER = f"{LAST_CHECKPOINT}{PARTIAL_SUFFIX}"
+
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
@@ -74,9 +76,12 @@ class AtomicCheckpointHook(CheckpointHook):
         if not is_main_process():
             return
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
-            for partial in folder.glob(f"*{PARTIAL_SUFFIX}"):
-                runner.logger.warning(f"Deleted {partial}: an interrupted run left it half written")
-                partial.unlink()
+            for file in (*folder.glob(f"*.pth{PARTIAL_SUFFIX}"), folder / _PARTIAL_POINTER):
+                if file.is_file():
+                    runner.logger.warning(
+                        f"Deleted {file}: an interrupted run left it half written"
+                    )
+                    file.unlink()
         # The run may have ended between the writing of a checkpoint and this.
         for step in runner.message_hub.get_info("outdated_ckpt_ids") or []:
             self._delete(runner, self._path(step))

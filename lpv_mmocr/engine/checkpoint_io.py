@@ -18,10 +18,12 @@ the two functions undo each other. :func:`install` puts them in the place of MME
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import logging
 import os
 import pickle
+import re
 import tarfile
 from collections import OrderedDict
 from pathlib import Path
@@ -304,7 +306,7 @@ def load_from_http(
         The checkpoint.
     """
     directory = Path(model_dir or Path(torch.hub.get_dir(), "checkpoints"))
-    path = directory / Path(urlparse(filename).path).name
+    path = directory / _cached_name(filename)
     was_there = path.exists()
     if get_rank() == 0:
         _download(filename, path, progress)
@@ -316,6 +318,15 @@ def load_from_http(
         if not was_there:  # or others would load it by that name, less carefully
             path.unlink(missing_ok=True)
         raise
+
+
+def _cached_name(address: str) -> str:
+    """Name of a download, other for every address unless it ends with a checksum of its own."""
+    name = Path(urlparse(address).path)
+    if re.search(r"-[0-9a-f]{8,}$", name.stem):
+        return name.name
+    digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+    return f"{name.stem}_{digest}{name.suffix}"
 
 
 def _download(address: str, path: Path, progress: bool) -> None:

@@ -10,6 +10,8 @@ from mmengine.logging import print_log
 
 from .config_text import ConfigTextError, parse_config
 
+_PATHS = ("best_ckpt", "last_ckpt")
+
 
 def drop_programs(checkpoint: dict, name: str) -> None:
     """Take out what would be run or deleted: configs that are more than data, and odd names.
@@ -24,8 +26,11 @@ def drop_programs(checkpoint: dict, name: str) -> None:
     message_hub = checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
     for key, value in [*(runtime_info or {}).items()]:
-        if not _is_of_this_run(key, value, name):
+        if key.startswith(_PATHS):
+            runtime_info[key] = value = _beside(name, value)
+        if not _can_be_true(key, value):
             del runtime_info[key]
+            (message_hub.get("resumed_keys") or {}).pop(key, None)
     meta = checkpoint.get("meta")
     # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
     for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):
@@ -44,12 +49,17 @@ def drop_programs(checkpoint: dict, name: str) -> None:
             )
 
 
-def _is_of_this_run(key: str, value: Any, name: str) -> bool:
-    """Whether what tells of an earlier checkpoint can be true: it lies beside this one."""
-    if key.startswith(("best_ckpt", "last_ckpt")):
-        path, beside = os.path.abspath(str(value)), os.path.dirname(os.path.abspath(name))
-        best = key == "last_ckpt" or os.path.basename(path).startswith("best_")
-        return os.path.dirname(path) == beside and path.endswith(".pth") and best
+def _beside(name: str, value: Any) -> str:
+    """Where an earlier checkpoint is: beside this one, also if the folder was moved or copied."""
+    file = str(value).replace("\\", "/").rpartition("/")[2]
+    return os.path.join(os.path.dirname(os.path.abspath(name)), file)
+
+
+def _can_be_true(key: str, value: Any) -> bool:
+    """Whether what tells of earlier checkpoints has the form that the hooks give it."""
+    if key.startswith(_PATHS):
+        named = key == "last_ckpt" or os.path.basename(value).startswith("best_")
+        return value.endswith(".pth") and named
     if key in ("keep_ckpt_ids", "outdated_ckpt_ids"):
         return isinstance(value, list) and all(type(step) is int for step in value)
     return True

@@ -88,7 +88,7 @@ class PredictionWriterHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the file, on the main process."""
-        rows = collect_results(self._rows, len(runner.test_dataloader.dataset), device="cpu")
+        rows = collect_results(self._rows, len(runner.test_dataloader.dataset), device="gpu")
         if not is_main_process():
             return
         self.out_file.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -68,6 +69,10 @@ def seeded(*entropy: int) -> Iterator[None]:
     """
     words: Sequence[int] = np.random.SeedSequence(entropy).generate_state(4).tolist()
     python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    # MMOCR's ImgAugWrapper has numbers of its own. They come first: when they are seeded for the
+    # first time, NumPy's are drawn from.
+    if "imgaug.random" in sys.modules:
+        sys.modules["imgaug.random"].seed(words[3])
     random.seed(words[0])
     np.random.seed(words[1])  # noqa: NPY002
     # torch.manual_seed would seed the GPU's generator as well, which dropout draws from.

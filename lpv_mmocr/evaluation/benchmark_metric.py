@@ -37,7 +37,8 @@ class BenchmarkMetric(BaseMetric):
     Args:
         case_sensitive: Compare 94 characters as they are, instead of 36 without case; see
             :class:`TextProtocol`.
-        collect_device: Where processes exchange results, ``"cpu"`` or ``"gpu"``.
+        collect_device: How processes exchange results: over their connection (``"gpu"``, which
+            need not have one), or through files (``"cpu"``) in a current folder that all share.
         prefix: What the names of the numbers begin with.
         collect_dir: Folder for the exchange by CPU, seen by all processes.
 
@@ -52,7 +53,7 @@ class BenchmarkMetric(BaseMetric):
         self,
         *,
         case_sensitive: bool = False,
-        collect_device: str = "cpu",
+        collect_device: str = "gpu",
         prefix: str | None = None,
         collect_dir: str | None = None,
     ) -> None:
@@ -129,6 +130,9 @@ class BenchmarkMetric(BaseMetric):
             ValueError: If some samples were not evaluated, or share their names.
         """
         words = {(word.set_name, word.key, word.path): word for word in results}
+        if self._size is not None and len(words) > self._size:
+            # Machines may have the data in different places; two folders of one name do not.
+            words = {(word.set_name, word.key): word for word in results}
         if self._size not in (None, len(words)):
             raise ValueError(
                 f"The data set has {self._size} samples, but {len(words)} different ones were "

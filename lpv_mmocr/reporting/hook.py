@@ -19,9 +19,7 @@ from lpv_mmocr.evaluation.tested_model import describe
 import numpy as np
 from mmengine.dist import (
     all_gather_object,
-    collect_results,
     get_rank,
-    get_world_size,
     is_main_process,
 )
 from mmengine.hooks import Hook
@@ -92,7 +90,7 @@ class ReportPageHook(Hook):
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the page, on the main process."""
-        parts = collect_results([self._statistics], get_world_size(), device="cpu")
+        parts = all_gather_object(self._statistics)
         if not is_main_process():
             return
         whole = ReadingStatistics(protocol=self._statistics.protocol, num_worst=self.num_worst)

@@ -163,9 +163,13 @@ def test_last_checkpoint_counts_without_its_pointer(numbers, tmp_path, monkeypat
 
 
 def test_half_written_files_are_cleared_away(numbers, tmp_path):
-    (tmp_path / "iter_2.pth.partial").write_bytes(b"PK")
+    for name in ("iter_2.pth.partial", "last_checkpoint.partial", "labels.txt.partial"):
+        (tmp_path / name).write_bytes(b"PK")
+    (tmp_path / "words.partial").mkdir()
     train(scripted(numbers, tmp_path, [0.5]))
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_2.pth"]
+    # Of others, who may be writing them.
+    assert names(tmp_path, "*.partial") == ["labels.txt.partial", "words.partial"]
 
 
 def test_metric_that_is_not_there_is_named(numbers, tmp_path):

@@ -404,7 +404,20 @@ class TestAddresses:
             CheckpointLoader.load_checkpoint(f"{address}/bad.pth")
         assert not (tmp_path / "code-was-run").exists()
         # Nor may it stay where PyTorch would look for a file of that name.
-        assert not Path(torch.hub.get_dir(), "checkpoints", "bad.pth").exists()
+        assert not [*Path(torch.hub.get_dir(), "checkpoints").iterdir()]
+
+    def test_addresses_that_end_alike_are_two_files(self, server):
+        root, address = server
+        for number, folder in enumerate(("a", "b")):
+            (root / folder).mkdir()
+            for name in ("iter_4.pth", "model-0123456789.pth"):
+                torch_save(dict(state_dict=dict(w=torch.tensor(number))), root / folder / name)
+        for name, expected in (("iter_4.pth", [0, 1]), ("model-0123456789.pth", [0, 0])):
+            loaded = [
+                CheckpointLoader.load_checkpoint(f"{address}/{folder}/{name}") for folder in "ab"
+            ]
+            # What has a checksum in its name is the same everywhere.
+            assert [int(checkpoint["state_dict"]["w"]) for checkpoint in loaded] == expected
 
     def test_torchvision_names_end_in_the_same_loader(self, server, monkeypatch):
         root, address = server

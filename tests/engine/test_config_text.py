@@ -106,15 +106,15 @@ def test_code_is_left_out_and_never_run(tmp_path):
             runtime_info=dict(
                 cfg=program,
                 best_ckpt=str(tmp_path / "photos.pth"),
-                best_ckpt_a="/elsewhere/best_a.pth",
+                best_ckpt_a="/moved/since/best_a.pth",
                 best_ckpt_b=str(tmp_path / "best_photos"),
                 best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"),
-                last_ckpt="http://localhost:9/best_x.pth",
+                last_ckpt="http://localhost:9/x",
                 keep_ckpt_ids=[2, "x.d/../../victim"],
                 outdated_ckpt_ids=[2],
             ),
             log_scalars={},
-            resumed_keys={},
+            resumed_keys={"best_ckpt": True, "best_ckpt_c": True},
         ),
         state_dict=dict(weight=torch.zeros(1)),
     )
@@ -122,8 +122,11 @@ def test_code_is_left_out_and_never_run(tmp_path):
     checkpoint = load_checkpoint(tmp_path / "hostile.pth")
     assert checkpoint["meta"] == dict(seed=1)
     assert checkpoint["message_hub"]["runtime_info"] == dict(
-        best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"), outdated_ckpt_ids=[2]
+        best_ckpt_a=str(tmp_path / "best_a.pth"),  # names files beside this one only
+        best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"),
+        outdated_ckpt_ids=[2],
     )
+    assert checkpoint["message_hub"]["resumed_keys"] == {"best_ckpt_c": True}
     assert "weight" in checkpoint["state_dict"]
     assert not marker.exists()
 

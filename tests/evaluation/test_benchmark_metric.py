@@ -40,6 +40,15 @@ def test_against_a_slow_reference():
     assert metric.report.absent == {"SVTP": "no folder"}
 
 
+def test_machines_may_have_the_data_in_different_places():
+    """One sample was repeated; the other machine has it under another path."""
+    words = [sample("a", "a", f"key{number}", img_path=f"/one/{number}") for number in range(3)]
+    repeated = sample("a", "a", "key0", img_path="/two/0")
+    assert evaluate([*words, repeated], size=3)[0]["recog/accuracy"] == 1
+    with pytest.raises(ValueError, match="The data set has 2 samples, but 3 different ones"):
+        evaluate([*words, repeated], size=2)
+
+
 @pytest.mark.parametrize(
     ("label", "reading", "insensitive", "sensitive"),
     [

@@ -1,0 +1,70 @@
+"""Learning rates of a training that goes on under a config that was changed meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.runner import Runner
+
+_PROGRESS = frozenset({"last_step", "_global_step", "_last_value", "verbose"})
+"""What changes in a scheduler while it runs."""
+_LENGTH = frozenset({"total_steps", "end", "_schedule_phases"})
+"""What depends on the number of steps of a one-cycle schedule."""
+
+
+class ResumedScheduleHook(Hook):
+    """Lets a one-cycle schedule go on with another length, and refuses other changes of schedules.
+
+    A checkpoint holds the schedulers as they were, and MMEngine puts them back over those of the
+    config: a longer training would go on where the shorter one had ended, at its lowest rate, and
+    another rate would have no effect, without a word.
+
+    Raises:
+        ValueError: When a run is resumed, if its schedules or rates are not those of the config.
+    """
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the schedulers with those of the checkpoint, in which lengths are left out."""
+        if checkpoint.get("param_schedulers") is None:  # none were saved; they begin anew
+            return
+        saved = dict(_states(checkpoint["param_schedulers"]))
+        built = dict(_states(runner.param_schedulers))
+        if saved.keys() != built.keys():
+            raise ValueError(
+                f"the config has the schedulers {', '.join(built) or 'none'}, the checkpoint "
+                f"{', '.join(saved) or 'none'}. {_ADVICE}"
+            )
+        for key, scheduler in built.items():
+            state = saved[key]
+            longer = _LENGTH if isinstance(scheduler, OneCycleParamScheduler) else frozenset()
+            for name, value in scheduler.state_dict().items():
+                if name in _PROGRESS or callable(value) or state.get(name) == value:
+                    continue
+                if name not in longer:
+                    raise ValueError(
+                        f"{key}.{name} is {value} by the config, and {state.get(name)} in the "
+                        f"checkpoint. {_ADVICE}"
+                    )
+                if name == "total_steps":
+                    # At its end it was not counted on.
+                    state["last_step"] = max(0, state["_global_step"] - scheduler.begin)
+                    runner.logger.info(f"{key} now has {value} steps, {state.get(name)} before")
+                state.pop(name, None)
+
+
+_ADVICE = (
+    "A resumed training keeps the schedules and rates that it began with, but for the length of a "
+    "one-cycle schedule: leave the change out, or begin a new training with these weights, by "
+    "--cfg-options load_from=CHECKPOINT in the place of --resume"
+)
+
+
+def _states(given: list | dict | None) -> Iterator[tuple[str, Any]]:
+    """Every scheduler, or its state, with its key; several optimisers have a dict of lists."""
+    rows = given if isinstance(given, dict) else {"": given or []}
+    for name, row in rows.items():
+        for number, state in enumerate(row):
+            yield f"param_scheduler.{name}{'.' * bool(name)}{number}", state

@@ -1,0 +1,41 @@
+"""Random numbers that follow from a few numbers."""
+
+from __future__ import annotations
+
+import random
+
+from lpv_mmocr.engine.random_state import seeded
+
+import numpy as np
+import pytest
+import torch
+from mmocr.registry import TRANSFORMS
+
+
+def drawn() -> list[float]:
+    return [random.random(), float(np.random.rand()), float(torch.rand(()))]  # noqa: NPY002
+
+
+def test_equal_numbers_draw_alike_and_leave_no_trace():
+    torch.manual_seed(3)
+    expected = float(torch.rand(()))
+    torch.manual_seed(3)
+    found = []
+    for entropy in ((1, 2), (1, 2), (2, 1)):
+        with seeded(*entropy):
+            found.append(drawn())
+    assert found[0] == found[1]
+    assert not {*found[0]} & {*found[2]}
+    assert float(torch.rand(())) == expected
+
+
+def test_augmentations_of_mmocr_follow_too():
+    pytest.importorskip("imgaug", reason="MMOCR's ImgAugWrapper needs imgaug")
+    noisy = TRANSFORMS.build(dict(type="ImgAugWrapper", args=[["AdditiveGaussianNoise", (0, 99)]]))
+    pictures = []
+    for _ in range(2):
+        with seeded(1, 0, 5):
+            results = dict(img=np.full((8, 8, 3), 127, np.uint8), img_shape=(8, 8))
+            pictures.append(noisy(results)["img"])
+    assert pictures[0].std() > 0
+    np.testing.assert_array_equal(*pictures)

@@ -1,0 +1,77 @@
+"""Schedules of trainings that go on under another config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
+
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+from test_schedule import ONE_CYCLE, RateRecorder
+from training_cases import training_config, write_numbers
+
+STEPS = dict(type="MultiStepLR", by_epoch=False, milestones=[3, 9])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("resumed")
+    write_numbers(folder / "train", first=100, count=12)
+    write_numbers(folder / "val", first=200, count=4)
+    return folder
+
+
+def train(data: Path, work_dir: Path, scheduler: dict | None, length: int, **options) -> list:
+    """Trains, and returns the learning rates."""
+    config: Config = training_config(data, work_dir, train_cfg__max_iters=length)
+    config.param_scheduler = scheduler and [scheduler]
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    config.merge_from_dict(options)
+    runner = Runner.from_cfg(config)
+    recorder = RateRecorder()
+    runner.register_hook(recorder)
+    if config.get("resume"):
+        runner.register_hook(ResumedScheduleHook())
+    runner.train()
+    return recorder.rates
+
+
+def resumed(folder: Path) -> dict:
+    return dict(resume=True, load_from=str(folder / "iter_8.pth"))
+
+
+def test_a_longer_one_cycle_goes_on_as_if_it_had_always_been_so_long(
+    data, tmp_path, runs_of_its_own
+):
+    train(data, tmp_path / "short", dict(ONE_CYCLE, total_steps=8), 8)
+    longer = dict(ONE_CYCLE, total_steps=20)
+    rates = train(data, tmp_path / "longer", longer, 20, **resumed(tmp_path / "short"))
+    # The first rate is what the checkpoint says of the optimiser.
+    whole = train(data, tmp_path / "whole", longer, 20)
+    print("RATES", rates, whole)
+    assert rates[1:] == whole[9:]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (ONE_CYCLE, dict(ONE_CYCLE, eta_max=1e-3), r"0\.eta_max is 0\.001 by the .* 0\.008 in"),
+        (STEPS, dict(STEPS, milestones=[6]), r"0\.milestones is Counter\(\{6: 1\}\) by"),
+        (STEPS, None, r"the config has the schedulers none, the checkpoint param_scheduler\.0"),
+        (STEPS, ONE_CYCLE, "by the config"),
+    ],
+)
+def test_another_schedule_is_refused(data, tmp_path, runs_of_its_own, before, after, message):
+    train(data, tmp_path / "first", before, 12)
+    with pytest.raises(ValueError, match=message):
+        train(data, tmp_path / "second", after, 12, **resumed(tmp_path / "first"))
+    assert len(train(data, tmp_path / "third", before, 12, **resumed(tmp_path / "first"))) == 4
+
+
+def test_another_rate_is_refused(data, tmp_path, runs_of_its_own):
+    train(data, tmp_path / "first", STEPS, 12)
+    changed = {"optim_wrapper.optimizer.lr": 0.5, **resumed(tmp_path / "first")}
+    with pytest.raises(ValueError, match=r"base_values is \[0\.5\] by .* begin .* by --cfg-opt"):
+        train(data, tmp_path / "second", STEPS, 12, **changed)
