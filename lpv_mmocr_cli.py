@@ -160,7 +160,13 @@ class ConfigOptions(argparse.Action):
         from mmengine.config import DictAction
 
         parse = DictAction(self.option_strings, self.dest, nargs=self.nargs)
-        parse(parser, namespace, values, option_string)
+        try:
+            parse(parser, namespace, values, option_string)
+        except RecursionError:  # how MMEngine takes a call such as dict(…)
+            parser.error(
+                f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
+                f"{' '.join(values)}"
+            )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

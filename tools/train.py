@@ -42,6 +42,7 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.config_characters import characters_never_taught
 from lpv_mmocr.datasets.config_folders import read_folders
+from lpv_mmocr.datasets.lmdb_environment import find_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
 from lpv_mmocr.engine.amp import enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
@@ -95,17 +96,27 @@ def warn_of_an_earlier_run(folder: Path) -> None:
         )
 
 
+def _lmdbs(path: str) -> list[str]:
+    """Those at or below a folder; none where it is wrong, which its data set says."""
+    try:
+        return find_lmdbs(path)
+    except OSError:
+        return []
+
+
 def warn_of_shared_words(cfg: Config) -> None:
     """Say that words are trained on by which the best checkpoint is chosen."""
     trained = {
-        os.path.realpath(folder.path)
+        os.path.realpath(path)
         for folder in read_folders(cfg.train_dataloader)
         if not folder.dataset.get("hold_out") and folder.dataset.get("indices") is None
+        for path in _lmdbs(folder.path)
     }
     shared = [
-        folder.path
+        path
         for folder in read_folders(cfg.get("val_dataloader"))
-        if os.path.realpath(folder.path) in trained
+        for path in _lmdbs(folder.path)
+        if os.path.realpath(path) in trained
     ]
     if shared and distributed.is_first_process():
         print(

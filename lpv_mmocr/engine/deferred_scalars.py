@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -58,10 +58,10 @@ class DeferredScalars:
 
     Args:
         message_hub: Where the log looks for them.
-        finite_only: Keys of those that are not noted where they are not finite.
+        finite_only: Leave out what is not finite: one such value makes an average none either.
     """
 
-    def __init__(self, message_hub: MessageHub, finite_only: Collection[str] = ()) -> None:
+    def __init__(self, message_hub: MessageHub, *, finite_only: bool = False) -> None:
         self._hub = message_hub
         self._finite_only = finite_only
         self._queue: deque[tuple[list[str], Travelling]] = deque()
@@ -77,7 +77,7 @@ class DeferredScalars:
         while self._queue and (wait or self._queue[0][1].has_arrived()):
             names, travelling = self._queue.popleft()
             for name, value in zip(names, travelling.read(), strict=True):
-                if name not in self._finite_only or math.isfinite(value):
+                if not self._finite_only or math.isfinite(value):
                     self._hub.update_scalar(name, value)
 
 
@@ -91,12 +91,12 @@ class DeferredOptimWrapper(OptimWrapper):
     Attributes:
         grad_norm: Norm of the last clipped gradient, a tensor on the device; None after it was
             logged, and before the first step.
-        logs_finite_norms_only: Whether a norm that is not finite stays out of the log, where its
-            step is left out.
+        logs_finite_only: Whether losses and norms that are not finite stay out of the log, where
+            their steps are left out.
     """
 
     grad_norm: torch.Tensor | None = None
-    logs_finite_norms_only: bool = False
+    logs_finite_only: bool = False
 
     def _clip_grad(self) -> None:
         parameters = [
@@ -134,10 +134,8 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         super().before_train(runner)
         if runner._resume:  # the hub came with the checkpoint, whose run may have had another
             runner.message_hub.update_info("cfg", runner.cfg.pretty_text)
-        finite_only = getattr(runner.optim_wrapper, "logs_finite_norms_only", False)
-        self._scalars = DeferredScalars(
-            runner.message_hub, [self._norm_key(runner)] if finite_only else []
-        )
+        finite_only = getattr(runner.optim_wrapper, "logs_finite_only", False)
+        self._scalars = DeferredScalars(runner.message_hub, finite_only=finite_only)
         intervals = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
         self._interval = min(intervals, default=1)
 

@@ -107,7 +107,7 @@ class NonFiniteGuardHook(Hook):
             runner.optim_wrapper.optimizer.register_step_pre_hook(self._before_step),
         ]
         if self.action == "skip":
-            runner.optim_wrapper.logs_finite_norms_only = True  # of a wrapper that notes them late
+            runner.optim_wrapper.logs_finite_only = True  # where they are noted late
             self._handles.append(
                 model.register_forward_pre_hook(self._before_forward, with_kwargs=True)
             )

@@ -11,12 +11,13 @@ from mmengine.runner import Runner
 
 _PROGRESS = frozenset({"last_step", "_global_step", "_last_value", "verbose"})
 """What changes in a scheduler while it runs."""
-_LENGTH = frozenset({"total_steps", "end", "_schedule_phases"})
-"""What depends on the number of steps of a one-cycle schedule."""
+_LENGTH = frozenset({"end"})
+"""What follows the length of a training; where the config has no ``end``, it is that of all."""
+_LENGTH_OF_ONE_CYCLE = _LENGTH | {"total_steps", "_schedule_phases"}
 
 
 class ResumedScheduleHook(Hook):
-    """Lets a one-cycle schedule go on with another length, and refuses other changes of schedules.
+    """Lets a schedule go on in a training of another length, and refuses other changes of it.
 
     A checkpoint holds the schedulers as they were, and MMEngine puts them back over those of the
     config: a longer training would go on where the shorter one had ended, at its lowest rate, and
@@ -39,11 +40,12 @@ class ResumedScheduleHook(Hook):
             )
         for key, scheduler in built.items():
             state = saved[key]
-            longer = _LENGTH if isinstance(scheduler, OneCycleParamScheduler) else frozenset()
+            is_one_cycle = isinstance(scheduler, OneCycleParamScheduler)
+            free = _LENGTH_OF_ONE_CYCLE if is_one_cycle else _LENGTH
             for name, value in scheduler.state_dict().items():
                 if name in _PROGRESS or callable(value) or state.get(name) == value:
                     continue
-                if name not in longer:
+                if name not in free:
                     raise ValueError(
                         f"{key}.{name} is {value} by the config, and {state.get(name)} in the "
                         f"checkpoint. {_ADVICE}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
@@ -35,7 +36,7 @@ class TimeBudgetHook(Hook):
 
     Args:
         minutes: The budget.
-        peak_lr: Highest learning rate.
+        peak_lr: Highest learning rate; that of parameters with an ``lr_mult`` is so many times it.
         warm_up: Part of the budget in which the rate rises.
         final_lr: Learning rate at the end, as a part of ``peak_lr``.
         mask_from: Part of the budget after which the mask is on; 0 for all of the training, 1 for
@@ -78,6 +79,14 @@ class TimeBudgetHook(Hook):
         # Runners make their hooks at their own start, soon after that of the process.
         self._call_start = time.monotonic()
 
+    def before_run(self, runner: Runner) -> None:
+        """Note what share of the rate each group of parameters has, by the config."""
+        if not isinstance(runner.optim_wrapper, OptimWrapper):  # a test
+            return
+        whole = runner.optim_wrapper.optimizer.defaults["lr"]
+        groups = runner.optim_wrapper.param_groups
+        self._shares = [group["lr"] / whole if whole else 1.0 for group in groups]
+
     def before_train(self, runner: Runner) -> None:
         """Start the clock where the last run stopped it, and set the mask."""
         if get_world_size() > 1:
@@ -100,8 +109,8 @@ class TimeBudgetHook(Hook):
             self._start = time.monotonic()
         used = self._used_before + time.monotonic() - self._start
         progress = min(used / self.budget, 1.0)
-        for group in runner.optim_wrapper.param_groups:
-            group["lr"] = self.rate(progress)
+        for group, share in zip(runner.optim_wrapper.param_groups, self._shares, strict=True):
+            group["lr"] = share * self.rate(progress)
         self._set_mask(runner, progress)
 
     def after_train_iter(

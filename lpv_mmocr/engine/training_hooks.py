@@ -133,6 +133,7 @@ class StopOnSignalHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Begin to listen, and let worker processes listen to this one only."""
         self._received = 0
+        self._agreed = False
         if threading.current_thread() is not threading.main_thread():
             runner.logger.warning("Not in the main thread: signals will not be listened to")
             return
@@ -155,13 +156,16 @@ class StopOnSignalHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """End the training if a signal has come, in any process."""
-        if get_world_size() > 1:
-            if not self.every_n_train_iters(runner, self.agree_interval):
-                return
+        if get_world_size() == 1:
+            self._agreed = bool(self._received)
+        elif self.every_n_train_iters(runner, self.agree_interval):
             received = torch.tensor(self._received)
             all_reduce(received, "max")
             self._received = int(received)
-        if self._received:
+            self._agreed = bool(self._received)
+        # Gradients that wait for others to be added are in no checkpoint.
+        due = getattr(runner.optim_wrapper, "should_update", lambda: True)()
+        if self._agreed and due:
             name = signal.Signals(self._received).name
             runner.logger.warning(f"Training ends at iteration {runner.iter + 1}, by {name}")
             runner.train_loop.stop_training = True

@@ -40,6 +40,16 @@ class Delayed(Travelling):
         return type(self).ready
 
 
+def test_averages_are_kept_finite_where_steps_are_left_out():
+    for finite_only, noted in ((False, 3), (True, 2)):
+        hub = MessageHub(f"finite_{finite_only}")
+        scalars = DeferredScalars(hub, finite_only=finite_only)
+        for value in (1.0, float("nan"), 2.0):
+            scalars.add({"a": torch.tensor(value)})
+        scalars.flush(wait=True)
+        assert len(hub.get_scalar("a").data[0]) == noted
+
+
 def test_values_are_noted_in_order_when_they_have_arrived(monkeypatch):
     monkeypatch.setattr(Delayed, "ready", False)
     monkeypatch.setattr("lpv_mmocr.engine.deferred_scalars.Travelling", Delayed)

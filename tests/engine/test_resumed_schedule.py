@@ -54,6 +54,13 @@ def test_a_longer_one_cycle_goes_on_as_if_it_had_always_been_so_long(
     assert rates[1:] == whole[9:]
 
 
+def test_steps_go_on_in_a_longer_training(data, tmp_path, runs_of_its_own):
+    train(data, tmp_path / "short", STEPS, 8)
+    rates = train(data, tmp_path / "longer", STEPS, 12, **resumed(tmp_path / "short"))
+    # At its end a schedule is not counted on: all that follows comes an iteration later.
+    assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

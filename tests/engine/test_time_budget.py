@@ -57,6 +57,23 @@ def test_ends_when_the_time_is_up(numbers, tmp_path, clock):
     assert runner.optim_wrapper.param_groups[0]["lr"] < 0.05
 
 
+def test_parts_of_the_model_keep_their_share_of_the_rate(numbers, tmp_path, clock):
+    config = budget_config(numbers, tmp_path, HOOK)
+    parts = dict(custom_keys=dict(encoder=dict(lr_mult=0.1)))
+    config.optim_wrapper.paramwise_cfg = parts
+    runner = Runner.from_cfg(config)
+    runner.train()
+    rates = {group["lr"] for group in runner.optim_wrapper.param_groups}
+    assert min(rates) == pytest.approx(0.1 * max(rates)) and len(rates) == 2
+    # The checkpoint holds rates of its last moment, and more time begins with the shares again.
+    config.custom_hooks[0].minutes *= 2
+    config.update(resume=True, load_from=str(tmp_path / "iter_6.pth"))
+    runner = Runner.from_cfg(config)
+    runner.train()
+    rates = {group["lr"] for group in runner.optim_wrapper.param_groups}
+    assert min(rates) == pytest.approx(0.1 * max(rates)) and runner.iter > 6
+
+
 def test_mask_comes_on_in_the_middle(numbers, tmp_path, clock):
     masks = []
 

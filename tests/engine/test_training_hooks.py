@@ -13,6 +13,7 @@ from lpv_mmocr.engine import AtomicCheckpointHook, StopOnSignalHook, ThroughputT
 from lpv_mmocr.streaming import PoolUsageHook
 
 import pytest
+import torch
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_cases import At, recorded, train, training_config
@@ -97,6 +98,20 @@ def test_signal_saves_and_exits(numbers, tmp_path, name):
     resumed, seen = train(stoppable(numbers, tmp_path, resume=True))
     assert [int(line.split()[0]) for line in seen] == list(range(6, 12))
     assert len(resumed.message_hub.get_scalar("val/recog/word_acc_ignore_case_symbol").data[0]) == 2
+
+
+def test_signal_waits_for_gradients_that_are_being_added(numbers, tmp_path):
+    """What an interrupted run leaves is what an uninterrupted one comes by."""
+    options = dict(optim_wrapper__accumulative_counts=3)
+    whole, _ = train(stoppable(numbers, tmp_path / "whole", **options))
+    runner = Runner.from_cfg(stoppable(numbers, tmp_path / "cut", **options))
+    runner.register_hook(At(4, lambda runner: signal.raise_signal(signal.SIGTERM)))
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert (tmp_path / "cut/iter_6.pth").is_file()
+    resumed, _ = train(stoppable(numbers, tmp_path / "cut", resume=True, **options))
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value), name
 
 
 def test_last_checkpoint_does_not_wait_for_the_makers_of_pictures(numbers, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=4, pct_start=0.5)
@@ -50,16 +51,19 @@ class TestTraining:
         log = max(run.glob("*/*.log")).read_text()
         assert "resumed epoch: 0, iter: 2" in log
 
-    @pytest.mark.parametrize("held_out", [None, 5])
+    @pytest.mark.parametrize(
+        ("trained", "held_out", "said"),
+        [("train", None, True), ("train", 5, False), (".", None, True), ("val", None, False)],
+    )
     def test_validation_on_trained_words_is_said(
-        self, train, toy_config, toy_data, capfd, held_out
+        self, train, toy_config, toy_data, capfd, trained, held_out, said
     ):
-        both = [f"{loader}_dataloader.dataset.ann_file=train" for loader in ("train", "val")]
+        both = [f"train_dataloader.dataset.ann_file={trained}"]
+        both.append("val_dataloader.dataset.ann_file=train")
         if held_out:
             both.append(f"train_dataloader.dataset.hold_out={held_out}")
         assert train(toy_config, "--cfg-options", *both, "train_cfg.max_iters=1") == 0
-        said = "/train, of which all words are trained on"
-        assert (said in capfd.readouterr().err) is (held_out is None)
+        assert ("/train, of which all words are trained on" in capfd.readouterr().err) is said
 
     def test_another_run_in_its_folder_is_said(self, train, toy_config, toy_run, tmp_path, capfd):
         run = shutil.copytree(toy_run, tmp_path / "run")
@@ -72,6 +76,12 @@ class TestTraining:
         assert train(toy_config, "--cfg-options", *options) == 0
         said = "The model knows 2 characters that no label of the training data can have"
         assert f"{said} (ä ö): the label filter, or letter_case" in capfd.readouterr().err
+
+    def test_config_without_what_mmengine_does_not_need(self, train, toy_config, tmp_path):
+        cfg = Config.fromfile(toy_config)
+        bare = Config({key: cfg[key] for key in cfg if key not in ("resume", "visualizer")})
+        bare.dump(tmp_path / "bare.py")
+        assert train(tmp_path / "bare.py", "--cfg-options", "train_cfg.max_iters=1") == 0
 
     def test_resume_names_a_checkpoint(self, train, toy_config, toy_run, tmp_path):
         arguments = ["--resume", toy_run / "iter_2.pth", "--work-dir", tmp_path / "other"]
@@ -155,6 +165,7 @@ class TestBadInput:
         [
             ("trian_cfg.max_iters=4", "the config has no trian_cfg; did you mean train_cfg?"),
             ("load_form=x.pth", "the config has no load_form; did you mean load_from?"),
+            ("custom_hooks=[dict(type='X',at=4)]", "--cfg-options takes literals as values"),
             ("resum=True", "the config has no resum; did you mean resume?"),
             ("train_cfg.max_iter=4", "got an unexpected keyword argument 'max_iter'"),
         ],
