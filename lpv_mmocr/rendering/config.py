@@ -184,6 +184,10 @@ class RenderConfig:
         for name in ("text_height", "stretch", "lowres_height"):
             if not getattr(self, name)[0] > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not self.min_contrast > 0:
+            raise ValueError(f"min_contrast must be positive, got {self.min_contrast}")
+        if not 0 < self.curve_angle[0] <= self.curve_angle[1] < 360:
+            raise ValueError(f"curve_angle must be above 0 and below 360, got {self.curve_angle}")
         low, high = self.jpeg_quality
         if not (low >= 1 and high <= 100):
             raise ValueError(f"jpeg_quality must be in 1 to 100, got {self.jpeg_quality}")

@@ -98,7 +98,7 @@ class RenderedWordDataset(Dataset):
         folders = [*map(str, fonts), *(["this machine"] if system_fonts else [])]
         print_log(
             f"Rendering with {len(library)} fonts ({', '.join(folders)}) "
-            f"and {len(word_list)} words ({word_list.source})",
+            f"and {self.renderer.describe_words()}",
             logger="current",
         )
         self._words = word_list

@@ -8,7 +8,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,13 +31,13 @@ from .legibility import (
 from .processes import single_threaded_opencv, worker_pool
 from .progress import progress_bar
 
-SCREENING_VERSION = 6
+SCREENING_VERSION = 7
 """Part of the cache's name: raise it when a verdict may change."""
 
 MIN_LEGIBILITY = 0.56
 """Below lie dingbats, ciphers, Greek on Latin keys and letters lost in ornament."""
 
-MIN_LETTER_LIKENESS, MIN_SYMBOL_LIKENESS = 0.35, 0.6
+MIN_LETTER_LIKENESS, MIN_SYMBOL_LIKENESS = 0.35, 0.85
 MIN_OTHER_LETTERS = 100
 MIN_ADVANCE = 0.5
 """Median step from letter to letter, in widths of their ink, below which letters lie on each other.
@@ -164,13 +164,14 @@ def _screen_many(files: Sequence[str], workers: int) -> Iterable[tuple[str, list
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    try:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with contextlib.suppress(OSError):  # A read-only home: it is merely screened again next time.
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError:  # A read-only home: screening is merely repeated next time.
-        return
+        try:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _without_duplicates(verdicts: Sequence[FontVerdict]) -> list[FontVerdict]:
@@ -251,11 +252,22 @@ def _screen_face(path: str, index: int) -> FontVerdict:
         index=index,
         family=family,
         usable=True,
-        characters="".join(char for char in characters if _resembles(char, scores[char])),
+        characters=_trusted(characters, scores),
         legibility=round(score, 3),
         only_case=only_case(templates, scores),
         fingerprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
     )
+
+
+def _trusted(characters: str, scores: Mapping[str, np.ndarray]) -> str:
+    """The characters that a face draws as themselves."""
+    kept = "".join(char for char in characters if _resembles(char, scores[char]))
+    symbols, kept_symbols = (
+        sum(not char.isalnum() for char in each) for each in (characters, kept)
+    )
+    if kept_symbols < symbols / 2:  # others are in their place, and some resemble them by chance
+        kept = "".join(char for char in kept if char.isalnum())
+    return kept
 
 
 def _resembles(char: str, scores: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -132,7 +133,7 @@ class FontLibrary:
         """Number of faces."""
         return len(self.faces)
 
-    def pick(self, rng: np.random.Generator, text: str) -> Face:
+    def pick(self, rng: np.random.Generator, text: str) -> Face | None:
         """Draws a face that shows every character of a text.
 
         Args:
@@ -140,10 +141,7 @@ class FontLibrary:
             text: What is to be shown.
 
         Returns:
-            The face.
-
-        Raises:
-            ValueError: If no face shows all characters.
+            The face; None if no single one shows all characters.
         """
         families, odds = (self.families, self._odds) if text.isascii() else self._beyond_ascii
         for _ in range(PICK_ATTEMPTS):
@@ -152,18 +150,20 @@ class FontLibrary:
             if face.shows(text):
                 return face
         able = [face for face in self.faces if face.shows(text)]
-        if not able:
-            missing = "".join(self.uncovered(text))
-            detail = f"no font has {missing!r}" if missing else "no single font has all of them"
-            raise ValueError(
-                f"no font shows every character of {text!r} ({detail}); add a font or leave the "
-                "characters out of the charset"
-            )
-        return able[rng.integers(len(able))]
+        return able[rng.integers(len(able))] if able else None
+
+    def shows(self, text: str) -> bool:
+        """Whether some single face shows every character of a text."""
+        return any(face.shows(text) for face in self.faces)
 
     def digest(self) -> str:
-        """Returns a short hash of the faces, by their glyphs and order."""
-        data = "\n".join(face.verdict.fingerprint for face in self.faces)
+        """Returns a short hash of the faces and their order, by what pictures depend on."""
+        verdicts = [face.verdict for face in self.faces]
+        # A pack's subset of a font has equal glyphs, but not what fits them to small sizes.
+        data = "\n".join(
+            f"{item.fingerprint} {item.characters} {item.only_case} {os.path.getsize(item.path)}"
+            for item in verdicts
+        )
         return hashlib.sha1(data.encode(), usedforsecurity=False).hexdigest()
 
     def uncovered(self, characters: Iterable[str]) -> list[str]:

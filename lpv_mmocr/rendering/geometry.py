@@ -186,5 +186,9 @@ def _perspective(
     if rng.random() < 0.6:  # Seen from one side: that side is taller.
         taller = rng.uniform(-1, 1)
         shift[:, 1] += np.array([-1, 1, -1, 1]) * taller
-    moved = corners + (shift * strength * 0.6 * text_height).astype(np.float32)
+    shift *= strength * 0.6 * text_height
+    # Otherwise a narrow letter would fold over or be mirrored.
+    limit = (x1 - x0) * np.array([0.3, 0.45])
+    shift = np.clip(shift, -limit, limit)
+    moved = corners + shift.astype(np.float32)
     return cv2.getPerspectiveTransform(corners, moved) @ matrix

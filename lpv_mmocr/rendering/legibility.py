@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -27,10 +28,9 @@ REFERENCE_FONTS = (
     "DejaVuSerif-Italic.ttf",
     "STIXGeneral.ttf",
     "STIXGeneralItalic.ttf",
-    "cmr10.ttf",
-    "cmss10.ttf",
-    "cmti10.ttf",
 )
+REFERENCE_FONTS_FOR_LETTERS = ("cmr10.ttf", "cmss10.ttf", "cmti10.ttf")
+"""TeX's fonts, in which less-than is an exclamation mark upside down, and a brace a dash."""
 # Fattened copies stand for the heavy and condensed faces that the references lack.
 THICKENERS = (None, np.ones((3, 3), np.uint8), np.ones((3, 7), np.uint8))
 LOOK_ALIKES = ("0o", "1il", "5s", "2z", "uv", "9g")
@@ -89,19 +89,27 @@ def template(glyph: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _references() -> np.ndarray:
-    """Templates of known faces, float32 (94, faces * thickeners, SIDE²)."""
-    folder = matplotlib_font_folder()
-    # Before 3.11, matplotlib came without cmti10.ttf.
-    files = [file for file in (folder / name for name in REFERENCE_FONTS) if file.is_file()]
-    faces = [ImageFont.truetype(str(file), GLYPH_SIZE) for file in files]
+    """Templates of known faces, float32 (94, faces * thickeners, SIDE²); zeros for none."""
+    faces, of_letters = (
+        [ImageFont.truetype(str(file), GLYPH_SIZE) for file in _files(names)]
+        for names in (REFERENCE_FONTS, REFERENCE_FONTS_FOR_LETTERS)
+    )
 
     def versions(char: str) -> Iterator[np.ndarray]:
-        for face in faces:
+        for face in (*faces, *of_letters):
+            if face in of_letters and not char.isalnum():
+                yield from [np.zeros(SIDE * SIDE, np.float32)] * len(THICKENERS)
+                continue
             glyph = np.pad(draw_glyph(face, char), 6)
             for kernel in THICKENERS:
                 yield template(glyph if kernel is None else cv2.dilate(glyph, kernel))
 
     return np.stack([np.stack(list(versions(char))) for char in PRINTABLE])
+
+
+def _files(names: Sequence[str]) -> list[Path]:
+    # Before 3.11, matplotlib came without cmti10.ttf.
+    return [file for name in names if (file := matplotlib_font_folder() / name).is_file()]
 
 
 def likeness(templates: Sequence[np.ndarray]) -> np.ndarray:

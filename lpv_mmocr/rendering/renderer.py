@@ -56,8 +56,12 @@ class WordRenderer:
         texts: Texts to draw from.
         config: What pictures look like.
 
+    Attributes:
+        undrawable: Words of which no single font shows all characters; others are drawn for them.
+
     Raises:
-        ValueError: If no font shows some character of the character set.
+        ValueError: If no font shows some character of the character set, or no word can be drawn
+            and nothing else is asked for.
     """
 
     def __init__(
@@ -73,6 +77,14 @@ class WordRenderer:
             raise ValueError(
                 f"no font shows {len(uncovered)} of the {len(texts.charset)} characters of the "
                 f"charset: {shown!r}; add a font that has them or take them out"
+            )
+        # Words of ASCII have letters of the charset alone, which any Latin font has.
+        self.undrawable = [
+            word for word in texts.words.words if not word.isascii() and not fonts.shows(word)
+        ]
+        if len(self.undrawable) == len(texts.words) > 0 and set(texts.config.kinds) == {"word"}:
+            raise ValueError(
+                f"no single font shows all characters of any word, such as {self.undrawable[0]!r}"
             )
         self._bank = texture_bank()
 
@@ -99,14 +111,27 @@ class WordRenderer:
                 return word
         raise ValueError(
             f"no readable picture in {MAX_ATTEMPTS} attempts (seed {seed}, picture {index}): "
-            "min_contrast is too high for the other settings, or the fonts have one case alone and "
-            "the charset the other"
+            "min_contrast is too high for the other settings, the fonts have one case alone and "
+            "the charset the other, or hardly a text has a font with all of its characters"
         )
+
+    def describe_words(self) -> str:
+        """How many words there are to draw, and how many of the list are left out."""
+        words, given = self.texts.words, self.texts.given
+        text = f"{len(words) - len(self.undrawable)} words ({words.source})"
+        reasons = {
+            "beyond the charset or the lengths": len(given) - len(words),
+            "without a font that has all of their characters": len(self.undrawable),
+        }
+        left_out = [f"{number} {reason}" for reason, number in reasons.items() if number]
+        return f"{text}, left out {', '.join(left_out)}" if left_out else text
 
     def _attempt(self, rng: np.random.Generator) -> RenderedWord | None:
         text = self.texts(rng)
         config = self.config if text.isascii() else self._dense_config
         face = self.fonts.pick(rng, text)
+        if face is None:
+            return None
         if face.verdict.only_case:
             text = text.upper() if face.verdict.only_case == "upper" else text.lower()
             if not (self.texts.accepts(text) and face.shows(text)):

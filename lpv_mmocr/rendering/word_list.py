@@ -155,6 +155,7 @@ def wordfreq_words() -> WordList:
         word
         for word in wordfreq.top_n_list("en", WORDFREQ_WORDS)
         if not any(map(str.isspace, word))
+        and "00" not in word  # wordfreq makes zeros of all digits of a number
         and not layout_fault(word)
         and not any(stem in word.lower() for stem in stems)
     ]

@@ -91,12 +91,14 @@ class TextSampler:
         self.allowed = frozenset(charset)
         self.min_length = min_length
         self.max_length = max_length
+        self.given = words
         self.words = self._fitting(words)
         self._word_odds = self.words.cumulative(config.frequency_power) if self.words else None
         self._pools = {
             "digits": [char for char in charset if char.isdecimal()],
             "letters": [char for char in charset if char.isalpha()],
-            "any": [char for char in charset if char.isalnum()] or list(charset),
+            "any": [char for char in charset if char.isalnum()],
+            "all": list(charset),
         }
         makers: dict[str, Callable[[np.random.Generator], str]] = {
             "word": self._word,
@@ -120,11 +122,21 @@ class TextSampler:
         self._kind_odds = np.cumsum([weight for _, weight in self._kinds])
         self._case_names = list(config.cases)
         self._case_odds = np.cumsum(list(config.cases.values()))
+        trial = np.random.default_rng(0)
+        if not any(
+            self.accepts(make(trial)) for make, _ in self._kinds for _ in range(DRAW_ATTEMPTS)
+        ):
+            raise ValueError(
+                f"none of {DRAW_ATTEMPTS} texts of each kind ({', '.join(config.kinds)}) kept to "
+                f"the charset and lengths {min_length} to {max_length}"
+            )
 
     def _fitting(self, words: WordList) -> WordList:
         def fits(word: str) -> bool:
+            # Some capitals are longer ("ß" becomes "SS"), and not what is drawn.
+            forms = (form for form in (word, word.upper(), word.lower()) if len(form) == len(word))
             return self.min_length <= len(word) <= self.max_length and any(
-                self.allowed.issuperset(form) for form in (word, word.upper(), word.lower())
+                map(self.allowed.issuperset, forms)
             )
 
         return words.filtered(fits)
@@ -181,7 +193,6 @@ class TextSampler:
                 )
             else:
                 form = word.lower()
-            # Some capitals are longer ("ß" becomes "SS") and would escape the length range.
             if len(form) == len(word) and self.allowed.issuperset(form):
                 return form
         return word
@@ -301,7 +312,7 @@ class TextSampler:
         return site.upper() if style == 2 and rng.random() < 0.5 else site
 
     def _random(self, rng: np.random.Generator) -> str:
-        """A string without meaning: pronounceable, or any characters of the set."""
+        """A string without meaning: pronounceable, or letters, or also digits, or anything."""
         longest = min(self.max_length, max(self.min_length, 12))
         length = int(rng.integers(self.min_length, longest + 1))
         if rng.random() < 0.4:
@@ -314,8 +325,10 @@ class TextSampler:
             text = self._cased(rng, text)
             if self.allowed.issuperset(text):
                 return text
-        pool = self._pools["letters"] if rng.random() < 0.4 else self._pools["any"]
-        pool = pool or self._pools["any"]
+        choice = rng.random()
+        # Symbols that no other kind of text holds would never be drawn otherwise.
+        name = "letters" if choice < 0.4 else "any" if choice < 0.8 else "all"
+        pool = self._pools[name] or self._pools["all"]
         text = "".join(pool[index] for index in rng.integers(len(pool), size=length))
         cased = self._cased(rng, text) if rng.random() < 0.7 else text
         return cased if self.allowed.issuperset(cased) else text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -112,6 +111,8 @@ class ChunkProducer:
         self._lock_file.close()
 
     def _lock(self) -> None:
+        import fcntl  # which not every system has that reads words
+
         # Processes that are forked later do not get this kind of lock.
         self._lock_file = (self.folder / LOCK_FILE).open("w")
         try:

@@ -51,8 +51,8 @@ def test_a_font_without_a_glyph_does_not_cover_it(tmp_path):
     assert not library.faces[0].shows("QUAY")
     assert library.uncovered("AQ€") == ["Q", "€"]
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match=r"'QUAY' \(no font has 'Q'\); add a font"):
-        library.pick(rng, "QUAY")
+    assert library.pick(rng, "QUAY") is None and not library.shows("QUAY")
+    assert library.pick(rng, "PAZ") is library.faces[0]
 
 
 def test_glyphs_drawn_as_the_missing_one_or_empty_do_not_count(tmp_path):
@@ -69,6 +69,20 @@ def test_a_box_shared_by_many_characters_does_not_count(tmp_path):
 
     file = remap(tmp_path / "boxes.ttf", change)
     assert glyph_coverage(str(file), 0, "abcde") == {"a", "e"}
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("cmr10.ttf", '<>\\{|}"_'),  # ¡ ¿ “ – — ˝ ” and a dot
+        ("cmti10.ttf", "$<>\\{|}"),  # the first is a pound
+        ("cmmi10.ttf", string.punctuation),  # Greek letters and arrows
+    ],
+)
+def test_symbols_that_tex_has_in_the_place_of_others_do_not_count(name, others):
+    (verdict,) = screen_font(matplotlib_font_folder() / name)
+    assert verdict.usable and {*string.ascii_letters} <= {*verdict.characters}
+    assert not {*others} & {*verdict.characters}
 
 
 def test_ciphers_and_symbol_fonts_are_dropped(tmp_path):
@@ -147,6 +161,18 @@ def test_verdicts_are_cached_and_renewed_when_a_file_changes(tmp_path, monkeypat
     for damaged in ("{ damaged", "null", "[]", '{"a": [{}]}'):
         store.write_text(damaged)
         assert screen_fonts([file])[0].family == "DejaVu Serif"
+
+
+def test_a_full_disk_leaves_no_half_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
+
+    def full(path, text, **_):
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    assert screen_fonts([Path(SANS)])[0].usable
+    assert not [*(tmp_path / "cache").iterdir()]
 
 
 def test_equal_fonts_count_once(tmp_path, monkeypatch):
@@ -277,6 +303,11 @@ def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):
         assert np.abs(pictures[0] - pictures[1]).mean() < 5, file.name
         lengths = [length(path, "AVATAR") for path in (file, source)]
         assert lengths[0] == pytest.approx(lengths[1], rel=0.01), file.name
+    # So pictures differ a little, and a pool of the one is no pool of the other.
+    packs = [
+        FontLibrary.from_folders([tmp_path / name], system=False) for name in ("whole", "latin")
+    ]
+    assert packs[0].digest() != packs[1].digest()
     smaller = write_font_pack(fonts, tmp_path / "small", max_megabytes=0.2, latin_only=True)
     assert 0 < sum(file.stat().st_size for file in smaller) <= 0.2e6
     packed = FontLibrary.from_folders([tmp_path / "small"], system=False)

@@ -33,7 +33,7 @@ def test_a_glyph_is_most_like_its_own_character(references, char):
 
 def test_matplotlib_without_its_newest_face(references, tmp_path, monkeypatch):
     """Releases before 3.11 have no cmti10.ttf."""
-    for name in legibility.REFERENCE_FONTS:
+    for name in (*legibility.REFERENCE_FONTS, *legibility.REFERENCE_FONTS_FOR_LETTERS):
         if name != "cmti10.ttf":
             shutil.copy(matplotlib_font_folder() / name, tmp_path)
     glyph = of("R", "DejaVuSans-BoldOblique.ttf")

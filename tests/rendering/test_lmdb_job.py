@@ -231,6 +231,17 @@ def test_the_command_renders_digits_and_a_sheet(tmp_path):
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
 
 
+def test_the_command_draws_words_of_ones_own_in_all_cases(tmp_path):
+    (tmp_path / "words.txt").write_text("вход\nmaß\n", encoding="utf-8")
+    words = ["--words", tmp_path / "words.txt", "--words-only"]
+    result = call("--out", tmp_path / "out", "--num", 80, *words, *ARGUMENTS)
+    assert result.returncode == 0, result.stderr
+    assert "families, 2 words (" in result.stdout
+    data = content(tmp_path / "out")
+    labels = " ".join(data[b"label-%09d" % k].decode() for k in range(1, 81))
+    assert all(form in labels for form in ("вход", "ВХОД", "Вход", "aß")), labels
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

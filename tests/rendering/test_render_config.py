@@ -52,6 +52,9 @@ def test_replace_changes_only_what_is_named():
         ({"kinds": {"word": -1.0, "number": 2.0}}, "kinds must give"),
         ({"jpeg_quality": (0, 96)}, "jpeg_quality"),
         ({"text_height": (0.0, 30.0)}, "text_height"),
+        ({"min_contrast": 0.0}, "min_contrast must be positive, got 0.0"),
+        ({"curve_angle": (0.0, 9.0)}, "curve_angle must be above 0 and below 360"),
+        ({"curve_angle": (9.0, 360.0)}, "curve_angle must be above 0 and below 360"),
     ],
 )
 def test_bad_fields_are_named(changes, message):

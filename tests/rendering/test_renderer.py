@@ -112,6 +112,35 @@ def test_characters_without_a_font_are_refused(fonts):
         WordRenderer(fonts, texts)
 
 
+def test_texts_without_a_font_for_all_of_them_are_drawn_anew(make_renderer, monkeypatch):
+    renderer = make_renderer("easy", charset="ABQ", high=4)
+    pick = FontLibrary.pick
+
+    def split(library, rng, text):
+        return None if {"A", "Q"} <= {*text} else pick(library, rng, text)
+
+    monkeypatch.setattr(FontLibrary, "pick", split)
+    labels = [renderer(0, index).label for index in range(40)]
+    assert "A" in "".join(labels) and "Q" in "".join(labels)
+    assert not any({"A", "Q"} <= {*label} for label in labels)
+
+
+def test_words_without_a_font_for_all_of_them_are_counted(fonts, monkeypatch):
+    words = WordList(("café", "naïve", "exit", "привет"), (1.0,) * 4)
+    monkeypatch.setattr(FontLibrary, "shows", lambda library, text: text != "café")
+    texts = TextSampler(RenderConfig(), words, charset="abcdefghijklmnopqrstuvwxyzéï")
+    renderer = WordRenderer(fonts, texts)
+    assert renderer.undrawable == ["café"]
+    assert renderer.describe_words() == (
+        "2 words (words), left out 1 beyond the charset or the lengths, "
+        "1 without a font that has all of their characters"
+    )
+    only = RenderConfig().replace(kinds={"word": 1.0})
+    texts = TextSampler(only, WordList(("café",), (1.0,)), charset="acefé")
+    with pytest.raises(ValueError, match="no single font shows all characters of any word"):
+        WordRenderer(fonts, texts)
+
+
 def test_settings_that_hide_the_text_are_reported(make_renderer):
     renderer = make_renderer(min_contrast=250.0)
     with pytest.raises(ValueError, match=r"no readable picture .*seed 0, picture 0.*min_contrast"):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.rendering import preset
-from lpv_mmocr.rendering.geometry import Warp, _bend, place_text
+from lpv_mmocr.rendering.geometry import Warp, _bend, _perspective, place_text
 from lpv_mmocr.rendering.text_layer import TextLayer, lay_out, set_text
 
 import cv2
@@ -44,6 +44,22 @@ def test_lifted_letters_keep_all_their_ink(font):
     lifted, _ = set_text(font, "HH", lifts=np.array([0, 40]))
     assert lifted.shape[0] == flat.shape[0] + 40
     assert int(lifted.sum()) == pytest.approx(int(flat.sum()), rel=0.02)
+
+
+@pytest.mark.parametrize("width", [4, 30, 300])
+def test_perspective_neither_folds_nor_mirrors(width):
+    corners = np.array([[0, 0], [width, 0], [width, 40], [0, 40]], np.float32)
+    rng = np.random.default_rng(0)
+    moved = 0.0
+    for _ in range(2000):
+        matrix = _perspective(rng, np.eye(3), corners, 40.0, FULL.perspective)
+        mapped = cv2.perspectiveTransform(corners[None], matrix)[0]
+        sides = np.roll(mapped, -1, axis=0) - mapped
+        following = np.roll(sides, -1, axis=0)
+        # All corners turn the way that they did.
+        assert (sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0] > 0).all()
+        moved = max(moved, float(abs(mapped - corners)[:, 0].max()))
+    assert moved == pytest.approx(min(0.3 * width, 0.9 * FULL.perspective * 40), rel=0.1)
 
 
 def test_neighbours_never_touch_the_word(font):

@@ -58,6 +58,25 @@ def test_every_kind_of_text_looks_like_itself(kind):
     assert [text for text in texts if not re.fullmatch(patterns[kind], text)] == []
 
 
+@pytest.mark.parametrize("charset", [PRINTABLE, "0123456789*#"])
+def test_every_character_is_drawn(charset):
+    sampler = TextSampler(FULL, built_in_words(), charset=charset)
+    assert set("".join(draw(sampler, 20_000))) == set(charset)
+
+
+def test_capitals_that_are_longer_make_no_word_fit():
+    words = WordList(("Straße",), (1.0,))
+    with pytest.raises(ValueError, match="none of the words fits the charset"):
+        TextSampler(FULL.replace(kinds={"word": 1.0}), words, charset=string.ascii_letters)
+
+
+@pytest.mark.parametrize(("kind", "charset"), [("phone", string.digits), ("price", "0123ab")])
+def test_no_text_of_any_kind_fits(kind, charset):
+    config = FULL.replace(kinds={kind: 1.0})
+    with pytest.raises(ValueError, match=rf"none of 200 texts of each kind \({kind}\) kept to"):
+        TextSampler(config, built_in_words(), charset=charset, max_length=6)
+
+
 def test_ordinals_are_english():
     sampler = TextSampler(FULL.replace(kinds={"date": 1.0}), built_in_words(), charset=PRINTABLE)
     ordinals = {text for text in draw(sampler, 3000) if re.fullmatch(r"\d+[a-z]+", text)}
@@ -149,6 +168,7 @@ def test_words_of_wordfreq_are_fit_to_be_shown(monkeypatch):
         "way out",
         "\u0645\u062f",
         "class",
+        "a00",
         "shift",
         "caf\u00e9",
     ]

@@ -93,6 +93,13 @@ def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:
     return config.replace(**changes)
 
 
+def characters_of(words: WordList, fonts: FontLibrary) -> str:
+    """All characters of words, and their capitals and small letters as far as fonts have them."""
+    own = set("".join(words.words))
+    forms = {form for char in own for form in (char.upper(), char.lower()) if len(form) == 1} - own
+    return "".join(sorted(own | (forms - set(fonts.uncovered(forms)))))
+
+
 def make_renderer(
     fonts: FontLibrary, words: WordList, config: RenderConfig, charset: str, lengths: tuple
 ) -> WordRenderer:
@@ -113,24 +120,20 @@ def run(args: argparse.Namespace) -> None:
     if args.words_only:
         config = config.replace(kinds={"word": 1.0})
     words = read_words(args.words) if args.words else default_words()
-    if args.charset:
-        charset = resolve_charset(args.charset)
-    else:
-        extra = "".join(sorted(set("".join(words.words)))) if args.words else ""
-        charset = resolve_charset(resolve_charset("printable") + extra)
     fonts = FontLibrary.from_folders(
         args.fonts,
         system=not args.no_system_fonts,
         workers=args.workers,
         show_progress=True,
     )
-    print(
-        f"{len(fonts)} fonts of {len(fonts.families)} families, {len(words)} words ({words.source})"
-    )
+    charset = resolve_charset(args.charset or "printable")
+    if args.words and not args.charset:
+        charset = resolve_charset(charset + characters_of(words, fonts))
     build = partial(
         make_renderer, fonts, words, config, charset, (args.min_length, args.max_length)
     )
     renderer = build()  # Bad settings show here, before any process starts.
+    print(f"{len(fonts)} fonts of {len(fonts.families)} families, {renderer.describe_words()}")
     if args.sheet:
         write_contact_sheet(renderer, args.sheet, count=args.sheet_count, seed=args.seed)
         print(f"wrote {args.sheet}")

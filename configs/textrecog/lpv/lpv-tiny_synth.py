@@ -29,6 +29,7 @@ rendered_words = dict(
             frequency_power=0.65,
         ),
         fonts=[] if fonts == "none" else [fonts],
+        system_fonts=fonts == "none",
         words=None if words == "none" else words,
         pipeline=[_base_.resize],
     ),
