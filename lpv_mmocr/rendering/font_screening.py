@@ -62,6 +62,7 @@ class FontVerdict:
             other scripts.
         only_case: "upper" where small letters are drawn as capitals, "lower" where capitals are
             drawn as small letters; only that case may be asked for. Empty for all other faces.
+        twins: Letters and digits that are drawn exactly as another one, such as 0 and O.
         fingerprint: Equal for faces with equal Latin glyphs; for those without any, the file's
             content and the face in it.
     """
@@ -74,6 +75,7 @@ class FontVerdict:
     characters: str = ""
     legibility: float = 0.0
     only_case: str = ""
+    twins: str = ""
     fingerprint: str = ""
 
 
@@ -255,7 +257,18 @@ def _screen_face(path: str, index: int) -> FontVerdict:
         characters=_trusted(characters, scores),
         legibility=round(score, 3),
         only_case=only_case(templates, scores),
+        twins=_twins({char: glyphs[char] for char in letters}),
         fingerprint=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
+    )
+
+
+def _twins(glyphs: Mapping[str, np.ndarray]) -> str:
+    """Characters with the glyph of another one, case set aside."""
+    alike: dict[tuple, list[str]] = {}
+    for char, glyph in glyphs.items():
+        alike.setdefault((glyph.shape, glyph.tobytes()), []).append(char)
+    return "".join(
+        char for group in alike.values() if len({*map(str.lower, group)}) > 1 for char in group
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -158,11 +157,18 @@ class FontLibrary:
 
     def digest(self) -> str:
         """Returns a short hash of the faces and their order, by what pictures depend on."""
-        verdicts = [face.verdict for face in self.faces]
         # A pack's subset of a font has equal glyphs, but not what fits them to small sizes.
-        data = "\n".join(
-            f"{item.fingerprint} {item.characters} {item.only_case} {os.path.getsize(item.path)}"
-            for item in verdicts
+        data = repr(
+            [
+                (
+                    item.fingerprint,
+                    item.characters,
+                    item.only_case,
+                    item.twins,
+                    Path(item.path).stat().st_size,
+                )
+                for item in (face.verdict for face in self.faces)
+            ]
         )
         return hashlib.sha1(data.encode(), usedforsecurity=False).hexdigest()
 

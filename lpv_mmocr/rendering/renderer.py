@@ -130,7 +130,7 @@ class WordRenderer:
         text = self.texts(rng)
         config = self.config if text.isascii() else self._dense_config
         face = self.fonts.pick(rng, text)
-        if face is None:
+        if face is None or not _can_be_told(text, face.verdict.twins):
             return None
         if face.verdict.only_case:
             text = text.upper() if face.verdict.only_case == "upper" else text.lower()
@@ -211,3 +211,9 @@ class WordRenderer:
         wanted = rng.random(4) < 0.5
         texts = [self.texts(rng) if want else None for want in wanted]
         return [text if text and face.shows(text) else None for text in texts]
+
+
+def _can_be_told(text: str, twins: str) -> bool:
+    """Whether nobody has to guess if an O is a zero: among letters it is none, nor is it in 105."""
+    mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
+    return not mixed or set(twins).isdisjoint(text)

@@ -101,6 +101,15 @@ def test_ciphers_and_symbol_fonts_are_dropped(tmp_path):
     assert not symbols.usable
 
 
+def test_letters_and_digits_with_one_glyph_are_known(tmp_path):
+    def change(code, glyphs):
+        return glyphs[{ord("0"): ord("O"), ord("1"): ord("l"), ord("s"): ord("S")}.get(code, code)]
+
+    (verdict,) = screen_font(remap(tmp_path / "twins.ttf", change))
+    assert sorted(verdict.twins) == sorted("0O1l")  # the case is another matter
+    assert screen_font(SANS)[0].twins == ""
+
+
 def test_letters_that_lie_on_each_other_are_dropped(tmp_path):
     font = TTFont(SANS)
     for name, (_, bearing) in font["hmtx"].metrics.items():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import string
+from dataclasses import replace
 
 from lpv_mmocr.rendering import FontLibrary, RenderConfig, TextSampler, WordList, WordRenderer
 from lpv_mmocr.rendering.degradation import decode_jpeg, encode_jpeg
@@ -139,6 +140,20 @@ def test_words_without_a_font_for_all_of_them_are_counted(fonts, monkeypatch):
     texts = TextSampler(only, WordList(("café",), (1.0,)), charset="acefé")
     with pytest.raises(ValueError, match="no single font shows all characters of any word"):
         WordRenderer(fonts, texts)
+
+
+def test_what_nobody_could_tell_is_drawn_in_another_font(make_renderer, fonts):
+    texts = make_renderer("easy", kinds={"code": 1.0, "number": 1.0}).texts
+    verdicts = [
+        replace(face.verdict, twins="0OIl1" * (number % 2))
+        for number, face in enumerate(fonts.faces)
+    ]
+    renderer = WordRenderer(FontLibrary(verdicts), texts)
+    twins = {face.verdict.path: face.verdict.twins for face in renderer.fonts.faces}
+    words = [renderer(4, index) for index in range(200)]
+    with_twins = [word.label for word in words if {*twins[word.font]} & {*word.label}]
+    assert with_twins, "numbers can be told"
+    assert not [label for label in with_twins if any(map(str.isalpha, label))]
 
 
 def test_settings_that_hide_the_text_are_reported(make_renderer):
