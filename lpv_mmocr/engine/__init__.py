@@ -1,6 +1,6 @@
 """Training machinery: what makes a run safe to interrupt, and checkpoints safe to load."""
 
-from . import checkpoint_io, checkpoint_search
+from . import checkpoint_io, checkpoint_search, config_format
 from .amp import AutocastOptimWrapper
 from .atomic_file_backend import AtomicLocalBackend
 from .checkpoint_hook import AtomicCheckpointHook
@@ -17,6 +17,7 @@ from .weights_hooks import FittingWeightsHook, InitialWeightsError, InitialWeigh
 
 checkpoint_io.install()
 checkpoint_search.install()
+config_format.install()
 
 __all__ = [
     "AtomicCheckpointHook",

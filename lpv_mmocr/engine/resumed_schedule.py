@@ -17,50 +17,52 @@ _LENGTH_OF_ONE_CYCLE = _LENGTH | {"total_steps", "_schedule_phases"}
 
 
 class ResumedScheduleHook(Hook):
-    """Lets a schedule go on in a training of another length, and refuses other changes of it.
+    """Lets a schedule go on in a training of another length, and says what else stays as it was.
 
     A checkpoint holds the schedulers as they were, and MMEngine puts them back over those of the
     config: a longer training would go on where the shorter one had ended, at its lowest rate, and
-    another rate would have no effect, without a word.
+    another rate has no effect.
 
     Raises:
-        ValueError: When a run is resumed, if its schedules or rates are not those of the config.
+        ValueError: When a run is resumed, if it had other schedulers.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare the schedulers with those of the checkpoint, in which lengths are left out."""
+        """Take lengths out of what the checkpoint says of the schedulers; compare the rest."""
         if checkpoint.get("param_schedulers") is None:  # none were saved; they begin anew
             return
         saved = dict(_states(checkpoint["param_schedulers"]))
         built = dict(_states(runner.param_schedulers))
         if saved.keys() != built.keys():
             raise ValueError(
-                f"the config has the schedulers {', '.join(built) or 'none'}, the checkpoint "
+                f"the config has the schedulers {', '.join(built) or 'none'}, the checkpoint has "
                 f"{', '.join(saved) or 'none'}. {_ADVICE}"
             )
         for key, scheduler in built.items():
-            state = saved[key]
+            state, kept = saved[key], []
             is_one_cycle = isinstance(scheduler, OneCycleParamScheduler)
             free = _LENGTH_OF_ONE_CYCLE if is_one_cycle else _LENGTH
             for name, value in scheduler.state_dict().items():
                 if name in _PROGRESS or callable(value) or state.get(name) == value:
                     continue
+                if name not in state and value is not None:
+                    raise ValueError(f"{key} is of another kind in the checkpoint. {_ADVICE}")
                 if name not in free:
-                    raise ValueError(
-                        f"{key}.{name} is {value} by the config, and {state.get(name)} in the "
-                        f"checkpoint. {_ADVICE}"
-                    )
+                    kept.append(f"{name} {state[name]} (by the config {value})")
+                    continue
                 if name == "total_steps":
                     # At its end it was not counted on.
                     state["last_step"] = max(0, state["_global_step"] - scheduler.begin)
-                    runner.logger.info(f"{key} now has {value} steps, {state.get(name)} before")
-                state.pop(name, None)
+                    runner.logger.info(f"{key} now has {value} steps, {state[name]} before")
+                del state[name]
+            if kept:
+                runner.logger.warning(f"{key} keeps {', '.join(kept)}. {_ADVICE}")
 
 
 _ADVICE = (
     "A resumed training keeps the schedules and rates that it began with, but for the length of a "
-    "one-cycle schedule: leave the change out, or begin a new training with these weights, by "
-    "--cfg-options load_from=CHECKPOINT in the place of --resume"
+    "one-cycle schedule. For others begin a new training with these weights, by --cfg-options "
+    "load_from=CHECKPOINT in the place of --resume"
 )
 
 
