@@ -128,7 +128,7 @@ def read(args: argparse.Namespace) -> int:
             deploy=args.deploy,
             tta=args.tta,
         )
-    drawn = None if args.out is None else args.out / ATTENTION
+    drawn = args.out / ATTENTION if args.attention else None
     files = PictureFiles(paths, _lines_of_stdin() if from_list else (), results=drawn)
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0

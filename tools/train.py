@@ -166,9 +166,9 @@ def main(argv: list[str] | None = None) -> int:
         runner = cli.build_runner(cfg)
         scale_absolute_rates(runner)
         runner.register_hook(report)
-        # A new run may take over a part of another model.
         if cfg.get("resume"):
             runner.register_hook(ResumedScheduleHook())
+        # A new run may take over a part of another model.
         runner.register_hook(FittingWeightsHook(all_of_them=bool(cfg.get("resume"))))
         runner.train()
     distributed.leave()

@@ -56,10 +56,10 @@ def _beside(name: str, value: Any) -> str:
 
 
 def _can_be_true(key: str, value: Any) -> bool:
-    """Whether what tells of earlier checkpoints has the form that the hooks give it."""
+    """Whether what tells of earlier checkpoints is what the hooks would say, and of a file."""
     if key.startswith(_PATHS):
         named = key == "last_ckpt" or os.path.basename(value).startswith("best_")
-        return value.endswith(".pth") and named
+        return value.endswith(".pth") and named and os.path.isfile(value)
     if key in ("keep_ckpt_ids", "outdated_ckpt_ids"):
         return isinstance(value, list) and all(type(step) is int for step in value)
     return True

@@ -145,11 +145,15 @@ class RecogVisualizationHook(Hook):
             if (self._seen - 1) % self.interval:
                 continue
             name = self._file_name(sample)
+            # It is padded as the pipeline has done it, and not yet as the batch was.
+            shown = sample.new()
+            width = sample.get("batch_input_shape", picture.shape[-2:])[-1]
+            shown.set_metainfo(dict(valid_ratio=picture.shape[-1] / width))
             runner.visualizer.add_datasample(
                 name,
                 # (3, H, W), BGR as loaded, to the RGB that visualizers draw on.
                 picture.flip(0).permute(1, 2, 0).numpy(),
-                data_sample=sample,
+                data_sample=shown,
                 out_file=str(self.out_dir / f"{name}.png"),
             )
 

@@ -6,14 +6,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from mmengine.optim.scheduler.param_scheduler import (
+    ExponentialParamScheduler,
+    MultiStepParamScheduler,
+    OneCycleParamScheduler,
+    StepParamScheduler,
+)
 from mmengine.runner import Runner
 
 _PROGRESS = frozenset({"last_step", "_global_step", "_last_value", "verbose"})
 """What changes in a scheduler while it runs."""
-_LENGTH = frozenset({"end"})
-"""What follows the length of a training; where the config has no ``end``, it is that of all."""
-_LENGTH_OF_ONE_CYCLE = _LENGTH | {"total_steps", "_schedule_phases"}
+_OF_ANY_LENGTH = (ExponentialParamScheduler, MultiStepParamScheduler, StepParamScheduler)
+"""Schedulers for which ``end`` says when they stop, and nothing else."""
+
+
+def _lengths(scheduler: Any, state: dict) -> frozenset[str]:
+    """What another length of the training may change; the default of ``end`` is that length."""
+    if isinstance(scheduler, OneCycleParamScheduler):
+        if state.get("total_steps") == scheduler.total_steps:
+            return frozenset({"end"})
+        return frozenset({"end", "total_steps", "_schedule_phases"})
+    return frozenset({"end"} if isinstance(scheduler, _OF_ANY_LENGTH) else ())
 
 
 class ResumedScheduleHook(Hook):
@@ -40,8 +53,7 @@ class ResumedScheduleHook(Hook):
             )
         for key, scheduler in built.items():
             state, kept = saved[key], []
-            is_one_cycle = isinstance(scheduler, OneCycleParamScheduler)
-            free = _LENGTH_OF_ONE_CYCLE if is_one_cycle else _LENGTH
+            free = _lengths(scheduler, state)
             for name, value in scheduler.state_dict().items():
                 if name in _PROGRESS or callable(value) or state.get(name) == value:
                     continue
@@ -52,7 +64,7 @@ class ResumedScheduleHook(Hook):
                     continue
                 if name == "total_steps":
                     # At its end it was not counted on.
-                    state["last_step"] = max(0, state["_global_step"] - scheduler.begin)
+                    state["last_step"] = max(-1, state["_global_step"] - scheduler.begin)
                     runner.logger.info(f"{key} now has {value} steps, {state[name]} before")
                 del state[name]
             if kept:

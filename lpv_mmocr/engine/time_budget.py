@@ -48,6 +48,7 @@ class TimeBudgetHook(Hook):
     Raises:
         ValueError: If an argument is out of range.
         RuntimeError: When training begins in several processes.
+        ValueError: When it begins with schedulers of the config.
     """
 
     # Before the iteration timer and the log.
@@ -93,6 +94,11 @@ class TimeBudgetHook(Hook):
             raise RuntimeError(
                 f"TimeBudgetHook trains in one process, and these are {get_world_size()}: start "
                 "the training without a launcher"
+            )
+        if runner.param_schedulers:
+            raise ValueError(
+                "TimeBudgetHook sets the learning rate itself: the config has to have "
+                "param_scheduler = None"
             )
         self._used_before = float(runner.message_hub.get_info(_USED, 0.0))
         self._start: float | None = None

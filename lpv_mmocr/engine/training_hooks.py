@@ -12,6 +12,7 @@ from types import FrameType
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook, IterTimerHook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
@@ -163,9 +164,7 @@ class StopOnSignalHook(Hook):
             all_reduce(received, "max")
             self._received = int(received)
             self._agreed = bool(self._received)
-        # Gradients that wait for others to be added are in no checkpoint.
-        due = getattr(runner.optim_wrapper, "should_update", lambda: True)()
-        if self._agreed and due:
+        if self._agreed and not _adds_up_gradients(runner.optim_wrapper):
             name = signal.Signals(self._received).name
             runner.logger.warning(f"Training ends at iteration {runner.iter + 1}, by {name}")
             runner.train_loop.stop_training = True
@@ -190,3 +189,9 @@ class StopOnSignalHook(Hook):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+def _adds_up_gradients(wrapper: OptimWrapper) -> bool:
+    """Whether there are gradients that wait for others; they are in no checkpoint."""
+    # MMEngine asks each of several wrappers by itself.
+    return not (isinstance(wrapper, OptimWrapperDict) or wrapper.should_update())

@@ -38,9 +38,11 @@ class BenchmarkMetric(BaseMetric):
         case_sensitive: Compare 94 characters as they are, instead of 36 without case; see
             :class:`TextProtocol`.
         collect_device: How processes exchange results: over their connection (``"gpu"``, which
-            need not have one), or through files (``"cpu"``) in a current folder that all share.
+            need not have one), or through files (``"cpu"``); by default the first, unless
+            ``collect_dir`` says where files go.
         prefix: What the names of the numbers begin with.
-        collect_dir: Folder for the exchange by CPU, seen by all processes.
+        collect_dir: Folder for the files, seen by all processes; by default one in the current
+            folder.
 
     Attributes:
         report: The :class:`BenchmarkReport` of the last evaluation over a
@@ -53,10 +55,12 @@ class BenchmarkMetric(BaseMetric):
         self,
         *,
         case_sensitive: bool = False,
-        collect_device: str = "gpu",
+        collect_device: str | None = None,
         prefix: str | None = None,
         collect_dir: str | None = None,
     ) -> None:
+        if collect_device is None:
+            collect_device = "gpu" if collect_dir is None else "cpu"
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.protocol = TextProtocol(case_sensitive=case_sensitive)
         self.report: BenchmarkReport | None = None

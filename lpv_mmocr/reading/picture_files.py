@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import PurePath
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
@@ -49,12 +48,26 @@ class PictureFiles:
         """Search; each file comes up as soon as it is found."""
         self.left_alone = 0
         for path in self._paths:
-            for match in _matches(path):
-                yield from self._below(match)
+            yield from self._matching(path)
         for path in self._listed:
             yield from self._below(path)
 
-    def _below(self, path: str) -> Iterator[str]:
+    def _matching(self, path: str) -> Iterator[str]:
+        """What a path or a pattern names, each file once."""
+        matches = _matches(path)
+        named, opened, found = set(matches), set(), set()
+        for match in matches:
+            # "**/word*" finds folders, and what lies in them.
+            if os.path.isdir(match):
+                if opened.intersection(_folders_above(match)):
+                    continue
+                opened.add(match)
+            for file in self._below(match, named):
+                if file not in found:
+                    found.add(file)
+                    yield file
+
+    def _below(self, path: str, named: Set[str] = frozenset()) -> Iterator[str]:
         if not os.path.isdir(path):
             yield path
             return
@@ -74,7 +87,7 @@ class PictureFiles:
                 if os.path.splitext(name)[1].lower() in SUFFIXES:
                     found = True
                     yield os.path.join(folder, name)
-                else:
+                elif os.path.join(folder, name) not in named:
                     self.left_alone += 1
         if not found and not unlisted:
             unlisted.append(path)
@@ -102,21 +115,18 @@ def _may_exist(path: str) -> bool:
     return True
 
 
-def _matches(path: str) -> Iterator[str]:
+def _folders_above(path: str) -> Iterator[str]:
+    """Those that a path is below of, as it spells them."""
+    while (above := os.path.dirname(path)) != path:
+        yield above
+        path = above
+
+
+def _matches(path: str) -> list[str]:
     # A file may have a bracket in its name: what exists is no pattern.
     if os.path.exists(path) or not glob.has_magic(path):
-        yield path
-        return
-    found = False
-    opened: set[str] = set()
-    for match in sorted(glob.iglob(path, recursive=True)):
-        if os.path.isdir(match):
-            if os.path.basename(path) == "**":  # which finds the files in it as well
-                continue
-            opened.add(match)
-        found = True
-        # "**/word*" finds folders, and what lies in them.
-        if opened.isdisjoint(map(str, PurePath(match).parents)):
-            yield match
-    if not found:
-        yield path
+        return [path]
+    matches = sorted(glob.iglob(path, recursive=True))
+    if os.path.basename(path) == "**":  # it finds the files of the folders, too
+        matches = [match for match in matches if not os.path.isdir(match)]
+    return matches or [path]

@@ -53,6 +53,9 @@ class _Terminal(io.TextIOBase):
     def __init__(self, console: Console) -> None:
         self._console = console
 
+    def isatty(self) -> bool:
+        return True
+
     def write(self, text: str) -> int:
         self._console.out(text, end="", highlight=False)
         return len(text)

@@ -57,7 +57,7 @@ def csv_writer(stream: TextIO) -> Writer:
     """CSV with a header: path, text, confidence, scores, boxes, attention, error.
 
     Scores are separated by blanks; a box is ``left,top,right,bottom``, and boxes are separated by
-    blanks. On a terminal, the name of a file has escapes for what cannot be printed.
+    blanks. On a terminal there are escapes for what cannot be printed.
 
     Args:
         stream: Where to write.
@@ -68,11 +68,11 @@ def csv_writer(stream: TextIO) -> Writer:
     def write(reading: Reading, picture: str | None) -> None:
         plain = reading.to_dict()
         scores = " ".join(map(str, plain["scores"]))
-        name = str(reading.source)
+        start = [reading.source, reading.text, plain["confidence"], scores]
+        row = [*start, _box_text(reading), picture, reading.error]
         if stream.isatty():
-            name = lpv_onnx.printable(name)
-        start = [name, reading.text, plain["confidence"], scores]
-        rows.writerow([*start, _box_text(reading), picture, reading.error])
+            row = [lpv_onnx.printable(cell) if isinstance(cell, str) else cell for cell in row]
+        rows.writerow(row)
 
     return write
 

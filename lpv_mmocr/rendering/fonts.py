@@ -153,7 +153,8 @@ class FontLibrary:
 
     def shows(self, text: str) -> bool:
         """Whether some single face shows every character of a text."""
-        return any(face.shows(text) for face in self.faces)
+        families = self.families if text.isascii() else self._beyond_ascii[0]
+        return any(face.shows(text) for faces in families for face in faces)
 
     def digest(self) -> str:
         """Returns a short hash of the faces and their order, by what pictures depend on."""

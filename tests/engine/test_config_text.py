@@ -109,6 +109,7 @@ def test_code_is_left_out_and_never_run(tmp_path):
                 best_ckpt_a="/moved/since/best_a.pth",
                 best_ckpt_b=str(tmp_path / "best_photos"),
                 best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"),
+                best_ckpt_d=str(tmp_path / "best_gone.pth"),
                 last_ckpt="http://localhost:9/x",
                 keep_ckpt_ids=[2, "x.d/../../victim"],
                 outdated_ckpt_ids=[2],
@@ -118,6 +119,8 @@ def test_code_is_left_out_and_never_run(tmp_path):
         ),
         state_dict=dict(weight=torch.zeros(1)),
     )
+    for name in ("best_a.pth", "best_c_iter_4.pth", "photos.pth", "best_photos"):
+        (tmp_path / name).touch()
     torch.save(content, tmp_path / "hostile.pth")
     checkpoint = load_checkpoint(tmp_path / "hostile.pth")
     assert checkpoint["meta"] == dict(seed=1)

@@ -97,6 +97,20 @@ def test_pictures_under_test_time_augmentation(tmp_path):
     assert [(image.shape, image[0, 0, 0]) for image in drawn] == [((4, 5, 3), 10), ((4, 5, 3), 20)]
 
 
+def test_pictures_that_the_pipeline_has_padded_are_not_padded_again(tmp_path):
+    ratios = []
+    add_datasample = lambda name, image, data_sample, out_file: ratios.append(  # noqa: E731
+        data_sample.valid_ratio
+    )
+    runner = SimpleNamespace(visualizer=SimpleNamespace(add_datasample=add_datasample))
+    # A word of 3 pixels, which the pipeline has made 6 wide, and the batch 12.
+    word = sample("x", [1.0], valid_ratio=0.25, batch_input_shape=(4, 12))
+    hook = RecogVisualizationHook(out_dir=str(tmp_path))
+    hook.before_test_epoch(runner)
+    hook.after_test_iter(runner, 0, dict(inputs=[torch.zeros(3, 4, 6)]), [word])
+    assert ratios == [0.5] and word.valid_ratio == 0.25
+
+
 def test_bad_interval():
     with pytest.raises(ValueError, match="interval must be at least 1, got 0"):
         RecogVisualizationHook(out_dir="x", interval=0)

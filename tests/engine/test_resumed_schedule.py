@@ -65,6 +65,7 @@ def test_steps_go_on_in_a_longer_training(data, tmp_path, runs_of_its_own):
         (ONE_CYCLE, dict(ONE_CYCLE, eta_max=1e-3), {}, "keeps eta_max 0.008 (by the config 0.001)"),
         (STEPS, dict(STEPS, milestones=[6]), {}, "keeps milestones {3: 1, 9: 1} (by the"),
         (STEPS, STEPS, {"optim_wrapper.optimizer.lr": 0.5}, "(by the config [0.5])"),
+        (ONE_CYCLE, dict(ONE_CYCLE, pct_start=0.75), {}, "keeps _schedule_phases"),
         (STEPS, STEPS, {}, None),
     ],
 )
@@ -92,3 +93,21 @@ def test_other_schedules_are_refused(data, tmp_path, runs_of_its_own, after, mes
     train(data, tmp_path / "first", STEPS, 12)
     with pytest.raises(ValueError, match=message):
         train(data, tmp_path / "second", after, 12, **resumed(tmp_path / "first"))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        dict(type="CosineAnnealingLR", by_epoch=False, T_max=8),
+        dict(type="LinearLR", by_epoch=False, start_factor=1.0, end_factor=0.01),
+        dict(type="PolyLR", by_epoch=False, eta_min=1e-5),
+    ],
+    ids=lambda schedule: schedule["type"],
+)
+def test_a_curve_that_has_ended_stays_at_its_end(data, tmp_path, runs_of_its_own, schedule):
+    """Its course hangs on a length that it keeps: behind that it would rise, or fall below zero."""
+    train(data, tmp_path / "short", schedule, 8)
+    rates = train(data, tmp_path / "longer", schedule, 12, **resumed(tmp_path / "short"))
+    assert len({*rates}) == 1 and 0 <= rates[0] < 2e-4
+    (log,) = (tmp_path / "longer").glob("*/*.log")
+    assert "end 8 (by the config 12)" in log.read_text()

@@ -57,6 +57,13 @@ def test_ends_when_the_time_is_up(numbers, tmp_path, clock):
     assert runner.optim_wrapper.param_groups[0]["lr"] < 0.05
 
 
+def test_schedulers_of_the_config_are_refused(numbers, tmp_path, clock):
+    config = budget_config(numbers, tmp_path, HOOK)
+    config.param_scheduler = [dict(type="LinearLR", by_epoch=False, start_factor=0.01, end=5)]
+    with pytest.raises(ValueError, match="the config has to have param_scheduler = None"):
+        Runner.from_cfg(config).train()
+
+
 def test_parts_of_the_model_keep_their_share_of_the_rate(numbers, tmp_path, clock):
     config = budget_config(numbers, tmp_path, HOOK)
     parts = dict(custom_keys=dict(encoder=dict(lr_mult=0.1)))

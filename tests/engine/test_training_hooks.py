@@ -10,10 +10,12 @@ from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.engine import AtomicCheckpointHook, StopOnSignalHook, ThroughputTimerHook
+from lpv_mmocr.engine.training_hooks import _adds_up_gradients
 from lpv_mmocr.streaming import PoolUsageHook
 
 import pytest
 import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_cases import At, recorded, train, training_config
@@ -112,6 +114,12 @@ def test_signal_waits_for_gradients_that_are_being_added(numbers, tmp_path):
     resumed, _ = train(stoppable(numbers, tmp_path / "cut", resume=True, **options))
     for name, value in whole.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value), name
+
+
+def test_several_optimisers_wait_for_nothing():
+    model = torch.nn.Linear(1, 1)
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1.0), accumulative_counts=2)
+    assert not _adds_up_gradients(OptimWrapperDict(a=wrapper))
 
 
 def test_last_checkpoint_does_not_wait_for_the_makers_of_pictures(numbers, tmp_path, monkeypatch):

@@ -40,6 +40,11 @@ def test_against_a_slow_reference():
     assert metric.report.absent == {"SVTP": "no folder"}
 
 
+def test_results_travel_through_files_only_where_they_are_told_where(tmp_path):
+    assert BenchmarkMetric().collect_device == "gpu"
+    assert BenchmarkMetric(collect_dir=str(tmp_path)).collect_device == "cpu"
+
+
 def test_machines_may_have_the_data_in_different_places():
     """One sample was repeated; the other machine has it under another path."""
     words = [sample("a", "a", f"key{number}", img_path=f"/one/{number}") for number in range(3)]

@@ -7,7 +7,7 @@ import io
 import cv2
 import numpy as np
 from apis.inference_cases import noise
-from PIL import Image
+from PIL import Image, features
 
 
 def encode(picture: np.ndarray, suffix: str = ".png") -> bytes:
@@ -43,6 +43,18 @@ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:abo
 xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="3"/></rdf:RDF></x:xmpmeta>"""
 
 
+def avif(colour: np.ndarray) -> dict[str, bytes]:
+    picture = Image.fromarray(colour)
+    turned = saved(picture, "AVIF", quality=100, exif=upside_down())
+    # As files name themselves that hold more than one kind of picture.
+    brand = turned[:8] + b"mif1" + turned[12:]
+    return {
+        "avif": saved(picture, "AVIF", quality=100),
+        "avif, upside down": turned,
+        "avif of another major brand, upside down": brand,
+    }
+
+
 def netpbm(white: int, channels: int) -> bytes:
     """A picture whose brightest value is not 255."""
     values = smooth().astype(int)[..., :channels] * white // 255
@@ -73,10 +85,6 @@ def pictures() -> dict[str, bytes]:
         "1 x 1": encode(noise(1, 1)),
         "20 x 5000": encode(noise(20, 5000)),
         "5000 x 20": encode(noise(5000, 20)),
-        "avif": saved(Image.fromarray(colour), "AVIF", quality=100),
-        "avif, upside down": saved(
-            Image.fromarray(colour), "AVIF", quality=100, exif=upside_down()
-        ),
         "jpeg, xmp says upside down": saved(Image.fromarray(colour), "JPEG", xmp=XMP),
         "webp, upside down": saved(
             Image.fromarray(colour), "WEBP", lossless=True, exif=upside_down()
@@ -84,5 +92,6 @@ def pictures() -> dict[str, bytes]:
         "pgm up to 100": netpbm(100, 1),
         "pgm up to 1023": netpbm(1023, 1),
         "ppm up to 4095": netpbm(4095, 3),
+        **(avif(colour) if features.check("avif") else {}),
         **{f"orientation {number}": oriented(number) for number in range(1, 9)},
     }

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from apis.inference_cases import noise
-from PIL import Image
+from PIL import Image, features
 
 # A picture of 4 x 4 in a pixel format that does not exist.
 DAMAGED_DDS = (
@@ -57,8 +57,13 @@ def test_follows_exif_orientation(tmp_path):
 def test_white_is_what_the_file_says(tmp_path):
     (tmp_path / "word.pgm").write_bytes(b"P2 3 1 1000\n0 500 1000\n")
     assert load_picture(tmp_path / "word.pgm")[0, :, 0].tolist() == [0, 128, 255]
+    # 16 bits keep their upper 8, and comments may stand anywhere before the values.
+    values = np.array([0, 0x80FF, 0xFFFF], ">u2").tobytes()
+    (tmp_path / "word.pgm").write_bytes(b"P5 #a\n3 # b\n1\n65535\n" + values)
+    assert load_picture(tmp_path / "word.pgm")[0, :, 0].tolist() == [0, 128, 255]
 
 
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 def test_avif_is_turned_as_it_asks_for(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -8,10 +8,12 @@ from lpv_mmocr.reading.picture_files import PictureFiles, leads_nowhere
 
 import pytest
 
+EVERYTHING = ["a.JPG", "b.png", "deep/d.webp", "deep/er/c.tiff", "notes.txt", "x[1].png"]
+
 
 @pytest.fixture
 def tree(tmp_path, monkeypatch) -> Path:
-    for name in ("b.png", "a.JPG", "notes.txt", "deep/er/c.tiff", "deep/d.webp", "x[1].png"):
+    for name in EVERYTHING:
         file = tmp_path / "tree" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -42,10 +44,21 @@ def test_file_has_its_name_whatever_the_suffix(tree):
         ("d*", ["deep/d.webp", "deep/er/c.tiff"]),
         ("**/er", ["deep/er/c.tiff"]),
         ("**/[de]*", ["deep/d.webp", "deep/er/c.tiff"]),
+        ("./**/*", [f"./{name}" for name in EVERYTHING]),
+        ("deep/e*/", ["deep/er/c.tiff"]),
     ],
 )
 def test_patterns(tree, pattern, found):
-    assert list(PictureFiles([pattern])) == found
+    files = PictureFiles([pattern])
+    assert list(files) == found
+    assert files.left_alone == 0
+
+
+def test_a_pattern_names_files_in_folders_that_it_names_as_well(tree):
+    (tree / "deep" / "draft").touch()
+    files = PictureFiles(["deep/**/d*", "d*"])
+    assert list(files) == ["deep/d.webp", "deep/draft", "deep/d.webp", "deep/er/c.tiff"]
+    assert files.left_alone == 1, "where it was not named"
 
 
 def test_results_are_passed_over_unless_they_are_asked_for(tree):

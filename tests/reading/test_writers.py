@@ -6,10 +6,12 @@ import json
 import os
 
 from lpv_mmocr.reading import Reading
+from lpv_mmocr.reading.progress import _Terminal
 from lpv_mmocr.reading.writers import csv_writer, json_writer, results_folder, text_writer
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 BOXES = np.array([[0, 1, 2.5, 3], [4, 5, 6, 7]], np.float32)
 READINGS = [
@@ -66,6 +68,14 @@ def test_names_in_csv_are_what_they_are_but_on_a_terminal(terminal, name):
     stream.isatty = lambda: terminal
     csv_writer(stream)(Reading("\x1b[2J.png", "x", 1.0, (1.0,)), None)
     assert stream.getvalue().splitlines()[1].startswith(f"{name},x,")
+
+
+def test_names_in_csv_above_a_bar_on_a_terminal():
+    shown = io.StringIO()
+    stream = _Terminal(Console(file=shown, force_terminal=True))
+    csv_writer(stream)(Reading("\x1b[2J.png", error="\x1b[1m"), None)
+    assert "\x1b[2J" not in shown.getvalue() and "\x1b[1m" not in shown.getvalue()
+    assert "\\x1b[2J.png" in shown.getvalue()
 
 
 def test_csv():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 
@@ -12,11 +15,9 @@ from ..picture_header import is_cut_jpeg
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
 _UPRIGHT = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-# OpenCV shows values of a netpbm file as they are, whatever it says is white,
-_NETPBM = tuple(b"P%d" % number for number in range(1, 7))
-# leaves AVIF as it lies, whatever turn it asks for, and takes another size of a JPEG 2000 with
-# several than Pillow, by which it was held to be small enough.
-_TURNED_OR_SIZED = ((4, b"ftypavif"), (4, b"ftypavis"), (4, b"jP  "), (0, b"\xff\x4f\xff\x51"))
+_GAP = rb"(?:\s|#[^\n]*\n)+"
+_NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
+_PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _MAX_PIXELS = 2**30
 """As OpenCV."""
 
@@ -56,9 +57,16 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
 
 def _is_misread(encoded: bytes, upright: bool) -> bool:
     """Whether OpenCV would make another picture of a file than it is."""
-    if encoded.startswith(_NETPBM):
-        return True
-    return not upright and any(encoded.startswith(mark, place) for place, mark in _TURNED_OR_SIZED)
+    if encoded.startswith(b"P"):  # it takes values as they are, whatever the file says is white
+        header = _NETPBM_WHITE.match(encoded)
+        return header is not None and int(header[1]) not in (255, 65535)
+    if upright:
+        return False
+    if encoded.startswith(b"ftyp", 4):  # it leaves an AVIF as it lies, whatever turn that asks for
+        brands = encoded[8 : int.from_bytes(encoded[:4], "big")]
+        return _PILLOW_HAS_AVIF and (b"avif" in brands or b"avis" in brands)
+    # Of a JPEG 2000 with several sizes it takes another one than Pillow, which looked at the size.
+    return encoded.startswith(b"jP  ", 4) or encoded.startswith(b"\xff\x4f\xff\x51")
 
 
 def _decode_by_pillow(encoded: bytes) -> np.ndarray:
