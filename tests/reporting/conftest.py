@@ -12,7 +12,6 @@ import pytest
 from apis.inference_cases import noise, write_toy
 from evaluation.benchmark_cases import write_set
 from mmengine.registry import init_default_scope
-from quick_configs import configs_formatted_once  # noqa: F401
 
 SVT = ["", "12", "345", "6789", "<b>0</b>"]
 CUTE = ["55", "7"]
