@@ -106,6 +106,8 @@ def _lmdbs(path: str) -> list[str]:
 
 def warn_of_shared_words(cfg: Config) -> None:
     """Say that words are trained on by which the best checkpoint is chosen."""
+    if not distributed.is_first_process():  # it searches the folders
+        return
     trained = {
         os.path.realpath(path)
         for folder in read_folders(cfg.train_dataloader)
@@ -118,7 +120,7 @@ def warn_of_shared_words(cfg: Config) -> None:
         for path in _lmdbs(folder.path)
         if os.path.realpath(path) in trained
     ]
-    if shared and distributed.is_first_process():
+    if shared:
         print(
             f"Validation reads {', '.join(shared)}, of which all words are trained on: its "
             "accuracy says nothing of other words",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, wraps
 
 from mmengine.config import config as mmengine_config
 
@@ -21,8 +21,8 @@ def install() -> None:
     def formatted(text: str, style: tuple, options: tuple) -> tuple[str, bool]:
         return format_code(text, style_config=dict(style), **dict(options))
 
+    @wraps(format_code)
     def format_once(text: str, *, style_config: dict, **options: bool) -> tuple[str, bool]:
         return formatted(text, tuple(style_config.items()), tuple(options.items()))
 
-    format_once.__wrapped__ = format_code
     mmengine_config.FormatCode = format_once

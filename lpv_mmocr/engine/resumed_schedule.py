@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -13,6 +12,8 @@ from mmengine.optim.scheduler.param_scheduler import (
     StepParamScheduler,
 )
 from mmengine.runner import Runner
+
+from .schedule import schedulers_of
 
 _PROGRESS = frozenset({"last_step", "_global_step", "_last_value", "verbose"})
 """What changes in a scheduler while it runs."""
@@ -44,8 +45,8 @@ class ResumedScheduleHook(Hook):
         """Take lengths out of what the checkpoint says of the schedulers; compare the rest."""
         if checkpoint.get("param_schedulers") is None:  # none were saved; they begin anew
             return
-        saved = dict(_states(checkpoint["param_schedulers"]))
-        built = dict(_states(runner.param_schedulers))
+        saved = dict(schedulers_of(checkpoint["param_schedulers"]))
+        built = dict(schedulers_of(runner.param_schedulers))
         if saved.keys() != built.keys():
             raise ValueError(
                 f"the config has the schedulers {', '.join(built) or 'none'}, the checkpoint has "
@@ -76,11 +77,3 @@ _ADVICE = (
     "one-cycle schedule. For others begin a new training with these weights, by --cfg-options "
     "load_from=CHECKPOINT in the place of --resume"
 )
-
-
-def _states(given: list | dict | None) -> Iterator[tuple[str, Any]]:
-    """Every scheduler, or its state, with its key; several optimisers have a dict of lists."""
-    rows = given if isinstance(given, dict) else {"": given or []}
-    for name, row in rows.items():
-        for number, state in enumerate(row):
-            yield f"param_scheduler.{name}{'.' * bool(name)}{number}", state

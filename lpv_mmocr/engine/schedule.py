@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.optim.scheduler.lr_scheduler import LRSchedulerMixin
@@ -30,7 +31,7 @@ def check_one_cycle_length(cfg: Config) -> None:
         ValueError: If ``total_steps`` is missing, not what the training counts up to, or so few
             that the rate cannot rise.
     """
-    for key, scheduler in _schedulers(cfg.get("param_scheduler")):
+    for key, scheduler in _configs(cfg.get("param_scheduler")):
         if "OneCycle" not in str(scheduler["type"]) or "end" in scheduler:
             continue
         unit = "max_epochs" if scheduler.get("by_epoch", True) else "max_iters"
@@ -75,7 +76,7 @@ def scale_absolute_rates(runner: Runner) -> None:
         )
     batch = runner.world_size * runner.cfg.train_dataloader.batch_size
     factor = batch / scaling["base_batch_size"]
-    for key, scheduler in _schedulers(runner.param_schedulers):
+    for key, scheduler in _configs(runner.param_schedulers):
         if not _is_of_learning_rate(scheduler):
             continue
         for option in _ABSOLUTE_RATES:
@@ -84,18 +85,26 @@ def scale_absolute_rates(runner: Runner) -> None:
                 runner.logger.info(f"{key}.{option} is scaled to {scheduler[option]:.6g} as well")
 
 
-def _schedulers(
-    given: dict | list | None, key: str = "param_scheduler"
-) -> Iterator[tuple[str, dict]]:
-    """Every scheduler's config with its key; several optimisers have a dict of lists."""
-    if isinstance(given, dict) and "type" in given:
-        yield key, given
-    elif isinstance(given, dict):
-        for name, part in given.items():
-            yield from _schedulers(part, f"{key}.{name}")
-    elif isinstance(given, (list, tuple)):
+def schedulers_of(given: Any, key: str = "param_scheduler") -> Iterator[tuple[str, Any]]:
+    """Every scheduler with its key; several optimisers have a dict of lists.
+
+    Args:
+        given: Schedulers, or their configs, or the states that a checkpoint has of them.
+        key: That of all of them.
+    """
+    if isinstance(given, (list, tuple)):
         for number, part in enumerate(given):
-            yield from _schedulers(part, f"{key}.{number}")
+            yield from schedulers_of(part, f"{key}.{number}")
+    elif isinstance(given, dict) and not given.keys() & {"type", "last_step"}:
+        for name, part in given.items():
+            yield from schedulers_of(part, f"{key}.{name}")
+    elif given is not None:
+        yield key, given
+
+
+def _configs(given: Any) -> Iterator[tuple[str, dict]]:
+    """Those schedulers that are yet to be built."""
+    return ((key, config) for key, config in schedulers_of(given) if isinstance(config, dict))
 
 
 def _is_of_learning_rate(scheduler: dict) -> bool:

@@ -63,9 +63,11 @@ class PictureFiles:
                     continue
                 opened.add(match)
             for file in self._below(match, named):
-                if file not in found:
+                if file in found:
+                    continue
+                if file in named:  # only these can come up again
                     found.add(file)
-                    yield file
+                yield file
 
     def _below(self, path: str, named: Set[str] = frozenset()) -> Iterator[str]:
         if not os.path.isdir(path):

@@ -8,14 +8,13 @@ import os
 import reprlib
 import warnings
 
-from lpv_mmocr.datasets.transforms.loading import decode_image
+from lpv_mmocr.datasets.transforms.loading import decode_image, load_by_pillow
 from lpv_mmocr.datasets.transforms.word_image import to_bgr
 
 import numpy as np
 from mmengine import fileio
 from PIL import Image
 
-import lpv_onnx
 from lpv_onnx.pictures import MAX_PIXELS, PictureError
 
 
@@ -57,8 +56,7 @@ def load_picture(
 def _from_pillow(picture: Image.Image, max_pixels: int) -> np.ndarray:
     if picture.width * picture.height > max_pixels:
         raise _too_many_pixels(max_pixels, *picture.size)
-    rgb = lpv_onnx.load_picture(picture, max_pixels=max_pixels)
-    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])
+    return load_by_pillow(picture, max_pixels=max_pixels)
 
 
 def _read_file(path: str) -> bytes:

@@ -170,9 +170,9 @@ class WordReader:
     def _reading(self, source: str | int, given: np.ndarray, seen: SeenWord) -> Reading:
         sample = seen.sample
         text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
-        # Maps reach over all that the model was shown.
-        shown = with_padding(seen.picture, sample.get("valid_ratio", 1.0))
-        boxes = None
+        boxes = shown = None
+        if self._boxes or self._attention:  # their maps reach over all that the model was shown
+            shown = with_padding(seen.picture, sample.get("valid_ratio", 1.0))
         if self._boxes:
             attention = sample.pred_attention
             # The text itself may hold a class of several characters, such as <UKN>.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -56,9 +57,6 @@ class WordRenderer:
         texts: Texts to draw from.
         config: What pictures look like.
 
-    Attributes:
-        undrawable: Words of which no single font shows all characters; others are drawn for them.
-
     Raises:
         ValueError: If no font shows some character of the character set, or no word can be drawn
             and nothing else is asked for.
@@ -78,13 +76,10 @@ class WordRenderer:
                 f"no font shows {len(uncovered)} of the {len(texts.charset)} characters of the "
                 f"charset: {shown!r}; add a font that has them or take them out"
             )
-        # Words of ASCII have letters of the charset alone, which any Latin font has.
-        self.undrawable = [
-            word for word in texts.words.words if not word.isascii() and not fonts.shows(word)
-        ]
-        if len(self.undrawable) == len(texts.words) > 0 and set(texts.config.kinds) == {"word"}:
+        words = texts.words.words
+        if words and set(texts.config.kinds) == {"word"} and not any(map(self._has_font, words)):
             raise ValueError(
-                f"no single font shows all characters of any word, such as {self.undrawable[0]!r}"
+                f"no single font shows all characters of any word, such as {words[0]!r}"
             )
         self._bank = texture_bank()
 
@@ -114,6 +109,15 @@ class WordRenderer:
             "min_contrast is too high for the other settings, the fonts have one case alone and "
             "the charset the other, or hardly a text has a font with all of its characters"
         )
+
+    def _has_font(self, word: str) -> bool:
+        # Words of ASCII have letters of the charset alone, which any Latin font has.
+        return word.isascii() or self.fonts.shows(word)
+
+    @cached_property
+    def undrawable(self) -> list[str]:
+        """Words of which no single font shows all characters; others are drawn for them."""
+        return [word for word in self.texts.words.words if not self._has_font(word)]
 
     def describe_words(self) -> str:
         """How many words there are to draw, and how many of the list are left out."""

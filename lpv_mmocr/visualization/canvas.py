@@ -43,10 +43,10 @@ def with_padding(image: np.ndarray, valid_ratio: float) -> np.ndarray:
         valid_ratio: Part of the width that is not padding, as MMOCR's ``PadToWidth`` notes it.
 
     Returns:
-        Shape (H, W / valid_ratio, 3).
+        Shape (H, W / valid_ratio, 3); the picture itself where that is no wider.
     """
-    width = image.shape[1]
-    return np.pad(image, ((0, 0), (0, round(width / valid_ratio) - width), (0, 0)))
+    missing = round(image.shape[1] / valid_ratio) - image.shape[1]
+    return np.pad(image, ((0, 0), (0, missing), (0, 0))) if missing else image
 
 
 def frame(

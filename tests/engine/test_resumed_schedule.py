@@ -9,23 +9,14 @@ from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
 import pytest
 from mmengine.config import Config
 from mmengine.runner import Runner
-from test_schedule import ONE_CYCLE, RateRecorder
-from training_cases import training_config, write_numbers
+from training_cases import ONE_CYCLE, RateRecorder, training_config
 
 STEPS = dict(type="MultiStepLR", by_epoch=False, milestones=[3, 9])
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("resumed")
-    write_numbers(folder / "train", first=100, count=12)
-    write_numbers(folder / "val", first=200, count=4)
-    return folder
-
-
-def train(data: Path, work_dir: Path, scheduler: dict | None, length: int, **options) -> list:
+def train(numbers: Path, work_dir: Path, scheduler: dict | None, length: int, **options) -> list:
     """Trains, and returns the learning rates."""
-    config: Config = training_config(data, work_dir, train_cfg__max_iters=length)
+    config: Config = training_config(numbers, work_dir, train_cfg__max_iters=length)
     config.param_scheduler = scheduler and [scheduler]
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
     config.merge_from_dict(options)
@@ -43,18 +34,18 @@ def resumed(folder: Path) -> dict:
 
 
 def test_a_longer_one_cycle_goes_on_as_if_it_had_always_been_so_long(
-    data, tmp_path, runs_of_its_own
+    numbers, tmp_path, runs_of_its_own
 ):
-    train(data, tmp_path / "short", dict(ONE_CYCLE, total_steps=8), 8)
+    train(numbers, tmp_path / "short", dict(ONE_CYCLE, total_steps=8), 8)
     longer = dict(ONE_CYCLE, total_steps=20)
-    rates = train(data, tmp_path / "longer", longer, 20, **resumed(tmp_path / "short"))
+    rates = train(numbers, tmp_path / "longer", longer, 20, **resumed(tmp_path / "short"))
     # The first rate is what the checkpoint says of the optimiser.
-    assert rates[1:] == train(data, tmp_path / "whole", longer, 20)[9:]
+    assert rates[1:] == train(numbers, tmp_path / "whole", longer, 20)[9:]
 
 
-def test_steps_go_on_in_a_longer_training(data, tmp_path, runs_of_its_own):
-    train(data, tmp_path / "short", STEPS, 8)
-    rates = train(data, tmp_path / "longer", STEPS, 12, **resumed(tmp_path / "short"))
+def test_steps_go_on_in_a_longer_training(numbers, tmp_path, runs_of_its_own):
+    train(numbers, tmp_path / "short", STEPS, 8)
+    rates = train(numbers, tmp_path / "longer", STEPS, 12, **resumed(tmp_path / "short"))
     # At its end a schedule is not counted on: all that follows comes an iteration later.
     assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
 
@@ -70,11 +61,11 @@ def test_steps_go_on_in_a_longer_training(data, tmp_path, runs_of_its_own):
     ],
 )
 def test_what_stays_as_it_was_is_said(
-    data, tmp_path, runs_of_its_own, before, after, options, said
+    numbers, tmp_path, runs_of_its_own, before, after, options, said
 ):
-    rates = train(data, tmp_path / "first", before, 12)
+    rates = train(numbers, tmp_path / "first", before, 12)
     resuming = {**options, **resumed(tmp_path / "first")}
-    assert train(data, tmp_path / "second", after, 12, **resuming) == rates[8:]
+    assert train(numbers, tmp_path / "second", after, 12, **resuming) == rates[8:]
     (log,) = (tmp_path / "second").glob("*/*.log")
     if said is None:
         assert "A resumed training keeps" not in log.read_text()
@@ -89,10 +80,10 @@ def test_what_stays_as_it_was_is_said(
         (ONE_CYCLE, r"param_scheduler\.0 is of another kind in the checkpoint\. .* load_from="),
     ],
 )
-def test_other_schedules_are_refused(data, tmp_path, runs_of_its_own, after, message):
-    train(data, tmp_path / "first", STEPS, 12)
+def test_other_schedules_are_refused(numbers, tmp_path, runs_of_its_own, after, message):
+    train(numbers, tmp_path / "first", STEPS, 12)
     with pytest.raises(ValueError, match=message):
-        train(data, tmp_path / "second", after, 12, **resumed(tmp_path / "first"))
+        train(numbers, tmp_path / "second", after, 12, **resumed(tmp_path / "first"))
 
 
 @pytest.mark.parametrize(
@@ -104,10 +95,10 @@ def test_other_schedules_are_refused(data, tmp_path, runs_of_its_own, after, mes
     ],
     ids=lambda schedule: schedule["type"],
 )
-def test_a_curve_that_has_ended_stays_at_its_end(data, tmp_path, runs_of_its_own, schedule):
+def test_a_curve_that_has_ended_stays_at_its_end(numbers, tmp_path, runs_of_its_own, schedule):
     """Its course hangs on a length that it keeps: behind that it would rise, or fall below zero."""
-    train(data, tmp_path / "short", schedule, 8)
-    rates = train(data, tmp_path / "longer", schedule, 12, **resumed(tmp_path / "short"))
+    train(numbers, tmp_path / "short", schedule, 8)
+    rates = train(numbers, tmp_path / "longer", schedule, 12, **resumed(tmp_path / "short"))
     assert len({*rates}) == 1 and 0 <= rates[0] < 2e-4
     (log,) = (tmp_path / "longer").glob("*/*.log")
     assert "end 8 (by the config 12)" in log.read_text()

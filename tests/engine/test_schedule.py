@@ -8,21 +8,8 @@ from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rat
 
 import pytest
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from training_cases import training_config, write_numbers
-
-ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=12, pct_start=0.25)
-
-
-class RateRecorder(Hook):
-    """Notes the learning rate of every iteration."""
-
-    def __init__(self) -> None:
-        self.rates: list[float] = []
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        self.rates += runner.optim_wrapper.get_lr()["lr"]
+from training_cases import ONE_CYCLE, RateRecorder, training_config, write_numbers
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
 _runs = itertools.count()
+ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=12, pct_start=0.25)
 
 
 def write_numbers(path: Path, first: int, count: int) -> Path:
@@ -55,6 +56,16 @@ class BatchRecorderHook(Hook):
         if self.out_file:
             with open(self.out_file, "a", encoding="utf-8") as file:
                 file.write(line + "\n")
+
+
+class RateRecorder(Hook):
+    """Notes the learning rate of every iteration."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        self.rates += runner.optim_wrapper.get_lr()["lr"]
 
 
 def training_config(data: Path, work_dir: Path, **overrides) -> Config:

@@ -27,14 +27,12 @@ def smooth(height: int = 24, width: int = 70, channels: int = 3) -> np.ndarray:
 
 
 def oriented(orientation: int) -> bytes:
+    return saved(Image.fromarray(smooth()), "JPEG", exif=tag(orientation))
+
+
+def tag(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(Image.fromarray(smooth()), "JPEG", exif=exif)
-
-
-def upside_down() -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 3
     return exif.tobytes()
 
 
@@ -45,7 +43,7 @@ xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="3"/></rdf:RDF></x:x
 
 def avif(colour: np.ndarray) -> dict[str, bytes]:
     picture = Image.fromarray(colour)
-    turned = saved(picture, "AVIF", quality=100, exif=upside_down())
+    turned = saved(picture, "AVIF", quality=100, exif=tag(3))
     # As files name themselves that hold more than one kind of picture.
     brand = turned[:8] + b"mif1" + turned[12:]
     return {
@@ -86,9 +84,7 @@ def pictures() -> dict[str, bytes]:
         "20 x 5000": encode(noise(20, 5000)),
         "5000 x 20": encode(noise(5000, 20)),
         "jpeg, xmp says upside down": saved(Image.fromarray(colour), "JPEG", xmp=XMP),
-        "webp, upside down": saved(
-            Image.fromarray(colour), "WEBP", lossless=True, exif=upside_down()
-        ),
+        "webp, upside down": saved(Image.fromarray(colour), "WEBP", lossless=True, exif=tag(3)),
         "pgm up to 100": netpbm(100, 1),
         "pgm up to 1023": netpbm(1023, 1),
         "ppm up to 4095": netpbm(4095, 3),

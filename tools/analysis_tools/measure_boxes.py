@@ -93,13 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
-        reader = WordReader(
-            args.checkpoint,
-            args.config,
-            device=args.device,
-            boxes=True,
-            tta=False,
-        )
+        reader = WordReader(args.checkpoint, args.config, device=args.device, boxes=True, tta=False)
         words = render(args)
         found: dict[int, list[BoxScores]] = {}
         readings = reader.iterate(word.image[..., ::-1] for word in words)

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 
 import cv2
 import numpy as np
+from PIL import Image
 
 import lpv_onnx
 
@@ -43,12 +44,12 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
         raise ValueError("its image is empty")
     if is_cut_jpeg(encoded):
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
-    if _is_misread(encoded, upright):
-        return _decode_by_pillow(encoded)
     try:
+        if _is_misread(encoded, upright):
+            return load_by_pillow(encoded)
         flags = _UPRIGHT if upright else cv2.IMREAD_COLOR
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
-    except cv2.error as error:
+    except (cv2.error, lpv_onnx.PictureError) as error:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
     if image is None or image.size == 0:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded")
@@ -69,9 +70,18 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
     return encoded.startswith(b"jP  ", 4) or encoded.startswith(b"\xff\x4f\xff\x51")
 
 
-def _decode_by_pillow(encoded: bytes) -> np.ndarray:
-    try:
-        image = lpv_onnx.load_picture(encoded, max_pixels=_MAX_PIXELS)
-    except lpv_onnx.PictureError as error:
-        raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
+def load_by_pillow(picture: bytes | Image.Image, *, max_pixels: int = _MAX_PIXELS) -> np.ndarray:
+    """Load a picture as :func:`lpv_onnx.load_picture` does, so its EXIF orientation is followed.
+
+    Args:
+        picture: A file's bytes, or a picture of Pillow's.
+        max_pixels: Refuse one with more.
+
+    Returns:
+        The picture in BGR order, uint8, shape (height, width, 3).
+
+    Raises:
+        lpv_onnx.PictureError: If it cannot be decoded.
+    """
+    image = lpv_onnx.load_picture(picture, max_pixels=max_pixels)
     return np.ascontiguousarray(np.asarray(image)[..., ::-1])
