@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
+from lpv_mmocr.engine.schedule import (
+    check_one_cycle_length,
+    scale_absolute_rates,
+    schedulers_of,
+)
 
 import pytest
 from mmengine.config import Config
@@ -124,3 +128,12 @@ def test_other_schedules_are_free():
     drop = dict(type="MultiStepLR", by_epoch=False, milestones=[7], gamma=0.1)
     check_one_cycle_length(Config(dict(train_cfg=dict(max_iters=5), param_scheduler=[drop])))
     check_one_cycle_length(Config(dict(train_cfg=dict(max_iters=5), param_scheduler=None)))
+
+
+def test_keys_are_the_same_for_configs_and_for_what_a_checkpoint_has_of_them():
+    states = dict(encoder=[dict(last_step=3, milestones={3: 1})], decoder=[dict(last_step=3)])
+    configs = dict(encoder=[ONE_CYCLE], decoder=[ONE_CYCLE])
+    keys = ["param_scheduler.encoder.0", "param_scheduler.decoder.0"]
+    assert [key for key, _ in schedulers_of(states)] == keys
+    assert [key for key, _ in schedulers_of(configs)] == keys
+    assert list(schedulers_of(None)) == []
