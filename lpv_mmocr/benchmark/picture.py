@@ -15,7 +15,7 @@ from .report import TITLES, Report
 from .sweep import AXES
 
 _COLOURS = {"lpv": "#c44e52", "mmocr": "#4c72b0", "other": "#777777"}
-_MARKERS = {"fp32": "o", "bf16": "s", "fp16": "^"}
+_MARKERS = {"fp32": "o", "bf16": "s", "fp16": "^", "int8": "v"}
 _PANEL = (6.4, 4.8)
 # Two labels closer than this, in points, cannot both be read.
 _LINE_HEIGHT = 11.0

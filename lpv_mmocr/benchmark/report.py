@@ -89,7 +89,8 @@ class Report:
         if self.loading:
             lines += ["", "## Data loader", "", *_table(self.loading, _LOADING_COLUMNS)]
             shares = [line for m in self.loading if m.shares for line in _share_lines(m)]
-            lines += ["", "Share of the time of each step:", "", *shares]
+            if shares:
+                lines += ["", "Share of the time of each step:", "", *shares]
         return "\n".join(lines) + "\n"
 
     def groups(self) -> dict[tuple[str, int | None], list[Measurement]]:

@@ -79,6 +79,7 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
 def _message(reading: Reading, given: np.ndarray) -> str:
     if not reading.text:
         return "The model reads no character in this picture."
-    if not np.array_equal(reading.picture, given):
+    # A model that pads was shown black behind the picture.
+    if not np.array_equal(reading.picture[:, : given.shape[1]], given):
         return "It was read most surely turned, sheared or cut, as it is drawn below."
     return ""

@@ -58,7 +58,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
         page = build_page(reader, uploads)
         page.queue(max_size=32)
         _, address, _ = page.launch(
-            server_name=host,
+            server_name=f"[{host}]" if ":" in host else host,  # IPv6, as in an address
             server_port=port,
             share=False,
             prevent_thread_lock=True,

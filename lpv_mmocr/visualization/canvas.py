@@ -87,7 +87,8 @@ def draw_reading(
         read = "_" if match.read is None else visible(match.read)
         draw_text(pen, (x, top + 18), read, size, colour, bold=True, anchor="m", width=reach)
         if match.wrong:
-            frame(pen, (int(x - column / 2), top, int(column), 40), WRONG, 1)
+            # Of a label of hundreds of characters a column has less than a pixel.
+            frame(pen, (int(x - column / 2), top, max(1, int(column)), 40), WRONG, 1)
         if match.wrong or match.read is None:
             truth = "✗" if match.truth is None else visible(match.truth)
             draw_text(pen, (x, top + 36), truth, 14, colour, anchor="m", width=column)

@@ -37,6 +37,19 @@ def write_toy(folder: Path) -> tuple[Path, Path]:
     return config_path, checkpoint
 
 
+def padding_config(config: Config) -> Config:
+    """The config of a model that is shown pictures of their own shape, with black behind them."""
+    height, width = config.model.encoder.img_size
+    steps = config.test_dataloader.dataset.pipeline
+    (resize,) = (number for number, step in enumerate(steps) if step["type"] == "Resize")
+    rescale = dict(type="RescaleToHeight", height=height, min_width=4, max_width=width)
+    steps[resize : resize + 1] = [rescale, dict(type="PadToWidth", width=width)]
+    for step in steps:
+        if step["type"].startswith("Pack"):
+            step["meta_keys"] = ("img_path", "ori_shape", "img_shape", "valid_ratio")
+    return config
+
+
 def noise(height: int = 20, width: int = 60, channels: int = 3, seed: int = 0) -> np.ndarray:
     shape = (height, width, channels) if channels else (height, width)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from lpv_mmocr.benchmark.loading import LoadingMeasurement
 from lpv_mmocr.benchmark.machine import Machine, cpu_name
@@ -138,6 +139,9 @@ def test_loading_table():
     assert "toy, augmentation on: TextAugment 75 %, decode 25 %" in markdown
     assert "0.500" in markdown or "0.50" in markdown
     assert "90.0" in markdown
+    assert "Share of the time of each step" in markdown
+    markdown = _report(measurements=[], loading=loading[1:]).to_markdown()
+    assert "Share of the time of each step" not in markdown
 
 
 def test_picture(tmp_path):
@@ -148,6 +152,15 @@ def test_picture(tmp_path):
     assert (abs(picture.astype(int) - (0x52, 0x4E, 0xC4)).max(-1) < 8).sum() > 100
     assert not draw(_report(measurements=[]), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "int8"])
+def test_all_precisions_have_a_marker(tmp_path, precision):
+    """Those of PyTorch's models and of ONNX files."""
+    row = Measurement(
+        task="forward", model="onnx:toy", batch_size=2, times=[0.1], precision=precision
+    )
+    assert draw(_report(measurements=[replace(row, parameters=1000)]), tmp_path / "speed.png")
 
 
 def test_picture_of_a_sweep(tmp_path):

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 from lpv_mmocr.demo import answer as module
 from lpv_mmocr.demo.answer import Answer, answer
+from lpv_mmocr.reading import WordReader
 from lpv_mmocr.visualization import draw_attention
 
 import cv2
 import numpy as np
 import pytest
-from apis.inference_cases import noise
+from apis.inference_cases import noise, padding_config, write_toy
+from mmengine.config import Config
 from reading.test_load_picture import png_header
 
 
@@ -39,6 +41,16 @@ def test_what_was_looked_at_is_what_is_drawn(reader, tmp_path, seed):
         assert said.message == ""
     else:
         assert "most surely turned, sheared or cut" in said.message
+
+
+def test_a_model_that_pads_is_not_taken_for_another_look(tmp_path):
+    config_path, checkpoint = write_toy(tmp_path)
+    config = padding_config(Config.fromfile(config_path))
+    padding = WordReader(checkpoint, config, device="cpu", attention=True, tta=False)
+    height, width = config.model.encoder.img_size
+    cv2.imwrite(str(tmp_path / "word.png"), noise(height, width // 2))
+    said = answer(padding, str(tmp_path / "word.png"))
+    assert said.text and said.message == ""
 
 
 def test_the_pictures_above_are_of_both_kinds(reader):

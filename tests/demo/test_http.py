@@ -9,6 +9,8 @@ import socket
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from lpv_mmocr.demo.server import serve
+
 import cv2
 import pytest
 from apis.inference_cases import ROOT, noise
@@ -35,6 +37,20 @@ def upload(address: str, name: str, content: bytes) -> tuple[int, bytes]:
     body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
     kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     return ask(address, "POST", "/gradio_api/upload", body, **kind)
+
+
+def test_an_address_of_ipv6(served, monkeypatch):
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
+            port = free.getsockname()[1]
+    except OSError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    for name in ("GRADIO_TEMP_DIR", "NO_PROXY", "no_proxy"):  # which the server sets
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr("uvicorn.Config.configure_logging", lambda self: None)
+    with serve(served.reader, host="::1", port=port) as address:
+        assert address == f"http://[::1]:{port}/"
+        assert ask(address, "GET", "/")[0] == 200
 
 
 # How a client may name a file: as Gradio's page does, and so that Gradio does not look at it.

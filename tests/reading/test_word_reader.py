@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from apis.inference_cases import ROOT, noise
+from apis.inference_cases import ROOT, noise, padding_config
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
@@ -225,14 +225,8 @@ def test_attention_and_boxes_of_a_model_that_pads(toy):
     config = Config.fromfile(toy[0])
     plain = WordReader(toy[1], config, device="cpu", attention=True, boxes=True, tta=False)
     height, width = config.model.encoder.img_size
-    steps = config.test_dataloader.dataset.pipeline
-    (resize,) = (number for number, step in enumerate(steps) if step["type"] == "Resize")
-    rescale = dict(type="RescaleToHeight", height=height, min_width=4, max_width=width)
-    steps[resize : resize + 1] = [rescale, dict(type="PadToWidth", width=width)]
-    for step in steps:
-        if step["type"].startswith("Pack"):
-            step["meta_keys"] = ("img_path", "ori_shape", "img_shape", "valid_ratio")
-    padding = WordReader(toy[1], config, device="cpu", attention=True, boxes=True, tta=False)
+    padded_config = padding_config(config)
+    padding = WordReader(toy[1], padded_config, device="cpu", attention=True, boxes=True, tta=False)
     word = noise(height, width // 2)
     padded = np.concatenate([word, np.zeros_like(word)], axis=1)
     (found,), (expected,) = padding.read(word), plain.read(padded)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from lpv_mmocr.reading import Reading
+
 import cv2
 import numpy as np
 import pytest
+from apis.inference_cases import noise, padding_config
+from mmengine.config import Config
 from mmengine.structures import LabelData
 from PIL import Image
 
@@ -31,13 +35,30 @@ def test_a_picture(tool, toy_run, word, tmp_path, capsys, what):
     assert f"{out}: stages read '" in capsys.readouterr().out
 
 
+def test_attention_lies_over_what_a_model_that_pads_was_shown(
+    tool, toy_run, toy_config, toy_data, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("LPV_TOY_DATA", str(toy_data))
+    config = padding_config(Config.fromfile(toy_config))
+    config.dump(tmp_path / "padding.py")
+    height, width = config.model.encoder.img_size
+    word = noise(height, width // 2)
+    cv2.imwrite(str(tmp_path / "word.png"), word)
+    drawn = []
+    monkeypatch.setattr(tool, "draw_attention", lambda image, *_, **__: drawn.append(image) or word)
+    arguments = [toy_run / "iter_4.pth", tmp_path / "word.png", "--config", tmp_path / "padding.py"]
+    assert tool.main([*map(str, arguments), "--out", str(tmp_path / "out.png")]) == 0
+    padded = np.concatenate([word, np.zeros_like(word)], axis=1)
+    np.testing.assert_array_equal(drawn[0], padded[..., ::-1])
+
+
 def test_a_picture_is_what_the_model_reads(tool, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     Image.new("RGB", (40, 20), "red").save(tmp_path / "turned.png", exif=exif)
     turned = tool.load_word(str(tmp_path / "turned.png"))
     assert turned.shape == (40, 20, 3)
-    assert turned[0, 0].tolist() == [255, 0, 0]
+    assert turned[0, 0].tolist() == [0, 0, 255]
     values = np.full((20, 40), 0x80FF, np.uint16)
     cv2.imwrite(str(tmp_path / "wide.png"), values)
     assert (tool.load_word(str(tmp_path / "wide.png")) == 0x80).all()
@@ -49,29 +70,35 @@ def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
     args = SimpleNamespace(seed=0, count=3, charset="lower", min_length=3, max_length=3)
     texts = []
 
-    def read(reader, pictures):
+    def read(pictures):
         return [
-            LabelData(stage_texts=[text.replace("one", label) for text in stages])
-            for stages, label in zip(readings, texts, strict=False)
+            Reading(
+                int(picture[0, 0, 0]),
+                attention=LabelData(stage_texts=[text.replace("one", label) for text in stages]),
+            )
+            for picture, stages, label in zip(pictures, readings, texts, strict=False)
         ]
 
     def renderer(seed, number):
         texts.append("abc"[number] * 3)
-        return SimpleNamespace(image=number, label=texts[-1])
+        return SimpleNamespace(image=np.full((1, 1, 3), number), label=texts[-1])
 
-    monkeypatch.setattr(tool, "read", read)
+    def rendered_word():
+        reading, label = tool.rendered_word(SimpleNamespace(read=read), args)
+        return reading.source, label
+
     monkeypatch.setattr(
         tool, "RenderedWordDataset", lambda **options: SimpleNamespace(renderer=renderer)
     )
-    assert tool.rendered_word(None, args)[:2] == (2, "ccc")
+    assert rendered_word() == (2, "ccc")
     texts.clear()
     readings[:] = [["x"], ["one"]]  # of a model with one stage
     args.count = 2
-    assert tool.rendered_word(None, args)[:2] == (1, "bbb")
+    assert rendered_word() == (1, "bbb")
     texts.clear()
     args.count = 1
     with pytest.raises(ValueError, match="the model reads none of 1 rendered words"):
-        tool.rendered_word(None, args)
+        rendered_word()
 
 
 def test_bad_input(tool, toy_run, tmp_path, capsys):

@@ -58,6 +58,13 @@ def test_any_word_gives_a_picture_of_moderate_size(make_attention, length, size,
     assert relations.dtype == np.uint8
 
 
+def test_a_label_of_hundreds_of_characters_is_drawn(make_attention):
+    """As data may hold one, whose columns have less than a pixel."""
+    image = np.full((32, 100, 3), 128, np.uint8)
+    for draw in (draw_attention, draw_cascade_strip):
+        assert draw(image, make_attention("a", "ab", "abc"), gt_text="x" * 500).shape[0] < 1100
+
+
 def test_every_stage_and_character_has_its_caption(make_attention, word, drawn_text):
     draw_attention(word, make_attention("abd", "abc", ""), gt_text="axc")
     captions = [text for text in drawn_text if "%" in text]

@@ -15,13 +15,12 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.reading import WordReader
+from lpv_mmocr.reading import Reading, WordReader
 from lpv_mmocr.reading.pictures import PictureError, load_picture
 from lpv_mmocr.rendering import RenderedWordDataset
 from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
 
 import numpy as np
-from mmengine.structures import LabelData
 from PIL import Image
 
 from lpv_mmocr_cli import new_parser
@@ -51,15 +50,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read(reader: WordReader, pictures: list[np.ndarray]) -> list[LabelData]:
-    """Attention of RGB pictures."""
-    return [
-        reading.attention for reading in reader.read(picture[..., ::-1] for picture in pictures)
-    ]
-
-
 def load_word(path: str) -> np.ndarray:
-    """An RGB picture of a file, as the model reads it.
+    """A BGR picture of a file.
 
     Raises:
         InputError: If there is none.
@@ -67,15 +59,13 @@ def load_word(path: str) -> np.ndarray:
     if not Path(path).is_dir():
         cli.require_file(path, "picture")
     try:
-        return load_picture(path)[..., ::-1]
+        return load_picture(path)
     except PictureError as error:
         raise cli.InputError(f"{path} is no picture that can be read: {error}") from error
 
 
-def rendered_word(
-    reader: WordReader, args: argparse.Namespace
-) -> tuple[np.ndarray, str, LabelData]:
-    """A rendered word that only the later stages read: picture, text, attention.
+def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading, str]:
+    """A rendered word that only the later stages read, and its label.
 
     Raises:
         InputError: If there is none, nor one that the last stage reads.
@@ -90,13 +80,14 @@ def rendered_word(
     for first in range(0, args.count, BATCH):
         numbers = range(first, min(first + BATCH, args.count))
         words = [renderer(args.seed, number) for number in numbers]
-        for word, attention in zip(words, read(reader, [w.image for w in words]), strict=True):
-            first_read, last_read = attention.stage_texts[0], attention.stage_texts[-1]
-            if last_read.lower() != word.label.lower():
+        readings = reader.read(word.image[..., ::-1] for word in words)
+        for word, reading in zip(words, readings, strict=True):
+            texts = reading.attention.stage_texts
+            if texts[-1].lower() != word.label.lower():
                 continue
-            if first_read.lower() != last_read.lower():
-                return word.image, word.label, attention
-            read_at_once = read_at_once or (word.image, word.label, attention)
+            if texts[0].lower() != texts[-1].lower():
+                return reading, word.label
+            read_at_once = read_at_once or (reading, word.label)
     if read_at_once is None:
         raise cli.InputError(
             f"the model reads none of {args.count} rendered words: give a picture, another --seed "
@@ -109,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_new_picture(args.out, "--out")
-        image, truth = (load_word(args.picture), args.truth) if args.picture else (None, None)
+        picture = load_word(args.picture) if args.picture else None
         reader = WordReader(
             args.checkpoint,
             args.config,
@@ -118,15 +109,16 @@ def main(argv: list[str] | None = None) -> int:
             attention=True,
             tta=False,
         )
-        if image is not None:
-            (attention,) = read(reader, [image])
+        if picture is None:
+            reading, truth = rendered_word(reader, args)
         else:
-            image, truth, attention = rendered_word(reader, args)
+            (reading,), truth = reader.read(picture), args.truth
+        attention = reading.attention
         if args.what == "relations":
             drawn = draw_relations(attention)
         else:
             draw = draw_cascade_strip if args.what == "strip" else draw_attention
-            drawn = draw(image, attention, gt_text=truth)
+            drawn = draw(reading.picture[..., ::-1], attention, gt_text=truth)
         Image.fromarray(drawn).save(args.out, optimize=True)
         print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
     return 0
