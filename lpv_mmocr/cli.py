@@ -86,7 +86,7 @@ class ReportInputErrors(Hook):
         traceback: TracebackType | None,
     ) -> None:
         """Report an error, if there is one."""
-        if error is None:
+        if error is None and sys.stdout is not None:  # which a user may close
             try:
                 sys.stdout.flush()  # what has not been seen to fail yet
             except BrokenPipeError as broken:
@@ -181,6 +181,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
         InputError: If the config cannot be read.
         ValueError: If the launcher did not start this process, or an entry has no effect.
     """
+    distributed.name_launcher(args.launcher)  # which of several processes speaks of errors
     cfg = _read_config(args.config)
     refuse_idle_lines(cfg)  # of the file; options may change what was made of them
     _change(cfg, args.config, args.cfg_options or {})

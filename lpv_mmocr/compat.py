@@ -351,8 +351,6 @@ def register_scope() -> None:
     from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE
 
-    if PACKAGE in MODULE2PACKAGE:
-        return
     MODULE2PACKAGE[PACKAGE] = DISTRIBUTION
     from_path = Config.fromfile
 

@@ -16,6 +16,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from .engine.config_text import leaves
+
 READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
 """Entries at the top of a config that MMEngine's runner takes."""
 
@@ -71,16 +73,11 @@ def refuse_idle_lines(cfg: Config) -> None:
             )
 
 
-def _entries(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+def _entries(cfg: Config) -> Iterator[tuple[str, Any]]:
     """Every plain value with its dotted key."""
-    if isinstance(value, (Mapping, Config)):
-        for name, part in value.items():
-            yield from _entries(part, f"{key}.{name}" if key else str(name))
-    elif isinstance(value, (list, tuple)):
-        for number, part in enumerate(value):
-            yield from _entries(part, f"{key}.{number}")
-    else:
-        yield key, value
+    for path, value in leaves(cfg.to_dict(), ()):
+        if not isinstance(value, (dict, list, tuple)):
+            yield ".".join(map(str, path)), value
 
 
 def _is_plain(value: Any) -> bool:

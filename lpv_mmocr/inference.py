@@ -30,8 +30,6 @@ def accept_scope_paths() -> None:
     weights: these come from the inferencer's ``weights``.
     """
     from_metafile = BaseInferencer._load_model_from_metafile
-    if hasattr(from_metafile, "__wrapped__"):
-        return
 
     @functools.wraps(from_metafile)
     def from_scope_or_metafile(self: BaseInferencer, model: str) -> tuple[Config, str | None]:
@@ -49,8 +47,6 @@ def build_no_more_of_a_config_inside_than_reading_needs() -> None:
     raises a :class:`~lpv_mmocr.engine.config_text.ConfigTextError` if that could be more.
     """
     init_model = BaseInferencer._init_model
-    if hasattr(init_model, "__wrapped__"):
-        return
 
     @functools.wraps(init_model)
     def init_model_of_data(
@@ -85,8 +81,6 @@ def refuse_weights_of_other_models() -> None:
     MMEngine (all versions) fills what fits, prints the rest name by name, and reads noise.
     """
     load = BaseInferencer._load_weights_to_model
-    if hasattr(load, "__wrapped__"):
-        return
 
     @functools.wraps(load)
     def load_if_fitting(
@@ -106,8 +100,6 @@ def draw_whatever_is_read() -> None:
     uint8, and at a file that it cannot decode.
     """
     visualize = BaseMMOCRInferencer.visualize
-    if hasattr(visualize, "__wrapped__"):
-        return
 
     @functools.wraps(visualize)
     def visualize_drawable(

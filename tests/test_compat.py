@@ -375,15 +375,6 @@ class TestScope:
         with pytest.raises(AssertionError, match="no_such_scope"):
             Config.fromfile("no_such_scope::textrecog/base.py")
 
-    def test_scope_is_registered_once(self):
-        from mmengine.config import Config
-        from mmengine.config.utils import MODULE2PACKAGE
-
-        assert MODULE2PACKAGE["lpv_mmocr"] == "lpv-mmocr"
-        before = Config.fromfile
-        compat.register_scope()
-        assert Config.fromfile is before
-
     def test_scope_finds_mmocrs_modules(self):
         from mmengine.registry import TRANSFORMS
 

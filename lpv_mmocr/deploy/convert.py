@@ -162,9 +162,9 @@ def to_deploy(
         original.
 
     Raises:
-        TypeError: If the model is not exactly an ``LPV``, since a derived class may compute
-            something else, or its decoder not a ``CPADecoder``.
-        ValueError: If the float type is none of the three, or the model is a deployed one.
+        ValueError: If the model is not exactly an ``LPV``, since a derived class may compute
+            something else, or its decoder not a ``CPADecoder``; if the float type is none of the
+            three, or the model is a deployed one.
     """
     if isinstance(model, DeployedLPV):
         raise ValueError("this model is deployed already; start from the one it was made from")
@@ -172,9 +172,9 @@ def to_deploy(
         raise ValueError(f"dtype must be torch.float32, bfloat16 or float16, got {dtype}")
     if type(model) is not LPV or not isinstance(model.decoder, CPADecoder):
         decoder = type(getattr(model, "decoder", None)).__name__
-        raise TypeError(
-            "only an LPV with a CPADecoder can be deployed, no class derived from it, got "
-            f"{type(model).__name__} with {decoder}"
+        raise ValueError(
+            "only an LPV with a CPADecoder can be deployed, no class derived from it and none that "
+            f"looks again, got {type(model).__name__} with {decoder}"
         )
     device = torch.device(device or next(model.parameters()).device)
     if packed and dtype is torch.float16 and device.type == "cpu":

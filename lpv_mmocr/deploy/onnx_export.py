@@ -114,7 +114,6 @@ def export_onnx(
         What came of it.
 
     Raises:
-        TypeError: If the model is no LPV, see :func:`to_deploy`.
         ValueError: If the precision is unknown, the encoder looks at more than images, the mask is
             asked for without a GLRM, or a step of the pipeline is unknown to the reader.
         OSError: If the file cannot be written.

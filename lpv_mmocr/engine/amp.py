@@ -66,11 +66,6 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
         )
 
 
-def _has_bfloat16() -> bool:
-    """Whether the GPU computes in bfloat16; older ones only emulate it."""
-    return torch.cuda.is_bf16_supported(including_emulation=False)
-
-
 def enable_amp(optim_wrapper: dict) -> None:
     """Turn mixed precision on in the ``optim_wrapper`` part of a config.
 
@@ -91,7 +86,8 @@ def enable_amp(optim_wrapper: dict) -> None:
             f"mixed precision is known for an optim_wrapper of type OptimWrapper, not {kind}; "
             "choose the precision in the config"
         )
-    if torch.cuda.is_available() and not _has_bfloat16():
+    # Older GPUs only emulate it.
+    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
         optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     else:
         optim_wrapper.update(type="AutocastOptimWrapper")

@@ -61,6 +61,10 @@ class AtomicCheckpointHook(CheckpointHook):
                     f"AtomicCheckpointHook writes to local folders only, so {name} has no meaning; "
                     "CheckpointHook writes elsewhere"
                 )
+        if "://" in str(kwargs.get("out_dir") or ""):
+            raise ValueError(
+                f"AtomicCheckpointHook writes to local folders only, not to {kwargs['out_dir']}"
+            )
         backend_args = dict(backend=ATOMIC_BACKEND)
         super().__init__(interval=interval, by_epoch=False, backend_args=backend_args, **kwargs)
         self.max_failures = max_failures
@@ -68,9 +72,6 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def before_train(self, runner: Runner) -> None:
         """Take over what the checkpoint says of earlier ones, and clear half-written files away."""
-        folder = str(self.out_dir or runner.work_dir)
-        if "://" in folder:
-            raise ValueError(f"AtomicCheckpointHook writes to local folders only, not to {folder}")
         super().before_train(runner)
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():

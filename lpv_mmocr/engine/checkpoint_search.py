@@ -69,7 +69,8 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     work_dir = Path(path)
     named = _named_as_last(work_dir)
     # Second, because a copied or renamed work folder still names files of the original.
-    elsewhere = [named.parent] if named and named.parent != work_dir else []
+    moved = named is not None and named.parent.resolve() != work_dir.resolve()
+    elsewhere = [named.parent] if moved else []
     for folder in [work_dir, *elsewhere]:
         found = _last_of(_numbered(folder), _number(named) if named else None)
         if found is not None:
@@ -101,9 +102,10 @@ def install() -> None:
 
 
 def _named_as_last(work_dir: Path) -> Path | None:
-    """What ``last_checkpoint`` names, where there is such a file."""
+    """What ``last_checkpoint`` names, where there is such a file that names something."""
     pointer = work_dir / LAST_CHECKPOINT
-    return Path(pointer.read_text(encoding="utf-8").strip()) if pointer.is_file() else None
+    name = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
+    return Path(name) if name else None
 
 
 def _number(file: Path) -> _Number | None:

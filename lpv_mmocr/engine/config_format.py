@@ -14,8 +14,6 @@ def install() -> None:
     for every checkpoint. That takes from a tenth of a second to one, and the text is the same.
     """
     format_code = mmengine_config.FormatCode
-    if hasattr(format_code, "__wrapped__"):  # installed before
-        return
 
     @lru_cache(maxsize=8)
     def formatted(text: str, style: tuple, options: tuple) -> tuple[str, bool]:

@@ -152,18 +152,13 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         if norm is not None:
             runner.optim_wrapper.grad_norm = None
             if outputs:  # else the step was skipped
-                scalars[self._norm_key(runner)] = norm
+                scalars[f"train/{runner.optim_wrapper.grad_name}"] = norm
         self._scalars.add(scalars)
         logged = self.every_n_train_iters(runner, self._interval) or self.is_last_train_iter(runner)
         self._scalars.flush(wait=logged)
         if logged:
             for history in runner.message_hub.log_scalars.values():
                 history.max_length = self.history
-
-    @staticmethod
-    def _norm_key(runner: Runner) -> str:
-        # MMEngine gives a wrapper that does not clip no name for the norm.
-        return f"train/{getattr(runner.optim_wrapper, 'grad_name', 'grad_norm')}"
 
     def after_train(self, runner: Runner) -> None:
         """Note what is still on its way."""

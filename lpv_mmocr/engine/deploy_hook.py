@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.deploy import DeployedLPV
+from lpv_mmocr.deploy import DeployedLPV, to_deploy
 
 import torch
 from mmengine.hooks import Hook
@@ -33,11 +33,5 @@ class DeployHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Deploy the model."""
         model = without_wrapper(runner.model)
-        if isinstance(model, DeployedLPV):  # by an earlier test of the same runner
-            return
-        if not hasattr(model, "to_deploy"):
-            raise ValueError(
-                f"{type(model).__name__} cannot be deployed; only LPV can, without test-time "
-                "augmentation"
-            )
-        runner.model = model.to_deploy(dtype=self.dtype)
+        if not isinstance(model, DeployedLPV):  # by an earlier test of the same runner
+            runner.model = to_deploy(model, dtype=self.dtype)

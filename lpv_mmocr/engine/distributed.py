@@ -36,18 +36,33 @@ _RANK_VARIABLES = {
 
 def is_first_process() -> bool:
     """Whether this process is the one that speaks to the user, before they have found together."""
-    rank, _, _ = _rank_variables()
-    return os.environ.get(rank, "0") == "0"
+    return _rank(0) == "0"
 
 
 def is_first_of_machine() -> bool:
     """Whether this process is the first one of its machine, which may lack what others have."""
-    _, _, local_rank = _rank_variables()
-    return os.environ.get(local_rank, "0") == "0"
+    return _rank(2) == "0"
 
 
-def _rank_variables() -> tuple[str, str, str]:
-    return _RANK_VARIABLES.get(_launcher, _RANK_VARIABLES["pytorch"])
+def _rank(variable: int) -> str:
+    # Without a launcher, the variables are of processes that have started this one.
+    names = _RANK_VARIABLES.get(_launcher)
+    return "0" if names is None else os.environ.get(names[variable], "0")
+
+
+def name_launcher(launcher: str) -> None:
+    """Say what has started this process, so that one of several speaks to the user.
+
+    Args:
+        launcher: "none", "pytorch" (``torchrun``), "slurm" or "mpi".
+
+    Raises:
+        ValueError: If the launcher is not known.
+    """
+    if launcher not in LAUNCHERS:
+        raise ValueError(f"launcher must be one of {', '.join(LAUNCHERS)}, got {launcher!r}")
+    global _launcher
+    _launcher = launcher
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:
@@ -60,10 +75,8 @@ def set_launcher(cfg: Config, launcher: str) -> None:
     Raises:
         ValueError: If the launcher is not known, or this process was not started by it.
     """
-    if launcher not in LAUNCHERS:
-        raise ValueError(f"launcher must be one of {', '.join(LAUNCHERS)}, got {launcher!r}")
-    global _launcher
-    cfg.launcher = _launcher = launcher
+    name_launcher(launcher)
+    cfg.launcher = launcher
     if launcher == "none":
         return
     _check_started_by(launcher)

@@ -68,18 +68,13 @@ def seeded(*entropy: int) -> Iterator[None]:
         *entropy: Non-negative numbers that together make the seed.
     """
     words: Sequence[int] = np.random.SeedSequence(entropy).generate_state(4).tolist()
-    python, numpy, pytorch = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
-    # MMOCR's ImgAugWrapper has numbers of its own. They come first: when they are seeded for the
-    # first time, NumPy's are drawn from.
-    if "imgaug.random" in sys.modules:
-        sys.modules["imgaug.random"].seed(words[3])
-    random.seed(words[0])
-    np.random.seed(words[1])  # noqa: NPY002
-    # torch.manual_seed would seed the GPU's generator as well, which dropout draws from.
-    torch.default_generator.manual_seed(words[2] << 32 | words[3])
-    try:
+    with unchanged_random_state():
+        # MMOCR's ImgAugWrapper has numbers of its own. They come first: when they are seeded for
+        # the first time, NumPy's are drawn from.
+        if "imgaug.random" in sys.modules:
+            sys.modules["imgaug.random"].seed(words[3])
+        random.seed(words[0])
+        np.random.seed(words[1])  # noqa: NPY002
+        # torch.manual_seed would seed the GPU's generator as well, which dropout draws from.
+        torch.default_generator.manual_seed(words[2] << 32 | words[3])
         yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
-        torch.set_rng_state(pytorch)

@@ -104,29 +104,15 @@ class StopOnSignalHook(Hook):
 
     Where several processes train together, they agree on the end every few iterations, so that
     all of them stop at the same one, whichever has got the signal.
-
-    Args:
-        signals: Names of the signals. Slurm sends SIGTERM, Ctrl-C is SIGINT.
-        agree_interval: Iterations between two agreements of several processes.
-
-    Raises:
-        ValueError: For an unknown signal, or an ``agree_interval`` below 1.
     """
 
     # After the log of the iteration, before its checkpoint; and behind the closing of the logs.
     priority = "LOW"
     same_signal_seconds = 3.0
+    signals = (signal.SIGTERM, signal.SIGINT)  # Slurm's, and Ctrl-C
+    agree_interval = 10  # iterations
 
-    def __init__(
-        self, *, signals: Sequence[str] = ("SIGTERM", "SIGINT"), agree_interval: int = 10
-    ) -> None:
-        unknown = [name for name in signals if name not in signal.Signals.__members__]
-        if unknown:
-            raise ValueError(f"there is no signal {', '.join(unknown)}; SIGTERM is one")
-        if agree_interval < 1:
-            raise ValueError(f"agree_interval must be at least 1, got {agree_interval}")
-        self.signals = [signal.Signals[name] for name in signals]
-        self.agree_interval = agree_interval
+    def __init__(self) -> None:
         self._received = 0
         self._received_at = 0.0
         self._previous: dict[signal.Signals, Callable | int | None] = {}

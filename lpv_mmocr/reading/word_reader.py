@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from lpv_mmocr.datasets.transforms.word_look import LOOKS
+from lpv_mmocr.deploy import to_deploy
 from lpv_mmocr.engine.deploy_hook import DTYPES
 from lpv_mmocr.models.best_look_tta import word_confidence
 from lpv_mmocr.visualization import character_boxes
@@ -97,9 +98,7 @@ class WordReader:
                 )
             model.decoder.keep_attention = True
         if deploy is not None:
-            if not hasattr(model, "to_deploy"):
-                raise ValueError(f"{type(model).__name__} cannot be deployed; only LPV can")
-            self._inferencer.model = model.to_deploy(dtype=DTYPES[deploy])
+            self._inferencer.model = to_deploy(model, dtype=DTYPES[deploy])
 
     def read(self, images: Picture | Iterable[Picture]) -> list[Reading]:
         """Read pictures.

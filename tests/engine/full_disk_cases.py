@@ -1,7 +1,8 @@
-"""The training whose disk is full: ``python full_disk_cases.py DATA WORK_DIR MAX_FAILURES``.
+"""The training whose disk is full: ``python full_disk_cases.py DATA WORK_DIR``.
 
 Started by ``torchrun``; each process writes down how it went, to ``RANK.json`` in the work folder.
-The best checkpoints of iterations 4 and 6 cannot be written, which only process 0 notices.
+The best checkpoint of iteration 4 and the one of iteration 6 cannot be written, which only
+process 0 notices; two failures in a row are too many.
 """
 
 from __future__ import annotations
@@ -20,19 +21,15 @@ from mmengine.runner import Runner
 from training_cases import recorded
 
 
-def main(data: str, work_dir: str, max_failures: str) -> None:
+def main(data: str, work_dir: str) -> None:
     torch.set_num_threads(1)
     scores = [0.5, 0.7, 0.8, 0.6]
-    config = scripted(
-        Path(data), Path(work_dir), scores, max_failures=int(max_failures), max_keep_ckpts=1
-    )
+    config = scripted(Path(data), Path(work_dir), scores, max_failures=2, max_keep_ckpts=1)
     config.experiment_name = "full_disk"
     # A process that waits for another in vain fails, and does not wait for ever.
     config.env_cfg = dict(dist_cfg=dict(timeout=60))
     distributed.set_launcher(config, "pytorch")
-    atomic.os = FailingDisk(
-        lambda name: name.startswith(("best_score_iter_4", "best_score_iter_6"))
-    )
+    atomic.os = FailingDisk(lambda name: name.startswith(("best_score_iter_4", "iter_6")))
     runner = Runner.from_cfg(config)
     error = None
     try:

@@ -142,6 +142,14 @@ def test_checkpoints_elsewhere_are_found_through_last_checkpoint(tmp_path):
     assert find_last_complete_checkpoint(str(tmp_path / "work")) == str(newer)
 
 
+def test_a_relative_work_folder_is_searched_once(tmp_path, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint(tmp_path / "iter_5.pth", optimizer=None)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_5.pth"))
+    assert find_last_complete_checkpoint(".") is None
+    assert len(said) == 1
+
+
 def test_names_that_count_nothing_in_a_copied_folder(tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()
@@ -162,6 +170,16 @@ def test_names_that_count_nothing(tmp_path, said):
     checkpoint(named, optimizer=None)
     assert find_last_complete_checkpoint(str(tmp_path)) is None
     assert "step_4.pth is without optimizer" in said[0]
+
+
+def test_an_empty_pointer_names_nothing(tmp_path, monkeypatch):
+    """It does not stand for the current folder, with the checkpoints of another run."""
+    work_dir = tmp_path / "run"
+    work_dir.mkdir()
+    (work_dir / "last_checkpoint").write_text("")
+    checkpoint(tmp_path / "iter_10.pth")
+    monkeypatch.chdir(tmp_path)
+    assert find_last_complete_checkpoint(str(work_dir)) is None
 
 
 def test_nothing_to_resume_from(tmp_path):

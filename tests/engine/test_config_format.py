@@ -45,9 +45,3 @@ def test_text_is_what_mmengine_makes_of_it(formatted, monkeypatch):
     monkeypatch.setattr(mmengine_config, "FormatCode", original)
     assert cfg.pretty_text == kept
     assert kept.count("\n") > 100
-
-
-def test_installing_again_changes_nothing():
-    before = mmengine_config.FormatCode
-    config_format.install()
-    assert mmengine_config.FormatCode is before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from lpv_mmocr import cli
 from lpv_mmocr.engine import distributed
 
 import pytest
@@ -60,6 +61,17 @@ def test_one_process_speaks_where_mmengine_joins_later(joined, monkeypatch, laun
         assert distributed.is_first_process() is (rank == 0)
     os.environ[distributed._RANK_VARIABLES[launcher][2]] = "0"  # of another machine
     assert distributed.is_first_of_machine()
+
+
+def test_a_process_without_a_launcher_speaks_whatever_has_started_it(joined, capfd):
+    start_as("pytorch", 1, 2)
+    assert distributed.is_first_process() and distributed.is_first_of_machine()
+    with pytest.raises(SystemExit), cli.ReportInputErrors():
+        raise cli.InputError("there is no such thing")
+    distributed.name_launcher("pytorch")
+    with pytest.raises(SystemExit), cli.ReportInputErrors():
+        raise cli.InputError("said by the first process")
+    assert capfd.readouterr().err == "error: there is no such thing\n"
 
 
 def test_the_config_chooses_the_wrapper(joined):

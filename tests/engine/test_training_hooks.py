@@ -204,15 +204,3 @@ def test_worker_processes_are_protected_in_a_resumed_run_of_another_seed(numbers
     runner.train()
     loader = runner.train_loop.dataloader
     assert type(loader.worker_init_fn).__name__ == "_DeafToOthers"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (dict(signals=["SIGTREM"]), "there is no signal SIGTREM"),
-        (dict(agree_interval=0), "agree_interval must be at least 1"),
-    ],
-)
-def test_bad_signal_options(options, message):
-    with pytest.raises(ValueError, match=message):
-        StopOnSignalHook(**options)
