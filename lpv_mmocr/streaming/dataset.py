@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -69,6 +70,11 @@ class StreamedWordDataset(Dataset):
             raise ValueError(
                 f"a StreamedWordDataset is for one process, and these are {get_world_size()}: "
                 "start the training without a launcher"
+            )
+        folders = [Path(source["folder"]).resolve() for source in sources if "folder" in source]
+        if twice := [str(folder) for folder in folders if folders.count(folder) > 1]:
+            raise ValueError(
+                f"two sources have the folder {twice[0]}: each would delete the other's pictures"
             )
         self._length = length
         # MMOCR's dictionary belongs to the loss.

@@ -252,6 +252,7 @@ def test_the_command_draws_words_of_ones_own_in_all_cases(tmp_path):
         (["--out", "x", "--set", "blur=3"], "error: blur must be a range (low, high), got 3.0"),
         (["--out", "x", "--set", "blur_prob=.1,.2"], "error: blur_prob must be one number, got"),
         (["--out", "x", "--set", "kinds=1"], "error: kinds must give a weight to each name"),
+        (["--sheet", "x.xyz"], "error: --sheet x.xyz: the file's name must end in .png"),
         (["--out", "x", "--seed", "-1"], "error: --seed must not be negative, got -1"),
     ],
 )

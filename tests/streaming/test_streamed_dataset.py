@@ -208,6 +208,10 @@ def test_bad_arguments(stream):
     for name in ("chunk_size", "min_pictures"):
         with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
             stream(**{name: 0})
+    source = dict(dataset=dict(type="NumberWords"), folder="pool", capacity=64, workers=1)
+    twice = [source, dict(source, folder="./pool")]
+    with pytest.raises(ValueError, match=r"two sources have the folder .*pool: each would"):
+        StreamedWordDataset(batch_size=4, sources=twice, loss=LOSS)
     with pytest.raises(ValueError, match="at least one source"):
         StreamedWordDataset(batch_size=4, sources=[], loss=LOSS)
     with pytest.raises(ValueError, match="a source would get no sample"):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from mmengine.config import Config
 from PIL import Image
+from torch.utils.data import ConcatDataset
 
 
 @pytest.fixture
@@ -11,9 +15,9 @@ def browse(load_tool, toy_config, toy_data, tmp_path, monkeypatch):
     monkeypatch.setenv("LPV_TOY_DATA", str(toy_data))
     tool = load_tool("visualizations/browse_dataset.py")
 
-    def run(*arguments: str) -> Image.Image:
+    def run(*arguments: str, config: Path = toy_config) -> Image.Image:
         sheet = tmp_path / "new" / "sheet.png"
-        assert tool.main([str(toy_config), "--out", str(sheet), *arguments]) == 0
+        assert tool.main([str(config), "--out", str(sheet), *arguments]) == 0
         return Image.open(sheet)
 
     return run
@@ -37,6 +41,39 @@ def test_same_seed_same_sheet(browse):
 
 def test_original_pictures(browse):
     assert browse("--original", "--count", "3").size == browse("--count", "3").size
+
+
+def test_words_of_training_come_in_their_shares(load_tool, monkeypatch):
+    """Half of each batch from either, however long they are."""
+    tool = load_tool("visualizations/browse_dataset.py")
+    cfg = Config(
+        dict(
+            train_dataloader=dict(
+                batch_size=4,
+                num_workers=2,
+                persistent_workers=True,
+                prefetch_factor=4,
+                sampler=dict(type="ResumableInfiniteSampler"),
+                batch_sampler=dict(type="SourceShareBatchSampler", weights=[1, 1]),
+            )
+        )
+    )
+    words = ConcatDataset([list(range(10)), list(range(100_000))])
+    chosen = list(tool.choose(cfg, "train", words, 40, 3))
+    assert sum(number < 10 for number in chosen) == 20
+    assert chosen == list(tool.choose(cfg, "train", words, 40, 3))
+    assert len(set(tool.choose(cfg, "val", words, 40, 3))) == 40
+
+
+def test_a_stream_of_batches_is_refused(browse, toy_config, tmp_path, capsys):
+    streamed = tmp_path / "streamed.py"
+    streamed.write_text(
+        f"_base_ = {str(toy_config)!r}\n"
+        "train_dataloader = dict(dataset=dict(_delete_=True, type='StreamedWordDataset'))\n"
+    )
+    with pytest.raises(SystemExit, match="2"):
+        browse(config=streamed)
+    assert "error: train_dataloader has a StreamedWordDataset" in capsys.readouterr().err
 
 
 def test_bad_count(browse, capsys):

@@ -3,11 +3,16 @@
 Example:
     python tools/visualizations/browse_dataset.py configs/textrecog/lpv/lpv-tiny_own_data.py
     python tools/visualizations/browse_dataset.py CONFIG --phase val --original --count 50
+
+Words of training come in the order, and several data sets in the shares, in which they are trained
+on; others are drawn at random.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from itertools import chain, islice
 
 from lpv_mmocr import cli
 from lpv_mmocr.rendering.contact_sheet import save_sheet
@@ -15,7 +20,7 @@ from lpv_mmocr.rendering.contact_sheet import save_sheet
 import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import set_random_seed
+from mmengine.runner import Runner, set_random_seed
 from mmocr.registry import DATASETS
 from mmocr.structures import TextRecogDataSample
 from torch.utils.data import Dataset
@@ -46,10 +51,15 @@ def build_dataset(cfg: Config, phase: str, original: bool) -> Dataset:
     """The data set of a phase, with its own pipeline or with one that only loads.
 
     Raises:
-        InputError: If the config has no data of that phase.
+        InputError: If the config has no data of that phase, or a stream of whole batches.
     """
     cli.require(cfg, f"{phase}_dataloader")
     dataset = cfg[f"{phase}_dataloader"].dataset
+    if dataset.get("type") == "StreamedWordDataset":
+        raise cli.InputError(
+            f"{phase}_dataloader has a StreamedWordDataset, which hands out batches of words that "
+            "are rendered meanwhile; --sheet of tools/dataset_converters/render_words.py shows such"
+        )
     if original:
         # A ConcatDataset may hold the pipeline for all its parts, or each its own.
         parts = [part for part in [dataset, *dataset.get("datasets", [])] if "pipeline" in part]
@@ -57,6 +67,18 @@ def build_dataset(cfg: Config, phase: str, original: bool) -> Dataset:
             part.pipeline = PLAIN_PIPELINE
     init_default_scope(cfg.get("default_scope", "mmocr"))
     return DATASETS.build(dataset)
+
+
+def choose(cfg: Config, phase: str, dataset: Dataset, count: int, seed: int) -> Iterator[int]:
+    """Numbers of words of a data set: those that training begins with, or random ones."""
+    if phase != "train":
+        yield from map(int, np.random.default_rng(seed).permutation(len(dataset))[:count])
+        return
+    loader = {**cfg.train_dataloader, "dataset": dataset, "num_workers": 0}
+    for of_workers in ("persistent_workers", "prefetch_factor"):
+        loader.pop(of_workers, None)
+    batches = Runner.build_dataloader(loader, seed=seed).batch_sampler
+    yield from islice(chain.from_iterable(batches), count)
 
 
 def as_entry(packed: dict) -> tuple[np.ndarray, str, None]:
@@ -76,8 +98,8 @@ def main(argv: list[str] | None = None) -> int:
         dataset = build_dataset(cfg, args.phase, args.original)
         set_random_seed(args.seed)
         count = min(args.count, len(dataset))
-        chosen = np.random.default_rng(args.seed).choice(len(dataset), size=count, replace=False)
-        save_sheet((as_entry(dataset[int(index)]) for index in chosen), count, args.out)
+        chosen = choose(cfg, args.phase, dataset, count, args.seed)
+        save_sheet((as_entry(dataset[index]) for index in chosen), count, args.out)
         print(f"{args.out}: {count} of {len(dataset)} words of {args.phase}")
     return 0
 
