@@ -58,9 +58,7 @@ with cli.ReportInputErrors():
 """
 
 
-@pytest.mark.parametrize(
-    ("end", "said"), [("", "finalised\n"), ("collector.set_up_for_command()", ""), (COMMAND, "")]
-)
+@pytest.mark.parametrize(("end", "said"), [("", "finalised\n"), (COMMAND, "")])
 def test_nothing_is_collected_at_the_end_of_a_command(end, said):
     assert run(CYCLE + end) == said
 

@@ -73,8 +73,14 @@ def test_logits_and_maps_of_any_batch(model, exported, number):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "blocks"),
-    # Base has other proportions than tiny and small; all its blocks would take a minute.
-    [("tiny", {}), ("base", dict(depths=(1, 1, 1), num_local_blocks=1))],
+    # Base has other proportions than tiny and small; all its blocks and layers would take a minute.
+    [
+        ("tiny", {}),
+        (
+            "base",
+            dict(depths=(1, 1, 1), num_local_blocks=1, glrm=dict(num_layers=1, ffn_dim=1536)),
+        ),
+    ],
 )
 def test_logits_of_published_sizes(size, blocks, tmp_path, monkeypatch):
     for name, value in blocks.items():
@@ -103,7 +109,11 @@ def test_mask_can_be_left_off(model, tmp_path):
 
 
 @pytest.mark.parametrize(("precision", "type_kept"), [("fp16", "FLOAT16"), ("int8", "INT8")])
-def test_narrower_precisions(model, exported, tmp_path, precision, type_kept):
+def test_narrower_precisions(model, exported, tmp_path, monkeypatch, precision, type_kept):
+    if precision == "int8":  # made of the same traced file
+        monkeypatch.setattr(
+            onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1])
+        )
     export = export_onnx(model, config_for(model), tmp_path / "small.onnx", precision=precision)
     assert export.comparison.deviation < 0.1
     graph = onnx.load(export.path).graph

@@ -66,27 +66,18 @@ def assert_whole(work_dir: Path) -> None:
         assert Path(pointer.read_text()).is_file()
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(numbers, tmp_path_factory) -> tuple[Path, list[str]]:
-    """Work folder of a run that nobody stops, and what its iterations have seen."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    whole, record = folder / "whole", folder / "whole.txt"
-    finish(start(numbers, whole, record, workers=0), whole)
-    assert [int(line.split()[0]) for line in lines(record)] == list(range(MAX_ITERS))
-    return whole, lines(record)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(
-    numbers, uninterrupted, tmp_path, workers
-):
-    whole, seen = uninterrupted
+def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(numbers, tmp_path):
+    """With two worker processes, and as the run without them that nobody stops."""
+    whole, record = tmp_path / "whole", tmp_path / "whole.txt"
+    finish(start(numbers, whole, record, workers=0), whole)
+    seen = lines(record)
+    assert [int(line.split()[0]) for line in seen] == list(range(MAX_ITERS))
     killed, record = tmp_path / "killed", tmp_path / "killed.txt"
-    moments = random.Random(workers)
+    moments = random.Random(2)
     kills = 0
     while True:
-        process = start(numbers, killed, record, workers)
+        process = start(numbers, killed, record, workers=2)
         if kills == KILLS:
             break
         wait_for_progress(process, record, moments.randint(2, 8))
@@ -118,20 +109,6 @@ def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(
     assert steps == [MAX_ITERS, MAX_ITERS]
     best = [c["message_hub"]["runtime_info"]["best_score"] for c in (first, second)]
     assert best[0] == best[1]
-
-
-@pytest.mark.slow
-def test_terminated_run_saves_and_resumes(numbers, tmp_path):
-    """As a scheduler does it: the signal goes to all processes of the job."""
-    work_dir, record = tmp_path / "run", tmp_path / "run.txt"
-    process = start(numbers, work_dir, record, 2)
-    wait_for_progress(process, record, 5)
-    os.killpg(process.pid, signal.SIGTERM)
-    assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    stopped_at = len(lines(record))
-    assert f"iter_{stopped_at}.pth" in (work_dir / "last_checkpoint").read_text()
-    finish(start(numbers, work_dir, record, 2), work_dir)
-    assert [int(line.split()[0]) for line in lines(record)] == list(range(MAX_ITERS))
 
 
 @pytest.mark.slow

@@ -12,12 +12,13 @@ from lpv_mmocr.rendering.processes import sigterm_interrupts, single_threaded_op
 import cv2
 import pytest
 
-ROOT = Path(__file__).parents[2]
+# By its path: the whole package takes seconds to import.
+PROCESSES = Path(__file__).parents[2] / "lpv_mmocr" / "rendering" / "processes.py"
 
 # OpenCV's threads are left to fall asleep: only then does a fork without the mend wait for ever.
 AFTER_THREADS = """
 import time
-from lpv_mmocr.rendering.processes import single_threaded_opencv, worker_context
+from processes import single_threaded_opencv, worker_context
 import cv2
 import numpy as np
 
@@ -40,7 +41,7 @@ def test_a_worker_starts_after_opencv_has_used_threads():
         [sys.executable, "-c", AFTER_THREADS],
         capture_output=True,
         text=True,
-        cwd=ROOT,
+        cwd=PROCESSES.parent,
         timeout=120,
     )
     assert result.stdout == "worked\n", result.stderr
@@ -60,7 +61,7 @@ def test_threads_are_allowed_again():
 POOL = """
 import os
 import time
-from lpv_mmocr.rendering.processes import worker_pool
+from processes import worker_pool
 
 with worker_pool(3) as pool:
     print(*{pool.submit(os.getpid).result() for _ in range(20)}, flush=True)
@@ -82,7 +83,7 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_end_with_a_parent_that_is_killed(number):
     parent = subprocess.Popen(
-        [sys.executable, "-c", POOL], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-c", POOL], stdout=subprocess.PIPE, text=True, cwd=PROCESSES.parent
     )
     parent.stdout.readline()
     workers = [int(word) for word in parent.stdout.readline().split()]

@@ -36,13 +36,11 @@ def test_two_processes_train(run_tool, toy_config, tmp_path, free_port):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("options", "kind"), [([], ""), (["--tta"], "_tta")])
-def test_two_processes_evaluate_like_one(
-    run_tool, toy_config, toy_run, tmp_path, free_port, options, kind
-):
+def test_two_processes_evaluate_like_one(run_tool, toy_config, toy_run, tmp_path, free_port):
+    """Without --tta: tests/reporting/test_hook.py, tests/evaluation/test_benchmark_run.py."""
     checkpoint = toy_run / "iter_4.pth"
     arguments = [toy_config, checkpoint]
-    options = [*options, "--save-preds"]
+    options = ["--tta", "--save-preds"]
     one = run_tool(
         "python", TOOLS / "test.py", *arguments, *options, "--work-dir", tmp_path / "one"
     )
@@ -53,7 +51,7 @@ def test_two_processes_evaluate_like_one(
     )
     assert one.returncode == 0, one.stderr
     assert two.returncode == 0, two.stderr
-    name = f"iter_4{kind}_predictions.jsonl"
+    name = "iter_4_tta_predictions.jsonl"
     rows = [
         [json.loads(line) for line in (tmp_path / folder / name).read_text().splitlines()]
         for folder in ("one", "two")

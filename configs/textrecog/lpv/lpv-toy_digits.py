@@ -1,5 +1,5 @@
-# The same model with small numbers: learns to read rendered numbers of 1 to 4 digits in about two
-# minutes on two CPU cores (tools/quickstart.sh). It shows that everything works, not how well LPV
+# The same model with small numbers: learns to read rendered numbers of 1 to 4 digits in about one
+# minute on two CPU cores (tools/quickstart.sh). It shows that everything works, not how well LPV
 # reads.
 _base_ = ["_base_lpv-tiny.py", "../_base_/default_runtime.py"]
 
@@ -49,7 +49,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-max_iters = 1200
+max_iters = 700
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.0),
@@ -58,7 +58,7 @@ optim_wrapper = dict(
 # The rate stays high until the attention has found the characters; there are few iterations for it.
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, start_factor=0.05, end=60),
-    dict(type="LinearLR", by_epoch=False, end_factor=0.01, begin=780, end=max_iters),
+    dict(type="LinearLR", by_epoch=False, end_factor=0.01, begin=450, end=max_iters),
 ]
 train_cfg = dict(type="ResumableIterBasedTrainLoop", max_iters=max_iters, val_interval=200)
 val_cfg = dict(type="ValLoop")
