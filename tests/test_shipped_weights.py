@@ -95,6 +95,7 @@ def test_the_card_has_both_sets_and_all_files_in_their_order():
     assert [len(accuracies) for accuracies in CARD.values()] == [len(NAMES)] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not os.environ.get("LPV_REAL_DATA"), reason="LPV_REAL_DATA names no folder of real words"
 )

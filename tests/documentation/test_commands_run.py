@@ -79,6 +79,8 @@ def shortened(script: str, words: list[str]) -> list[str]:
     """Arguments with which a tool is done in seconds."""
     meant = {"CONFIG": CONFIGS.get(script), **PLACEHOLDERS}
     words = [meant.get(word, word) for word in words]
+    if script.startswith("deployment/"):  # LPV-Tiny: tests/deploy/test_onnx_export.py
+        words = ["lpv-mini" if word == "lpv-tiny" else word for word in words]
     if script == "train.py":
         return with_options(words, options(SHORT_RUN) + one_cycle_length(words[0]))
     if script == "test.py":
