@@ -14,11 +14,8 @@ from ..engine.deploy_hook import DTYPES
 SWITCHES = (*DTYPES, "compile", "deploy", "channels_last")
 
 LPV = {
-    "lpv-mini": "textrecog/lpv/lpv-mini_own_data.py",
-    **{
-        f"lpv-{size}": f"textrecog/lpv/lpv-{size}_stage2_10e_st_mj.py"
-        for size in ("tiny", "small", "base")
-    },
+    "lpv-mini": "lpv-mini_own_data",
+    **{f"lpv-{size}": f"lpv-{size}_stage2_10e_st_mj" for size in ("tiny", "small", "base")},
 }
 """Short names of our own configs: the models as they are used, with the mask."""
 
@@ -91,7 +88,7 @@ def parse_model(text: str) -> Specification:
         return _onnx_file(text)
     name, switches = _split_switches(text)
     if name in LPV:
-        config, label = _own_config(LPV[name]), name
+        config, label = f"lpv_mmocr::textrecog/lpv/{LPV[name]}.py", name
     elif name in PEERS:
         config, label = f"mmocr::textrecog/{PEERS[name]}.py", name
     elif name.endswith(".py"):
@@ -139,13 +136,6 @@ def _onnx_file(text: str) -> Specification:
     label = file if engine == ENGINES[0] else f"{file}:{engine}"
     precision = "bf16" if engine.endswith("bf16") else None  # otherwise the file says it
     return Specification(f"onnx:{label}", onnx=(f"{file}.onnx", engine), precision=precision)
-
-
-def _own_config(name: str) -> str:
-    """A config beside the package, in a checkout, or inside the installed package."""
-    package = Path(__file__).resolve().parents[1]
-    in_checkout = package.parent / "configs" / name
-    return str(in_checkout if in_checkout.is_file() else package / ".mim" / "configs" / name)
 
 
 def _split_switches(text: str) -> tuple[str, list[str]]:

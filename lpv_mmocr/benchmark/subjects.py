@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cached_property
 from itertools import cycle
 from typing import Any
@@ -9,17 +10,18 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmocr.apis import TextRecInferencer
 from mmocr.registry import MODELS
 from torch import nn
 
 from .. import cli
 from ..cli import InputError
+from ..datasets.transforms.loading import decode_image
 from ..engine.deploy_hook import DTYPES
 from . import samples
 from .adapter import load_adapter
 from .onnx_subject import OnnxSubject
 from .precision import autocast
-from .reader import Reader
 from .specification import Specification
 from .subject import Call, Subject
 
@@ -75,12 +77,16 @@ class ConfigSubject(Subject):
     def inference_call(self, number: int) -> Call:
         """See :meth:`Subject.inference_call`; MMOCR's inferencer reads."""
         self._compile()
-        reader = Reader(self.cfg, self.model.eval(), self.device)
+        cfg = deepcopy(self.cfg)
+        cfg.pop("visualizer", None)
+        reader = TextRecInferencer(cfg, device=str(self.device))
+        reader.model = self.model.eval()
         encoded = samples.encoded_pictures(number)
 
         def call() -> object:
             with autocast(self.spec, self.device):
-                return reader.read(encoded)
+                pictures = [decode_image(content) for content in encoded]
+                return reader(pictures, batch_size=number, progress_bar=False)["predictions"]
 
         return call
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..progress import progress_bar
 from .label_files import (
     LabelEntry,
     LabelFileError,
@@ -35,19 +34,7 @@ LEFT_OUT_FILE = "left-out.tsv"
 IMAGE_FOLDER = "images"
 IMAGES_PER_FOLDER = 10_000
 
-ProgressBar = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-"""Given the number of steps, a context whose value is called with the number just finished."""
-
 _SKIP_ADVICE = "mend it, or give --skip-bad to leave such samples out (they are listed)"
-
-
-def no_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
-    """A progress bar that shows nothing.
-
-    Args:
-        total: Number of steps.
-    """
-    return contextlib.nullcontext(lambda steps: None)
 
 
 class ConversionError(ValueError):
@@ -106,7 +93,7 @@ def labels_to_lmdb(
     format: str | None = None,
     check: bool = True,
     skip_bad: bool = False,
-    progress: ProgressBar = no_progress,
+    show_progress: bool = False,
 ) -> Conversion:
     """Store the pictures that a label file lists, byte for byte, with their texts in an LMDB.
 
@@ -121,7 +108,7 @@ def labels_to_lmdb(
         check: Decode every picture, to be sure that it can be.
         skip_bad: Leave out samples whose picture is missing, empty or cannot be decoded, or stands
             in the file before, and list them; otherwise the first one is an error.
-        progress: Makes a progress bar, given the number of samples.
+        show_progress: Show a bar.
 
     Returns:
         What was written and left out.
@@ -137,7 +124,10 @@ def labels_to_lmdb(
         raise NotADirectoryError(f"there is no folder of pictures {folder}")
     total, repeated = _survey(label_file, format, folder)
     result = Conversion()
-    with progress(total) as advance, LMDBWriter(out) as writer:
+    with (
+        progress_bar(total, "converting", enabled=show_progress) as advance,
+        LMDBWriter(out) as writer,
+    ):
         left_out = _LeftOut(writer.folder, skip_bad, result)
         for number, entry in enumerate(read_labels(label_file, format)):
             try:
@@ -233,7 +223,7 @@ def lmdb_to_labels(
     format: str | None = None,
     check: bool = True,
     skip_bad: bool = False,
-    progress: ProgressBar = no_progress,
+    show_progress: bool = False,
 ) -> Conversion:
     """Write the samples of an LMDB as picture files, byte for byte, and a label file.
 
@@ -248,7 +238,7 @@ def lmdb_to_labels(
         check: Decode every picture, to be sure that it can be.
         skip_bad: Leave out samples that cannot be read, and list them; otherwise the first one is
             an error.
-        progress: Makes a progress bar, given the number of samples.
+        show_progress: Show a bar.
 
     Returns:
         What was written and left out.
@@ -268,7 +258,7 @@ def lmdb_to_labels(
     _check_texts(path, total, format)
     result = Conversion()
     with (
-        progress(total) as advance,
+        progress_bar(total, "converting", enabled=show_progress) as advance,
         new_folder(out) as folder,
         LabelFileWriter(folder / labels, format) as label_file,
         KeyReader(path) as reader,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import codecs
 import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, TextIO
+from typing import Any, NamedTuple
 
 FORMATS = {
     "tsv": "path<TAB>text",
@@ -21,13 +19,6 @@ FORMATS = {
 
 _BOM = codecs.BOM_UTF8
 _BOMS_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_PATH_ENDS = dict(
-    tsv=re.compile(r"[\t\r\n]"),
-    txt=re.compile(r"\s"),
-    jsonl=re.compile(r"(?!)"),
-    json=re.compile(r"(?!)"),
-)
-"""What would end a path too early, by format."""
 
 
 class LabelFileError(ValueError):
@@ -235,75 +226,45 @@ def _obstacle(text: str, format: str) -> str | None:
 
 
 class LabelFileWriter:
-    """Writes a label file, entry by entry.
+    """Writes a label file, entry by entry, of texts that its format can hold (:func:`check_text`).
 
     Args:
         path: The file, in UTF-8.
-        format: One of ``FORMATS``; by default the file's ending says it.
-
-    Raises:
-        LabelFileError: If the format is not known.
+        format: One of ``FORMATS``.
 
     Example:
-        >>> with LabelFileWriter("labels.jsonl") as labels:
+        >>> with LabelFileWriter("labels.jsonl", "jsonl") as labels:
         ...     labels.write("images/1.jpg", "word")
     """
 
-    def __init__(self, path: str | os.PathLike, format: str | None = None) -> None:
-        self.path = Path(path)
-        self.format = format_of(path, format)
-        self._file: TextIO | None = None
-        self._written = 0
+    def __init__(self, path: str | os.PathLike, format: str) -> None:
+        self._path, self._format, self._written = path, format, 0
 
     def __enter__(self) -> LabelFileWriter:
         """Begin the file."""
-        self._partial = self.path.with_name(f"{self.path.name}.partial")
-        self._file = open(self._partial, "w", encoding="utf-8", newline="\n")
-        if self.format == "json":
+        self._file = open(self._path, "w", encoding="utf-8", newline="\n")
+        if self._format == "json":
             metainfo = dict(dataset_type="TextRecogDataset", task_name="textrecog")
             self._file.write(f'{{"metainfo": {json.dumps(metainfo)}, "data_list": [')
         return self
 
     def write(self, path: str, text: str) -> None:
-        """Add an entry.
-
-        Args:
-            path: The picture, relative to the folder of the file.
-            text: Its text.
-
-        Raises:
-            LabelFileError: If the format cannot hold the text or the path.
-        """
-        check_text(text, self.format, path)
-        if _PATH_ENDS[self.format].search(path):
-            raise LabelFileError(
-                f"a label file of format {self.format} cannot hold the path {path!r}: rename the "
-                "picture or write jsonl"
-            )
+        """Add a picture, whose path is relative to the folder of the file, and its text."""
         self._file.write(self._line(path, text))
         self._written += 1
 
     def _line(self, path: str, text: str) -> str:
-        if self.format == "tsv":
+        if self._format == "tsv":
             return f"{path}\t{text}\n"
-        if self.format == "txt":
+        if self._format == "txt":
             return f"{path} {text}\n"
-        if self.format == "jsonl":
+        if self._format == "jsonl":
             return json.dumps(dict(filename=path, text=text), ensure_ascii=False) + "\n"
         entry = json.dumps(dict(img_path=path, instances=[dict(text=text)]), ensure_ascii=False)
         return f",\n{entry}" if self._written else f"\n{entry}"
 
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the file."""
-        if self.format == "json" and error_type is None:
+        if self._format == "json":
             self._file.write("\n]}\n")
         self._file.close()
-        if error_type is None:
-            self._partial.replace(self.path)
-        else:
-            self._partial.unlink()

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.logging import print_log
-from rich.console import Console
-from rich.progress import Progress
 
+from ..progress import progress_bar
 from .cache_folder import cache_folder
 from .label_filter import LabelFilter
 from .lmdb_environment import (
@@ -144,12 +143,11 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     numbers = np.empty(num_samples, dtype=np.int32)
     kept = 0
     began = time.monotonic()
-    progress = Progress(console=Console(stderr=True))
-    with progress, KeyReader(path) as reader:
-        task = progress.add_task(f"Indexing {Path(path).name}", total=num_samples)
+    title = f"indexing {Path(path).name}"
+    with progress_bar(num_samples, title) as advance, KeyReader(path) as reader:
         for number in range(1, num_samples + 1):
             if number % _PROGRESS_STEP == 0:
-                progress.update(task, completed=number)
+                advance(_PROGRESS_STEP)
             label = _readable(reader, label_key(number))
             if label is not None and not label_filter.accepts_label(label):
                 continue
@@ -159,7 +157,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
                     continue
             numbers[kept] = number
             kept += 1
-        progress.update(task, completed=num_samples)
+        advance(num_samples % _PROGRESS_STEP)
     print_log(
         f"Index of {path}: {kept} of {num_samples} samples pass the label filter "
         f"({time.monotonic() - began:.1f} s)",

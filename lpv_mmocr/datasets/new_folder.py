@@ -11,19 +11,18 @@ from pathlib import Path
 _PARTIAL = ".partial"
 
 
-def refuse_existing(path: str | os.PathLike, advice: str = "choose another name") -> None:
+def refuse_existing(path: str | os.PathLike) -> None:
     """Check that nothing has a name yet.
 
     Args:
         path: The name.
-        advice: What to do otherwise, for the error.
 
     Raises:
         FileExistsError: If something is there.
     """
     # A link that leads nowhere is something, too.
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} exists; {advice}")
+        raise FileExistsError(f"{path} exists; choose another name")
 
 
 def partial_of(path: Path) -> Path:
@@ -45,7 +44,7 @@ def is_unfinished(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike, *, advice: str = "choose another name") -> Iterator[Path]:
+def new_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Make a folder, all of it or nothing.
 
     Its content is written into ``PATH.partial``, which takes the final name when the block ends
@@ -53,7 +52,6 @@ def new_folder(path: str | os.PathLike, *, advice: str = "choose another name") 
 
     Args:
         path: Folder to make. Folders above it are made as needed.
-        advice: What to do if it exists, for the error.
 
     Yields:
         The partial folder, empty.
@@ -63,7 +61,7 @@ def new_folder(path: str | os.PathLike, *, advice: str = "choose another name") 
     """
     path = Path(path)
     partial = partial_of(path)
-    refuse_existing(path, advice)
+    refuse_existing(path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.mkdir()
@@ -74,7 +72,7 @@ def new_folder(path: str | os.PathLike, *, advice: str = "choose another name") 
         ) from None
     try:
         yield partial
-        refuse_existing(path, advice)
+        refuse_existing(path)
         partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

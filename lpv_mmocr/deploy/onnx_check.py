@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from lpv_mmocr.benchmark.samples import draw_word, random_words
 from lpv_mmocr.models.lpv import LPV
@@ -12,6 +13,8 @@ from lpv_mmocr.models.lpv import LPV
 import numpy as np
 import torch
 from mmcv import imresize
+
+from lpv_onnx.engines import start
 
 from .onnx_metadata import Preprocessing
 
@@ -87,22 +90,12 @@ def compare(
     Returns:
         How near they are. With no picture clear of the threshold, all are compared.
     """
-    import onnxruntime
-
     images = preprocessing.normalise(drawn_pictures(preprocessing))
     expected, clear = reference(model, images, mask)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(
-        os.fspath(file), options, providers=["CPUExecutionProvider"]
-    )
-    found = torch.cat(
-        [
-            torch.from_numpy(session.run(["logits"], {"images": part.numpy()})[0])
-            for part in (images[:1], images[1:])
-        ]
-    )
+    threads = torch.get_num_threads()
+    run, _ = start(Path(file), "onnxruntime", threads=threads, providers=None)
+    parts = images[:1], images[1:]
+    found = torch.cat([torch.from_numpy(run(part.numpy())[0]) for part in parts])
     chosen = clear if clear.any() else torch.ones_like(clear)
     difference = found[chosen] - expected[chosen]
     exact, _ = reference(copy.deepcopy(model).double(), images, mask)

@@ -18,6 +18,7 @@ from fontTools.ttLib import TTCollection, TTFont
 from PIL import ImageFont
 
 from ..datasets.cache_folder import cache_folder
+from ..progress import progress_bar
 from .legibility import (
     ALPHANUMERIC,
     GLYPH_SIZE,
@@ -29,7 +30,6 @@ from .legibility import (
     template,
 )
 from .processes import single_threaded_opencv, worker_pool
-from .progress import progress_bar
 
 SCREENING_VERSION = 7
 """Part of the cache's name: raise it when a verdict may change."""

@@ -8,23 +8,46 @@ NUM_BINS = 10
 
 
 @dataclass
-class ConfidenceBin:
-    """Words whose confidence lies in one interval.
+class Tally:
+    """How many there were, and how many of them were right.
 
     Attributes:
-        count: Number of words.
-        right: How many of them were read right.
-        confidence_sum: Sum of their confidences.
+        count: Number of words or characters.
+        right: How many were read right.
     """
 
     count: int = 0
     right: int = 0
-    confidence_sum: float = 0.0
 
     @property
     def accuracy(self) -> float:
-        """Part that was right; ZeroDivisionError where there are no words."""
+        """Part that was right, 0 to 1.
+
+        Raises:
+            ZeroDivisionError: If there was none.
+        """
         return self.right / self.count
+
+    def add(self, count: int, right: int) -> None:
+        """Count more.
+
+        Args:
+            count: How many.
+            right: How many of these were right.
+        """
+        self.count += count
+        self.right += right
+
+
+@dataclass
+class ConfidenceBin(Tally):
+    """Words whose confidence lies in one interval.
+
+    Attributes:
+        confidence_sum: Sum of their confidences.
+    """
+
+    confidence_sum: float = 0.0
 
     @property
     def confidence(self) -> float:
@@ -55,20 +78,8 @@ class Calibration:
         """
         confidence = min(max(confidence, 0.0), 1.0)
         chosen = self.bins[min(int(confidence * NUM_BINS), NUM_BINS - 1)]
-        chosen.count += 1
-        chosen.right += right
+        chosen.add(1, right)
         chosen.confidence_sum += confidence
-
-    def merge(self, other: Calibration) -> None:
-        """Add the words of another process.
-
-        Args:
-            other: Other words.
-        """
-        for mine, theirs in zip(self.bins, other.bins, strict=True):
-            mine.count += theirs.count
-            mine.right += theirs.right
-            mine.confidence_sum += theirs.confidence_sum
 
     @property
     def total(self) -> ConfidenceBin:

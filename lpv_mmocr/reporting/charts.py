@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from scipy.stats import binomtest
 
-from .calibration import Calibration
-from .statistics import Tally
+from .calibration import Calibration, Tally
 from .text_display import single
 
 MAX_CHARACTERS = 36
@@ -93,7 +92,7 @@ def reliability_diagram(calibration: Calibration) -> str:
     upper.errorbar(
         confidences,
         accuracies,
-        _interval([Tally(each.count, each.right) for each in full]),
+        _interval(full),
         fmt="o-",
         color=_LINE,
         markersize=5,

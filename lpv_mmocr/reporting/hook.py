@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
@@ -16,12 +16,7 @@ from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
 from lpv_mmocr.evaluation.score_table import set_row
 from lpv_mmocr.evaluation.tested_model import describe
 
-import numpy as np
-from mmengine.dist import (
-    all_gather_object,
-    get_rank,
-    is_main_process,
-)
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
@@ -42,7 +37,7 @@ class ReportPageHook(Hook):
 
     What counts as right is up to the first :class:`BenchmarkMetric` of the evaluator; without one,
     label and reading have to be equal. Every word of the data set counts once, whatever the number
-    of processes. Between words only counts and the worst errors are kept.
+    of processes.
 
     Args:
         out_dir: Folder for ``report.html``, made at once so that a test does not run in vain.
@@ -59,21 +54,13 @@ class ReportPageHook(Hook):
         self.file = Path(out_dir, REPORT_NAME)
         require_folder(out_dir, "the report")
         self.num_worst = num_worst
-        self._statistics = ReadingStatistics(protocol=ExactText())
-        self._indexes = self._first = np.empty(0, np.int64)
-        self._seen = 0
+        self._words: list[ReadWord] = []
+        self._indexes: Iterator[int] = iter(())
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Learn which words of the data set this process reads, and which of them it counts."""
-        self._statistics = ReadingStatistics(protocol=_protocol(runner), num_worst=self.num_worst)
-        self._seen = 0
-        batches = runner.test_dataloader.batch_sampler
-        self._indexes = np.fromiter(chain.from_iterable(batches), np.int64)
-        # Samplers repeat words so that all processes get as many; the first one counts.
-        self._first = np.zeros(len(self._indexes), bool)
-        self._first[np.unique(self._indexes, return_index=True)[1]] = True
-        for others in all_gather_object(self._indexes)[: get_rank()]:
-            self._first &= ~np.isin(self._indexes, others)
+        """Begin anew, with the words of the data set that this process reads."""
+        self._words.clear()
+        self._indexes = chain.from_iterable(runner.test_dataloader.batch_sampler)
 
     def after_test_iter(
         self,
@@ -82,20 +69,17 @@ class ReportPageHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
-        """Count the words of a batch."""
-        for sample in outputs or ():
-            if self._first[self._seen]:
-                self._statistics.add(_read_word(sample, int(self._indexes[self._seen])))
-            self._seen += 1
+        """Note the words of a batch."""
+        self._words += map(_read_word, outputs or (), self._indexes)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the page, on the main process."""
-        parts = all_gather_object(self._statistics)
+        parts = all_gather_object(self._words)
         if not is_main_process():
             return
-        whole = ReadingStatistics(protocol=self._statistics.protocol, num_worst=self.num_worst)
-        for part in parts:
-            whole.merge(part)
+        whole = ReadingStatistics(protocol=_protocol(runner), num_worst=self.num_worst)
+        for word in _once(chain.from_iterable(parts)):
+            whole.add(word)
         model = without_wrapper(runner.model)
         checkpoint = runner.cfg.get("load_from") or "random weights"
         page = render(
@@ -120,6 +104,12 @@ class ReportPageHook(Hook):
         content = page.encode("utf-8", errors="xmlcharrefreplace")
         AtomicLocalBackend().put(content, self.file)
         runner.logger.info(f"The report is {self.file}")
+
+
+def _once(words: Iterable[ReadWord]) -> list[ReadWord]:
+    """Words in the order of the data set; samplers repeat some so that processes get as many."""
+    by_index = {word.index: word for word in words}
+    return [by_index[index] for index in sorted(by_index)]
 
 
 def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:

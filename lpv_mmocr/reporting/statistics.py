@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lpv_mmocr.evaluation import SetScore, TextProtocol
 from lpv_mmocr.evaluation.alignment import align
 
-from .calibration import Calibration
+from .calibration import Calibration, Tally
 
 MISSING = ""
 """Stands in a confusion for the character that is not there."""
@@ -43,41 +43,9 @@ class ReadWord:
     bad_sample: bool = False
 
 
-@dataclass
-class Tally:
-    """How many there were, and how many of them were right.
-
-    Attributes:
-        count: Number of words or characters.
-        right: How many were read right.
-    """
-
-    count: int = 0
-    right: int = 0
-
-    @property
-    def accuracy(self) -> float:
-        """Part that was right, 0 to 1.
-
-        Raises:
-            ZeroDivisionError: If there was none.
-        """
-        return self.right / self.count
-
-    def add(self, count: int, right: int) -> None:
-        """Count more.
-
-        Args:
-            count: How many.
-            right: How many of these were right.
-        """
-        self.count += count
-        self.right += right
-
-
 @dataclass(kw_only=True)
 class ReadingStatistics:
-    """Counts over the words of a test, of a size that does not grow with their number.
+    """Counts over the words of a test.
 
     A word whose picture could not be read counts as wrong among the words, and not at all among
     characters and confidences: nothing was read.
@@ -141,28 +109,6 @@ class ReadingStatistics:
             self.calibration.add(word.confidence, right)
         if not right:
             self.worst = heapq.nlargest(self.num_worst, [*self.worst, word], key=_sureness)
-
-    def merge(self, other: ReadingStatistics) -> None:
-        """Add what another process counted.
-
-        Args:
-            other: Statistics of other words under the same protocol.
-        """
-        self.words.add(other.words.count, other.words.right)
-        self.similarity += other.similarity
-        self.empty_labels += other.empty_labels
-        self.empty_texts += other.empty_texts
-        self.num_bad_samples += other.num_bad_samples
-        self.bad_samples = sorted({*self.bad_samples, *other.bad_samples})[:_NAMED_BAD_SAMPLES]
-        for mine, theirs in (
-            (self.by_length, other.by_length),
-            (self.by_character, other.by_character),
-        ):
-            for key, tally in theirs.items():
-                mine.setdefault(key, Tally()).add(tally.count, tally.right)
-        self.confusions.update(other.confusions)
-        self.calibration.merge(other.calibration)
-        self.worst = heapq.nlargest(self.num_worst, [*self.worst, *other.worst], key=_sureness)
 
     @property
     def score(self) -> SetScore:

@@ -8,7 +8,7 @@ import warnings
 from xml.etree import ElementTree
 
 from lpv_mmocr.reporting import charts
-from lpv_mmocr.reporting.statistics import Tally
+from lpv_mmocr.reporting.calibration import Tally
 
 import pytest
 from report_cases import gather, words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 
 from lpv_mmocr.evaluation import TextProtocol
@@ -88,29 +87,3 @@ def test_confidence_that_is_no_number_counts_as_none():
     assert statistics.calibration.total.count == 2
     assert [word.index for word in statistics.worst] == [3, 1, 0, 2, 4]
     assert [word.confidence for word in statistics.worst] == [0.3, 0.1, None, None, None]
-
-
-def test_parts_give_what_the_whole_gives():
-    read = words(400)
-    whole = gather(read)
-    shares = [gather(read[rank::3]) for rank in range(3)]
-    for order in itertools.permutations(range(3)):
-        merged = gather([])
-        for rank in order:
-            merged.merge(shares[rank])
-        assert merged.words == whole.words
-        assert merged.similarity == pytest.approx(whole.similarity, abs=1e-9)
-        assert merged.by_length == whole.by_length
-        assert merged.by_character == whole.by_character
-        assert merged.confusions == whole.confusions
-        assert merged.worst == whole.worst
-        assert merged.bad_samples == whole.bad_samples
-        assert merged.num_bad_samples == whole.num_bad_samples == 8
-        assert merged.calibration.error == pytest.approx(whole.calibration.error, abs=1e-12)
-
-
-def test_size_does_not_grow_with_the_words():
-    few, many = (gather(words(count)) for count in (2000, 6000))
-    assert len(many.worst) == len(few.worst) == 30
-    assert len(many.bad_samples) == 20 < many.num_bad_samples
-    assert len(many.by_character) == len(few.by_character) == 36

@@ -49,8 +49,8 @@ from lpv_mmocr.datasets.lmdb_environment import (
 )
 from lpv_mmocr.datasets.lmdb_report import print_details, print_overview
 from lpv_mmocr.datasets.lmdb_statistics import LMDBStatistics, gather_statistics, total_of
+from lpv_mmocr.progress import progress_bar
 from lpv_mmocr.rendering.contact_sheet import save_sheet
-from lpv_mmocr.rendering.progress import progress_bar
 
 import numpy as np
 from PIL import ImageFont

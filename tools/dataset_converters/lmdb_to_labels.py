@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 
 from lpv_mmocr_cli import LABEL_FORMATS, new_parser
 
@@ -39,7 +38,6 @@ if __name__ == "__main__":
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, lmdb_to_labels
-from lpv_mmocr.rendering.progress import progress_bar
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             format=args.format,
             check=not args.no_check,
             skip_bad=args.skip_bad,
-            progress=partial(progress_bar, title="converting"),
+            show_progress=True,
         )
         print(f"wrote {done.written:,} pictures and {args.labels} to {args.out}")
         if done.empty_texts:

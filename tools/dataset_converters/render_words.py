@@ -61,6 +61,7 @@ if __name__ == "__main__":
     parse_args()  # --help and slips of the pen need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.progress import progress_bar
 from lpv_mmocr.rendering import (
     FontLibrary,
     RenderConfig,
@@ -75,7 +76,6 @@ from lpv_mmocr.rendering import (
 from lpv_mmocr.rendering.contact_sheet import write_contact_sheet
 from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
 from lpv_mmocr.rendering.processes import sigterm_interrupts
-from lpv_mmocr.rendering.progress import progress_bar
 
 
 def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:

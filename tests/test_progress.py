@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from lpv_mmocr.rendering import progress
-from lpv_mmocr.rendering.progress import progress_bar
+from lpv_mmocr import progress
+from lpv_mmocr.progress import progress_bar
 
 import pytest
 
