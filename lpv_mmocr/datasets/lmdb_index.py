@@ -157,7 +157,8 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
                     continue
             numbers[kept] = number
             kept += 1
-        advance(num_samples % _PROGRESS_STEP)
+        if left := num_samples % _PROGRESS_STEP:
+            advance(left)
     print_log(
         f"Index of {path}: {kept} of {num_samples} samples pass the label filter "
         f"({time.monotonic() - began:.1f} s)",

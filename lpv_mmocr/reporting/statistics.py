@@ -1,4 +1,4 @@
-"""What is known of a test once its words are forgotten: counts, and the worst errors."""
+"""What the words of a test come to: counts, and the worst errors."""
 
 from __future__ import annotations
 
@@ -122,6 +122,6 @@ class ReadingStatistics:
 
 
 def _sureness(word: ReadWord) -> tuple[float, int]:
-    """Order of errors, the same for any number of processes."""
+    """Order of errors; of two that are as sure, the first of the data set comes first."""
     confidence = -1.0 if word.confidence is None else word.confidence
     return confidence, -word.index

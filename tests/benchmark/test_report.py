@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from lpv_mmocr.benchmark.loading import LoadingMeasurement
 from lpv_mmocr.benchmark.machine import Machine, cpu_name
@@ -158,9 +157,14 @@ def test_picture(tmp_path):
 def test_all_precisions_have_a_marker(tmp_path, precision):
     """Those of PyTorch's models and of ONNX files."""
     row = Measurement(
-        task="forward", model="onnx:toy", batch_size=2, times=[0.1], precision=precision
+        task="forward",
+        model="onnx:toy",
+        batch_size=2,
+        parameters=1000,
+        times=[0.1],
+        precision=precision,
     )
-    assert draw(_report(measurements=[replace(row, parameters=1000)]), tmp_path / "speed.png")
+    assert draw(_report(measurements=[row]), tmp_path / "speed.png")
 
 
 def test_picture_of_a_sweep(tmp_path):

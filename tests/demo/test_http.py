@@ -9,8 +9,6 @@ import socket
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from lpv_mmocr.demo.server import serve
-
 import cv2
 import pytest
 from apis.inference_cases import ROOT, noise
@@ -39,16 +37,13 @@ def upload(address: str, name: str, content: bytes) -> tuple[int, bytes]:
     return ask(address, "POST", "/gradio_api/upload", body, **kind)
 
 
-def test_an_address_of_ipv6(served, monkeypatch):
+def test_an_address_of_ipv6(serving):
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
             port = free.getsockname()[1]
     except OSError as error:
         pytest.skip(f"this machine has no IPv6: {error}")
-    for name in ("GRADIO_TEMP_DIR", "NO_PROXY", "no_proxy"):  # which the server sets
-        monkeypatch.setenv(name, os.environ.get(name, ""))
-    monkeypatch.setattr("uvicorn.Config.configure_logging", lambda self: None)
-    with serve(served.reader, host="::1", port=port) as address:
+    with serving(host="::1", port=port) as address:
         assert address == f"http://[::1]:{port}/"
         assert ask(address, "GET", "/")[0] == 200
 

@@ -87,3 +87,23 @@ def test_confidence_that_is_no_number_counts_as_none():
     assert statistics.calibration.total.count == 2
     assert [word.index for word in statistics.worst] == [3, 1, 0, 2, 4]
     assert [word.confidence for word in statistics.worst] == [0.3, 0.1, None, None, None]
+
+
+def test_only_some_errors_and_bad_samples_are_named():
+    few, many = (gather(words(count)) for count in (2000, 6000))
+    assert len(many.worst) == len(few.worst) == 30
+    assert len(many.bad_samples) == 20 < many.num_bad_samples
+    assert len(many.by_character) == len(few.by_character) == 36
+
+
+def test_order_of_the_words_does_not_matter():
+    read = words(400)
+    forth, back = gather(read), gather(read[::-1])
+    assert forth.words == back.words
+    assert forth.similarity == pytest.approx(back.similarity, abs=1e-9)
+    assert forth.by_length == back.by_length
+    assert forth.by_character == back.by_character
+    assert forth.confusions == back.confusions
+    assert forth.worst == back.worst
+    assert forth.num_bad_samples == back.num_bad_samples == 8
+    assert forth.calibration.error == pytest.approx(back.calibration.error, abs=1e-12)

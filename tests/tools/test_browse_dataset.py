@@ -43,7 +43,7 @@ def test_original_pictures(browse):
     assert browse("--original", "--count", "3").size == browse("--count", "3").size
 
 
-def test_words_of_training_come_in_their_shares(load_tool, monkeypatch):
+def test_words_of_training_come_in_their_shares(load_tool):
     """Half of each batch from either, however long they are."""
     tool = load_tool("visualizations/browse_dataset.py")
     cfg = Config(
