@@ -1,6 +1,6 @@
-"""The training whose disk is full: ``python full_disk_cases.py DATA WORK_DIR``.
+"""The training whose disk is full.
 
-Started by ``torchrun``; each process writes down how it went, to ``RANK.json`` in the work folder.
+Each of several processes writes down how it went, to ``RANK.json`` in the work folder.
 The best checkpoint of iteration 4 and the one of iteration 6 cannot be written, which only
 process 0 notices; two failures in a row are too many.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import lpv_mmocr.engine.atomic_file_backend as atomic
@@ -21,10 +20,15 @@ from mmengine.runner import Runner
 from training_cases import recorded
 
 
-def main(data: str, work_dir: str) -> None:
+def train(data: Path, work_dir: Path) -> None:
+    """Train until the disk has been full twice."""
+    distributed.run(lambda: _train(data, work_dir))
+
+
+def _train(data: Path, work_dir: Path) -> None:
     torch.set_num_threads(1)
     scores = [0.5, 0.7, 0.8, 0.6]
-    config = scripted(Path(data), Path(work_dir), scores, max_failures=2, max_keep_ckpts=1)
+    config = scripted(data, work_dir, scores, max_failures=2, max_keep_ckpts=1)
     config.experiment_name = "full_disk"
     # A process that waits for another in vain fails, and does not wait for ever.
     config.env_cfg = dict(dist_cfg=dict(timeout=60))
@@ -42,10 +46,6 @@ def main(data: str, work_dir: str) -> None:
         best_score=runner.message_hub.get_info("best_score"),
         last_checkpoint=runner.message_hub.get_info("last_ckpt"),
     )
-    report = Path(work_dir, f"{os.environ['RANK']}.json")
+    report = work_dir / f"{os.environ['RANK']}.json"
     report.write_text(json.dumps(outcome), encoding="utf-8")
     distributed.leave()
-
-
-if __name__ == "__main__":
-    distributed.run(lambda: main(*sys.argv[1:]))

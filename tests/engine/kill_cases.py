@@ -1,12 +1,8 @@
-"""The training that tests kill: ``python kill_cases.py DATA WORK_DIR RECORD WORKERS``.
-
-Started by ``torchrun`` it trains with several processes, and each has a record of its own.
-"""
+"""The training that tests kill; of several processes each has a record of its own."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 from lpv_mmocr.engine import distributed
@@ -18,18 +14,23 @@ from training_cases import training_config
 MAX_ITERS = 40
 
 
-def main(data: str, work_dir: str, record: str, workers: str) -> None:
+def train(data: Path, work_dir: Path, record: Path, workers: int) -> None:
+    """Train 40 iterations, or what is left of them."""
+    distributed.run(lambda: _train(data, work_dir, record, workers))
+
+
+def _train(data: Path, work_dir: Path, record: Path, workers: int) -> None:
     torch.set_num_threads(1)
-    rank = os.environ.get("RANK")
+    rank = os.environ.get("RANK", "")
     config = training_config(
-        Path(data),
-        Path(work_dir),
+        data,
+        work_dir,
         experiment_name="killed",
         resume=True,
         train_cfg=dict(type="ResumableIterBasedTrainLoop", max_iters=MAX_ITERS, val_interval=7),
-        train_dataloader__num_workers=int(workers),
+        train_dataloader__num_workers=workers,
         custom_hooks=[
-            dict(type="BatchRecorderHook", out_file=record + (rank or "")),
+            dict(type="BatchRecorderHook", out_file=f"{record}{rank}"),
             dict(type="StopOnSignalHook"),
             dict(type="NonFiniteGuardHook"),
         ],
@@ -41,10 +42,6 @@ def main(data: str, work_dir: str, record: str, workers: str) -> None:
             rule="greater",
         ),
     )
-    distributed.set_launcher(config, "none" if rank is None else "pytorch")
+    distributed.set_launcher(config, "pytorch" if rank else "none")
     Runner.from_cfg(config).train()
     distributed.leave()
-
-
-if __name__ == "__main__":
-    distributed.run(lambda: main(*sys.argv[1:]))

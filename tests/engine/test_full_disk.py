@@ -4,38 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import full_disk_cases
 import pytest
+from forked_programs import Program
 from mmengine.visualization import vis_backend
 from training_cases import train, training_config
-
-PROGRAM = Path(__file__).with_name("full_disk_cases.py")
 
 
 def outcomes(numbers: Path, work_dir: Path) -> list[dict]:
     """Train with two processes, and say how it went in each."""
-    paths = [PROGRAM.parent, PROGRAM.parents[1], PROGRAM.parents[2], os.environ.get("PYTHONPATH")]
-    environment = dict(
-        os.environ, OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(str(p) for p in paths if p)
-    )
-    result = subprocess.run(
-        [
-            *[sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"],
-            *[str(PROGRAM), str(numbers), str(work_dir)],
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    said = result.stdout + result.stderr
-    assert said.count("Training goes on") == 1  # by one process only
+    program = Program(full_disk_cases.train, numbers, work_dir, log=work_dir / "log", processes=2)
+    program.finish()
+    assert program.output().count("Training goes on") == 1  # by one process only
     return [json.loads((work_dir / f"{rank}.json").read_text()) for rank in range(2)]
 
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
@@ -17,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from benchmark_cases import write_set
+from forked_programs import Program, run_script
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
@@ -89,28 +86,6 @@ def alone(bench):
     return next((bench / "alone").glob("*/*.log")).read_text()
 
 
-def run(*command: str, folder: Path, work_dir: str) -> None:
-    """Start a test as a user does."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PORT": str(port),
-    }
-    result = subprocess.run(
-        [*command, "--work-dir", str(folder / work_dir)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
 def reports(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(folder.glob("toy.v1_benchmark_*"))}
 
@@ -145,8 +120,10 @@ def test_table_and_absent_set_are_printed(bench, alone):
 @pytest.mark.slow
 def test_two_processes_give_the_same_numbers(bench, alone):
     # Seven words for two processes: one of them is repeated.
-    files = str(bench / "toy.py"), str(bench / "toy.v1.pth")
-    run("bash", str(ROOT / "tools/dist_test.sh"), *files, "2", folder=bench, work_dir="both")
+    arguments = bench / "toy.py", bench / "toy.v1.pth", "--launcher", "pytorch"
+    arguments += "--work-dir", bench / "both"
+    test = ROOT / "tools" / "test.py"
+    Program(run_script, test, bench, *arguments, log=bench / "log", processes=2).finish()
     assert reports(bench / "both") == reports(bench / "alone")
     # There MMEngine exchanges results through files, which other machines cannot see.
     assert not (bench / ".dist_test").exists()

@@ -14,6 +14,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
+from forked_programs import Program, run_script
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "dataset_converters" / "render_words.py"
@@ -169,27 +170,23 @@ def test_a_worker_that_dies_is_an_error_and_no_wait(tmp_path, make_renderer):
 def test_the_command_survives_being_killed(tmp_path):
     """SIGKILL in the middle; the same command then ends where an undisturbed one does."""
     arguments = ["--num", "1500", "--workers", "2", *ARGUMENTS]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    out = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, str(TOOL), "--out", str(out), *arguments],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    out, log = tmp_path / "killed", tmp_path / "log"
+
+    def start(folder: Path) -> Program:
+        return Program(run_script, TOOL, tmp_path, "--out", folder, *arguments, log=log)
+
+    program = start(out)
     partial = out.with_name("killed.partial") / "data.mdb"
     deadline = time.monotonic() + 120
     while not (partial.exists() and partial.stat().st_size > 300_000):
-        assert process.poll() is None, "finished before it could be killed"
+        assert program.running(), "finished before it could be killed"
         assert time.monotonic() < deadline, "nothing was rendered in two minutes"
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    program.send(signal.SIGKILL)
+    program.wait()
     assert not out.exists()
     for folder in (out, tmp_path / "whole"):
-        result = call("--out", folder, *arguments)
-        assert result.returncode == 0, result.stderr
+        start(folder).finish()
     assert content(out) == content(tmp_path / "whole")
 
 

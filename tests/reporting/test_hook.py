@@ -5,11 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +18,7 @@ from lpv_mmocr.reporting.hook import _once
 
 import numpy as np
 import pytest
+from forked_programs import Program, run_script
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import LabelData
@@ -131,21 +128,10 @@ def test_own_data_with_an_evaluator_of_its_own(bench, tmp_path):
 @pytest.mark.slow
 def test_two_processes_say_the_same(bench, alone):
     # Seven words for two processes: one of them is repeated.
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PORT": str(port),
-    }
-    command = ["bash", "tools/dist_test.sh", bench / "bench.py", bench / "toy.pth", "2"]
-    command += ["--report", bench / "both", "--work-dir", bench / "both"]
-    result = subprocess.run(
-        list(map(str, command)), cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    arguments = bench / "bench.py", bench / "toy.pth", "--launcher", "pytorch"
+    arguments += "--report", bench / "both", "--work-dir", bench / "both"
+    test = ROOT / "tools" / "test.py"
+    Program(run_script, test, ROOT, *arguments, log=bench / "log", processes=2).finish()
     assert text_of(bench / "both/report.html") == text_of(alone[1] / "report.html")
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
 
 import pytest
+from forked_programs import Program, run_script
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_WORDS = Path(os.environ.get("LPV_REAL_DATA", ""), "words")
@@ -87,16 +86,14 @@ def test_killed_process_leaves_no_half_data(convert, pictures, tmp_path, capsys)
     labels = pictures / "labels.tsv"
     labels.write_text("images/000000001.png\ta\npipe.png\tb\n")
     tool = ROOT / "tools" / "dataset_converters" / "labels_to_lmdb.py"
-    process = subprocess.Popen(
-        [sys.executable, tool, labels, "--out", tmp_path / "out"],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
+    log = pictures / "log"
+    program = Program(run_script, tool, tmp_path, labels, "--out", "out", log=log)
     end = time.monotonic() + 60
     while not (tmp_path / "out.partial" / "data.mdb").exists() and time.monotonic() < end:
-        assert process.poll() is None
+        assert program.running()
         time.sleep(0.05)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    program.send(signal.SIGKILL)
+    assert program.wait() == [-signal.SIGKILL]
     assert sorted(os.listdir(tmp_path)) == ["out.partial", "pictures"]
 
     labels.write_text("images/000000001.png\ta\n")

@@ -307,48 +307,73 @@ def test_says_how_to_call_it(train_synth):
     assert "bash tools/train_synth.sh WORK_DIR" in result.stderr
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("size", ["tiny", "mini", "tiny_cpu"])
-def test_the_configs_train(run_tool, digits, tmp_path, size):
-    """In miniature: words of digits stand for the real ones, seconds for minutes.
-
-    LPV-Tiny moves to another machine on the way.
-    """
+@pytest.fixture
+def in_miniature(digits, tmp_path) -> tuple[list[str], dict[str, str]]:
+    """Options and variables of short trainings: digits for real words, seconds for minutes."""
     for seed, name in enumerate(("IIIT5K_train", "IC15_train")):
         digits(tmp_path / "real" / name, 260, seed)
-    settings = dict(capacity=64, chunk_size=16, min_pictures=16, workers=1)
     options = [
         "train_dataloader.dataset.batch_size=4",
-        *(f"train_dataloader.dataset.sources.0.{key}={value}" for key, value in settings.items()),
+        *small_source(0),
         "custom_hooks.0.minutes=0.02",
         "default_hooks.logger.interval=1",
         # Reading all that is held out would take longest.
         *(f"val_dataloader.dataset.datasets.{number}.indices=-16" for number in range(2)),
         *(f"test_dataloader.dataset.datasets.{number}.indices=-16" for number in range(2)),
     ]
-    if size == "mini":  # easy words have a pool of their own
-        options += [
-            f"synth:train_dataloader.dataset.sources.1.{key}={value}"
-            for key, value in settings.items()
-        ]
-    variables = dict(
-        LPV_REAL_DATA=str(tmp_path / "real"),
-        LPV_FONTS="none",
-        LPV_WORDS="none",
-        LPV_SIZE=size,
-    )
-    if size == "tiny":
-        variables["LPV_CARRY"] = str(tmp_path / "carried")
-        steps = [("here", "Next: finetune."), ("there", "Next: publish.")]
-    else:
-        steps = [("here", f"Next: {name}.") for name in ("synth", "finetune", "publish")]
-    for work, said in steps:
+    return options, dict(LPV_REAL_DATA=str(tmp_path / "real"), LPV_FONTS="none", LPV_WORDS="none")
+
+
+def small_source(number: int) -> list[str]:
+    settings = dict(capacity=64, chunk_size=16, min_pictures=16, workers=1)
+    source = f"train_dataloader.dataset.sources.{number}"
+    return [f"{source}.{key}={value}" for key, value in settings.items()]
+
+
+@pytest.mark.slow
+def test_the_configs_train(run_tool, in_miniature, tmp_path):
+    """LPV-Tiny, which moves to another machine on the way."""
+    options, variables = in_miniature
+    variables["LPV_CARRY"] = str(tmp_path / "carried")
+    for work, said in (("here", "Next: finetune."), ("there", "Next: publish.")):
         result = run_tool("bash", SCRIPT, work, *options, **variables)
         assert result.returncode == 0, result.stderr
         assert said in result.stdout
         assert "Rendering with" in result.stdout
-    (log,) = (tmp_path / work / "finetune").glob("*/*.log")
-    assert f"Load checkpoint from {work}/synth/iter_" in log.read_text()
+    (log,) = (tmp_path / "there" / "finetune").glob("*/*.log")
+    assert "Load checkpoint from there/synth/iter_" in log.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "names"),
+    [
+        ("mini", ["mini_synth_start", "mini_synth", "mini_synth_finetune"]),
+        ("tiny_cpu", ["tiny_cpu_synth_low", "tiny_cpu_synth", "tiny_cpu_synth_finetune"]),
+    ],
+)
+def test_the_configs_for_a_cpu_train(
+    tool_in_process, in_miniature, tmp_path, monkeypatch, size, names
+):
+    options, variables = in_miniature
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LPV_POOL", "pool")
+    train = tool_in_process("train.py")
+    configs = SCRIPT.parents[1] / "configs" / "textrecog" / "lpv"
+    weights = None
     if size == "tiny_cpu":
-        (log,) = (tmp_path / "here" / "low").glob("*/*.log")
-        assert "Load checkpoint from here/grown.pth" in log.read_text()
+        weights = tmp_path / "grown.pth"
+        mini = SCRIPT.parents[1] / "checkpoints" / "lpv-mini.pth"
+        grow = tool_in_process("model_converters/grow_checkpoint.py")
+        assert not grow(mini, configs / f"lpv-{names[0]}.py", weights)
+    for name in names:
+        given = [*options, *([f"load_from={weights}"] if weights else [])]
+        if name == "mini_synth":  # easy words have a pool of their own
+            given += small_source(1)
+        config = configs / f"lpv-{name}.py"
+        assert train(config, "--work-dir", name, "--cfg-options", *given) == 0
+        assert (tmp_path / name / "finished").is_file()
+        (log,) = (tmp_path / name).glob("*/*.log")
+        assert weights is None or f"Load checkpoint from {weights}" in log.read_text()
+        weights = (tmp_path / name / "last_checkpoint").read_text()
