@@ -203,7 +203,9 @@ def save_checkpoint(
     # warns twice that its days are numbered.
     content = io.BytesIO()
     torch.save(plain, content)
-    get_file_backend(filename, backend_args=backend_args).put(content.getbuffer(), filename)
+    # Released at once: as part of a cycle with an error it would crash Python 3.12.1's collector.
+    with content.getbuffer() as buffer:
+        get_file_backend(filename, backend_args=backend_args).put(buffer, filename)
 
 
 def plain_data(value: Any, where: str = "value") -> Any:

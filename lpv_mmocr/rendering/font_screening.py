@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import unicodedata
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from fontTools.ttLib import TTCollection, TTFont
+from mmengine.logging import print_log
 from PIL import ImageFont
 
 from ..datasets.cache_folder import cache_folder
@@ -42,6 +44,9 @@ MIN_OTHER_LETTERS = 100
 MIN_ADVANCE = 0.5
 """Median step from letter to letter, in widths of their ink, below which letters lie on each other.
 Two of Debian's faces have none at all; the next have 0.7."""
+
+MANY_FILES = 50
+"""Files whose screening takes long enough to be announced."""
 
 PACK_FILE = "screened.json"
 """Beside fonts that were screened elsewhere: their verdicts."""
@@ -110,6 +115,8 @@ def screen_fonts(
     packed = {file: found for file in keys if (found := _packed_verdicts(Path(file)))}
     missing = [file for file, key in keys.items() if key not in known and file not in packed]
     if missing:
+        if not show_progress and len(missing) >= MANY_FILES:
+            print_log(f"Screening {len(missing)} font files, some 60 ms each", logger="current")
         with progress_bar(len(missing), "screening fonts", enabled=show_progress) as advance:
             for file, verdicts in _screen_many(missing, workers):
                 known[keys[file]] = [asdict(item) for item in verdicts]
@@ -139,6 +146,12 @@ def _read_pack(folder: str) -> dict[str, list[dict]]:
     try:
         content = json.loads(pack.read_text(encoding="utf-8"))
         if content["version"] != SCREENING_VERSION:
+            print_log(
+                f"The fonts of {folder} were screened by another version of this package, and are "
+                "screened anew; a pack made today would save that",
+                logger="current",
+                level=logging.WARNING,
+            )
             return {}
         _check_verdicts(content["files"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:

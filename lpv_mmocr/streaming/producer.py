@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +31,9 @@ class ChunkProducer:
     process that started them, however it ends; signals that a terminal or a scheduler sends to all
     processes do not end them, so that a training can finish its iteration. They get what other
     processes leave of the processors.
+
+    A chunk that cannot be made is left out, since one picture among millions should not end a
+    training; a process that cannot make two in a row ends with the error.
 
     A folder belongs to one process at a time.
 
@@ -158,11 +163,22 @@ class ChunkProducer:
             signal.signal(inherited, signal.SIG_IGN)
         cv2.setNumThreads(1)
         _give_way()
+        failed = False
         while not self._stop.is_set() and os.getppid() == parent:
             if len(chunk_numbers(self.folder)) >= self._max_waiting:
                 time.sleep(_WAIT_SECONDS)
                 continue
-            write_chunk(self.folder, number, self._make(number))
+            try:
+                chunk = self._make(number)
+            except Exception:
+                if failed:
+                    raise
+                failed = True
+                traceback.print_exc()
+                print(f"chunk {number} of {self.folder} is left out (see above)", file=sys.stderr)
+            else:
+                failed = False
+                write_chunk(self.folder, number, chunk)
             number += self._workers
 
 

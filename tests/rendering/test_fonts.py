@@ -6,7 +6,7 @@ import string
 from dataclasses import replace
 from pathlib import Path
 
-from lpv_mmocr.rendering import FontLibrary, font_pack
+from lpv_mmocr.rendering import FontLibrary, font_pack, font_screening
 from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
 from lpv_mmocr.rendering.font_pack import write_font_pack
 from lpv_mmocr.rendering.font_screening import (
@@ -291,6 +291,18 @@ def test_a_damaged_font_pack_is_named(tmp_path, content):
         ValueError, match=r"screened\.json is damaged .*copy the pack of fonts anew"
     ):
         FontLibrary.from_folders([tmp_path], system=False)
+
+
+def test_a_pack_of_another_version_is_screened_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(font_screening, "MANY_FILES", 1)
+    said = []
+    monkeypatch.setattr(font_screening, "print_log", lambda text, **_: said.append(text))
+    shutil.copy(SANS, tmp_path / "a.ttf")
+    (tmp_path / "screened.json").write_text('{"version": 1, "files": {"a.ttf": []}}')
+    assert len(FontLibrary.from_folders([tmp_path], system=False)) == 1
+    outdated, screening = said
+    assert outdated.startswith(f"The fonts of {tmp_path} were screened by another version")
+    assert screening == "Screening 1 font files, some 60 ms each"
 
 
 def test_a_font_pack_goes_where_a_link_leads(tmp_path, fonts):

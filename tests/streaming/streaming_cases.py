@@ -19,14 +19,14 @@ PATIENCE = 300
 class NumberWords(Dataset):
     """Word n has the text of n, and a picture whose first pixel says n modulo 256."""
 
-    def __init__(self, length: int = 1_000_000, fail_at: int | None = None) -> None:
-        self.length, self.fail_at = length, fail_at
+    def __init__(self, length: int = 1_000_000, fail_from: int | None = None) -> None:
+        self.length, self.fail_from = length, fail_from
 
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, number: int) -> dict:
-        if number == self.fail_at:
+        if self.fail_from is not None and number >= self.fail_from:
             raise OSError("no more pictures")
         picture = np.zeros((*PICTURE, 3), np.uint8)
         picture[0, 0] = number % 256

@@ -118,6 +118,20 @@ def test_goes_on_behind_what_is_there(produce, tmp_path):
     assert chunk_numbers(tmp_path / "pool") == [there[-1], there[-1] + 1, there[-1] + 2]
 
 
+def test_chunk_that_cannot_be_made_is_left_out(produce, tmp_path, capfd):
+    """One in a row only."""
+
+    def fail_at_odd_ones(number: int):
+        return fail(number) if number % 2 else make(number)
+
+    producer = produce(fail_at_odd_ones, workers=1, max_waiting=3)
+    wait_for(lambda: chunk_numbers(tmp_path / "pool") == [0, 2, 4])
+    producer.check()
+    said = capfd.readouterr().err
+    assert "OSError: no more pictures\n" in said
+    assert f"chunk 1 of {tmp_path / 'pool'} is left out (see above)" in said
+
+
 def test_process_that_fails_is_reported(produce):
     producer = produce(fail, workers=1)
     wait_for(lambda: producer._processes[0].exitcode is not None)

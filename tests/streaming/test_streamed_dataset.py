@@ -194,7 +194,7 @@ def wait_for(condition) -> None:
 
 
 def test_failing_source_ends_the_training(stream):
-    dataset = stream(dataset=dict(type="NumberWords", fail_at=40))
+    dataset = stream(dataset=dict(type="NumberWords", fail_from=40))
     with pytest.raises(ChildProcessError, match="see the output above"):
         for index in range(10_000):
             dataset[index]
