@@ -113,7 +113,8 @@ def _is_input_error(error: BaseException | None) -> bool:
 def _message(error: BaseException) -> str:
     """Text of an error; a KeyError's is otherwise the repr of its text."""
     if isinstance(error, KeyError) and error.args:
-        return str(error.args[0])
+        text = str(error.args[0])
+        return text if " " in text else f"there is no {text!r}"
     return str(error) or type(error).__name__
 
 

@@ -21,8 +21,10 @@ from .engine.config_text import leaves
 READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
 """Entries at the top of a config that MMEngine's runner takes."""
 
-_NAMES_TO_CHECK = ("data_root", "max_iters")
-"""What people set at the top of a config of their own."""
+_OFTEN_MEANT = ("data_root", "max_iters")
+"""What people set at the top of a config of their own, whether or not it is there in its bases."""
+
+_READ_BY_TOOLS = frozenset({"tta_model", "tta_pipeline"})
 
 
 def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -51,38 +53,75 @@ def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
 
 def refuse_idle_lines(cfg: Config) -> None:
-    """Check that ``data_root`` and ``max_iters`` have an effect where the config's file sets them.
+    """Check that what a config's file sets at its top has an effect.
+
+    That is so of ``data_root`` and ``max_iters``, and of all that the configs it inherits set too,
+    such as ``dictionary`` or ``train_pipeline``.
 
     Args:
         cfg: The config as it was read.
 
     Raises:
-        ValueError: If nothing has their value.
+        ValueError: If nothing has the value of one.
     """
-    unread = _names_without_use(cfg.filename)
-    for name in _NAMES_TO_CHECK:
-        if name not in unread or not _is_plain(cfg.get(name)):
+    unread = _names_without_use(cfg.filename) - READ_BY_RUNNER - _READ_BY_TOOLS
+    names = sorted(name for name in unread if name in cfg)
+    if not names:
+        return
+    before, now = _inherited(cfg.filename), cfg.to_dict()
+    values = [value for key, value in _values(now) if "." in key]
+    for name in names:
+        if name in before and _is_same(before[name], now[name]):
             continue
-        entries = [(key, entry) for key, entry in _entries(cfg) if "." in key]
-        meant = [key for key, _ in entries if _last(key) == name]
-        if meant and not any(_is_copy(entry, cfg[name]) for _, entry in entries):
+        meant = [
+            key
+            for key, value in _values(before)
+            if "." in key
+            and (
+                (name in _OFTEN_MEANT and _last(key) == name)
+                or (name in before and _is_same(value, before[name]))
+            )
+        ]
+        if meant and not any(_is_same(value, now[name]) for value in values):
+            plain = f" = {now[name]!r}" if _is_plain(now[name]) else ""
             raise ValueError(
-                f"{name} = {cfg[name]!r} in {cfg.filename} has no effect: the configs that it "
+                f"{name}{plain} in {cfg.filename} has no effect: the configs that it "
                 f"inherits have used theirs already. Set {_listed(meant)}"
                 + (", or the variable LPV_DATA_ROOT" if name == "data_root" else "")
             )
 
 
+def _inherited(path: str) -> dict[str, Any]:
+    """What the configs say that a config's file names as its ``_base_``."""
+    values = {}
+    for base in Config._get_base_files(path):
+        base, _ = Config._get_cfg_path(base, path)
+        values |= Config.fromfile(base).to_dict()
+    return values
+
+
+def _values(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every value with its dotted key."""
+    for path, value in leaves(entries, ()):
+        yield ".".join(map(str, path)), value
+
+
 def _entries(cfg: Config) -> Iterator[tuple[str, Any]]:
     """Every plain value with its dotted key."""
-    for path, value in leaves(cfg.to_dict(), ()):
+    for key, value in _values(cfg.to_dict()):
         if not isinstance(value, (dict, list, tuple)):
-            yield ".".join(map(str, path)), value
+            yield key, value
 
 
 def _is_plain(value: Any) -> bool:
     # True is equal to 1, and None to nothing in particular.
     return isinstance(value, (int, float, str)) and not isinstance(value, bool)
+
+
+def _is_same(entry: Any, value: Any) -> bool:
+    if isinstance(value, (dict, list, tuple)):
+        return bool(value) and entry == value
+    return _is_copy(entry, value)
 
 
 def _is_copy(entry: Any, value: Any) -> bool:

@@ -19,6 +19,9 @@ _USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
 # Pillow starts Ghostscript for the first, and calls Windows for the other.
 _FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
 _XMP = ("xmp", "XML:com.adobe.xmp")
+# What it has to say of odd files. Once for all, since filters that are set for a single picture and
+# taken back, as warnings.catch_warnings does, get lost where several threads do so.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
 """A file; the contents of one; an array in BGR (or BGRA) order, as OpenCV has it, or grey, uint8 or
@@ -110,14 +113,12 @@ def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image
     """Decode what Pillow opens; it does so only now for a picture of its own, too."""
     too_many = f"it has too many pixels; {max_pixels / 1e6:.0f} million are allowed"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow has to say of odd files
-            image = open_image()
-            if 0 in image.size:
-                raise PictureError("it has no pixels")
-            if image.width * image.height > max_pixels:
-                raise PictureError(f"{too_many} ({image.width} x {image.height})")
-            return _to_rgb(image)
+        image = open_image()
+        if 0 in image.size:
+            raise PictureError("it has no pixels")
+        if image.width * image.height > max_pixels:
+            raise PictureError(f"{too_many} ({image.width} x {image.height})")
+        return _to_rgb(image)
     except Image.DecompressionBombError as error:
         raise PictureError(too_many) from error
     except PictureError:

@@ -80,6 +80,23 @@ def test_line_that_nothing_reads(tmp_path, line, meant):
 
 
 @pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("dictionary = dict(characters='abc')", "dictionary in .* Set model.decoder.dictionary"),
+        ("train_pipeline = [dict(type='X')]", "Set train_dataloader.dataset.pipeline"),
+        ("test_pipeline = [dict(type='X')]", "val_dataloader.dataset.pipeline"),
+        ("resize = dict(scale=(160, 32))", "train_dataloader.dataset.pipeline.2"),
+        ("held_out = 50", "held_out = 50 in .* Set .*hold_out"),
+    ],
+)
+def test_line_that_the_configs_below_have_used(tmp_path, line, meant):
+    file = tmp_path / "mine.py"
+    file.write_text(f"_base_ = [{str(ZOO / TOY)!r}]\n{line}\n")
+    with pytest.raises(ValueError, match=meant):
+        refuse_idle_lines(Config.fromfile(file))
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         "max_iters = 1000\ntrain_cfg = dict(max_iters=max_iters)",
@@ -87,6 +104,11 @@ def test_line_that_nothing_reads(tmp_path, line, meant):
         "data_root = '/x'\nval_dataloader = dict(dataset=dict(data_root=data_root))",
         "data_root = '/x'\nval_dataloader = dict(dataset=dict(ann_file=f'{data_root}/y'))",
         "train_cfg = dict(max_iters=1000)",
+        "dictionary = dict(characters='abc')\nmodel = dict(decoder=dict(dictionary=dictionary))",
+        "dictionary = {{_base_.dictionary}}",  # as it is
+        "pack = dict(type='X')\ntrain_dataloader = dict(dataset=dict(pipeline=[pack]))",
+        "tta_model = dict(type='X')",
+        "mine = dict(a=1)",
     ],
 )
 def test_line_with_an_effect(tmp_path, lines):

@@ -92,7 +92,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _lines_of_stdin() -> Iterator[str]:
     """Paths on standard input, one a line, as they come; empty lines are none."""
-    for line in sys.stdin:
+    for number, line in enumerate(sys.stdin):
+        if number == 0:
+            line = line.removeprefix("\ufeff")  # a mark of the encoding
         if path := line.rstrip("\r\n"):
             yield path
 

@@ -90,21 +90,24 @@ def packed_sample(cfg: Config) -> dict:
     if size is not None:
         inputs = random_pictures(1, (3, *size))[0]
         return dict(inputs=inputs, data_samples=TextRecogDataSample(metainfo=_meta(size)))
-    if "test_pipeline" not in cfg:
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    pipeline = dataset.get("pipeline") or cfg.get("test_pipeline")
+    if not pipeline:
         raise InputError(
-            f"the config {cfg.filename} has no test_pipeline, and its encoder no img_size: the "
+            f"the config {cfg.filename} has no test pipeline, and its encoder no img_size: the "
             "size of its pictures is not known"
         )
     steps = [
         deepcopy(step)
-        for step in cfg.test_pipeline
+        for step in pipeline
         if step["type"] not in ("LoadOCRAnnotations", "LoadWordImage")
     ]
     for step in steps:
         if step["type"] in _LOADERS:
             step["type"] = "InferencerLoader"
     picture = draw_word("benchmark", np.random.default_rng(0))
-    return Compose(steps)(picture)
+    # Some pack the annotations, too.
+    return Compose(steps)(dict(img=picture, instances=[dict(text="benchmark")]))
 
 
 def _meta(size: Sequence[int]) -> dict:

@@ -150,6 +150,20 @@ class LabelFilter:
         except UnicodeDecodeError:
             return True
 
+    def empties(self, raw: bytes) -> bool:
+        """Whether a stored label passes and has nothing left, though it has letters.
+
+        Args:
+            raw: The label as stored, in UTF-8; one of ASCII is not looked at.
+        """
+        if raw.isascii():
+            return False
+        try:
+            label = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        return self(label) == "" and any(map(str.isalnum, label))
+
     def accepts_size(self, width: int, height: int) -> bool:
         """Whether a picture of this size, in pixels, is large enough."""
         return min(width, height) >= self.min_image_side

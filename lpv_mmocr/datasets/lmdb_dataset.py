@@ -85,7 +85,7 @@ class LPVLMDBDataset(BaseDataset):
         FileNotFoundError: If a folder does not exist or holds no LMDB.
         LMDBDataError: If an LMDB is damaged or not a word data set.
         ValueError: If no sample is left, or fewer than are to be held out, or a number of samples
-            is not whole.
+            is not whole; or the pipeline loads files.
     """
 
     METAINFO = dict(dataset_type="LPVLMDBDataset", task_name="textrecog")
@@ -104,6 +104,7 @@ class LPVLMDBDataset(BaseDataset):
         lazy_init: bool = False,
         max_refetch: int = 1000,
     ) -> None:
+        _refuse_files(pipeline)
         self.label_filter = LabelFilter.from_config(label_filter)
         self.hold_out = checked_hold_out(hold_out)
         self.bad_samples = BadSampleLog()
@@ -365,6 +366,15 @@ class LPVLMDBDataset(BaseDataset):
             f"{self.max_refetch + 1} samples of {', '.join(self._folders)} in a row were bad or "
             "refused by the pipeline; see the log for what is wrong with them"
         )
+
+
+def _refuse_files(pipeline: Sequence[dict | Callable]) -> None:
+    for step in pipeline:
+        if isinstance(step, Mapping) and str(step.get("type")).endswith("LoadImageFromFile"):
+            raise ValueError(
+                "LPVLMDBDataset decodes pictures itself: begin its pipeline with "
+                "LoadImageFromNDArray instead of LoadImageFromFile"
+            )
 
 
 def _find_lmdbs(folder: str) -> list[str]:

@@ -53,11 +53,8 @@ class _EnvironmentPool:
         self._environments: dict[str, lmdb.Environment] = {}
         self._identities: dict[lmdb.Environment, tuple[int, ...]] = {}
         self._lock = threading.Lock()
-        self._pid = os.getpid()
 
     def get(self, path: str) -> lmdb.Environment:
-        if self._pid != os.getpid():
-            self._drop_inherited()
         if not os.path.isabs(path):  # A relative path names another LMDB after a change of folder.
             path = os.path.abspath(path)
         environment = self._environments.get(path)
@@ -75,8 +72,6 @@ class _EnvironmentPool:
         return environment
 
     def forget_replaced(self, path: str) -> None:
-        if self._pid != os.getpid():
-            self._drop_inherited()
         real = os.path.realpath(path)
         with self._lock:
             # First by the name asked for: a link may lead elsewhere now.
@@ -95,7 +90,7 @@ class _EnvironmentPool:
             self._environments.clear()
             self._identities.clear()
 
-    def _drop_inherited(self) -> None:
+    def drop_inherited(self) -> None:
         # py-lmdb counts an inherited environment as open. Closing it here only unmaps the child's
         # copy: without a lock file, parent and child share no state.
         inherited = list(self._identities)
@@ -105,6 +100,9 @@ class _EnvironmentPool:
 
 
 _pool = _EnvironmentPool()
+if hasattr(os, "register_at_fork"):  # not where there is no fork
+    # At once, while the child has one thread: later ones would replace each other's environments.
+    os.register_at_fork(after_in_child=_pool.drop_inherited)
 
 
 def environment(path: str) -> lmdb.Environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -141,7 +142,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     """
     num_samples = count_samples(path)
     numbers = np.empty(num_samples, dtype=np.int32)
-    kept = 0
+    kept = emptied = 0
     began = time.monotonic()
     title = f"indexing {Path(path).name}"
     with progress_bar(num_samples, title) as advance, KeyReader(path) as reader:
@@ -157,6 +158,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
                     continue
             numbers[kept] = number
             kept += 1
+            emptied += label is not None and label_filter.empties(label)
         if left := num_samples % _PROGRESS_STEP:
             advance(left)
     print_log(
@@ -164,6 +166,13 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
         f"({time.monotonic() - began:.1f} s)",
         logger="current",
     )
+    if emptied:
+        print_log(
+            f"{emptied} of them lose all their characters, and teach a model to read nothing where "
+            "there is a word: the charset of the label filter lacks them",
+            logger="current",
+            level=logging.WARNING,
+        )
     return numbers[:kept].copy()
 
 

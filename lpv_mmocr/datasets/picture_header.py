@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import NamedTuple
 
 from PIL import Image
@@ -60,11 +59,21 @@ def asks_to_be_turned(encoded: bytes) -> bool:
 
 def _opened(encoded: bytes | None) -> Image.Image | None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow has to say of odd files
-            return Image.open(io.BytesIO(encoded or b""))
+        return Image.open(io.BytesIO(encoded or b""))
     except Exception:  # of many kinds, where it is no picture, a damaged or a huge one
         return None
+
+
+def is_tiff_with_alpha(encoded: bytes) -> bool:
+    """Whether a file is a TIFF in colour with an alpha channel.
+
+    Args:
+        encoded: The bytes of the file.
+    """
+    if not encoded.startswith((b"II*\0", b"MM\0*")):
+        return False
+    picture = _opened(encoded)
+    return picture is not None and picture.mode == "RGBA"
 
 
 def is_cut_jpeg(encoded: bytes) -> bool:

@@ -71,14 +71,13 @@ class DeployedLPV(LPV):
         """
         # To compiled code each batch of them would be another one.
         samples = None if self.reads_images_alone or data_samples is None else list(data_samples)
-        images = inputs.to(self.dtype, memory_format=torch.channels_last)
         # A copy: compiled code may hand out memory that its next call overwrites.
-        size = self.pictures_at_once(images)
+        size = self.pictures_at_once(inputs)
         parts = [
             self._read(part, samples and samples[number * size :][: len(part)]).to(
                 torch.float32, copy=True
             )
-            for number, part in enumerate(images.split(size))
+            for number, part in enumerate(inputs.split(size))
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
@@ -102,7 +101,10 @@ class DeployedLPV(LPV):
     def _read(
         self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None
     ) -> torch.Tensor:
-        features = self.extract_feat(images)
+        features = self.preprocessor(images) if self.with_preprocessor else images
+        features = features.to(self.dtype, memory_format=torch.channels_last)
+        if self.with_backbone:
+            features = self.backbone(features)
         if self.with_encoder:
             features = self.encoder(features, data_samples)
         return self.decoder.last_logits(features)
@@ -141,9 +143,9 @@ def to_deploy(
 ) -> DeployedLPV:
     """Make a copy of a model that reads the same words in less time.
 
-    Batch norms are folded into convolutions, classifiers of the earlier stages and dropouts
-    dropped, the first queries computed once, weights converted to ``dtype`` and, on a CPU, packed
-    for oneDNN.
+    Batch norms are folded into convolutions, classifiers of the earlier stages dropped, the first
+    queries computed once, weights converted to ``dtype`` and, on a CPU, packed for oneDNN. What
+    straightens pictures beforehand (MMOCR's ``STN``) stays in float32.
 
     Args:
         model: Trained model; it is left as it is. Its encoder may be any, its decoder must be a
@@ -162,19 +164,19 @@ def to_deploy(
         original.
 
     Raises:
-        ValueError: If the model is not exactly an ``LPV``, since a derived class may compute
-            something else, or its decoder not a ``CPADecoder``; if the float type is none of the
-            three, or the model is a deployed one.
+        ValueError: If the model is not exactly an ``LPV``, or its decoder not exactly a
+            ``CPADecoder``, since a derived class may compute something else; if the float type is
+            none of the three, or the model is a deployed one.
     """
     if isinstance(model, DeployedLPV):
         raise ValueError("this model is deployed already; start from the one it was made from")
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f"dtype must be torch.float32, bfloat16 or float16, got {dtype}")
-    if type(model) is not LPV or not isinstance(model.decoder, CPADecoder):
+    if type(model) is not LPV or type(model.decoder) is not CPADecoder:
         decoder = type(getattr(model, "decoder", None)).__name__
         raise ValueError(
-            "only an LPV with a CPADecoder can be deployed, no class derived from it and none that "
-            f"looks again, got {type(model).__name__} with {decoder}"
+            "only an LPV with a CPADecoder can be deployed, no class derived from either and none "
+            f"that looks again, got {type(model).__name__} with {decoder}"
         )
     device = torch.device(device or next(model.parameters()).device)
     if packed and dtype is torch.float16 and device.type == "cpu":
@@ -188,9 +190,10 @@ def to_deploy(
         fold_batch_norm(deployed)
         replace_layers(deployed)
         deployed = deployed.requires_grad_(False).to(device)
-        # The preprocessor keeps its float32 mean and deviation.
+        # Mean and deviation stay in float32, as does what straightens pictures.
+        first = (deployed.data_preprocessor, getattr(deployed, "preprocessor", None))
         for part in deployed.children():
-            if part is not deployed.data_preprocessor:
+            if not any(part is one for one in first):
                 part.to(dtype, memory_format=torch.channels_last)
         if not packed:
             standard_layers(deployed)

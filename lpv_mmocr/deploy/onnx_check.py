@@ -133,7 +133,7 @@ def reference(model: LPV, images: torch.Tensor, mask: bool) -> tuple[torch.Tenso
     try:
         features = model.extract_feat(images.to(parameter))
         if model.with_encoder:
-            features = model.encoder(features)
+            features = model.encoder(features, None)
         outputs = decoder.forward_train(out_enc=features)
     finally:
         model.train(was_training)

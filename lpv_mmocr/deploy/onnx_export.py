@@ -75,7 +75,7 @@ class ReadingGraph(nn.Module):
         """
         features = self.model.extract_feat(images.to(self.model.dtype))
         if self.model.with_encoder:
-            features = self.model.encoder(features)
+            features = self.model.encoder(features, None)
         decoder = self.model.decoder
         characters, maps = zip(*decoder.cascade(features), strict=True)
         logits = decoder.classifiers[-1](characters[-1]).float()

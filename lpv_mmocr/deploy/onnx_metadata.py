@@ -197,13 +197,21 @@ def _proportional(rescale: dict, pad: dict) -> dict[str, Any]:
     height, width = rescale.pop("height"), pad.pop("width")
     keep_ratio = dict(
         min_width=rescale.pop("min_width", None) or 1,
-        max_width=rescale.pop("max_width", None) or width,
+        max_width=rescale.pop("max_width", None),
         divisor=rescale.pop("width_divisor", 1),
         fill=_fill(pad.pop("pad_cfg", None) or {}),
     )
-    if keep_ratio["max_width"] > width:
+    widest, divisor = keep_ratio["max_width"], keep_ratio["divisor"]
+    if widest is None:
         raise ValueError(
-            f"RescaleToHeight makes pictures up to {keep_ratio['max_width']} pixels wide, "
+            "RescaleToHeight in the test pipeline has no max_width: pictures of different widths "
+            "cannot be read together"
+        )
+    if widest % divisor:
+        widest = round(widest / divisor) * divisor
+    if widest > width:
+        raise ValueError(
+            f"RescaleToHeight makes pictures up to {widest} pixels wide, "
             f"PadToWidth only {width}: pictures of different widths cannot be read together"
         )
     interpolation = _interpolation("RescaleToHeight", rescale)
@@ -220,6 +228,8 @@ def _fill(pad_cfg: dict) -> int:
 
 def _interpolation(kind: str, step: dict) -> str:
     backend, interpolation = step.pop("backend", "cv2"), step.pop("interpolation", "bilinear")
+    if step.get("resize_type") == "Resize":  # RescaleToHeight's default
+        del step["resize_type"]
     if backend != "pillow" or interpolation not in INTERPOLATIONS:
         raise ValueError(
             f"{kind} in the test pipeline resizes with {backend}'s {interpolation}; the reader of "

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rapidfuzz.distance import Levenshtein
 
@@ -41,11 +44,42 @@ def align(
     """
     if truth is None:
         return [CharacterMatch(read, None, False) for read in reading]
-    fold, counts = (
-        (str.casefold, _belongs_to_a_word)
-        if protocol is None
-        else (protocol.reduce, lambda character: bool(protocol.reduce(character)))
-    )
+    if protocol is None:
+        return _laid(reading, truth, str.casefold, _belongs_to_a_word)
+    # What does not count is put back afterwards, so that it moves nothing that does.
+    matches = []
+    rests = deque(reading), deque(truth)
+    letters = [[*filter(protocol.reduce, text)] for text in rests]
+    for match in _laid(*letters, protocol.reduce, bool):
+        here = [
+            rest if character is not None else ()
+            for rest, character in zip(rests, (match.read, match.truth), strict=True)
+        ]
+        matches += _unmarked(*(_until_it_counts(rest, protocol) for rest in here))
+        matches.append(match)
+        for rest in filter(None, here):
+            rest.popleft()
+    return matches + _unmarked(*rests)
+
+
+def _until_it_counts(rest: deque[str], protocol: TextProtocol) -> list[str]:
+    """Takes what does not count from the beginning of a text."""
+    taken = []
+    while rest and not protocol.reduce(rest[0]):
+        taken.append(rest.popleft())
+    return taken
+
+
+def _unmarked(read: Iterable[str], there: Iterable[str]) -> list[CharacterMatch]:
+    return [CharacterMatch(*pair, False) for pair in zip_longest(read, there)]
+
+
+def _laid(
+    reading: Sequence[str],
+    truth: Sequence[str],
+    fold: Callable[[str], str],
+    counts: Callable[[str], bool],
+) -> list[CharacterMatch]:
     matches = []
     # Character by character: folding a whole text may change its length ("ß" to "ss").
     folded = [[fold(character) for character in text] for text in (truth, reading)]

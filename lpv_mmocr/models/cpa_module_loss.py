@@ -49,7 +49,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         # MMOCR's own choices of a padding class leave the start class out.
         self.pad_idx = self.dictionary.start_idx
         self._encoding = LabelEncoding.of(self)
-        self._warned_long = False
+        self._warned_long = self._warned_unknown = False
 
     # A compiler would take each word for a reason to compile again.
     @torch.compiler.disable
@@ -101,7 +101,14 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             return None
         if self.letter_case != "unchanged":
             text = getattr(text, self.letter_case)()
-        indexes = (self.dictionary.char2idx(char, strict=False) for char in text)
+        indexes = [self.dictionary.char2idx(char, strict=False) for char in text]
+        if None in indexes and not self._warned_unknown:
+            unknown = text[indexes.index(None)]
+            MMLogger.get_current_instance().warning(
+                f"the label {text!r} has the character {unknown!r}, which the dictionary lacks. "
+                "Such characters are left out of what is learnt; this is said once."
+            )
+            self._warned_unknown = True
         # Changing the case can lengthen a text: "İ".lower() has two characters.
         return [index for index in indexes if index is not None][: self.max_seq_len]
 

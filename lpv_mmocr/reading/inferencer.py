@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -99,13 +100,17 @@ def _read_config(path: str) -> Config | str:
     return path
 
 
+_standard_output = threading.Lock()
+"""Held while another stream stands in, which two threads would restore in the wrong order."""
+
+
 @contextmanager
 def _silent_on_loading() -> Iterator[None]:
     """Keeps MMEngine from printing whence it loads the checkpoint, which the user has just said."""
     MMLogger.get_current_instance()  # a logger made below would keep writing to what stands in
     printed = io.StringIO()
     try:
-        with redirect_stdout(printed):
+        with _standard_output, redirect_stdout(printed):
             yield
     finally:
         for line in printed.getvalue().splitlines():

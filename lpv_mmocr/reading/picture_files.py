@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence, Set
 
 SUFFIXES = frozenset(
@@ -86,14 +87,23 @@ class PictureFiles:
             seen.add(real)
             subfolders.sort()
             for name in sorted(names):
-                if os.path.splitext(name)[1].lower() in SUFFIXES:
+                file = os.path.join(folder, name)
+                if os.path.splitext(name)[1].lower() in SUFFIXES and not _is_pipe(file):
                     found = True
-                    yield os.path.join(folder, name)
-                elif os.path.join(folder, name) not in named:
+                    yield file
+                elif file not in named:
                     self.left_alone += 1
         if not found and not unlisted:
             unlisted.append(path)
         yield from unlisted
+
+
+def _is_pipe(path: str) -> bool:
+    """Whether reading a file may wait for ever; pipes are read where they are named."""
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def leads_nowhere(path: str) -> bool:

@@ -6,7 +6,6 @@ import http.client
 import io
 import os
 import reprlib
-import warnings
 
 from lpv_mmocr.datasets.transforms.loading import decode_image, load_by_pillow
 from lpv_mmocr.datasets.transforms.word_image import to_bgr
@@ -84,9 +83,7 @@ def _read_file(path: str) -> bytes:
 def _check_header(encoded: bytes, max_pixels: int) -> None:
     """Look at what a file says of itself; nothing is decoded yet."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what Pillow has to say of odd files
-            header = Image.open(io.BytesIO(encoded))
+        header = Image.open(io.BytesIO(encoded))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(max_pixels) from error
     except Exception as error:  # Pillow has many kinds for damaged files

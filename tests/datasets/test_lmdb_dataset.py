@@ -279,6 +279,12 @@ def test_nothing_but_bad_samples(words, log_lines):
     assert len({line for line in log_lines if "Bad sample" in line}) <= 5
 
 
+def test_pipeline_that_loads_files(words):
+    pipeline = [dict(type="mmocr.LoadImageFromFile"), *PIPELINE[1:]]
+    with pytest.raises(ValueError, match="begin its pipeline with LoadImageFromNDArray"):
+        LPVLMDBDataset(ann_file=str(words), pipeline=pipeline)
+
+
 def test_pipeline_that_refuses(words):
     refuse_first = lambda sample: None if sample["sample_idx"] == 0 else sample  # noqa: E731
     training = LPVLMDBDataset(ann_file=str(words), pipeline=[refuse_first])

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.datasets.lmdb_environment import (
@@ -79,6 +82,28 @@ def test_own_environment_after_fork(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert environment(str(path)) is parents
     assert label(path) == b"one"
+
+
+def test_threads_of_a_forked_process_share_one_environment(tmp_path):
+    path = write_words(tmp_path / "words", ["one"])
+    label(path)
+    begin = threading.Barrier(8)
+
+    def read(_):
+        begin.wait()
+        return label(path)
+
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                sys.setswitchinterval(1e-6)
+                with ThreadPoolExecutor(8) as threads:
+                    status = int([*threads.map(read, range(8))] != [b"one"] * 8)
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_folder_without_data(tmp_path):

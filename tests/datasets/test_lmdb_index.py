@@ -55,6 +55,17 @@ def test_agrees_with_filtering_label_by_label(tmp_path):
     assert list(load_index(str(path), label_filter)) == expected
 
 
+def test_words_that_lose_all_their_letters_are_said(tmp_path, log_lines):
+    path = write_words(tmp_path / "words", ["Привет", "мир", "café", "…", "abc"])
+    load_index(str(path), LabelFilter())
+    passing, emptied = log_lines
+    assert "5 of 5 samples pass" in passing
+    assert emptied.startswith("2 of them lose all their characters")
+    log_lines.clear()
+    load_index(str(path), LabelFilter(charset=None))
+    assert len(log_lines) == 1
+
+
 def test_minimum_image_side(tmp_path):
     pictures = [make_picture(height=9), make_picture(height=7), b"no picture"]
     path = write_words(tmp_path / "words", ["a", "b", "c"], pictures)

@@ -4,12 +4,14 @@ import copy
 
 from lpv_mmocr.deploy import DeployedLPV, convert, to_deploy
 from lpv_mmocr.deploy.onednn import PackedLinear, can_pack
+from lpv_mmocr.models import CPADecoder
 
 import pytest
 import torch
 from deploy_cases import images, plain_logits, settle
 from lpv_cases import SIZES, build_size, build_toy, word_sample
 from mmengine.structures import LabelData
+from mmocr.registry import MODELS
 from torch import nn
 
 
@@ -156,6 +158,18 @@ def test_one_stage_and_no_glrm():
         )
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+def test_a_rectifier_stays_as_it_is(dtype, tolerance):
+    model = settle(build_toy())
+    batch = images(model, 3)
+    size = dict(resized_image_size=(32, 64), output_image_size=tuple(batch.shape[2:]))
+    stn = dict(type="STN", in_channels=3, num_control_points=20, margins=[0.1, 0.1], **size)
+    model.preprocessor = MODELS.build(stn).eval()
+    expected = plain_logits(model, model.preprocessor(batch))
+    difference = (to_deploy(model, dtype=dtype).logits(batch) - expected).abs().max()
+    assert difference < tolerance * (expected.max() - expected.min())
+
+
 def test_what_cannot_be_deployed():
     model = settle(build_toy())
     with pytest.raises(ValueError, match=r"dtype must be torch.float32, bfloat16 or float16"):
@@ -167,8 +181,11 @@ def test_what_cannot_be_deployed():
         deployed.loss(images(model), [word_sample("ab")] * 3)
     derived = settle(build_toy())
     derived.__class__ = type("Derived", (type(derived),), {})
-    with pytest.raises(ValueError, match=r"derived from it .* got Derived with CPADecoder"):
+    with pytest.raises(ValueError, match=r"derived from either .* got Derived with CPADecoder"):
         to_deploy(derived)
+    model.decoder.__class__ = type("Averaging", (CPADecoder,), {})
+    with pytest.raises(ValueError, match="got LPV with Averaging"):
+        to_deploy(model)
     model.decoder = nn.Identity()
     with pytest.raises(
         ValueError, match=r"only an LPV with a CPADecoder can be deployed, .* got LPV with Identity"

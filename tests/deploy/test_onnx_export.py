@@ -172,7 +172,7 @@ class OwnEncoder(nn.Module):
         super().__init__()
         self.looks = looks
 
-    def forward(self, features: torch.Tensor, data_samples: list | None = None) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, data_samples: list | None) -> torch.Tensor:
         if self.looks and data_samples is not None:
             ratios = [sample.get("valid_ratio", 1.0) for sample in data_samples]
             return features * torch.tensor(ratios).view(-1, 1, 1, 1)

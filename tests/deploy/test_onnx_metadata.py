@@ -88,6 +88,26 @@ def test_normalisation():
         (
             config(
                 dict(type="RescaleToHeight", height=32, backend="pillow"),
+                dict(type="PadToWidth", width=100),
+            ),
+            "RescaleToHeight in the test pipeline has no max_width: pictures of different widths",
+        ),
+        (
+            config(
+                dict(
+                    type="RescaleToHeight",
+                    height=32,
+                    max_width=108,
+                    width_divisor=16,
+                    backend="pillow",
+                ),
+                dict(type="PadToWidth", width=108),
+            ),
+            "up to 112 pixels wide, PadToWidth only 108",
+        ),
+        (
+            config(
+                dict(type="RescaleToHeight", height=32, backend="pillow"),
                 dict(type="PadToWidth", width=100, pad_cfg=dict(padding_mode="edge")),
             ),
             "must pad with one constant value",

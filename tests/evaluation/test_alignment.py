@@ -52,6 +52,20 @@ def test_what_counts_is_up_to_the_protocol():
     assert described("a-b", "A.bé", without_case) == "aA -. bb -é"
     assert described("a-b", "A.bé", with_case) == "aA! -.! bb -é"
     assert described("it's", "its", with_case) == "ii tt '-! ss"
+    # Nothing that does not count moves what does.
+    assert described("a'", "'a", without_case) == "-' aa '-"
+
+
+def test_something_is_wrong_where_texts_differ_in_what_counts():
+    draw = random.Random(0)
+    for protocol in (TextProtocol(), TextProtocol(case_sensitive=True)):
+        for _ in range(1000):
+            reading, truth = ("".join(draw.choices("aAb'é-", k=draw.randint(0, 5))) for _ in "rt")
+            matches = align(reading, truth, protocol)
+            wrong = protocol.reduce(reading) != protocol.reduce(truth)
+            assert any(match.wrong for match in matches) == wrong
+            assert "".join(match.read or "" for match in matches) == reading
+            assert "".join(match.truth or "" for match in matches) == truth
 
 
 def distance(truth: str, reading: str) -> int:

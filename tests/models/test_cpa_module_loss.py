@@ -8,6 +8,7 @@ from lpv_mmocr.models.encoded_words import EncodedWords, LabelEncoding
 import pytest
 import torch
 from lpv_cases import DICTIONARY, word_sample
+from mmengine.logging import MMLogger
 from mmocr.registry import MODELS
 
 START, END = 36, 37
@@ -61,6 +62,15 @@ def test_other_length_and_case():
     dictionary = dict(type="CharacterDictionary", characters="aA")
     targets = _targets("aAb", dictionary=dictionary, letter_case="unchanged", max_seq_len=4)
     assert targets == [2, 0, 1, 3, 2, 2]
+
+
+def test_characters_that_the_dictionary_lacks_are_said_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger, "warning", lambda self, message: said.append(message))
+    loss = _loss()
+    loss.get_targets([word_sample("ab"), word_sample("a-b"), word_sample("a.b")])
+    (message,) = said
+    assert "the label 'a-b' has the character '-', which the dictionary lacks" in message
 
 
 def test_ignored_positions_have_no_gradient():

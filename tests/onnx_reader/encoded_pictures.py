@@ -71,6 +71,7 @@ def pictures() -> dict[str, bytes]:
         "grey": encode(grey),
         "alpha": encode(rgba),
         "grey alpha": saved(Image.fromarray(rgba).convert("LA"), "PNG"),
+        "alpha tiff": saved(Image.fromarray(rgba), "TIFF"),
         "16 bits": encode(wide),
         "grey 16 bits": encode(wide[..., 0]),
         "grey 16 bits tiff": encode(wide[..., 0], ".tiff"),

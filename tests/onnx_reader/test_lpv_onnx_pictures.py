@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import warnings
 from pathlib import Path
 
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
@@ -15,7 +16,7 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmocr.apis import TextRecInferencer
 from onnx_reader.encoded_pictures import encode, pictures, saved, smooth
-from PIL import Image
+from PIL import Image, ImageOps
 
 import lpv_onnx
 from lpv_onnx.preprocessing import prepare, shown
@@ -102,6 +103,19 @@ def test_maps_reach_over_the_padding():
         prepare(word, dict(settings, keep_ratio=ratio)),
     )
     assert shown(Image.fromarray(noise(16, 20)), dict(settings, keep_ratio=ratio)).size == (50, 16)
+
+
+def test_filters_of_warnings_stay_where_they_are(monkeypatch):
+    """Other threads would lose theirs if they were replaced meanwhile."""
+    filters, seen = warnings.filters, []
+    transpose = ImageOps.exif_transpose
+    monkeypatch.setattr(
+        ImageOps,
+        "exif_transpose",
+        lambda *args: seen.append(warnings.filters is filters) or transpose(*args),
+    )
+    lpv_onnx.load_picture(encode(noise()))
+    assert seen == [True]
 
 
 class TestBadInput:

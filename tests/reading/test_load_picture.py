@@ -101,9 +101,14 @@ def test_files_that_cannot_be_read(tmp_path, content, message):
 
 
 def test_a_format_that_opencv_does_not_know(tmp_path):
-    Image.fromarray(noise()).save(tmp_path / "word.pcx")
-    with pytest.raises(PictureError, match="cannot be decoded"):
-        load_picture(tmp_path / "word.pcx")
+    """Pillow reads it, or says what is wrong with it."""
+    for suffix in ("pcx", "dib"):
+        Image.fromarray(noise()).save(tmp_path / f"word.{suffix}")
+        found = load_picture(tmp_path / f"word.{suffix}")
+        np.testing.assert_array_equal(found, noise()[..., ::-1])
+    Image.fromarray(noise()[..., 0].astype(np.float32)).save(tmp_path / "word.tif")
+    with pytest.raises(PictureError, match="its values are floating-point numbers"):
+        load_picture(tmp_path / "word.tif")
 
 
 def test_a_jpeg_2000_with_two_sizes(tmp_path):

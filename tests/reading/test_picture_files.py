@@ -61,6 +61,14 @@ def test_a_pattern_names_files_in_folders_that_it_names_as_well(tree):
     assert files.left_alone == 1, "where it was not named"
 
 
+def test_pipes_in_folders_are_left_alone(tree):
+    os.mkfifo(tree / "deep" / "a.png")
+    files = PictureFiles(["deep"])
+    assert list(files) == ["deep/d.webp", "deep/er/c.tiff"]
+    assert files.left_alone == 1
+    assert list(PictureFiles(["deep/a.png"])) == ["deep/a.png"]
+
+
 def test_results_are_passed_over_unless_they_are_asked_for(tree):
     assert list(PictureFiles(["deep"], results="deep/er")) == ["deep/d.webp"]
     assert list(PictureFiles(["deep/er"], results="deep/er")) == ["deep/er/c.tiff"]

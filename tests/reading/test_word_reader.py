@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lpv_mmocr
@@ -11,6 +13,7 @@ from lpv_mmocr.datasets.transforms.word_look import LOOKS
 from lpv_mmocr.engine import save_checkpoint
 from lpv_mmocr.models.best_look_tta import SURE
 from lpv_mmocr.reading import Reading, WordReader, read
+from lpv_mmocr.reading.inferencer import _silent_on_loading
 from lpv_mmocr.visualization import character_boxes
 
 import cv2
@@ -353,6 +356,20 @@ def test_importing_the_package_leaves_reading_alone():
         "lpv_mmocr.read; assert not hasattr(lpv_mmocr, 'raed')"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_threads_that_load_at_once_leave_standard_output_alone(capsys):
+    before = sys.stdout
+
+    def load(seconds: float) -> None:
+        with _silent_on_loading():
+            print("Loads checkpoint by local backend")
+            time.sleep(seconds)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(load, (0.05, 0.1)))
+    assert sys.stdout is before
+    assert capsys.readouterr().out == ""
 
 
 def test_reading_as_plain_data():

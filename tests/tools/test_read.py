@@ -256,6 +256,12 @@ def test_an_empty_list_leaves_earlier_results_alone(read, words, tmp_path, monke
     assert (tmp_path / "results" / "readings.jsonl").read_text() == before
 
 
+def test_a_list_may_begin_with_a_byte_order_mark(read, words, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffwords/a.png\r\n"))
+    status, output, _ = read("-")
+    assert status == 0 and output.startswith("words/a.png\t")
+
+
 def test_addresses_of_unknown_kinds_are_reported_one_by_one(read, words):
     status, output, log = read("gs://b/x.png", "words/a.png")
     assert status == 1

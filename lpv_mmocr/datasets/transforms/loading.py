@@ -11,7 +11,7 @@ from PIL import Image
 
 import lpv_onnx
 
-from ..picture_header import is_cut_jpeg
+from ..picture_header import is_cut_jpeg, is_tiff_with_alpha
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
@@ -49,10 +49,10 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
             return load_by_pillow(encoded)
         flags = _UPRIGHT if upright else cv2.IMREAD_COLOR
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
+        if image is None:  # Pillow knows more formats, and says what is wrong
+            return load_by_pillow(encoded)
     except (cv2.error, lpv_onnx.PictureError) as error:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
-    if image is None or image.size == 0:
-        raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded")
     return image
 
 
@@ -61,6 +61,8 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
     if encoded.startswith(b"P"):  # it takes values as they are, whatever the file says is white
         header = _NETPBM_WHITE.match(encoded)
         return header is not None and int(header[1]) not in (255, 65535)
+    if is_tiff_with_alpha(encoded):  # it blends it with black; Pillow follows its orientation
+        return True
     if upright:
         return False
     if encoded.startswith(b"ftyp", 4):  # it leaves an AVIF as it lies, whatever turn that asks for
