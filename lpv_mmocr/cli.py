@@ -89,19 +89,24 @@ class ReportInputErrors(Hook):
         if error is None and sys.stdout is not None:  # which a user may close
             try:
                 sys.stdout.flush()  # what has not been seen to fail yet
-            except BrokenPipeError as broken:
-                error = broken
+            except OSError as failed:  # the reader has gone, or a disk is full
+                error, self.traceback = failed, False
+                _forget_standard_output()
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
         if isinstance(error, BrokenPipeError) and not self.traceback:  # such as head's
-            # Python flushes standard output once more at its end, which must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _forget_standard_output()
             raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
             if distributed.is_first_of_machine():  # whose data may be at fault
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
+
+
+def _forget_standard_output() -> None:
+    # Python flushes it once more at its end, which must not fail again.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_input_error(error: BaseException | None) -> bool:
@@ -219,7 +224,7 @@ def require_file(path: str, what: str) -> None:
     Raises:
         InputError: If it does not exist.
     """
-    if "://" not in path and not Path(path).expanduser().is_file():
+    if "://" not in path and not Path(os.path.expanduser(path)).is_file():
         raise InputError(f"there is no {what} {path}")
 
 

@@ -95,7 +95,7 @@ class Reader:
         batch_size: int = 1,
         tta: bool = True,
     ) -> None:
-        path = Path(model).expanduser()
+        path = Path(os.path.expanduser(model))
         if not path.is_file():
             raise FileNotFoundError(f"there is no model file {path}")
         if batch_size < 1 or (threads is not None and threads < 1):

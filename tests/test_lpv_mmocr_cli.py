@@ -172,6 +172,22 @@ def test_reader_of_the_output_may_leave(arguments):
     assert process.wait() == 141
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_on_a_full_disk_is_an_error():
+    program = "import lpv_mmocr.cli as c\nwith c.ReportInputErrors(): print('little')"
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert result.stderr == "error: [Errno 28] No space left on device\n"
+    assert result.returncode == 2
+
+
 def test_version_of_a_checkout_that_is_not_installed(monkeypatch, capsys):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)

@@ -60,7 +60,7 @@ def set_resume(cfg: Config, resume: str) -> None:
     """Choose where to continue; MMEngine would mistake ``load_from`` for the run to continue."""
     if resume != "auto":
         cli.require_file(resume, "checkpoint")
-        if "://" not in resume and (problem := why_not_resumable(Path(resume).expanduser())):
+        if "://" not in resume and (problem := why_not_resumable(Path(os.path.expanduser(resume)))):
             raise cli.InputError(
                 f"--resume cannot continue: {problem}. To start a new run from the weights of a "
                 f"checkpoint: --cfg-options load_from={resume}"

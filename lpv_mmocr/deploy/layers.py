@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lpv_mmocr.models.attention import self_attention
 from lpv_mmocr.models.glrm import MaskedEncoderLayer, TokenMask, masked_attention
 from lpv_mmocr.models.position_attention import PositionAttention
-from lpv_mmocr.models.svtr_block import MixingAttention
 from lpv_mmocr.models.token_linear import TokenLinear
 
 import torch
@@ -36,48 +34,10 @@ def fold_batch_norm(model: nn.Module) -> None:
                 module[index + 1] = nn.Identity()
 
 
-def split_heads_scaled(weight: nn.Parameter, bias: nn.Parameter, heads: int) -> nn.Linear:
-    """Make the projection to queries, keys and values, with the attention's scale inside.
-
-    Args:
-        weight: Weight of shape (3 * D, D): queries, keys, values.
-        bias: Bias of shape (3 * D,).
-        heads: Number of heads.
-
-    Returns:
-        The projection; its queries are those of ``weight`` divided by ``sqrt(D / heads)``.
-    """
-    width = weight.shape[1]
-    scale = torch.ones(3 * width, dtype=weight.dtype, device=weight.device)
-    scale[:width] = (width / heads) ** -0.5
-    return _linear(weight * scale[:, None], bias * scale)
-
-
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
     linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     linear.weight, linear.bias = nn.Parameter(weight), nn.Parameter(bias)
     return linear
-
-
-class ReadingMixer(nn.Module):
-    """The attention of an encoder block with its window as a bias.
-
-    Args:
-        mixer: The trained attention.
-    """
-
-    bias: torch.Tensor | None
-
-    def __init__(self, mixer: MixingAttention) -> None:
-        super().__init__()
-        self.num_heads = mixer.num_heads
-        self.qkv = split_heads_scaled(mixer.qkv.weight, mixer.qkv.bias, mixer.num_heads)
-        self.proj = mixer.proj
-        self.register_buffer("bias", mixer.bias)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Mix tokens of shape (N, L, D); the shape is kept."""
-        return self.proj(self_attention(self.qkv(x), self.num_heads, self.bias, scale=1.0))
 
 
 class ReadingEncoderLayer(nn.Module):
@@ -91,16 +51,14 @@ class ReadingEncoderLayer(nn.Module):
         super().__init__()
         attention = layer.self_attn
         self.num_heads = attention.num_heads
-        self.qkv = split_heads_scaled(
-            attention.in_proj_weight, attention.in_proj_bias, attention.num_heads
-        )
+        self.qkv = _linear(attention.in_proj_weight, attention.in_proj_bias)
         self.proj = _linear(attention.out_proj.weight, attention.out_proj.bias)
         self.mlp = nn.Sequential(layer.linear1, nn.GELU(), layer.linear2)
         self.norm1, self.norm2 = layer.norm1, layer.norm2
 
     def forward(self, x: torch.Tensor, mask: TokenMask | None) -> torch.Tensor:
         """Apply the layer to tokens of shape (N, L, D); the shape is kept."""
-        mixed = masked_attention(self.qkv(x), self.num_heads, mask, scale=1.0)
+        mixed = masked_attention(self.qkv(x), self.num_heads, mask)
         x = self.norm1(x + self.proj(mixed))
         return self.norm2(x + self.mlp(x))
 
@@ -128,7 +86,6 @@ def replace_layers(model: nn.Module) -> None:
     Args:
         model: LPV in evaluation mode.
     """
-    _replace(model, MixingAttention, ReadingMixer)
     _replace(model, MaskedEncoderLayer, ReadingEncoderLayer)
     decoder = model.decoder
     del decoder.classifiers[:-1]

@@ -74,7 +74,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict:
             numbers and MMEngine's log buffers.
         CheckpointError: If the file is damaged, or no checkpoint.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint file {path}")
     with path.open("rb") as file:

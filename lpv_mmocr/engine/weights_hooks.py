@@ -88,7 +88,8 @@ def differences(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Te
     Returns:
         For each weight that is missing, of another shape or left over, what is wrong.
     """
-    return misfits(wanted, given) + [f"{name} is left over" for name in given.keys() - wanted]
+    left_over = (name for name in given if name not in wanted)
+    return misfits(wanted, given) + [f"{name} is left over" for name in left_over]
 
 
 def unwrapped(checkpoint: dict) -> dict[str, torch.Tensor]:
@@ -103,6 +104,8 @@ def unwrapped(checkpoint: dict) -> dict[str, torch.Tensor]:
 
 def require_fit(model: nn.Module, checkpoint: dict) -> None:
     """Check that a checkpoint holds all weights of a model, in its shapes.
+
+    One of an LPV must hold no others: it could be a deeper one's.
 
     Args:
         model: The model, which stays as it is.
@@ -121,8 +124,9 @@ class FittingWeightsHook(Hook):
     """Stops a run whose checkpoint is of another model; MMEngine fills what fits and goes on.
 
     Args:
-        all_of_them: Whether every weight must fit, as for a test or a resumed run. Otherwise one
-            has to, and the log names the others, which begin as they are initialised.
+        all_of_them: Whether every weight must fit, and of an LPV's none be left over, as for a test
+            or a resumed run. Otherwise one has to fit, and the log names the others, which begin as
+            they are initialised.
 
     The log also says so where the GLRMs' mask is off and in the config inside the checkpoint it is
     on, or, where every weight must fit, the other way round: no weight tells, and the model reads
@@ -139,7 +143,7 @@ class FittingWeightsHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the weights with the model's."""
-        wanted, problems = _compare(runner.model, checkpoint)
+        wanted, problems = _compare(runner.model, checkpoint, left_over=self.all_of_them)
         if problems:
             complaint = _complaint(wanted, problems)
             if self.all_of_them or len(problems) == len(wanted):
@@ -179,10 +183,14 @@ def _inner(model: nn.Module) -> nn.Module:
     return model
 
 
-def _compare(model: nn.Module, checkpoint: dict) -> tuple[Mapping[str, torch.Tensor], list[str]]:
+def _compare(
+    model: nn.Module, checkpoint: dict, *, left_over: bool = True
+) -> tuple[Mapping[str, torch.Tensor], list[str]]:
     """The model's weights, and what is wrong with those of a checkpoint."""
     wanted = _inner(model).state_dict()
-    return wanted, misfits(wanted, unwrapped(checkpoint))
+    # Checkpoints of MMOCR's model zoo may hold what their models have no longer.
+    compare = differences if left_over and mask_of(model) is not None else misfits
+    return wanted, compare(wanted, unwrapped(checkpoint))
 
 
 def _complaint(wanted: Mapping[str, torch.Tensor], problems: list[str]) -> str:

@@ -31,7 +31,6 @@ def self_attention(
     num_heads: int,
     bias: torch.Tensor | None = None,
     dropout: float = 0.0,
-    scale: float | None = None,
 ) -> torch.Tensor:
     """Multi-head self-attention between its two projections.
 
@@ -41,7 +40,6 @@ def self_attention(
         bias: Added to the scores, broadcast to (N, heads, L, L); or None. It must leave every
             query something to see.
         dropout: Probability that an attention weight is dropped.
-        scale: Factor of the scores; ``1 / sqrt(D / heads)`` by default.
 
     Returns:
         Mixed values of shape (N, L, D).
@@ -55,12 +53,9 @@ def self_attention(
     if qkv.device.type == "cpu" and (dropout or qkv.dtype is torch.bfloat16):
         # In bfloat16 two to three times as fast as the fused kernel for sequences as short as
         # LPV's; and with dropout PyTorch does the same, with its own slow dropout.
-        scale = query.shape[-1] ** -0.5 if scale is None else scale
-        scores = torch.matmul(query if scale == 1 else query * scale, key.transpose(-1, -2))
+        scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2))
         weights = (scores if bias is None else scores + bias).softmax(-1)
         mixed = torch.matmul(drop(weights, dropout) if dropout else weights, value)
     else:
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, dropout_p=dropout, scale=scale
-        )
+        mixed = F.scaled_dot_product_attention(query, key, value, bias, dropout)
     return mixed.transpose(1, 2).reshape(n, length, width // 3)

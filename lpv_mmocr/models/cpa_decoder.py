@@ -139,13 +139,14 @@ class CPADecoder(BaseDecoder):
         Raises:
             ValueError: If the features are not a map of ``in_channels`` channels.
         """
-        logits, attn_maps = [], []
-        for classifier, (characters, maps) in zip(
-            self.classifiers, self.cascade(feat if out_enc is None else out_enc), strict=True
-        ):
-            logits.append(classifier(characters))
-            attn_maps.append(maps)
-        return dict(logits=torch.stack(logits), attn_maps=torch.stack(attn_maps))
+        return self._all_stages(feat if out_enc is None else out_enc)
+
+    def _all_stages(
+        self, features: torch.Tensor | None, observe: GLRMObserver | None = None
+    ) -> dict[str, torch.Tensor]:
+        characters, maps = zip(*self.cascade(features, observe), strict=True)
+        logits = [c(x) for c, x in zip(self.classifiers, characters, strict=True)]
+        return dict(logits=torch.stack(logits), attn_maps=torch.stack(maps))
 
     def cascade(
         self, features: torch.Tensor | None, observe: GLRMObserver | None = None
@@ -272,12 +273,11 @@ class CPADecoder(BaseDecoder):
         self, features: torch.Tensor, data_samples: Sequence[TextRecogDataSample]
     ) -> Sequence[TextRecogDataSample]:
         relations: list[torch.Tensor] = []
-        stages = self.cascade(features, lambda *seen: relations.append(character_relations(*seen)))
-        probs, attn_maps = [], []
-        for classifier, (characters, maps) in zip(self.classifiers, stages, strict=True):
-            probs.append(_probabilities(classifier(characters)))
-            attn_maps.append(maps)
-        records = attention_records(probs, attn_maps, relations, self.postprocessor)
+        stages = self._all_stages(
+            features, lambda *seen: relations.append(character_relations(*seen))
+        )
+        probs = _probabilities(stages["logits"])
+        records = attention_records(probs, stages["attn_maps"], relations, self.postprocessor)
         for data_sample, record in zip(data_samples, records, strict=True):
             data_sample.pred_attention = record
         return self.postprocessor(probs[-1], data_samples)

@@ -60,7 +60,6 @@ def masked_attention(
     num_heads: int,
     mask: TokenMask | None,
     dropout: float = 0.0,
-    scale: float | None = None,
 ) -> torch.Tensor:
     """Multi-head self-attention between the two projections, in which a token may be blind.
 
@@ -73,14 +72,13 @@ def masked_attention(
         num_heads: Number of heads.
         mask: What may be seen; None lets every token see every token.
         dropout: Probability that an attention weight is dropped.
-        scale: Factor of the scores; ``1 / sqrt(D / heads)`` by default.
 
     Returns:
         Mixed values of shape (N, L, D).
     """
     if mask is None:
-        return self_attention(qkv, num_heads, dropout=dropout, scale=scale)
-    mixed = self_attention(qkv, num_heads, mask.bias, dropout, scale)
+        return self_attention(qkv, num_heads, dropout=dropout)
+    mixed = self_attention(qkv, num_heads, mask.bias, dropout)
     return mixed.masked_fill(mask.blind, 0.0)  # this stops the gradient, too
 
 

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 
 from lpv_mmocr.cli import load_config
 from lpv_mmocr.engine import CheckpointError
@@ -90,7 +89,7 @@ def build_inferencer(
 
 def _read_config(path: str) -> Config | str:
     """The config of a file; a name that is none is left to MMOCR, which has names for models."""
-    path = str(Path(path).expanduser())
+    path = os.path.expanduser(path)
     if os.path.isdir(path):
         raise ValueError(f"the config {path} is a folder; give the file (.py) in it")
     if os.path.isfile(path):

@@ -63,7 +63,7 @@ def _shipped(name: str) -> str | None:
 def _named(path: str, origin: str) -> str:
     if "://" in path:
         return path
-    expanded = Path(path).expanduser()
+    expanded = Path(os.path.expanduser(path))
     if expanded.is_file():
         return str(expanded)
     # With a suffix it is a file, which may be somebody's own of the same name as a shipped one.

@@ -43,13 +43,16 @@ def test_training_with_initial_weights_starts_and_resumes(numbers, tmp_path, fir
     assert len(train(config)[1]) == 1
 
 
-@pytest.mark.parametrize("change", ["missing", "shape"])
+@pytest.mark.parametrize("change", ["missing", "left over", "shape"])
 def test_weights_of_another_model_are_refused(numbers, tmp_path, first_stage, change):
     checkpoint = torch.load(first_stage, weights_only=True)
     name = next(iter(checkpoint["state_dict"]))
     if change == "missing":
         del checkpoint["state_dict"][name]
         said = f"{name} is missing"
+    elif change == "left over":
+        checkpoint["state_dict"]["decoder.glrms.7.bias"] = torch.zeros(1)
+        said = r"decoder\.glrms\.7\.bias is left over"
     else:
         checkpoint["state_dict"][name] = torch.zeros(1, 2)
         said = rf"{name} has the shape \(1, 2\) instead of"

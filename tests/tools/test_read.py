@@ -256,6 +256,12 @@ def test_an_empty_list_leaves_earlier_results_alone(read, words, tmp_path, monke
     assert (tmp_path / "results" / "readings.jsonl").read_text() == before
 
 
+def test_a_home_that_nobody_has(read, words):
+    status, _, log = read("words/a.png", "--weights", "~nosuchuser/x.pth")
+    assert status == 2
+    assert log.startswith("error: ") and "~nosuchuser/x.pth" in log
+
+
 def test_a_list_may_begin_with_a_byte_order_mark(read, words, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffwords/a.png\r\n"))
     status, output, _ = read("-")
