@@ -86,7 +86,7 @@ class ReportInputErrors(Hook):
         traceback: TracebackType | None,
     ) -> None:
         """Report an error, if there is one."""
-        if error is None and sys.stdout is not None:  # which a user may close
+        if error is None and sys.stdout is not None:  # None if the user has closed it
             try:
                 sys.stdout.flush()  # what has not been seen to fail yet
             except OSError as failed:  # the reader has gone, or a disk is full
@@ -164,7 +164,7 @@ def _change(cfg: Config, path: str, options: dict) -> None:
 
 
 def _check_first_name(cfg: Config, key: str) -> None:
-    """Refuse a key that begins with a slip of the pen; a config may well get new entries."""
+    """Refuse a key whose first part looks misspelt; a config may well get new entries."""
     name, dot, _ = key.partition(".")
     known = {*cfg} if dot else {*cfg, *READ_BY_RUNNER}
     if name in known:

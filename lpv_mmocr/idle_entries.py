@@ -1,4 +1,4 @@
-"""Entries of a config that change nothing, since others were computed from them before.
+"""Entries of a config without effect, since others were derived from them before.
 
 A config is a program. Once it has run, ``max_iters`` at its top is only what
 ``train_cfg.max_iters`` was copied from: nobody reads it again, and setting it there or in a config

@@ -40,7 +40,7 @@ def accept_scope_paths() -> None:
     BaseInferencer._load_model_from_metafile = from_scope_or_metafile
 
 
-def build_no_more_of_a_config_inside_than_reading_needs() -> None:
+def restrict_embedded_config() -> None:
     """Let every inferencer that is given weights alone take their config as data.
 
     MMEngine (all versions) runs it as a program and builds whatever it names. The inferencer then
@@ -93,7 +93,7 @@ def refuse_weights_of_other_models() -> None:
     BaseInferencer._load_weights_to_model = load_if_fitting
 
 
-def draw_whatever_is_read() -> None:
+def tolerate_undrawable_pictures() -> None:
     """Let MMOCR's inferencers draw every picture that ``LoadWordImage`` takes.
 
     MMOCR (1.0.1) draws on the input as it was given: it stops at arrays that are not (H, W, 3)
@@ -125,6 +125,6 @@ def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np
 
 
 accept_scope_paths()
-build_no_more_of_a_config_inside_than_reading_needs()
+restrict_embedded_config()
 refuse_weights_of_other_models()
-draw_whatever_is_read()
+tolerate_undrawable_pictures()

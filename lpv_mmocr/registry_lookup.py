@@ -16,7 +16,7 @@ _IMPORTS_BY_NAME = ContextVar("imports by name", default=True)
 
 @contextlib.contextmanager
 def no_imports_by_name() -> Iterator[None]:
-    """Let MMEngine's registries know nothing but what is registered, as long as the block lasts."""
+    """Keep MMEngine's registries from importing by name while the block lasts."""
     token = _IMPORTS_BY_NAME.set(False)
     try:
         yield
@@ -25,7 +25,7 @@ def no_imports_by_name() -> Iterator[None]:
 
 
 def mend_registry_lookup() -> None:
-    """Keep MMEngine's registries from importing a module that is called as a class is.
+    """Keep MMEngine's registries from importing a module that merely has a class's name.
 
     Of a name that is not registered they make a path to import. For one word that can only be a
     module, which is no class, but which has run by then: ``type="antigravity"`` opens a browser, be

@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
         if cfg.get("resume"):
             runner.register_hook(ResumedScheduleHook())
         # A new run may take over a part of another model.
-        runner.register_hook(FittingWeightsHook(all_of_them=bool(cfg.get("resume"))))
+        runner.register_hook(FittingWeightsHook(strict=bool(cfg.get("resume"))))
         runner.train()
     distributed.leave()
     return 0

@@ -69,7 +69,7 @@ class Subject(ABC):
     def _count(self, model: nn.Module) -> int | None:
         try:
             return count_macs(model, self.shape[1:], channels=self.shape[0], forward=self._forward)
-        except Exception:  # another's model may do anything on the meta device
+        except Exception:  # models of others may fail in any way on the meta device
             return None
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Where the package keeps what it can work out again."""
+"""The folder for what the package can compute again."""
 
 from __future__ import annotations
 

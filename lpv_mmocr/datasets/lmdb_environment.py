@@ -297,7 +297,7 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
 def find_lmdbs(path: str) -> list[str]:
     """The LMDBs at or below a folder, in the order of their names.
 
-    What is still being made below it, or was left so, is not counted in, and the log says it.
+    Unfinished LMDBs below it are skipped, and the log names them.
 
     Args:
         path: An LMDB folder, or a folder that holds a tree of them.

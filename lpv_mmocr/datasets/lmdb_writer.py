@@ -128,7 +128,7 @@ class LMDBWriter:
             raise
         self._close()
         self._new_folder.__exit__(error_type, error, traceback)
-        forget_replaced(str(self.path))  # by whoever reads of one that was there before
+        forget_replaced(str(self.path))  # so that an earlier LMDB of this name is reopened
 
     def _close(self) -> None:
         self._environment.close()

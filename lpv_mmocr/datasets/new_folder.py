@@ -12,10 +12,10 @@ _PARTIAL = ".partial"
 
 
 def refuse_existing(path: str | os.PathLike) -> None:
-    """Check that nothing has a name yet.
+    """Check that a path does not exist yet.
 
     Args:
-        path: The name.
+        path: The path.
 
     Raises:
         FileExistsError: If something is there.

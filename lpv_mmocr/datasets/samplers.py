@@ -197,7 +197,7 @@ class SourceShareBatchSampler(Sampler):
             ]
 
     def __len__(self) -> int:
-        """Batches of this process that are as many samples as the sources hold together."""
+        """Batches of this process in one pass over all sources together."""
         return math.ceil(len(self.sampler) / self.batch_size)
 
 

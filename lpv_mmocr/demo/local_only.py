@@ -1,4 +1,4 @@
-"""A page that passes on nothing from elsewhere."""
+"""Middleware that keeps the page from serving as a proxy."""
 
 from __future__ import annotations
 

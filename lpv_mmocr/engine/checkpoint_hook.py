@@ -21,7 +21,7 @@ _PARTIAL_POINTER = f"{LAST_CHECKPOINT}{PARTIAL_SUFFIX}"
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook`` without its moments of danger.
+    """MMEngine's ``CheckpointHook``, which here never leaves a run without a whole checkpoint.
 
     MMEngine writes straight into the final file, and deletes the old best checkpoint, and the
     oldest of those it keeps, before it writes the new one. Here

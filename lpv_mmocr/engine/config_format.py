@@ -1,4 +1,4 @@
-"""Formatting of a config's text, which MMEngine asks for again and again."""
+"""A cache for the formatted text of a config, which MMEngine asks for again and again."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class DeferredScalars:
 
     Args:
         message_hub: Where the log looks for them.
-        finite_only: Leave out what is not finite: one such value makes an average none either.
+        finite_only: Skip values that are not finite; one would make the whole average so.
     """
 
     def __init__(self, message_hub: MessageHub, *, finite_only: bool = False) -> None:

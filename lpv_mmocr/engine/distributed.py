@@ -35,7 +35,7 @@ _RANK_VARIABLES = {
 
 
 def is_first_process() -> bool:
-    """Whether this process is the one that speaks to the user, before they have found together."""
+    """Whether this is the first process, known before the process group exists."""
     return _rank(0) == "0"
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside weights, of which more would come than data."""
+"""What a checkpoint holds beside weights that could do more than carry data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens when a loss is no number any more."""
+"""What to do when a loss becomes NaN or infinite."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NonFiniteGuardHook(Hook):
     the step is left out and counted. All processes do the same, whichever of them has the bad
     batch. In the moment of the error the weights are those before the step.
 
-    The check is right and all but free on a GPU. Its result is copied to the host directly behind
+    The check is exact and almost free on a GPU. Its result is copied to the host directly behind
     the forward pass and read just before the optimizer's step, when the backward pass is already
     queued: the host waits for the first while the GPU works on the second, and no gap opens. The
     gradient is judged by the norm that clipping has computed (``clip_grad`` of the config); without

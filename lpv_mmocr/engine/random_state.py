@@ -1,4 +1,4 @@
-"""The state of the random number generators of this process, to keep, to restore and to lend."""
+"""Saving, restoring and replacing for a while the state of this process's random numbers."""
 
 from __future__ import annotations
 

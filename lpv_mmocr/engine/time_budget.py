@@ -24,9 +24,10 @@ _USED = "time_budget_used_seconds"
 class TimeBudgetHook(Hook):
     """Fits learning rate, mask and end of a training into minutes of training time.
 
-    For a machine that is lent for a time, and whose speed is not known before: the schedule is a
-    function of the part of the budget that is used, so that the learning rate has come down
-    when the time is up. Time between two runs does not count: checkpoints hold what is used.
+    For a machine that is there for a limited time, and whose speed is not known before: the
+    schedule is a function of the part of the budget that is used, so that the learning rate has
+    come down when the time is up. Time between two runs does not count: checkpoints hold what is
+    used.
 
     The rate rises linearly during ``warm_up``, then falls like a cosine. Both training stages of
     LPV (paper section 3.5) fit into one run: the mask of the GLRMs is off before ``mask_from``,

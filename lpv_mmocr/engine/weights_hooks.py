@@ -124,7 +124,7 @@ class FittingWeightsHook(Hook):
     """Stops a run whose checkpoint is of another model; MMEngine fills what fits and goes on.
 
     Args:
-        all_of_them: Whether every weight must fit, and of an LPV's none be left over, as for a test
+        strict: Whether every weight must fit, and of an LPV's none be left over, as for a test
             or a resumed run. Otherwise one has to fit, and the log names the others, which begin as
             they are initialised.
 
@@ -138,20 +138,20 @@ class FittingWeightsHook(Hook):
 
     priority = "VERY_HIGH"
 
-    def __init__(self, *, all_of_them: bool = True) -> None:
-        self.all_of_them = all_of_them
+    def __init__(self, *, strict: bool = True) -> None:
+        self.strict = strict
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare the weights with the model's."""
-        wanted, problems = _compare(runner.model, checkpoint, left_over=self.all_of_them)
+        wanted, problems = _compare(runner.model, checkpoint, left_over=self.strict)
         if problems:
             complaint = _complaint(wanted, problems)
-            if self.all_of_them or len(problems) == len(wanted):
+            if self.strict or len(problems) == len(wanted):
                 raise InitialWeightsError(f"{complaint}. {_ADVICE}")
             runner.logger.warning(f"{complaint}. They begin as they are initialised.")
         here, inside = mask_of(runner.model), _mask_inside(checkpoint)
         # That a training puts the mask on is LPV's second stage.
-        if None not in (here, inside) and here != inside and (inside or self.all_of_them):
+        if None not in (here, inside) and here != inside and (inside or self.strict):
             runner.logger.warning(
                 f"The mask of the GLRMs is {_STATES[here]}, and {_STATES[inside]} in the config "
                 f"inside the checkpoint; --cfg-options model.decoder.with_mask={inside} does as "

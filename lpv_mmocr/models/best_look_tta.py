@@ -17,7 +17,7 @@ SURE = 0.8
 
 @MODELS.register_module()
 class BestLookTTAModel(BaseTTAModel):
-    """Reads words again that were read unsurely, and keeps the most confident reading of each.
+    """Reads words of low confidence again, and keeps the most confident reading of each.
 
     One look after the other is taken, at those words alone of which no look so far was sure, and
     not where it leaves the picture as it is.

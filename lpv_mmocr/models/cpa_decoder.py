@@ -24,7 +24,7 @@ class CPADecoder(BaseDecoder):
     """Cascade of position attentions with a GLRM between successive ones (paper section 3.3).
 
     It takes any feature map (N, D, h, w), be it of an encoder or, where there is none, of a
-    backbone. All position attentions start from equal values, and so do all GLRMs and all
+    backbone. All position attentions are initialised alike, and so are all GLRMs and all
     classifiers, as released.
 
     Args:

@@ -20,9 +20,9 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
     """MMOCR's preprocessor, which brings a batch to the device in one piece and without waiting.
 
     MMOCR sends picture by picture, and swaps the channels of each with a list of indexes, for which
-    the host waits until a GPU has done all that it was asked for. Pictures of one size need none
-    of this; those of several sizes go MMOCR's way. What comes out is the same, but that in training
-    the samples are not copied: what is found out of the padding is noted in those that are given.
+    the host waits until a GPU has done all its work. Pictures of one size need none
+    of this; those of several sizes go MMOCR's way. The result is the same, except that in
+    training the samples are changed in place, not copied.
 
     Batches of :class:`~lpv_mmocr.streaming.StreamedWordDataset` are taken as well. What the
     augmentations of ``batch_augments`` return counts; MMOCR throws it away.

@@ -1,4 +1,4 @@
-"""Dropout that does not hold up a training on a CPU."""
+"""Dropout that is fast on a CPU."""
 
 from __future__ import annotations
 

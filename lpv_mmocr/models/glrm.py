@@ -40,7 +40,7 @@ class TokenMask(NamedTuple):
     """Which tokens an attention may see, prepared once for all layers and heads.
 
     Attributes:
-        bias: Added to the scores, shape (N, 1, L, L). A blind token is let see everything, which
+        bias: Added to the scores, shape (N, 1, L, L). A blind token may see everything, which
             keeps its softmax finite.
         blind: Boolean tensor (N, L, 1), true for tokens that may see nothing at all.
     """

@@ -15,7 +15,7 @@ from mmocr.structures import TextRecogDataSample
 class LPV(EncoderDecoderRecognizer):
     """LPV scene text recogniser (arXiv 2305.05140): an SVTR encoder and a CPA decoder.
 
-    MMOCR's encoder-decoder recogniser, which reads nothing out of a picture that is marked as bad.
+    MMOCR's encoder-decoder recogniser, with an empty text for a picture that is marked as bad.
 
     Args:
         preprocessor: Optional config of a rectifier such as MMOCR's ``STN``.

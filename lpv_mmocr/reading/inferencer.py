@@ -22,7 +22,7 @@ from torch import nn
 
 
 class StrictInferencer(TextRecInferencer):
-    """``TextRecInferencer`` that takes no weights but those of exactly its model, and only reads.
+    """``TextRecInferencer`` that accepts only weights of exactly its model, and draws nothing.
 
     MMOCR's own fills what fits, warns of the rest, and reads nonsense.
     """

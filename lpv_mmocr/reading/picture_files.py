@@ -128,7 +128,7 @@ def _may_exist(path: str) -> bool:
 
 
 def _folders_above(path: str) -> Iterator[str]:
-    """Those that a path is below of, as it spells them."""
+    """The folders above a path, as it spells them."""
     while (above := os.path.dirname(path)) != path:
         yield above
         path = above

@@ -1,4 +1,4 @@
-"""Progress of a run of which the end may not be known, beside lines of results."""
+"""Progress of a run whose length may be unknown, below the lines of results that it prints."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 
 
 class EnduringScalars(Visualizer):
-    """MMEngine's ``Visualizer``, for which a full disk is no reason to stop.
+    """MMEngine's ``Visualizer``, which survives a full disk.
 
     A checkpoint is worth stopping for, a point of a curve is not. A backend that cannot write one
     is named in the log, once until it can write again, and the other backends get theirs.

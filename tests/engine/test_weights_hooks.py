@@ -79,14 +79,14 @@ class TestFittingWeights:
     def start(self, numbers, tmp_path, first_stage):
         """Trains an iteration from weights of which only some names are kept."""
 
-        def start(keep, *, all_of_them: bool = True, **overrides) -> None:
+        def start(keep, *, strict: bool = True, **overrides) -> None:
             checkpoint = torch.load(first_stage, weights_only=True)
             weights = checkpoint["state_dict"]
             checkpoint["state_dict"] = {name: weights[name] for name in weights if keep(name)}
             torch.save(checkpoint, tmp_path / "some.pth")
             overrides["load_from"] = str(tmp_path / "some.pth")
             config = training_config(numbers, tmp_path, train_cfg__max_iters=1, **overrides)
-            hook = dict(type="FittingWeightsHook", all_of_them=all_of_them)
+            hook = dict(type="FittingWeightsHook", strict=strict)
             config.custom_hooks.append(hook)
             train(config)
 
@@ -99,15 +99,15 @@ class TestFittingWeights:
 
     @pytest.mark.parametrize("inside", [True, False, None])
     @pytest.mark.parametrize("here", [True, False])
-    @pytest.mark.parametrize("all_of_them", [True, False])
-    def test_another_mask_is_said(self, start, first_stage, capsys, all_of_them, here, inside):
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_another_mask_is_said(self, start, first_stage, capsys, strict, here, inside):
         checkpoint = torch.load(first_stage, weights_only=True)
         text = "" if inside is None else f"model = dict(decoder=dict(with_mask={inside}))"
         checkpoint["meta"]["cfg"] = text
         torch.save(checkpoint, first_stage)
-        start(lambda name: True, all_of_them=all_of_them, model__decoder__with_mask=here)
+        start(lambda name: True, strict=strict, model__decoder__with_mask=here)
         printed = capsys.readouterr().out
-        second_stage = here and not all_of_them
+        second_stage = here and not strict
         if inside is None or inside == here or second_stage:
             assert "The mask of the GLRMs" not in printed
         else:
@@ -116,7 +116,7 @@ class TestFittingWeights:
             assert f"--cfg-options model.decoder.with_mask={inside} does" in printed
 
     def test_some_of_them(self, start, capsys):
-        start(lambda name: not name.startswith("decoder.classifiers"), all_of_them=False)
+        start(lambda name: not name.startswith("decoder.classifiers"), strict=False)
         assert "They begin as they are initialised" in capsys.readouterr().out
         with pytest.raises(InitialWeightsError, match=r"(\d+) of \1 weights do not fit"):
-            start(lambda name: False, all_of_them=False)
+            start(lambda name: False, strict=False)

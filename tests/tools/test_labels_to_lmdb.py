@@ -47,7 +47,7 @@ def test_options(convert, pictures, tmp_path, capsys):
     arguments = [labels, "--images", pictures, "--format", "tsv"]
     assert convert(*arguments, "--out", "out") == 2
     error = capsys.readouterr().err
-    assert f"error: {labels}, line 2: bad.png: its image (8 bytes) cannot be decoded; " in error
+    assert f"error: {labels}, line 2: bad.png: its image (8 bytes) cannot be decoded: it" in error
     assert "--skip-bad" in error
 
     assert convert(*arguments, "--out", "out", "--skip-bad") == 0
