@@ -12,12 +12,14 @@ from lpv_mmocr.engine import (
     CheckpointError,
     checkpoint_hook,
     find_last_complete_checkpoint,
+    load_checkpoint,
 )
 
 import pytest
 import torch
 from checkpoint_cases import FailingDisk, ScriptedMetric, names, scripted
-from training_cases import train, training_config
+from mmengine.runner import Runner
+from training_cases import At, train, training_config
 
 
 def test_best_and_kept_checkpoints(numbers, tmp_path):
@@ -26,6 +28,16 @@ def test_best_and_kept_checkpoints(numbers, tmp_path):
     assert names(tmp_path) == ["best_score_iter_4.pth", "iter_10.pth", "iter_8.pth"]
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_10.pth")
     assert runner.message_hub.get_info("best_score") == 0.7
+    assert "random_states" not in runner.message_hub.runtime_info
+
+
+def test_a_better_score_of_the_same_iteration_takes_the_place_of_the_file(numbers, tmp_path):
+    config = scripted(numbers, tmp_path, [0.5, 0.6, 0.4])
+    config.train_cfg.max_iters = 2
+    runner = Runner.from_cfg(config)
+    runner.register_hook(At(2, lambda runner: [runner.val_loop.run() for _ in range(2)]))
+    runner.train()
+    assert names(tmp_path) == ["best_score_iter_1.pth", "iter_2.pth"]
 
 
 def test_at_every_moment_there_is_a_whole_best_checkpoint(numbers, tmp_path, monkeypatch):
@@ -53,6 +65,70 @@ def test_resumed_run_knows_the_best(numbers, tmp_path):
     config.merge_from_dict(dict(resume=True, train_cfg=dict(max_iters=8)))
     train(config)
     assert names(tmp_path, "best*") == ["best_score_iter_8.pth"]
+
+
+def test_resumed_run_knows_the_best_of_a_validation_that_it_makes_up_for(
+    numbers, tmp_path, monkeypatch
+):
+    def interrupt(*_):
+        raise InterruptedError
+
+    with monkeypatch.context() as context, pytest.raises(InterruptedError):
+        context.setattr(ScriptedMetric, "compute_metrics", interrupt)
+        train(scripted(numbers, tmp_path, [0.5, 0.5]))  # until behind checkpoint 2
+    config = scripted(numbers, tmp_path, [0.7, 0.7])
+    config.resume = True
+    runner = Runner.from_cfg(config)
+    runner.register_hook(At(3, interrupt))
+    with pytest.raises(InterruptedError):
+        runner.train()
+    last = load_checkpoint(tmp_path / "iter_2.pth")
+    assert last["message_hub"]["runtime_info"]["best_score"] == 0.7
+
+
+def stop_at_three(config) -> None:
+    runner = Runner.from_cfg(config)
+    runner.register_hook(At(3, lambda runner: setattr(runner.train_loop, "stop_training", True)))
+    runner.train()
+
+
+def test_a_run_that_is_stopped_is_saved_only_if_asked_for(numbers, tmp_path):
+    stop_at_three(scripted(numbers, tmp_path, [0.5, 0.4], save_last=False))
+    assert names(tmp_path) == ["best_score_iter_2.pth", "iter_2.pth"]
+
+
+def test_a_run_that_is_stopped_does_not_end_well_without_its_checkpoint(
+    numbers, tmp_path, monkeypatch
+):
+    full_for(monkeypatch, lambda name: name.startswith("iter_3"))
+    with pytest.raises(CheckpointError, match=r"iter_3.* it was the last one\. Make room"):
+        stop_at_three(scripted(numbers, tmp_path, [0.5, 0.4]))
+
+
+def test_failures_that_are_not_in_a_row_do_not_end_the_training(numbers, tmp_path, monkeypatch):
+    full_for(monkeypatch, lambda name: name.startswith(("iter_2", "iter_6")))
+    _, seen = train(scripted(numbers, tmp_path, [0.5, 0.4, 0.3, 0.2], max_failures=2))
+    assert len(seen) == 8
+
+
+def test_processes_other_than_the_first_delete_and_name_nothing(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_hook, "is_main_process", lambda: False)
+    (tmp_path / "iter_9.pth.partial").write_bytes(b"PK")
+    train(scripted(numbers, tmp_path, [0.5, 0.7], max_keep_ckpts=1))
+    bests = ["best_score_iter_2.pth", "best_score_iter_4.pth"]
+    assert names(tmp_path) == [*bests, "iter_2.pth", "iter_4.pth", "iter_9.pth.partial"]
+    assert not (tmp_path / "last_checkpoint").exists()
+
+
+def test_states_and_errors_of_every_process_count(numbers, tmp_path, monkeypatch):
+    others = [None]
+    monkeypatch.setattr(checkpoint_hook, "all_gather_object", lambda mine: [mine, *others])
+    train(scripted(numbers, tmp_path, [0.5]))
+    states = load_checkpoint(tmp_path / "iter_2.pth")["message_hub"]["runtime_info"]
+    assert len(states["random_states"]) == 2
+    others[:] = [OSError(28, "No space left on device")]
+    with pytest.raises(CheckpointError, match=r"iter_2.pth could not be written \(.*No space"):
+        train(scripted(numbers, tmp_path, [0.5]))
 
 
 def full_for(monkeypatch, may_fail) -> FailingDisk:
@@ -171,6 +247,14 @@ def test_half_written_files_are_cleared_away(numbers, tmp_path):
     assert names(tmp_path, "*.partial") == ["labels.txt.partial", "words.partial"]
 
 
+def test_half_written_files_are_cleared_away_where_checkpoints_go(numbers, tmp_path):
+    folder = tmp_path / "out" / "work"
+    folder.mkdir(parents=True)
+    (folder / "iter_9.pth.partial").write_bytes(b"PK")
+    train(scripted(numbers, tmp_path / "work", [0.5], out_dir=str(tmp_path / "out")))
+    assert names(folder) == ["best_score_iter_2.pth", "iter_2.pth"]
+
+
 def test_metric_that_is_not_there_is_named(numbers, tmp_path):
     with pytest.raises(KeyError, match=r"save_best='accuracy' is no metric .* which has score"):
         train(scripted(numbers, tmp_path, [0.5], save_best="accuracy"))
@@ -187,6 +271,9 @@ def test_each_of_several_metrics_has_its_best(numbers, tmp_path, monkeypatch):
     assert names(tmp_path, "best*") == ["best_error_iter_4.pth", "best_score_iter_6.pth"]
     assert runner.message_hub.get_info("best_score_score") == 0.7
     assert runner.message_hub.get_info("best_score_error") == 0
+    # The last checkpoint knows it, though one of the two alone has got better.
+    last = load_checkpoint(tmp_path / "iter_6.pth")["message_hub"]["runtime_info"]
+    assert last["best_score_score"] == 0.7
 
 
 def test_the_first_metric_counts_where_none_is_named(numbers, tmp_path):

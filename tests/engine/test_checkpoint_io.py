@@ -254,6 +254,7 @@ class TestSaving:
             np.int64(5): None,
             "dtype": torch.float16,
             "infinite": float("inf"),
+            "flag": np.True_,
         }
         path = tmp_path / "kinds.pth"
         save_checkpoint(value, str(path))
@@ -266,8 +267,9 @@ class TestSaving:
             5: None,
             "dtype": torch.float16,
             "infinite": float("inf"),
+            "flag": True,
         }
-        assert type(loaded["pair"][1]) is str
+        assert type(loaded["pair"][1]) is str and loaded["flag"] is True
 
     def test_what_is_not_data_is_left_out_by_name(self, tmp_path, monkeypatch):
         said = []
@@ -396,6 +398,21 @@ class TestAddresses:
         root, address = server
         torch_save(mmengine_checkpoint(), root / "good.pth")
         check_mmengine_checkpoint(CheckpointLoader.load_checkpoint(f"{address}/good.pth"))
+
+    def test_http_on_another_machine_than_the_first(self, server, monkeypatch):
+        root, address = server
+        monkeypatch.setattr(checkpoint_io, "get_rank", lambda: 1)
+        torch_save(mmengine_checkpoint(), root / "good.pth")
+        check_mmengine_checkpoint(CheckpointLoader.load_checkpoint(f"{address}/good.pth"))
+
+    def test_http_deletes_only_what_it_has_fetched(self, server):
+        _, address = server
+        cached = Path(torch.hub.get_dir(), "checkpoints", "model-0123456789.pth")
+        cached.parent.mkdir(parents=True)
+        cached.write_bytes(b"of another program")
+        with pytest.raises(CheckpointError):
+            CheckpointLoader.load_checkpoint(f"{address}/model-0123456789.pth")
+        assert cached.exists()
 
     def test_http_refuses_hostile_files(self, server, tmp_path):
         root, address = server

@@ -94,13 +94,13 @@ class CountReads(TorchDispatchMode, Hook):
         self.reads.append(0)
 
 
-def train(numbers, work_dir, *, hooks=(), action="stop", **options) -> Runner:
+def train(numbers, work_dir, *, hooks=(), action="stop", max_in_row=10, **options) -> Runner:
     config = training_config(
         numbers,
         work_dir,
         train_cfg=dict(type="ResumableIterBasedTrainLoop", max_iters=6, val_interval=100),
         default_hooks__logger__interval=3,
-        custom_hooks=[dict(type=GUARD, action=action)],
+        custom_hooks=[dict(type=GUARD, action=action, max_in_row=max_in_row)],
         **copy.deepcopy(options),
     )
     runner = Runner.from_cfg(config)
@@ -127,6 +127,19 @@ def test_the_log_is_that_of_mmengines_own_wrapper_and_hook(numbers, tmp_path):
             atol=1e-5,
             rtol=1e-5,
         )
+
+
+def test_a_norm_is_noted_once_where_gradients_are_added_up(numbers, tmp_path):
+    options = copy.deepcopy(DEFERRED)
+    options["optim_wrapper"]["accumulative_counts"] = 3
+    hub = train(numbers, tmp_path, **options).message_hub
+    assert len(hub.get_scalar("train/grad_norm").data[0]) == 2
+
+
+def test_a_resumed_run_names_its_own_config(numbers, tmp_path):
+    train(numbers, tmp_path, **DEFERRED)
+    runner = train(numbers, tmp_path, resume=True, log_level="ERROR", **DEFERRED)
+    assert runner.message_hub.get_info("cfg") == runner.cfg.pretty_text
 
 
 def test_histories_stay_short(numbers, tmp_path):
@@ -179,6 +192,18 @@ def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkey
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
 
 
+def test_steps_between_which_one_was_taken_are_not_in_a_row(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+    spoil = [SpoilGradient(1), SpoilGradient(3)]
+    runner = train(numbers, tmp_path, hooks=spoil, action="skip", max_in_row=1, **DEFERRED)
+    assert (runner.iter, runner.message_hub.get_info("skipped_steps")) == (6, 2)
+
+
+def test_on_a_cpu_norms_are_judged_at_once():
+    fused = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], fused=True)
+    assert not non_finite_guard._leaves_out_steps(fused, torch.tensor(1.0))
+
+
 class SpoilLoss(Hook):
     """Makes the loss no number in some iterations."""
 
@@ -213,6 +238,21 @@ def test_a_bad_gradient_in_the_last_step_is_said(numbers, tmp_path, monkeypatch)
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
     (log,) = tmp_path.rglob("*.log")
     assert "Its step, the last one, was left out." in log.read_text()
+
+
+def test_a_bad_loss_counts_where_a_loss_scaler_has_left_the_step_out():
+    guard = non_finite_guard.NonFiniteGuardHook()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
+    wrapper = SimpleNamespace(should_update=lambda: True, optimizer=optimizer)
+    guard._runner = SimpleNamespace(iter=4, optim_wrapper=wrapper)
+    for loss in (1.0, float("nan")):
+        guard._after_forward(None, (), dict(mode="loss"), dict(loss=torch.tensor(loss)))
+        if loss == 1:
+            guard.after_train_iter(guard._runner, 4)
+        else:
+            with pytest.raises(non_finite_guard.NonFiniteLossError, match="of iteration 5 is not"):
+                guard.after_train_iter(guard._runner, 4)
+        assert not guard._pending
 
 
 def test_a_loss_scaler_handles_gradients_itself():

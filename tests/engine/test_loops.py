@@ -183,6 +183,54 @@ def test_a_validation_that_did_not_happen_is_made_up_for(numbers, tmp_path):
     assert counter.iterations == [4, 8, 12]
 
 
+def test_no_validation_is_made_twice_and_the_last_iteration_has_one(numbers, tmp_path):
+    options = dict(train_cfg__val_interval=4, default_hooks__checkpoint__save_best="auto")
+    train(training_config(numbers, tmp_path, train_cfg__max_iters=4, **options))
+    counter = ValidationCounter()
+    config = training_config(numbers, tmp_path, train_cfg__max_iters=6, resume=True, **options)
+    runner = Runner.from_cfg(config)
+    runner.register_hook(counter)
+    runner.train()
+    assert counter.iterations == [6]
+
+
+def test_a_training_that_is_stopped_is_not_validated(numbers, tmp_path):
+    counter = ValidationCounter()
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, train_cfg__val_interval=2))
+    runner.register_hook(counter)
+    runner.register_hook(At(2, lambda runner: setattr(runner.train_loop, "stop_training", True)))
+    runner.train()
+    assert counter.iterations == []
+
+
+def test_checkpoints_hold_the_random_state_of_training(numbers, tmp_path):
+    class Watch(Hook):
+        """Compares what a checkpoint would hold with what training goes on with."""
+
+        same: list[bool] = []
+
+        def compare(self, runner) -> None:
+            kept = runner.train_loop.random_state()["torch"]
+            self.same.append(torch.equal(kept, self.before))
+
+        def before_val(self, runner) -> None:
+            self.before = torch.get_rng_state()
+
+        def after_val(self, runner) -> None:
+            torch.rand(3)
+            self.compare(runner)
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+            self.before = torch.get_rng_state()
+            self.compare(runner)
+
+    config = training_config(numbers, tmp_path, train_cfg__max_iters=3, train_cfg__val_interval=2)
+    runner = Runner.from_cfg(config)
+    runner.register_hook(Watch())
+    runner.train()
+    assert Watch.same == [True] * 5
+
+
 @pytest.mark.parametrize(
     ("first", "later", "failing", "expected"),
     [(8, [(4, 2)], True, [4, 6, 8, 10, 12]), (4, [(4, 12)], False, [12])],
@@ -225,6 +273,22 @@ def test_another_batch_size_is_said_and_goes_on(numbers, tmp_path):
     _, seen = train(config)
     assert "batches of 6 in 1 process(es); this one has batches of 3 in 1" in logged(tmp_path)
     assert [line.split()[0] for line in seen] == [str(i) for i in range(4, 12)]
+
+
+def test_another_number_of_processes_is_said_and_goes_on(numbers, tmp_path, monkeypatch):
+    """With random numbers that are neither those of the checkpoint nor those of the beginning."""
+    train_until(training_config(numbers, tmp_path / "one"), 5)
+    monkeypatch.setattr(loops, "get_rank", lambda: 1)
+    monkeypatch.setattr(loops, "get_world_size", lambda: 2)
+    drawn = []
+    for work_dir, iteration, resume in (("one", 5, True), ("two", 1, False)):
+        config = training_config(numbers, tmp_path / work_dir, resume=resume)
+        config.train_cfg.max_iters = iteration
+        runner = Runner.from_cfg(config)
+        runner.register_hook(At(iteration, lambda runner: drawn.append(torch.rand(4).tolist())))
+        runner.train()
+    assert "in 1 process(es); this one has batches of 6 in 2" in logged(tmp_path / "one")
+    assert drawn[0] != drawn[1]
 
 
 @TRANSFORMS.register_module()

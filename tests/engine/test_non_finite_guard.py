@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 
-from lpv_mmocr.engine import NonFiniteGuardHook, NonFiniteLossError
+from lpv_mmocr.engine import NonFiniteGuardHook, NonFiniteLossError, non_finite_guard
 
 import pytest
 import torch
@@ -116,6 +117,29 @@ def test_skipped_step_leaves_no_trace(numbers, tmp_path, what):
     losses = hub.get_scalar("train/loss").data[0]
     assert len(losses) == 6
     assert torch.as_tensor(losses).isfinite().all()
+    # Nothing watches the model any more.
+    assert not runner.model._forward_hooks and not runner.model._forward_pre_hooks
+    assert not runner.optim_wrapper.optimizer._optimizer_step_pre_hooks
+
+
+@pytest.mark.parametrize("action", ["skip", "stop"])
+def test_bad_batch_of_another_process_counts(numbers, tmp_path, monkeypatch, action):
+    calls = itertools.count()
+
+    def all_reduce(flag, op) -> None:
+        assert op == "max"
+        if next(calls) == 3:
+            flag.fill_(1)
+
+    monkeypatch.setattr(non_finite_guard, "all_reduce", all_reduce)
+    spoil = Spoil()
+    runner, error = run(numbers, tmp_path, spoil, guard=dict(action=action))
+    if action == "skip":
+        assert runner.message_hub.get_info("skipped_steps") == 1
+        assert same(spoil.states[3], spoil.states[4])
+    else:
+        assert "The loss of iteration 4 is not finite" in str(error)
+        assert "samples" not in str(error)  # this process has none that is bad
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 
 from lpv_mmocr.engine.random_state import seeded
+from lpv_mmocr.engine.reproducible_batches import NumberedBatch, SeededDataset
 
 import numpy as np
 import pytest
@@ -27,6 +29,31 @@ def test_equal_numbers_draw_alike_and_leave_no_trace():
     assert found[0] == found[1]
     assert not {*found[0]} & {*found[2]}
     assert float(torch.rand(())) == expected
+
+
+def test_an_error_leaves_no_trace_either():
+    state = torch.get_rng_state()
+    with pytest.raises(ArithmeticError), seeded(1):
+        raise ArithmeticError
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Drawing:
+    """A data set whose samples are random numbers."""
+
+    def __getitem__(self, index: int) -> float:
+        return float(np.random.rand())  # noqa: NPY002
+
+
+def test_batches_follow_from_seed_process_and_iteration():
+    places = [(seed, rank, iteration) for seed in (5, 6) for rank in (0, 1) for iteration in (0, 1)]
+    found = []
+    for seed, rank, iteration in places + places:
+        # As a worker process has it that was not forked.
+        dataset = pickle.loads(pickle.dumps(SeededDataset(Drawing(), seed=seed, rank=rank)))
+        found.append(tuple(dataset.__getitems__(NumberedBatch(iteration, [0, 1]))))
+    assert found[:8] == found[8:]
+    assert len({number for batch in found for number in batch}) == 16
 
 
 def test_augmentations_of_mmocr_follow_too():

@@ -38,6 +38,7 @@ class TestNumpy:
         loaded = RestrictedUnpickler(io.BytesIO(pickle.dumps(array, protocol=2))).load()
         assert loaded.dtype == array.dtype
         assert np.array_equal(loaded, array)
+        assert loaded.flags.writeable
 
 
 class TestRefusals:
@@ -60,6 +61,17 @@ class TestRefusals:
         # BUILD on a global would change that global for the whole process.
         stream = b"ctorch._utils\n_rebuild_tensor_v2\n}V__defaults__\nNsb."
         with pytest.raises(RefusedPickleError, match="setting the state"):
+            RestrictedUnpickler(io.BytesIO(stream)).load()
+
+    def test_attributes_of_a_dictionary(self):
+        stream = b"ccollections\nOrderedDict\n(tR}Vitems\nNsb."
+        with pytest.raises(RefusedPickleError, match="setting the state"):
+            RestrictedUnpickler(io.BytesIO(stream)).load()
+
+    @pytest.mark.parametrize("name", ["O8", "f8,O", "V8"])
+    def test_data_types_that_hold_more_than_numbers(self, name):
+        stream = f"cnumpy\ndtype\n(V{name}\ntR.".encode()
+        with pytest.raises(RefusedPickleError, match=f"a NumPy data type '{name}'"):
             RestrictedUnpickler(io.BytesIO(stream)).load()
 
     def test_flags_of_a_data_type(self):

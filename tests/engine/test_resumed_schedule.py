@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
 
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.optim.scheduler import OneCycleLR
 from mmengine.runner import Runner
 from training_cases import ONE_CYCLE, RateRecorder, training_config
 
@@ -41,6 +45,26 @@ def test_a_longer_one_cycle_goes_on_as_if_it_had_always_been_so_long(
     rates = train(numbers, tmp_path / "longer", longer, 20, **resumed(tmp_path / "short"))
     # The first rate is what the checkpoint says of the optimiser.
     assert rates[1:] == train(numbers, tmp_path / "whole", longer, 20)[9:]
+
+
+def test_a_longer_one_cycle_that_has_begun_late_is_where_it_would_be():
+    def after_seven(total_steps: int) -> OneCycleLR:
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+        scheduler = OneCycleLR(optimizer, eta_max=1.0, total_steps=total_steps, begin=3)
+        for _ in range(7):
+            optimizer.step()
+            scheduler.step()
+        return scheduler
+
+    state, longer = after_seven(6).state_dict(), after_seven(20)
+    runner = SimpleNamespace(param_schedulers=[longer], logger=logging.getLogger("late"))
+    ResumedScheduleHook().after_load_checkpoint(runner, dict(param_schedulers=[state]))
+    assert state["last_step"] == longer.last_step
+
+
+def test_schedules_that_were_not_saved_begin_anew():
+    runner = SimpleNamespace(param_schedulers=[ONE_CYCLE])
+    ResumedScheduleHook().after_load_checkpoint(runner, {})
 
 
 def test_steps_go_on_in_a_longer_training(numbers, tmp_path, runs_of_its_own):

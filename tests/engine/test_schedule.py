@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from types import SimpleNamespace
 
 from lpv_mmocr.engine.schedule import (
     check_one_cycle_length,
@@ -55,6 +57,19 @@ def test_every_rate_follows_the_batch(data, tmp_path, schedulers):
     assert scaled == pytest.approx([rate / 2 for rate in plain])
 
 
+def test_the_batch_is_that_of_all_processes():
+    runner = SimpleNamespace(
+        auto_scale_lr=dict(enable=True, base_batch_size=6),
+        world_size=4,
+        cfg=Config(dict(train_dataloader=dict(batch_size=6))),
+        hooks=[],
+        param_schedulers=[dict(ONE_CYCLE)],
+        logger=logging.getLogger("processes"),
+    )
+    scale_absolute_rates(runner)
+    assert runner.param_schedulers[0]["eta_max"] == pytest.approx(4 * ONE_CYCLE["eta_max"])
+
+
 def test_what_is_no_learning_rate_stays(data, tmp_path):
     momentum = dict(type="CosineAnnealingMomentum", by_epoch=False, T_max=12, eta_min=0.4)
     config = training_config(data, tmp_path, param_scheduler=[momentum])
@@ -99,6 +114,12 @@ def test_schedules_of_several_optimisers_are_looked_at():
     cfg = Config(dict(train_cfg=dict(max_iters=8), param_scheduler=dict(encoder=[ONE_CYCLE])))
     with pytest.raises(ValueError, match=r"^param_scheduler\.encoder\.0\.total_steps is 12, but"):
         check_one_cycle_length(cfg)
+
+
+def test_schedules_count_epochs_unless_they_say_otherwise():
+    schedule = {key: value for key, value in ONE_CYCLE.items() if key != "by_epoch"}
+    with pytest.raises(ValueError, match=r"total_steps is 12, but train_cfg\.max_epochs is 8"):
+        check_one_cycle_length(Config(dict(train_cfg=dict(max_epochs=8), param_scheduler=schedule)))
 
 
 def test_length_is_missing():

@@ -166,6 +166,13 @@ def test_mask_can_stay_off(numbers, tmp_path, clock):
     assert not runner.model.decoder.with_mask
 
 
+def test_mask_can_be_on_from_the_beginning():
+    hook = TimeBudgetHook(minutes=1, peak_lr=1.0, mask_from=0)
+    model = SimpleNamespace(decoder=SimpleNamespace(with_mask=False))
+    hook._set_mask(SimpleNamespace(model=model), 0.0)
+    assert model.decoder.with_mask
+
+
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setattr(time_budget, "get_world_size", lambda: 2)
     with pytest.raises(RuntimeError, match="in one process, and these are 2"):

@@ -6,11 +6,17 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
-from lpv_mmocr.engine import AtomicCheckpointHook, StopOnSignalHook, ThroughputTimerHook
-from lpv_mmocr.engine.training_hooks import _adds_up_gradients
+from lpv_mmocr.engine import (
+    AtomicCheckpointHook,
+    StopOnSignalHook,
+    ThroughputTimerHook,
+    training_hooks,
+)
+from lpv_mmocr.engine.training_hooks import _adds_up_gradients, _DeafToOthers
 from lpv_mmocr.streaming import PoolUsageHook
 
 import pytest
@@ -64,6 +70,15 @@ def test_images_per_second_are_those_of_the_measured_times(logged_run):
     assert len(rows) == 3
     for row in rows:  # both are means over two iterations of six images
         assert row["images_per_second"] == pytest.approx(6 / row["time"], rel=1e-6)
+
+
+def test_images_per_second_are_of_all_processes_and_of_this_run(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_hooks, "get_world_size", lambda: 2)
+    train(training_config(numbers, tmp_path, train_cfg__max_iters=4))
+    config = training_config(numbers, tmp_path, train_cfg__max_iters=5, resume=True)
+    hub = train(config)[0].message_hub
+    expected = 2 * 6 / hub.get_scalar("train/time").current()
+    assert hub.get_scalar("train/images_per_second").current() == pytest.approx(expected)
 
 
 def test_timer_needs_an_interval():
@@ -203,4 +218,22 @@ def test_worker_processes_are_protected_in_a_resumed_run_of_another_seed(numbers
     runner = Runner.from_cfg(config)
     runner.train()
     loader = runner.train_loop.dataloader
-    assert type(loader.worker_init_fn).__name__ == "_DeafToOthers"
+    assert isinstance(loader.worker_init_fn, _DeafToOthers)
+    assert isinstance(runner.val_loop.dataloader.worker_init_fn, _DeafToOthers)
+
+
+def test_worker_processes_begin_as_they_would_otherwise(monkeypatch):
+    monkeypatch.setattr(_DeafToOthers, "_listen", lambda self: None)
+    begun = []
+    _DeafToOthers((), begun.append)(3)
+    _DeafToOthers((), None)(4)
+    assert begun == [3]
+
+
+def test_training_in_another_thread_does_without_signals(numbers, tmp_path):
+    seen = []
+    config = stoppable(numbers, tmp_path, train_cfg__max_iters=1)
+    thread = threading.Thread(target=lambda: seen.extend(train(config)[1]))
+    thread.start()
+    thread.join()
+    assert len(seen) == 1

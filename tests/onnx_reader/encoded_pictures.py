@@ -89,6 +89,7 @@ def pictures() -> dict[str, bytes]:
         "pgm up to 100": netpbm(100, 1),
         "pgm up to 1023": netpbm(1023, 1),
         "ppm up to 4095": netpbm(4095, 3),
+        "dark pgm of 16 bits": b"P5 3 2 65535\n" + np.arange(200, 206, dtype=">u2").tobytes(),
         **(avif(colour) if features.check("avif") else {}),
         **{f"orientation {number}": oriented(number) for number in range(1, 9)},
     }

@@ -67,6 +67,12 @@ def test_bad_looks(options, message):
         lpv_onnx.Look(**options)
 
 
+def test_what_is_just_sure_enough_is_looked_at_once():
+    looks = [lambda word: pytest.fail("looked at again")]
+    read = lpv_onnx.read_with_looks(list, [0.8], looks, confidence=float, sure=0.8)
+    assert read == [(0.8, 0.8)]
+
+
 def test_words_are_looked_at_again_as_by_the_reader_of_checkpoints(inferencer, model_file):
     def read(pictures: list[np.ndarray]) -> list:
         return inferencer(pictures, return_datasamples=True, progress_bar=False)["predictions"]

@@ -14,6 +14,9 @@ import pytest
 from apis.inference_cases import noise
 from onnx_reader.encoded_pictures import encode
 
+import lpv_onnx
+from lpv_onnx.__main__ import main
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKED = ("torch", "mmocr", "mmengine", "mmcv", "lpv_mmocr", "cv2", "onnx", "torchvision")
 
@@ -86,9 +89,11 @@ class TestAlone:
     def test_json(self, alone, reader, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise())
         options = ["--json", "--threads", 1, "--no-tta"]
-        result = alone("-m", "lpv_onnx", model_file, "a.png", *options)
-        assert result.returncode == 0, result.stderr
-        row = json.loads(result.stdout)
+        result = alone("-m", "lpv_onnx", model_file, "a.png", "b.png", *options)
+        assert result.returncode == 1, result.stderr
+        row, missing = map(json.loads, result.stdout.splitlines())
+        assert (missing["path"], missing["text"]) == ("b.png", None)
+        assert missing["error"] == "No such file or directory"
         assert row["text"] == reader(noise())[0].text
         assert row["path"] == "a.png"
         assert len(row["scores"]) == len(row["text"])
@@ -118,6 +123,13 @@ class TestAlone:
         )
         result = alone("-c", code, model_file, "a.png")
         assert (result.returncode, result.stderr) == (141, "")
+
+    def test_ctrl_c(self, model_file, monkeypatch):
+        def interrupt(reader, pictures):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(lpv_onnx.Reader, "iterate", interrupt)
+        assert main([str(model_file), "a.png"]) == 130
 
     def test_errors(self, alone, model_file):
         result = alone("-m", "lpv_onnx", "none.onnx", "a.png")

@@ -15,7 +15,7 @@ from apis.inference_cases import noise
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmocr.apis import TextRecInferencer
-from onnx_reader.encoded_pictures import encode, pictures, saved, smooth
+from onnx_reader.encoded_pictures import XMP, encode, pictures, saved, smooth
 from PIL import Image, ImageOps
 
 import lpv_onnx
@@ -59,6 +59,12 @@ def test_pillow_pictures_are_rgb(reader):
     np.testing.assert_array_equal(
         reader.prepare(Image.fromarray(array[..., ::-1])), reader.prepare(array)
     )
+
+
+def test_pillow_pictures_keep_what_is_said_of_them():
+    picture = Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "JPEG", xmp=XMP)))
+    lpv_onnx.load_picture(picture)
+    assert "xmp" in picture.info
 
 
 @pytest.mark.parametrize("size", [(20, 30), (20, 61), (32, 100), (48, 200), (9, 1), (64, 2)])
@@ -136,6 +142,7 @@ class TestBadInput:
             (np.zeros((4, 5, 3)), "type float64 could mean several ranges"),
             (Image.new("F", (5, 4)), "floating-point"),
             (Image.fromarray(np.full((4, 5), 2**20, np.int32)), "more than 16 bits"),
+            (Image.fromarray(np.array([[-1, 300]], np.int32)), "more than 16 bits"),
             (Image.fromarray(noise()).convert("I"), "integers up to 255"),
         ],
     )

@@ -42,8 +42,10 @@ def test_text_has_no_control_characters():
 def test_what_was_read_has_no_control_characters_either():
     """The classes of a model may be anything; what joins letters stays."""
     stream = io.StringIO()
-    text_writer(stream)(Reading("a.png", "\x1b]0;x\x07\t\u2028\u202eक्\u200dष", 1.0, (1.0,)), None)
-    assert stream.getvalue() == "a.png\t\\x1b]0;x\\x07\\t\\u2028\\u202eक्\u200dष\t1.000\n"
+    text_writer(stream)(
+        Reading("a.png", "\x1b]0;x\x07\t\u2028\u2029\u202eक्\u200dष", 1.0, (1.0,)), None
+    )
+    assert stream.getvalue() == "a.png\t\\x1b]0;x\\x07\\t\\u2028\\u2029\\u202eक्\u200dष\t1.000\n"
 
 
 def test_json_lines():

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lpv_mmocr.models.encoded_words import EncodedWords
+from lpv_mmocr.streaming import batch_augment
 from lpv_mmocr.streaming.batch_augment import PROBABILITIES, BatchTextAugment
+from lpv_mmocr.streaming.batch_operations import coarsen
 
 import cv2
 import numpy as np
@@ -146,6 +148,66 @@ def test_text_stays_apart_from_its_ground():
     assert (deviation(result) > 0.399 * deviation(inputs)).all()
     # Some changes would have, and were not made.
     assert 0.8 < changed(inputs, result).float().mean() < 1
+
+
+def by_one(group: str, inputs: torch.Tensor, strength: float = 1) -> torch.Tensor:
+    """All pictures, augmented by one group."""
+    torch.manual_seed(0)
+    augment = BatchTextAugment(intact_prob=0, groups={group: 1}, magnitude=(strength, strength))
+    return augment(inputs.clone())[0]
+
+
+def test_plain_pictures_are_neither_covered_nor_lit():
+    """What stands out little may be faint text."""
+    white = torch.ones(200, 3, 16, 48)
+    for group in ("pattern", "noise"):
+        assert torch.equal(by_one(group, white), white)
+    result = by_one("colour", white)
+    inverse = result[:, :1, :1, :1].round() == 0
+    torch.testing.assert_close(result, (1 - inverse.float()).expand_as(result), atol=1e-4, rtol=0)
+    assert 0.05 < inverse.float().mean() < 0.2
+
+
+def test_grey_stays_grey_and_some_colours_become_it():
+    def colourless(images):
+        return (images.amax(1) - images.amin(1)).flatten(1).amax(1) < 1e-4
+
+    coloured = words(1000, 8, 24)
+    assert colourless(by_one("colour", coloured[:, :1].expand_as(coloured))).all()
+    assert not colourless(coloured).any()
+    assert 0.08 < colourless(by_one("colour", coloured)).float().mean() < 0.16
+
+
+def test_patterns_are_lines_or_blocks():
+    stripes = torch.arange(96).remainder(2).float().expand(300, 3, 32, 96)
+    result = by_one("pattern", stripes)
+    assert result.min() >= 0 and result.max() <= 1
+    covered = (result - stripes).abs().amax(1).gt(1e-3).float().mean((1, 2))
+    assert covered.max() < 0.33  # two sets of lines lie further apart than one
+    blocks = covered < 0.08
+    assert blocks.float().mean() == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_some_pictures_are_sharpened(pictures):
+    edges = [
+        images.diff(dim=3).abs().sum((1, 2, 3)) for images in (pictures, by_one("blur", pictures))
+    ]
+    assert 0.05 < (edges[1] > edges[0]).float().mean() < 0.4
+
+
+def test_the_weakest_low_resolution_is_one(pictures):
+    for strength, level in ((0.01, 1), (0.5, 2), (1, 3)):
+        expected = coarsen(pictures, torch.full((64,), level))
+        torch.testing.assert_close(by_one("low_resolution", pictures, strength), expected)
+
+
+def test_half_of_the_pictures_stay_straight(monkeypatch):
+    bends = []
+    monkeypatch.setattr(
+        batch_augment, "warp", lambda images, matrix, bend, *_: bends.append(bend) or images
+    )
+    by_one("warp", torch.ones(600, 3, 4, 8))
+    assert (bends[0] == 0).float().mean() == pytest.approx(0.5, abs=0.1)
 
 
 class Watch(TorchDispatchMode):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+from lpv_mmocr.rendering.processes import worker_context
 from lpv_mmocr.streaming import ChunkProducer
 from lpv_mmocr.streaming.chunk import chunk_numbers, chunk_path, read_chunk
 
@@ -67,6 +68,31 @@ def test_makes_chunks_until_enough_wait(produce, tmp_path):
     # Each process looks before it makes one, so there may be one too many for each.
     assert len(chunk_numbers(folder)) <= 8
     assert not set(there[:3]) & set(chunk_numbers(folder))
+
+
+def test_no_chunk_is_made_twice(produce, tmp_path):
+    def noted(number: int):
+        with (tmp_path / "made").open("a") as file:
+            file.write(f"{number}\n")
+        return make(number)
+
+    producer = produce(noted)
+    wait_for(lambda: len(chunk_numbers(tmp_path / "pool")) >= 6)
+    producer.stop()
+    made = (tmp_path / "made").read_text().split()
+    assert len(made) == len(set(made))
+
+
+def test_processes_end_with_the_one_that_started_them(produce):
+    """However it ends; here it has never been."""
+    producer = produce(workers=1)
+    orphan = worker_context().Process(target=producer._run, args=(0, -1), daemon=True)
+    orphan.start()
+    try:
+        orphan.join(PATIENCE)
+        assert orphan.exitcode == 0
+    finally:
+        orphan.kill()
 
 
 def made_at_what_priority(number: int):
@@ -143,8 +169,9 @@ def test_folder_of_other_pictures_is_refused(produce, tmp_path):
     producer = produce(recipe=dict(seed=1))
     wait_for(lambda: chunk_numbers(tmp_path / "pool"))  # else it may stop before the first one
     producer.stop()
-    with pytest.raises(FileExistsError, match=r"made with other settings \(seed\): delete it"):
-        produce(recipe=dict(seed=2))
+    for other in (dict(seed=2), {}):
+        with pytest.raises(FileExistsError, match=r"made with other settings \(seed\): delete it"):
+            produce(recipe=other)
     (tmp_path / "pool" / "recipe.json").unlink()
     with pytest.raises(FileExistsError, match=r"holds chunks without recipe\.json"):
         produce(recipe=dict(seed=1))

@@ -76,6 +76,8 @@ def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
     assert statistics["mean_uses"] == pytest.approx(16 / statistics["pool_added"], rel=0.5)
     dataset.stop()
     assert len(list((tmp_path / "pool").glob("chunk_*.npz"))) <= 4 + 2 + 2
+    pooled = dataset.sources[0]._pooled
+    assert len(pooled) == 4 and {*pooled} <= {*chunk_numbers(tmp_path / "pool")}
 
 
 def test_statistics_are_of_what_is_rendered(stream):
@@ -149,6 +151,15 @@ def test_other_fonts_or_words_are_other_pictures(stream, monkeypatch):
         stream()
 
 
+def test_other_chunks_or_labels_are_other_pictures(stream, monkeypatch):
+    stream().stop()
+    with pytest.raises(FileExistsError, match=r"made with other settings \(chunk_size\)"):
+        stream(chunk_size=8)
+    monkeypatch.setitem(LOSS, "letter_case", "upper")
+    with pytest.raises(FileExistsError, match=r"made with other settings \(loss\)"):
+        stream()
+
+
 def test_folder_moves_to_the_next_run(stream, tmp_path, monkeypatch):
     first = stream()
     first[0]
@@ -199,6 +210,20 @@ def test_failing_source_ends_the_training(stream):
         for index in range(10_000):
             dataset[index]
             time.sleep(0.01)
+
+
+def test_source_that_fails_at_once_does_not_begin_the_training(stream):
+    with pytest.raises(ChildProcessError, match="see the output above"):
+        stream(dataset=dict(type="NumberWords", fail_from=0))[0]
+
+
+def test_disk_that_cannot_be_read_ends_the_training(stream, monkeypatch):
+    def fail(folder, number):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sources, "read_chunk", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        stream()[0]
 
 
 def test_bad_arguments(stream):

@@ -14,10 +14,13 @@ def test_use_is_logged():
     hub = MessageHub.get_instance("pool_usage")
     dataset = SimpleNamespace(statistics=lambda: dict(mean_uses=2.5))
     runner = SimpleNamespace(
-        iter=9, message_hub=hub, train_dataloader=SimpleNamespace(dataset=dataset)
+        iter=8, message_hub=hub, train_dataloader=SimpleNamespace(dataset=dataset)
     )
     hook = PoolUsageHook(interval=10)
     hook.before_train(runner)
+    hook.after_train_iter(runner, 8)
+    assert not hub.log_scalars
+    runner.iter = 9
     hook.after_train_iter(runner, 9)
     assert hub.get_scalar("train/mean_uses").current() == 2.5
 

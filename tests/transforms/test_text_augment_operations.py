@@ -83,12 +83,7 @@ def test_random_operations_vary(word):
 
 def test_magnitude_grows_in_strength(word):
     """The mean change rises, for those whose change is a matter of degree at all."""
-    names = (
-        "shrink", "rotate", "vertical_lines", "horizontal_lines", "grid", "gaussian_noise",
-        "shot_noise", "impulse_noise", "speckle_noise", "gaussian_blur", "defocus_blur",
-        "motion_blur", "zoom_blur", "contrast", "brightness", "rain", "frost", "color", "sharpness",
-    )  # fmt: skip
-    for name in names:
+    for name in OPERATIONS.keys() - {"invert", "equalize", "autocontrast", "pixelate"}:
         change = [
             np.mean(
                 [
@@ -125,16 +120,28 @@ class TestWarp:
         inside = stretched[:, 20:80].astype(int)
         assert np.abs(inside - rows[:, 20:80]).max() <= 1
 
+    def test_edges_move_inwards(self):
+        edges = []
+        for seed in range(20):
+            distorted = warp.distort(flat(255, 64, 200), 2, Random(seed))
+            stretched = warp.stretch(flat(255, 64, 200), 2, Random(seed))
+            edges += [distorted[0], distorted[-1], stretched[:, 0], stretched[:, -1]]
+        for edge in range(4):  # black where nothing was
+            assert np.mean([pixels.mean() for pixels in edges[edge::4]]) < 60
+
     def test_curve_is_an_arc(self):
         """The top edge of a white picture lies on a circle of one of the radii."""
+        upwards = set()
         for seed in range(6):
             curved = warp.curve(flat(255, 160, 500), 1, Random(seed))[..., 0] > 127
+            upwards.add(bool(curved[0, 250]))
             curved = curved if curved[0, 250] else curved[::-1]
             columns = np.arange(40, 460, 20)
             # Squares of the frame: 500 × 160 pixels are 1 × 0.5.
             x, y = (columns + 0.5) / 500 - 0.5, curved[:, columns].argmax(axis=0) / 320
             radius = np.median((x**2 + y**2)[y > 0.02] / (2 * y[y > 0.02]))
             assert 0.93 < radius < 1.07
+        assert upwards == {True, False}
 
     def test_content_stays_inside(self, word):
         for name in ("curve", "distort", "rotate", "perspective", "shrink"):
@@ -246,6 +253,15 @@ class TestBlur:
         assert min(abs(direction - degrees % 180), 180 - abs(direction - degrees % 180)) < 1.5
         assert values[1] == pytest.approx(sigma**2, rel=0.15)
         assert values[0] < 0.3
+
+    @pytest.mark.parametrize(("magnitude", "sigma"), [(0, 1.4), (1, 2.0), (2, 2.6)])
+    def test_motion_reaches_as_far_as_it_says(self, magnitude, sigma):
+        img = flat(0, 41, 41)
+        img[20, 20] = 255
+        smeared = blur.motion_blur(img, magnitude, Random(0))[..., 0].astype(float)
+        y, x = np.mgrid[-20:21, -20:21]
+        moments = [[(smeared * a * b).sum() / smeared.sum() for a in (x, y)] for b in (x, y)]
+        assert np.linalg.eigvalsh(moments)[1] == pytest.approx(sigma**2, rel=0.3)
 
     def test_glass_only_moves_nearby_values(self):
         img = flat(0, 40, 60)

@@ -62,6 +62,7 @@ class TestFields:
         texture = plasma_texture(2.0, 0)
         window = random_window(texture, 900, 1300, Random(0))[..., 0].astype(int)
         assert window.shape == (900, 1300)
+        np.testing.assert_array_equal(random_window(texture, 512, 512, Random(0)), texture)
         inside = np.abs(np.diff(texture[..., 0].astype(int))).max()
         assert np.abs(np.diff(window, axis=1)).max() <= inside
 
@@ -140,6 +141,9 @@ class TestWeather:
         assert word.mean() < min(whiter)
         snowy = OPERATIONS["snow"](flat(0), 0, Random(2))
         np.testing.assert_array_equal(snowy[..., 0], snowy[..., 2])
+        # A colour is never darkened, and with one layer of flakes the mean would be 40.
+        assert np.all(OPERATIONS["snow"](flat((255, 0, 0)), 0, Random(2))[..., 0] == 255)
+        assert snowy.mean() > 47
 
     @pytest.mark.parametrize("size", [(32, 100), (96, 200)])
     def test_rain_has_one_colour_and_a_density(self, size):
@@ -195,9 +199,10 @@ class TestCamera:
 
     def test_pixelate_leaves_squares(self):
         ramp = np.repeat(np.arange(100, dtype=np.uint8)[None, :, None], 32, axis=0)
-        after = OPERATIONS["pixelate"](np.repeat(ramp, 3, axis=2), 1, Random(0))
-        np.testing.assert_array_equal(after[:, ::2], after[:, 1::2])
-        assert len(np.unique(after)) == 50
+        ramp = np.repeat(ramp, 3, axis=2)
+        fine, halved, coarse = (OPERATIONS["pixelate"](ramp, m, Random(0)) for m in MAGNITUDES)
+        np.testing.assert_array_equal(halved[:, ::2], halved[:, 1::2])
+        assert [len(np.unique(after)) for after in (fine, halved, coarse)] == [60, 50, 40]
 
 
 class TestProcess:
@@ -286,3 +291,4 @@ def test_one_grid_is_of_rectangles_and_one_of_ellipses(magnitude):
     assert (rectangles[:8, 45] == rectangles[:8, 55]).all()
     np.testing.assert_array_equal(rectangles[:8, 50], rectangles[:8, 35])
     assert (ellipses[:8, 50] != ellipses[:8, 35]).any()
+    assert ellipses[:8, :25].any()  # they reach the corners
