@@ -60,9 +60,10 @@ def test_float16_is_refused():
 
 
 class TestEnableAmp:
-    def test_on_the_cpu(self, monkeypatch):
+    @pytest.mark.parametrize("kind", ["OptimWrapper", "DeferredOptimWrapper"])
+    def test_on_the_cpu(self, monkeypatch, kind):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        optim_wrapper = dict(type="OptimWrapper", clip_grad=None)
+        optim_wrapper = dict(type=kind, clip_grad=None)
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type="AutocastOptimWrapper", clip_grad=None)
 

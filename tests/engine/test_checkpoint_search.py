@@ -72,10 +72,11 @@ def test_named_checkpoint_counts_after_copying(tmp_path, said):
 
 
 @pytest.mark.parametrize("pointer", ["iter_8.pth", None])
-def test_later_checkpoint_than_the_named_one_counts(tmp_path, said, pointer):
+@pytest.mark.parametrize("written", ["20260101_110000", "20260101_100000", None])
+def test_later_checkpoint_than_the_named_one_counts(tmp_path, said, pointer, written):
     """The run has ended between the two; or nothing is named."""
     checkpoint(tmp_path / "iter_8.pth", age=9, written="20260101_100000")
-    later = checkpoint(tmp_path / "iter_12.pth", age=5, written="20260101_110000")
+    later = checkpoint(tmp_path / "iter_12.pth", age=5, written=written)
     if pointer:
         (tmp_path / "last_checkpoint").write_text(str(tmp_path / pointer))
     assert find_last_complete_checkpoint(str(tmp_path)) == str(later)
@@ -117,6 +118,13 @@ def test_epochs_and_iterations_are_not_compared(tmp_path, kind):
     assert find_last_complete_checkpoint(str(tmp_path)) == str(files[other])
     checkpoint(files[other], optimizer=None)
     assert find_last_complete_checkpoint(str(tmp_path)) == str(files[kind])
+
+
+def test_half_written_file_does_not_say_what_is_counted(tmp_path):
+    checkpoint(tmp_path / "iter_4000.pth", age=9)
+    epoch = checkpoint(tmp_path / "epoch_3.pth", age=5)
+    checkpoint(tmp_path / "iter_5000.pth.partial")
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(epoch)
 
 
 def test_half_written_file_does_not_hide_the_whole_one_of_its_name(tmp_path, said):

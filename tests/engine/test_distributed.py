@@ -49,6 +49,7 @@ def test_joins_with_gloo(joined, launcher):
     assert cfg.launcher == launcher
     assert cfg.model_wrapper_cfg["device_ids"] is None
     assert cfg.model_wrapper_cfg.find_unused_parameters
+    assert distributed._joined_with_gloo
 
 
 @pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi"])
@@ -72,6 +73,13 @@ def test_a_process_without_a_launcher_speaks_whatever_has_started_it(joined, cap
     with pytest.raises(SystemExit), cli.ReportInputErrors():
         raise cli.InputError("said by the first process")
     assert capfd.readouterr().err == "error: there is no such thing\n"
+
+
+def test_a_process_that_has_joined_stays_as_it_is(joined, monkeypatch):
+    monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
+    start_as("pytorch", 0, 1)
+    distributed.set_launcher(Config({}), "pytorch")
+    assert not joined
 
 
 def test_the_config_chooses_the_wrapper(joined):

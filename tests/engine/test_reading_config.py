@@ -106,6 +106,7 @@ def test_of_a_data_set_the_pipeline_alone_is_handed_on():
         ("model = dict(any_other='this.0')", "model.any_other = 'this.0'"),
         ("model = dict(any_other='ctypes.cdll./tmp/evil')", "model.any_other = 'ctypes.cdll"),
         ("model = dict(dictionary=dict(dict_file='//host/share/x'))", "dict_file = '//host"),
+        (r"model = dict(dictionary=dict(dict_file='\\\\host\\share\\x'))", "dict_file = "),
         ("model = dict(type='FSDP')", "model.type"),
     ],
 )
