@@ -11,6 +11,7 @@ import numpy as np
 from .metadata import METADATA_KEY, ModelError
 
 ENGINES = ("onnxruntime", "openvino", "openvino-bf16")
+_CPU = "CPUExecutionProvider"
 
 Run = Callable[[np.ndarray], Sequence[np.ndarray]]
 
@@ -34,7 +35,7 @@ def start(
     Raises:
         ModelError: If the file is no ONNX file.
         ImportError: If the engine is not installed.
-        ValueError: If the engine is unknown, or the providers are, or it has none.
+        ValueError: If the engine is unknown, or has none of the providers, or takes none.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
@@ -52,16 +53,17 @@ def _start_onnxruntime(
         import onnxruntime
     except ImportError as error:
         raise ImportError("reading needs onnxruntime: pip install onnxruntime") from error
+    wanted, there = list(providers or [_CPU]), onnxruntime.get_available_providers()
+    # It would go on with the CPU by itself, where the user has asked for something else.
+    names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
+    if not set(names) & set(there):
+        raise ValueError(f"onnxruntime has no {', '.join(names)} here, but {', '.join(there)}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=list(providers or ["CPUExecutionProvider"])
-        )
-    except ValueError:  # of the providers; the message names those that there are
-        raise
+        session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's errors have no common base
         raise ModelError(
             f"{path} is no ONNX file that can be read ({_first_line(error)})"

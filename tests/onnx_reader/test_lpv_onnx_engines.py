@@ -18,11 +18,17 @@ import lpv_onnx
         (dict(batch_size=0), "must be at least 1"),
         (dict(threads=0), "must be at least 1"),
         (dict(engine="openvino", providers=["CPU"]), "providers belong to .* onnxruntime"),
+        (dict(providers=["Abacus"]), "onnxruntime has no Abacus here, but .*CPUExecutionProvider"),
     ],
 )
 def test_options(model_file, options, message):
     with pytest.raises(ValueError, match=message):
         lpv_onnx.Reader(model_file, **options)
+
+
+def test_one_provider_of_several_will_do(model_file):
+    providers = ["Abacus", ("CPUExecutionProvider", {})]
+    assert lpv_onnx.Reader(model_file, providers=providers)(noise())[0].error is None
 
 
 @pytest.mark.parametrize("engine", ["openvino", "openvino-bf16"])
