@@ -63,37 +63,31 @@ def test_option_with_an_effect(options):
 
 
 @pytest.mark.parametrize(
-    ("line", "meant"),
+    ("base", "line", "meant"),
     [
-        ("data_root = '/x'", "test_dataloader.dataset.data_root, or the variable LPV_DATA_ROOT"),
+        (
+            LEAF,
+            "data_root = '/x'",
+            "test_dataloader.dataset.data_root, or the variable LPV_DATA_ROOT",
+        ),
         # A part of other entries, and a number that other entries are not made of.
-        ("data_root = 'training'", "test_dataloader.dataset.data_root"),
-        ("max_iters = 1000", "Set train_cfg.max_iters"),
+        (LEAF, "data_root = 'training'", "test_dataloader.dataset.data_root"),
+        (LEAF, "max_iters = 1000", "Set train_cfg.max_iters"),
+        (TOY, "dictionary = dict(characters='abc')", "Set model.decoder.dictionary"),
+        (TOY, "train_pipeline = [dict(type='X')]", "Set train_dataloader.dataset.pipeline"),
+        (TOY, "test_pipeline = [dict(type='X')]", "val_dataloader.dataset.pipeline"),
+        (TOY, "resize = dict(scale=(160, 32))", "train_dataloader.dataset.pipeline.2"),
+        (TOY, "held_out = 50", ".hold_out"),
     ],
 )
-def test_line_that_nothing_reads(tmp_path, line, meant):
+def test_line_that_nothing_reads(tmp_path, base, line, meant):
     file = tmp_path / "mine.py"
-    file.write_text(f"_base_ = {str(ZOO / LEAF)!r}\n{line}\n")
-    with pytest.raises(ValueError, match=r"in .*mine\.py has no effect") as error:
+    file.write_text(f"_base_ = {str(ZOO / base)!r}\n{line}\n")
+    # A value is shown where it is short.
+    name = line.partition(" = ")[0] if "(" in line else line
+    with pytest.raises(ValueError, match=rf"^{name} in .*mine\.py has no effect: .*Set ") as error:
         refuse_idle_lines(Config.fromfile(file))
     assert meant in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("line", "meant"),
-    [
-        ("dictionary = dict(characters='abc')", "dictionary in .* Set model.decoder.dictionary"),
-        ("train_pipeline = [dict(type='X')]", "Set train_dataloader.dataset.pipeline"),
-        ("test_pipeline = [dict(type='X')]", "val_dataloader.dataset.pipeline"),
-        ("resize = dict(scale=(160, 32))", "train_dataloader.dataset.pipeline.2"),
-        ("held_out = 50", "held_out = 50 in .* Set .*hold_out"),
-    ],
-)
-def test_line_that_the_configs_below_have_used(tmp_path, line, meant):
-    file = tmp_path / "mine.py"
-    file.write_text(f"_base_ = [{str(ZOO / TOY)!r}]\n{line}\n")
-    with pytest.raises(ValueError, match=meant):
-        refuse_idle_lines(Config.fromfile(file))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 
 from ..cli import InputError
+from ..datasets.config_pipeline import pipeline_of_test
 
 PICTURE_SIZE = (32, 100)
 """Height and width of the made-up pictures, those of a usual word of MJSynth."""
@@ -90,8 +91,7 @@ def packed_sample(cfg: Config) -> dict:
     if size is not None:
         inputs = random_pictures(1, (3, *size))[0]
         return dict(inputs=inputs, data_samples=TextRecogDataSample(metainfo=_meta(size)))
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    pipeline = dataset.get("pipeline") or cfg.get("test_pipeline")
+    pipeline = pipeline_of_test(cfg)
     if not pipeline:
         raise InputError(
             f"the config {cfg.filename} has no test pipeline, and its encoder no img_size: the "

@@ -98,16 +98,28 @@ class DeployedLPV(LPV):
             return len(images)
         return max(LEAST_SLICE, PICTURES_PER_THREAD * torch.get_num_threads())
 
-    def _read(
+    def features(
         self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None
     ) -> torch.Tensor:
+        """What the decoder reads from.
+
+        Args:
+            images: Shape (N, C, H, W), normalised, float32.
+            data_samples: What is known of them, for an encoder that looks at it.
+
+        Returns:
+            Features in the type of the model.
+        """
         features = self.preprocessor(images) if self.with_preprocessor else images
         features = features.to(self.dtype, memory_format=torch.channels_last)
         if self.with_backbone:
             features = self.backbone(features)
-        if self.with_encoder:
-            features = self.encoder(features, data_samples)
-        return self.decoder.last_logits(features)
+        return self.encoder(features, data_samples) if self.with_encoder else features
+
+    def _read(
+        self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None
+    ) -> torch.Tensor:
+        return self.decoder.last_logits(self.features(images, data_samples))
 
     def predict(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample], **kwargs

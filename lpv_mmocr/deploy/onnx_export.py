@@ -73,11 +73,8 @@ class ReadingGraph(nn.Module):
             Logits of shape (N, T, C), and, if asked for, attention maps of shape
             (N, S, T, h, w); both float32.
         """
-        features = self.model.extract_feat(images.to(self.model.dtype))
-        if self.model.with_encoder:
-            features = self.model.encoder(features, None)
         decoder = self.model.decoder
-        characters, maps = zip(*decoder.cascade(features), strict=True)
+        characters, maps = zip(*decoder.cascade(self.model.features(images)), strict=True)
         logits = decoder.classifiers[-1](characters[-1]).float()
         return (logits, torch.stack(maps, 1).float()) if self.attention else logits
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lpv_mmocr.datasets.config_pipeline import pipeline_of_test
 from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
 from lpv_mmocr.models.best_look_tta import SURE
 from lpv_mmocr.version import __version__
@@ -149,8 +150,7 @@ def _look(look: WordLook) -> dict[str, Any]:
 
 
 def _test_pipeline(cfg: Config) -> list[dict]:
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    pipeline = dataset.get("pipeline") or cfg.get("test_pipeline")
+    pipeline = pipeline_of_test(cfg)
     if not pipeline:
         raise ValueError(
             "the config has no test pipeline, so nothing says how pictures are resized"

@@ -76,17 +76,15 @@ def compare(label: str, text: str, protocol: TextProtocol) -> tuple[list[Run], l
     Returns:
         The runs of the label and those of the text, all characters visible.
     """
-    counting = ["".join(filter(protocol.reduce, each)) for each in (text, label)]
-    matches = align(*counting, protocol)
-    there = [match.wrong for match in matches if match.truth is not None]
-    read = [match.wrong for match in matches if match.read is not None]
-    return _runs(label, there, protocol), _runs(text, read, protocol)
+    matches = align(text, label, protocol)
+    return (
+        _runs((match.truth, match.wrong) for match in matches if match.truth is not None),
+        _runs((match.read, match.wrong) for match in matches if match.read is not None),
+    )
 
 
-def _runs(text: str, wrong: Iterable[bool], protocol: TextProtocol) -> list[Run]:
-    """Runs of a text, given which of the characters that count are wrong."""
-    marks = iter(wrong)
-    marked = [(character, bool(protocol.reduce(character)) and next(marks)) for character in text]
+def _runs(marked: Iterable[tuple[str, bool]]) -> list[Run]:
+    """Runs of a text, given its characters and whether they are wrong."""
     # Runs, not single characters: letters of many scripts change their shape beside others.
     return [
         Run(visible("".join(character for character, _ in run)), is_wrong)

@@ -17,6 +17,7 @@ import torch
 from deploy_cases import images, plain_logits, settle
 from lpv_cases import SIZES, build_size, build_toy
 from mmengine.config import Config
+from mmocr.registry import MODELS
 from torch import nn
 
 onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
@@ -188,6 +189,15 @@ def test_an_encoder_of_ones_own(model, tmp_path, looks):
             export_onnx(own, config, tmp_path / "own.onnx")
     else:
         assert export_onnx(own, config, tmp_path / "own.onnx").comparison.passes("fp32")
+
+
+def test_a_rectifier_in_half_precision(model, tmp_path):
+    config, straightening = config_for(model), copy.deepcopy(model)
+    size = dict(resized_image_size=(32, 64), output_image_size=model.encoder.img_size)
+    stn = dict(type="STN", in_channels=3, num_control_points=20, margins=[0.1, 0.1], **size)
+    straightening.preprocessor = MODELS.build(stn).eval()
+    written = export_onnx(straightening, config, tmp_path / "stn.onnx", precision="fp16")
+    assert written.comparison.passes("fp16")
 
 
 def test_what_cannot_be_exported(model, tmp_path, monkeypatch):
