@@ -37,7 +37,7 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 """Those of ``lpv_mmocr.engine.distributed``."""
 
 DTYPES = ("fp32", "bf16", "fp16")
-"""Float types of a deployed model: those of ``lpv_mmocr.engine.deploy_hook``."""
+"""Float types of a deployed model: those of ``lpv_mmocr.deploy``."""
 
 LABEL_FORMATS = ("tsv", "txt", "jsonl", "json")
 """Formats of label files: those of ``lpv_mmocr.datasets.label_files``."""

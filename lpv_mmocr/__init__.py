@@ -17,6 +17,7 @@ with collector.paused():
     # Importing registers, and needs the mends first.
     from . import (
         datasets,
+        deploy,
         engine,
         evaluation,
         inference,
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "compat",
     "datasets",
+    "deploy",
     "engine",
     "evaluation",
     "inference",

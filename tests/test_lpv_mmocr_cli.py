@@ -64,12 +64,12 @@ def test_choices_are_those_of_the_package(load_tool, capsys):
     """They are written down where they can be had without importing it."""
     from lpv_mmocr.benchmark import sweep, tasks
     from lpv_mmocr.datasets import conversion, label_files
-    from lpv_mmocr.deploy import onnx_export
-    from lpv_mmocr.engine import deploy_hook, distributed
+    from lpv_mmocr.deploy import DTYPES, onnx_export
+    from lpv_mmocr.engine import distributed
     from lpv_mmocr.rendering import PRESETS
 
     assert lpv_mmocr_cli.LAUNCHERS == distributed.LAUNCHERS
-    assert tuple(deploy_hook.DTYPES) == lpv_mmocr_cli.DTYPES
+    assert tuple(DTYPES) == lpv_mmocr_cli.DTYPES
     assert tuple(label_files.FORMATS) == lpv_mmocr_cli.LABEL_FORMATS
     benchmark = load_tool("analysis_tools/benchmark.py")
     assert (*tasks.BATCH_SIZES, "loader") == benchmark.TASKS

@@ -60,7 +60,8 @@ if __name__ == "__main__":
     parse_args()  # --help and slips of the pen need not wait for the imports below
 
 from lpv_mmocr import cli
-from lpv_mmocr.engine import DeployHook, FittingWeightsHook, InitialWeightsHook, distributed
+from lpv_mmocr.deploy import DeployHook
+from lpv_mmocr.engine import FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.evaluation.tested_model import TTA, deployed
 from lpv_mmocr.models import CPADecoder

@@ -24,7 +24,8 @@ from mmocr.registry import DATASETS, MODELS
 from ..cli import InputError
 from ..datasets import LMDBWriter, close_environments
 from ..datasets import lmdb_dataset as lmdb_dataset_module
-from .samples import encoded_pictures, random_words
+from ..drawn_words import random_words
+from .samples import encoded_pictures
 from .specification import Specification
 from .subjects import load
 from .tasks import Plan

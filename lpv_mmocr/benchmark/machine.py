@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..deploy import DTYPES
 from ..deploy.onednn import PackedLinear, can_pack
-from ..engine.deploy_hook import DTYPES
 from .timing import clock_for
 
 _SIDES = {"cuda": 8192, "cpu": 2048}

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..cli import InputError
-from ..engine.deploy_hook import DTYPES
+from ..deploy import DTYPES
 from .specification import Specification
 
 _WRAPPERS = {

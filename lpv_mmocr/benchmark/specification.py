@@ -9,7 +9,7 @@ from typing import Any
 from lpv_onnx import ENGINES
 
 from ..cli import InputError
-from ..engine.deploy_hook import DTYPES
+from ..deploy import DTYPES
 
 SWITCHES = (*DTYPES, "compile", "deploy", "channels_last")
 

@@ -17,7 +17,8 @@ from torch import nn
 from .. import cli
 from ..cli import InputError
 from ..datasets.transforms.loading import decode_image
-from ..engine.deploy_hook import DTYPES
+from ..deploy import DTYPES
+from ..drawn_words import random_words
 from . import samples
 from .adapter import load_adapter
 from .onnx_subject import OnnxSubject
@@ -96,7 +97,7 @@ class ConfigSubject(Subject):
         wrapper = self._optimiser(self.cfg.optim_wrapper)
         model = self.model.train()
         # Other words in every step, as in training: they must not make a compiler start again.
-        words = cycle([samples.random_words(number, seed) for seed in range(_BATCHES_OF_WORDS)])
+        words = cycle([random_words(number, seed) for seed in range(_BATCHES_OF_WORDS)])
         data_samples = self._samples(number)
         pictures = list(samples.random_pictures(number, self.shape))
 
@@ -137,7 +138,7 @@ class AdapterSubject(Subject):
         wrapper = self._optimiser(optim_wrapper)
         model = self.model.train()
         pictures = samples.random_pictures(number, self.shape)
-        words = samples.random_words(number)
+        words = random_words(number)
 
         def call() -> object:
             images = pictures.to(self.device, non_blocking=True) / 255

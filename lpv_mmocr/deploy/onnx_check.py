@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lpv_mmocr.benchmark.samples import draw_word, random_words
+from lpv_mmocr.drawn_words import draw_word, random_words
 from lpv_mmocr.models.lpv import LPV
 
 import numpy as np

@@ -7,7 +7,6 @@ from .checkpoint_hook import AtomicCheckpointHook
 from .checkpoint_io import CheckpointError, UnsafeCheckpointError, load_checkpoint, save_checkpoint
 from .checkpoint_search import find_last_complete_checkpoint
 from .deferred_scalars import DeferredOptimWrapper, DeferredRuntimeInfoHook
-from .deploy_hook import DeployHook
 from .loops import ResumableIterBasedTrainLoop
 from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
 from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
@@ -26,7 +25,6 @@ __all__ = [
     "CheckpointError",
     "DeferredOptimWrapper",
     "DeferredRuntimeInfoHook",
-    "DeployHook",
     "FittingWeightsHook",
     "InitialWeightsError",
     "InitialWeightsHook",

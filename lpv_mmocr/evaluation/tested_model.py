@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.deploy import DeployedLPV
-from lpv_mmocr.engine.deploy_hook import DTYPES
+from lpv_mmocr.deploy import DTYPES, DeployedLPV
 from lpv_mmocr.engine.distributed import without_wrapper
 from lpv_mmocr.engine.weights_hooks import mask_of
 

@@ -6,8 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from lpv_mmocr.datasets.transforms.word_look import LOOKS
-from lpv_mmocr.deploy import to_deploy
-from lpv_mmocr.engine.deploy_hook import DTYPES
+from lpv_mmocr.deploy import DTYPES, to_deploy
 from lpv_mmocr.models.best_look_tta import word_confidence
 from lpv_mmocr.visualization import character_boxes
 from lpv_mmocr.visualization.canvas import with_padding

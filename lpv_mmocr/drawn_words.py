@@ -1,0 +1,40 @@
+"""Words drawn in OpenCV's own letters: they need no font and are the same on every machine."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+PICTURE_SIZE = (32, 100)
+"""Height and width of a picture, those of a usual word of MJSynth."""
+
+_ALPHABET = np.array(list("0123456789abcdefghijklmnopqrstuvwxyz"))
+_WORD_LENGTHS = (3, 12)
+
+
+def random_words(number: int, seed: int = 0) -> list[str]:
+    """Random words of 3 to 12 digits and lower-case letters.
+
+    Args:
+        number: How many.
+        seed: Seed; the same seed gives the same words.
+    """
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(_WORD_LENGTHS[0], _WORD_LENGTHS[1] + 1, number)
+    return ["".join(rng.choice(_ALPHABET, length)) for length in lengths]
+
+
+def draw_word(word: str, rng: np.random.Generator) -> np.ndarray:
+    """Picture of a word on a shaded, noisy ground, (H, W, 3) uint8, BGR.
+
+    Args:
+        word: What to draw.
+        rng: Source of the noise.
+    """
+    height, width = PICTURE_SIZE
+    picture = np.linspace(90, 220, width)[None, :, None] + rng.normal(0, 6, (height, width, 3))
+    picture = picture.clip(0, 255).astype(np.uint8)
+    scale = 0.9 * width / cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, 1.0, 1)[0][0]
+    origin = (4, height * 3 // 4)
+    cv2.putText(picture, word, origin, cv2.FONT_HERSHEY_DUPLEX, min(scale, 0.9), (50, 30, 20), 1)
+    return picture

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from lpv_mmocr.drawn_words import PICTURE_SIZE, draw_word, random_words
+
+import numpy as np
+
+
+def test_words_are_of_digits_and_letters_and_of_the_seed():
+    words = random_words(200)
+    assert {len(word) for word in words} == set(range(3, 13))
+    assert set("".join(words)) == set("0123456789abcdefghijklmnopqrstuvwxyz")
+    assert words == random_words(200)
+    assert words != random_words(200, seed=1)
+
+
+def test_the_whole_word_is_in_the_picture():
+    """Dark letters reach neither the left nor the right edge, however long the word is."""
+    for word in ("ill", "m" * 12):
+        picture = draw_word(word, np.random.default_rng(0))
+        assert picture.shape == (*PICTURE_SIZE, 3)
+        assert picture.dtype == np.uint8
+        dark = np.flatnonzero((picture < 60).all(2).any(0))
+        assert len(dark)
+        assert dark[0] > 1
+        assert dark[-1] < PICTURE_SIZE[1] - 2
