@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 
 import lpv_mmocr  # before mmocr: mends what it needs
 from lpv_mmocr.datasets import LPVLMDBDataset
+from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.reading.weights import find_weights
 
 import cv2
@@ -187,11 +187,13 @@ def train(cfg: Config, checkpoint: Path, time_limit: float) -> dict[str, float]:
     runner = Runner.from_cfg(cfg)
     runner.register_hook(hook)
     runner.train()
-    partial = checkpoint.with_name(checkpoint.name + ".partial")
     runner.save_checkpoint(
-        str(partial.parent), partial.name, save_optimizer=False, save_param_scheduler=False
+        str(checkpoint.parent),
+        checkpoint.name,
+        save_optimizer=False,
+        save_param_scheduler=False,
+        backend_args=dict(backend=ATOMIC_BACKEND),
     )
-    os.replace(partial, checkpoint)
     return dict(iterations=runner.iter, seconds=round(hook.elapsed()))
 
 

@@ -17,7 +17,7 @@ from types import TracebackType
 import lmdb
 from mmengine.logging import print_log
 
-from .new_folder import is_unfinished
+from ..whole_files import is_partial
 
 NUM_SAMPLES_KEY = b"num-samples"
 DATA_FILE = "data.mdb"
@@ -351,7 +351,7 @@ def _walk(folder: str, parents: Sequence[str]) -> Iterator[str]:
     if real in parents:  # a link that leads back up
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_dir() and is_unfinished(entry.name):
+        if entry.is_dir() and is_partial(entry.name):
             print_log(
                 f"{entry.path} is not counted in: by its name it is not finished",
                 logger="current",

@@ -16,6 +16,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from ..progress import progress_bar
+from ..whole_files import replaced_file
 from .cache_folder import cache_folder
 from .label_filter import LabelFilter
 from .lmdb_environment import (
@@ -112,7 +113,8 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
                     return SampleIndex(str(file))
                 if numbers is None:
                     numbers = build_index(path, label_filter)
-                _write(file, numbers)
+                with replaced_file(file) as handle:
+                    np.save(handle, numbers)
                 _remove_outdated(file, stem)
         except OSError as error:
             failure = error
@@ -230,18 +232,6 @@ def _exclusive(file: Path) -> Iterator[None]:
         finally:
             with contextlib.suppress(OSError):
                 lock.unlink()
-
-
-def _write(file: Path, numbers: np.ndarray) -> None:
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as handle:
-            np.save(handle, numbers)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _remove_outdated(file: Path, stem: str) -> None:

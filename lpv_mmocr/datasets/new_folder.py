@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-_PARTIAL = ".partial"
+from ..whole_files import partial_of
 
 
 def refuse_existing(path: str | os.PathLike) -> None:
@@ -23,24 +23,6 @@ def refuse_existing(path: str | os.PathLike) -> None:
     # A link that leads nowhere is something, too.
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists; choose another name")
-
-
-def partial_of(path: Path) -> Path:
-    """Where a folder lies while it is being made.
-
-    Args:
-        path: The name that it gets.
-    """
-    return path.with_name(path.name + _PARTIAL)
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether a folder is one that is being made, by its name.
-
-    Args:
-        name: Its name, without the folders above it.
-    """
-    return name.endswith(_PARTIAL)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, all_reduce_params, is_main_process
@@ -10,13 +11,14 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
-from .atomic_file_backend import ATOMIC_BACKEND, PARTIAL_SUFFIX
+from ..whole_files import PARTIAL_SUFFIX
+from .atomic_file_backend import ATOMIC_BACKEND
 from .checkpoint_io import CheckpointError
 from .checkpoint_search import LAST_CHECKPOINT
 from .loops import RANDOM_STATES
 from .random_state import random_state
 
-_PARTIAL_POINTER = f"{LAST_CHECKPOINT}{PARTIAL_SUFFIX}"
+_HALF_WRITTEN = [f"{name}*{PARTIAL_SUFFIX}" for name in ("*.pth", LAST_CHECKPOINT)]
 
 
 @HOOKS.register_module()
@@ -77,7 +79,7 @@ class AtomicCheckpointHook(CheckpointHook):
         if not is_main_process():
             return
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
-            for file in (*folder.glob(f"*.pth{PARTIAL_SUFFIX}"), folder / _PARTIAL_POINTER):
+            for file in chain.from_iterable(map(folder.glob, _HALF_WRITTEN)):
                 if file.is_file():
                     runner.logger.warning(
                         f"Deleted {file}: an interrupted run left it half written"

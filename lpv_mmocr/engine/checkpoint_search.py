@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..compat import replace_everywhere
-from .atomic_file_backend import PARTIAL_SUFFIX
+from ..whole_files import intended_name, is_partial
 from .checkpoint_io import CheckpointError, load_checkpoint
 
 LAST_CHECKPOINT = "last_checkpoint"
@@ -110,7 +110,7 @@ def _named_as_last(work_dir: Path) -> Path | None:
 
 def _number(file: Path) -> _Number | None:
     """What the name of a checkpoint counts; None for the best ones and for other files."""
-    match = _PERIODIC.fullmatch(file.name.removesuffix(PARTIAL_SUFFIX))
+    match = _PERIODIC.fullmatch(intended_name(file.name))
     return _Number(match[1], int(match[2])) if match else None
 
 
@@ -129,11 +129,11 @@ def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None
     """
     if not numbers:
         return None
-    newest = max(numbers, key=lambda file: (not _is_partial(file), _time_stamp(file)))
+    newest = max(numbers, key=lambda file: (not is_partial(file.name), _time_stamp(file)))
     kind = (named or numbers[newest]).kind
     files = sorted(
         numbers,
-        key=lambda file: (numbers[file].kind == kind, numbers[file].count, _is_partial(file)),
+        key=lambda file: (numbers[file].kind == kind, numbers[file].count, is_partial(file.name)),
         reverse=True,
     )
     beyond = [f for f in files if named and numbers[f].kind == kind and numbers[f] > named]
@@ -175,7 +175,7 @@ def _looks_until_whole(files: list[Path], after: _Look | None = None) -> list[_L
 
 def _look_into(file: Path) -> _Look:
     """Read a checkpoint to its end."""
-    if _is_partial(file):
+    if is_partial(file.name):
         return _Look(file, f"{file} was being written when the run ended")
     try:
         checkpoint = load_checkpoint(file)
@@ -185,10 +185,6 @@ def _look_into(file: Path) -> _Look:
     if missing:
         return _Look(file, f"{file} is without {', '.join(missing)}")
     return _Look(file, None, checkpoint["meta"].get("time", ""))
-
-
-def _is_partial(file: Path) -> bool:
-    return file.suffix == PARTIAL_SUFFIX
 
 
 def _time_stamp(file: Path) -> int:

@@ -10,6 +10,7 @@ from typing import TextIO
 
 import lpv_onnx
 
+from ..whole_files import partial_of
 from .reading import Reading
 
 Writer = Callable[[Reading, str | None], None]
@@ -103,7 +104,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"readings.{kind}"
-    partial = final.with_name(f"{final.name}.partial")
+    partial = partial_of(final)
     with ExitStack() as stack:
         # A file name that is no valid UTF-8 comes out as the escape that JSON has for it.
         options = dict(encoding="utf-8", errors="backslashreplace", newline="")

@@ -21,6 +21,7 @@ from PIL import ImageFont
 
 from ..datasets.cache_folder import cache_folder
 from ..progress import progress_bar
+from ..whole_files import replaced_file
 from .legibility import (
     ALPHANUMERIC,
     GLYPH_SIZE,
@@ -121,7 +122,9 @@ def screen_fonts(
             for file, verdicts in _screen_many(missing, workers):
                 known[keys[file]] = [asdict(item) for item in verdicts]
                 advance(1)
-        _write_atomically(store, json.dumps(known))
+        # In a read-only home they are merely screened again next time.
+        with contextlib.suppress(OSError), replaced_file(store, durable=False) as cache:
+            cache.write(json.dumps(known).encode())
     found = [
         FontVerdict(**item)
         for file, key in keys.items()
@@ -176,17 +179,6 @@ def _screen_many(files: Sequence[str], workers: int) -> Iterable[tuple[str, list
         return
     with single_threaded_opencv(), worker_pool(workers) as executor:
         yield from zip(files, executor.map(screen_font, files, chunksize=4), strict=True)
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):  # A read-only home: it is merely screened again next time.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _without_duplicates(verdicts: Sequence[FontVerdict]) -> list[FontVerdict]:

@@ -15,7 +15,7 @@ import cv2
 import lmdb
 
 from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
-from ..datasets.new_folder import partial_of
+from ..whole_files import partial_of
 from .processes import single_threaded_opencv, worker_pool
 from .renderer import WordRenderer
 

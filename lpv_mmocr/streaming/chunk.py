@@ -15,7 +15,8 @@ from mmengine.structures import LabelData
 from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.structures import TextRecogDataSample
 
-PARTIAL_SUFFIX = ".partial"
+from ..whole_files import replaced_file
+
 _NAME = re.compile(r"chunk_(\d{8})\.npz")
 
 
@@ -86,16 +87,9 @@ def write_chunk(folder: Path, number: int, chunk: Chunk) -> None:
     Raises:
         OSError: If it cannot be written; nothing is left of it then.
     """
-    path = chunk_path(folder, number)
-    # A process that an earlier training has left behind may be writing the same chunk.
-    partial = path.with_suffix(f".{os.getpid()}{PARTIAL_SUFFIX}")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **chunk._asdict())
-        partial.rename(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    # A chunk that a power failure damages is made again.
+    with replaced_file(chunk_path(folder, number), durable=False) as file:
+        np.savez(file, **chunk._asdict())
 
 
 def read_chunk(folder: Path, number: int) -> Chunk:

@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 
 from ..rendering.processes import single_threaded_opencv, worker_context
-from .chunk import PARTIAL_SUFFIX, Chunk, chunk_numbers, write_chunk
+from ..whole_files import PARTIAL_SUFFIX, replaced_file
+from .chunk import Chunk, chunk_numbers, write_chunk
 
 RECIPE_FILE = "recipe.json"
 LOCK_FILE = "lock"
@@ -142,9 +143,8 @@ class ChunkProducer:
         elif chunk_numbers(self.folder):
             raise FileExistsError(f"{self.folder} holds chunks without {RECIPE_FILE}: delete it")
         else:
-            partial = file.with_suffix(PARTIAL_SUFFIX)
-            partial.write_text(json.dumps(recipe, indent=1), encoding="utf-8")
-            partial.replace(file)
+            with replaced_file(file) as claim:
+                claim.write(json.dumps(recipe, indent=1).encode())
 
     def _found_recipe(self, file: Path) -> dict:
         try:

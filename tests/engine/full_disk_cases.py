@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-import lpv_mmocr.engine.atomic_file_backend as atomic
+from lpv_mmocr import whole_files
 from lpv_mmocr.engine import CheckpointError, distributed
 
 import torch
@@ -33,7 +33,7 @@ def _train(data: Path, work_dir: Path) -> None:
     # A process that waits for another in vain fails, and does not wait for ever.
     config.env_cfg = dict(dist_cfg=dict(timeout=60))
     distributed.set_launcher(config, "pytorch")
-    atomic.os = FailingDisk(lambda name: name.startswith(("best_score_iter_4", "iter_6")))
+    whole_files.os = FailingDisk(lambda name: name.startswith(("best_score_iter_4", "iter_6")))
     runner = Runner.from_cfg(config)
     error = None
     try:

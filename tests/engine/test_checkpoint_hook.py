@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import lpv_mmocr.engine.atomic_file_backend as atomic
+from lpv_mmocr import whole_files
 from lpv_mmocr.engine import (
     AtomicCheckpointHook,
     AtomicLocalBackend,
@@ -133,7 +133,7 @@ def test_states_and_errors_of_every_process_count(numbers, tmp_path, monkeypatch
 
 def full_for(monkeypatch, may_fail) -> FailingDisk:
     disk = FailingDisk(may_fail)
-    monkeypatch.setattr(atomic, "os", disk)
+    monkeypatch.setattr(whole_files, "os", disk)
     return disk
 
 
@@ -141,7 +141,7 @@ def test_training_goes_on_when_the_disk_is_full_for_a_while(numbers, tmp_path, m
     disk = full_for(monkeypatch, lambda name: name.startswith("iter_4.pth"))
     _, seen = train(scripted(numbers, tmp_path, [0.5, 0.4, 0.3, 0.2], max_keep_ckpts=1))
     assert len(seen) == 8
-    assert disk.failed == ["iter_4.pth.partial"]
+    assert [whole_files.intended_name(name) for name in disk.failed] == ["iter_4.pth"]
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_8.pth"]
     said = capfd.readouterr()
     assert "iter_4.pth could not be written" in said.out + said.err
@@ -222,9 +222,9 @@ def test_run_in_another_folder_keeps_the_best_of_the_one_it_came_from(numbers, t
 
 def test_failed_pointer_is_no_failed_checkpoint(numbers, tmp_path, monkeypatch, capfd):
     disk = FailingDisk(lambda name: name.startswith("last_checkpoint") and not disk.failed)
-    monkeypatch.setattr(atomic, "os", disk)
+    monkeypatch.setattr(whole_files, "os", disk)
     train(scripted(numbers, tmp_path, [0.5] * 4, max_keep_ckpts=2, max_failures=1))
-    assert disk.failed == ["last_checkpoint.partial"]
+    assert [whole_files.intended_name(name) for name in disk.failed] == ["last_checkpoint"]
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_6.pth", "iter_8.pth"]
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_8.pth")
     said = capfd.readouterr()
@@ -238,7 +238,8 @@ def test_last_checkpoint_counts_without_its_pointer(numbers, tmp_path, monkeypat
 
 
 def test_half_written_files_are_cleared_away(numbers, tmp_path):
-    for name in ("iter_2.pth.partial", "last_checkpoint.partial", "labels.txt.partial"):
+    ours = "iter_2.pth.0a1b2c3d.partial", "iter_2.pth.partial", "last_checkpoint.0a1b2c3d.partial"
+    for name in (*ours, "labels.txt.partial"):
         (tmp_path / name).write_bytes(b"PK")
     (tmp_path / "words.partial").mkdir()
     train(scripted(numbers, tmp_path, [0.5]))

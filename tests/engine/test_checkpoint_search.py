@@ -53,12 +53,12 @@ def test_newest_whole_checkpoint_counts(tmp_path):
 def test_ignored_checkpoints_are_named(tmp_path, said):
     checkpoint(tmp_path / "iter_35.pth", optimizer=None)
     (tmp_path / "iter_30.pth").write_bytes(b"PK\x03\x04 and then nothing")
-    (tmp_path / "iter_40.pth.partial").write_bytes(b"PK")
+    (tmp_path / "iter_40.pth.0a1b2c3d.partial").write_bytes(b"PK")
     assert find_last_complete_checkpoint(str(tmp_path)) is None
     text = "\n".join(said)
     assert "iter_35.pth is without optimizer" in text
     assert "iter_30.pth cannot be read; it is damaged" in text
-    assert "iter_40.pth.partial was being written when the run ended" in text
+    assert "iter_40.pth.0a1b2c3d.partial was being written when the run ended" in text
 
 
 def test_named_checkpoint_counts_after_copying(tmp_path, said):

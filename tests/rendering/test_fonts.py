@@ -177,11 +177,11 @@ def test_verdicts_are_cached_and_renewed_when_a_file_changes(tmp_path, monkeypat
 def test_a_full_disk_leaves_no_half_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
 
-    def full(path, text, **_):
-        path.touch()
+    def full(path, target):
+        assert path.stat().st_size > 100
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "replace", full)
     assert screen_fonts([Path(SANS)])[0].usable
     assert not [*(tmp_path / "cache").iterdir()]
 
