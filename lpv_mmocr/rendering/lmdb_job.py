@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import lmdb
 from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
 from ..whole_files import partial_of
 from .processes import single_threaded_opencv, worker_pool
+from .recipe import differing_settings, write_recipe
 from .renderer import WordRenderer
 
 CHUNK = 250
@@ -66,14 +66,15 @@ def render_lmdb(
         OSError: If it cannot be written, such as on a full disk; the same call continues.
         FileExistsError: If ``out`` or its partial folder holds something else, or another run is
             writing there.
-        ValueError: If ``count`` or ``workers`` is not positive, or ``seed`` is negative.
+        ValueError: If ``count`` or ``workers`` is not positive, ``seed`` is negative, or the recipe
+            of what is there is damaged.
     """
     if count < 1 or workers < 1:
         raise ValueError(f"count and workers must be positive, got {count} and {workers}")
     if seed < 0:
         raise ValueError(f"seed must not be negative, got {seed}")
     out = Path(out)
-    recipe = json.loads(json.dumps({**recipe, "count": count, "seed": seed}))
+    recipe = {**recipe, "count": count, "seed": seed}
     if out.exists():
         _check_recipe(out, recipe, "choose another --out or delete it")
         return False
@@ -83,7 +84,7 @@ def render_lmdb(
     else:
         partial.mkdir(parents=True)
         # The recipe goes first: a folder without one is never mistaken for ours.
-        (partial / RECIPE_FILE).write_text(json.dumps(recipe, indent=1), encoding="utf-8")
+        write_recipe(partial / RECIPE_FILE, recipe)
     with _only_run_in(partial):
         with writing(partial):
             env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
@@ -147,11 +148,7 @@ def _check_recipe(folder: Path, recipe: dict, advice: str) -> None:
     file = folder / RECIPE_FILE
     if not file.is_file():
         raise FileExistsError(f"{folder} {_NOT_OURS}")
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        found = {}
-    differing = sorted(key for key in {*found, *recipe} if found.get(key) != recipe.get(key))
+    differing = differing_settings(file, recipe)
     if differing:
         raise FileExistsError(
             f"{folder} was made with other settings ({', '.join(differing)}); {advice}"

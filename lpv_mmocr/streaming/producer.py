@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -15,7 +14,8 @@ from pathlib import Path
 import cv2
 
 from ..rendering.processes import single_threaded_opencv, worker_context
-from ..whole_files import PARTIAL_SUFFIX, replaced_file
+from ..rendering.recipe import differing_settings, write_recipe
+from ..whole_files import PARTIAL_SUFFIX
 from .chunk import Chunk, chunk_numbers, write_chunk
 
 RECIPE_FILE = "recipe.json"
@@ -74,7 +74,7 @@ class ChunkProducer:
         self._lock()
         for partial in self.folder.glob(f"*{PARTIAL_SUFFIX}"):
             partial.unlink(missing_ok=True)
-        self._claim(json.loads(json.dumps(recipe)))
+        self._claim(recipe)
 
     def start(self) -> None:
         """Start the processes."""
@@ -131,10 +131,7 @@ class ChunkProducer:
     def _claim(self, recipe: dict) -> None:
         file = self.folder / RECIPE_FILE
         if file.is_file():
-            found = self._found_recipe(file)
-            differing = sorted(
-                key for key in {*found, *recipe} if found.get(key) != recipe.get(key)
-            )
+            differing = differing_settings(file, recipe)
             if differing:
                 raise FileExistsError(
                     f"{self.folder} holds pictures made with other settings "
@@ -143,20 +140,7 @@ class ChunkProducer:
         elif chunk_numbers(self.folder):
             raise FileExistsError(f"{self.folder} holds chunks without {RECIPE_FILE}: delete it")
         else:
-            with replaced_file(file) as claim:
-                claim.write(json.dumps(recipe, indent=1).encode())
-
-    def _found_recipe(self, file: Path) -> dict:
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError(f"it holds a {type(found).__name__}")
-        except ValueError as error:  # no text, or no JSON, too
-            raise ValueError(
-                f"{file} is damaged, perhaps since the machine stopped ({error}): delete the "
-                f"folder {self.folder}, whose pictures are made anew then"
-            ) from error
-        return found
+            write_recipe(file, recipe)
 
     def _run(self, number: int, parent: int) -> None:
         for inherited in (signal.SIGINT, signal.SIGTERM):
