@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 
 import lpv_mmocr  # noqa: F401  (registers the models)
-from lpv_mmocr.models.released import RELEASED_CHARACTERS, is_constant
+from lpv_mmocr.converters.released import RELEASED_CHARACTERS, is_constant
 from lpv_mmocr.models.sinusoid import sinusoidal_table
 from lpv_mmocr.models.svtr_block import local_window
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from lpv_mmocr.models.released import convert_state_dict, reorder_classes
+from lpv_mmocr.converters.released import convert_state_dict, reorder_classes
 
 import numpy as np
 import pytest

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
-from lpv_mmocr.models import sinusoid
-from lpv_mmocr.models.released import (
+from lpv_mmocr.converters.released import (
     convert_state_dict,
     rename,
     reorder_classes,
     strip_prefixes,
 )
+from lpv_mmocr.models import sinusoid
 
 import numpy as np
 import pytest

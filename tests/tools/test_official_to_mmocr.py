@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lpv_mmocr.converters.released import convert_state_dict, recognise_layout, rename
 from lpv_mmocr.engine import AtomicLocalBackend
-from lpv_mmocr.models.released import convert_state_dict, recognise_layout, rename
 
 import pytest
 import torch

@@ -15,11 +15,11 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
+from lpv_mmocr.converters.growth import GrowthError, grow
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.engine.reading_config import config_for_reading
 from lpv_mmocr.engine.weights_hooks import differences, unwrapped
-from lpv_mmocr.models.growth import GrowthError, grow
 
 import torch
 from mmengine.registry import init_default_scope

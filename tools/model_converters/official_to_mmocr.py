@@ -34,11 +34,7 @@ if __name__ == "__main__":
 
 import lpv_mmocr
 from lpv_mmocr import cli
-from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.weights_hooks import misfits
-from lpv_mmocr.models import CharacterDictionary
-from lpv_mmocr.models.released import (
+from lpv_mmocr.converters.released import (
     RELEASED_CHARACTERS,
     ReleasedLayout,
     check_constants,
@@ -49,6 +45,10 @@ from lpv_mmocr.models.released import (
     rename,
     strip_prefixes,
 )
+from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
+from lpv_mmocr.engine.weights_hooks import misfits
+from lpv_mmocr.models import CharacterDictionary
 
 import torch
 from mmengine.config import Config

@@ -7,13 +7,13 @@ import math
 import torch
 from torch import nn
 
-from .cpa_decoder import CPADecoder
-from .glrm import GLRM, MaskedEncoderLayer
-from .lpv import LPV
-from .position_attention import PositionAttention
-from .sinusoid import sinusoidal_table
-from .svtr_block import MixingAttention, MixingBlock
-from .svtr_encoder import LPVSVTREncoder
+from ..models.cpa_decoder import CPADecoder
+from ..models.glrm import GLRM, MaskedEncoderLayer
+from ..models.lpv import LPV
+from ..models.position_attention import PositionAttention
+from ..models.sinusoid import sinusoidal_table
+from ..models.svtr_block import MixingAttention, MixingBlock
+from ..models.svtr_encoder import LPVSVTREncoder
 
 _QUIET = 0.1
 """Scale of new channels where zeros would keep them from learning."""

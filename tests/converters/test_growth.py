@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import lpv_mmocr
-from lpv_mmocr.models.growth import GrowthError, grow, matching_channels
+from lpv_mmocr.converters.growth import GrowthError, grow, matching_channels
 from lpv_mmocr.models.sinusoid import sinusoidal_table
 
 import cv2

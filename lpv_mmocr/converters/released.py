@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import torch
 
-from .sinusoid import sinusoidal_table
-from .svtr_block import local_window
+from ..models.sinusoid import sinusoidal_table
+from ..models.svtr_block import local_window
 
 #: Characters of the released models, by their number.
 RELEASED_CHARACTERS = {
