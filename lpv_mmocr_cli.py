@@ -30,6 +30,7 @@ TOOLS = {
     "from-lmdb": ("dataset_converters/lmdb_to_labels.py", "write an LMDB's pictures and labels"),
     "info": ("analysis_tools/lmdb_info.py", "look at what an LMDB holds"),
     "benchmark": ("analysis_tools/benchmark.py", "measure speed, models side by side"),
+    "check": ("analysis_tools/check_installation.py", "see whether all works on this machine"),
 }
 """Name of each command: its script below ``tools``, and what it does."""
 

@@ -29,8 +29,11 @@ DISTRIBUTION = "lpv-mmocr"
 
 
 @functools.cache
-def apply() -> None:
+def apply() -> tuple[str, ...]:
     """Mend everything that is broken; calling it again changes nothing.
+
+    Returns:
+        What was broken.
 
     Raises:
         ModuleNotFoundError: If MMEngine, MMCV, MMDetection or MMOCR is not installed.
@@ -39,13 +42,17 @@ def apply() -> None:
 
     require_openmmlab()
     require_opencv()
-    mend_numpy_names()
-    mend_torchvision_operators()
-    mend_mmcv_extension()
-    mend_package_lookup()
-    mend_environment_report()
+    mends = {
+        "NumPy: names that are gone": mend_numpy_names,
+        "torchvision: operators that do not fit this torch": mend_torchvision_operators,
+        "MMCV: no compiled operators": mend_mmcv_extension,
+        "MMEngine: search for packages": mend_package_lookup,
+        "MMEngine: report of the environment": mend_environment_report,
+    }
+    broken = tuple(what for what, mend in mends.items() if mend())
     registry_lookup.mend_registry_lookup()
     register_scope()
+    return broken
 
 
 def require_openmmlab() -> None:
@@ -87,12 +94,15 @@ def require_opencv() -> None:
 # --- NumPy ------------------------------------------------------------------------------------
 
 
-def mend_numpy_names() -> None:
+def mend_numpy_names() -> bool:
     """Restore ``np.sctypes``, ``np.int0`` and ``np.bool`` where NumPy lacks them.
 
     NumPy 2.0 removed the first two; NumPy 1.24 to 1.26 lack the third, which 2.0 brought back with
     the meaning given here. imgaug 0.4.0 reads ``np.sctypes`` on import, and ``np.bool`` in its
     ``SomeOf`` and its polygons; two files of MMOCR's text detection call ``np.int0``.
+
+    Returns:
+        Whether a name was missing; likewise the functions below.
     """
     import numpy as np
 
@@ -110,13 +120,13 @@ def mend_numpy_names() -> None:
             "others": [bool, object, bytes, str, np.void],
         },
     }
-    for name, substitute in substitutes.items():
-        with warnings.catch_warnings():
-            # NumPy announces its expired names on mere access.
-            warnings.simplefilter("ignore")
-            missing = not hasattr(np, name)
-        if missing:
-            setattr(np, name, substitute)
+    with warnings.catch_warnings():
+        # NumPy announces its expired names on mere access.
+        warnings.simplefilter("ignore")
+        missing = [name for name in substitutes if not hasattr(np, name)]
+    for name in missing:
+        setattr(np, name, substitutes[name])
+    return bool(missing)
 
 
 # --- torchvision ------------------------------------------------------------------------------
@@ -129,7 +139,7 @@ _OPERATOR_SCHEMAS = (
 _OPERATOR_LIBRARIES: list[Any] = []
 
 
-def mend_torchvision_operators() -> None:
+def mend_torchvision_operators() -> bool:
     """Make torchvision importable when its compiled operators do not fit the installed torch.
 
     Seen with a CPU build of torch 2.13.0 beside a CUDA build of torchvision 0.28.0 (what a package
@@ -145,13 +155,13 @@ def mend_torchvision_operators() -> None:
     try:
         import torchvision
     except ModuleNotFoundError:
-        return  # absent, not broken: MMDetection names it in its own error
+        return False  # absent, not broken: MMDetection names it in its own error
     except RuntimeError as error:
         if missing not in str(error):
             raise
     else:
         del torchvision
-        return
+        return False
 
     import torch
 
@@ -160,6 +170,7 @@ def mend_torchvision_operators() -> None:
         library.define(schema)
     _OPERATOR_LIBRARIES.append(library)
     importlib.import_module("torchvision")
+    return True
 
 
 # --- MMCV -------------------------------------------------------------------------------------
@@ -204,7 +215,7 @@ class StandInExtension(types.ModuleType):
         return "n/a (mmcv-lite)"
 
 
-def mend_mmcv_extension() -> None:
+def mend_mmcv_extension() -> bool:
     """Put a :class:`StandInExtension` in the place of ``mmcv._ext`` under mmcv-lite.
 
     ``mmcv.ops`` imports its compiled operators at once, and MMDetection and ``mmocr.models`` import
@@ -213,14 +224,16 @@ def mend_mmcv_extension() -> None:
     load: its own error is the one to read.
     """
     name = "mmcv._ext"
-    if name not in sys.modules and importlib.util.find_spec(name) is None:
-        sys.modules[name] = StandInExtension(name)
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
+        return False
+    sys.modules[name] = StandInExtension(name)
+    return True
 
 
 # --- MMEngine ---------------------------------------------------------------------------------
 
 
-def mend_package_lookup() -> None:
+def mend_package_lookup() -> bool:
     """Let MMEngine find installed packages without ``pkg_resources``.
 
     ``mmengine.utils.is_installed`` and ``get_installed_path`` (behind ``mmdet::…`` paths,
@@ -234,11 +247,12 @@ def mend_package_lookup() -> None:
     choose what they do by whether they can import that.
     """
     if importlib.util.find_spec("pkg_resources") is not None and _lies_beside_its_metadata():
-        return
+        return False
     from mmengine.utils import package_utils
 
     for substitute in (is_installed, get_installed_path):
         replace_everywhere(getattr(package_utils, substitute.__name__), substitute)
+    return True
 
 
 def _lies_beside_its_metadata() -> bool:
@@ -305,7 +319,7 @@ def _package_directory(module: str) -> str | None:
     return os.path.dirname(spec.origin)
 
 
-def mend_environment_report() -> None:
+def mend_environment_report() -> bool:
     """Let ``mmengine.utils.dl_utils.collect_env`` run where ``distutils`` is gone.
 
     Python 3.12 removed ``distutils``; only setuptools, which new environments no longer bring,
@@ -314,7 +328,7 @@ def mend_environment_report() -> None:
     only then: other libraries choose what they do by whether they can import ``distutils``.
     """
     if importlib.util.find_spec("distutils") is not None:
-        return
+        return False
     from mmengine.utils.dl_utils import collect_env
 
     @functools.wraps(collect_env)
@@ -323,6 +337,7 @@ def mend_environment_report() -> None:
             return collect_env()
 
     replace_everywhere(collect_env, collect_env_without_distutils)
+    return True
 
 
 @contextlib.contextmanager

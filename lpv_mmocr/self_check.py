@@ -1,0 +1,197 @@
+"""Whether the package does on this machine what it does on others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.structures import LabelData
+from mmocr.registry import MODELS
+from mmocr.structures import TextRecogDataSample
+
+from .benchmark.machine import available_cores, cpu_name
+from .drawn_words import draw_word, random_words
+from .reading import WordReader, checksums
+from .reading.weights import SHIPPED, shipped_folders
+
+EXAMPLES = Path(__file__).resolve().parent / "demo" / "examples"
+"""Pictures of words, called by what they say."""
+
+CONFIDENCES = {
+    "2026": 0.9992,
+    "coffee": 0.9968,
+    "harbour": 0.9997,
+    "library": 0.9998,
+    "station": 0.9998,
+    "welcome": 0.9996,
+}
+"""How sure the weights that come along are of them, at one look."""
+
+TRAINED = "lpv_mmocr::textrecog/lpv/lpv-mini_own_data.py"
+"""Config of the model that is trained for some steps."""
+
+STEPS = 10
+"""How many."""
+
+_DEPLOYED = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
+_TOLERANCES = {None: 0.001, "fp32": 0.001, "fp16": 0.002, "bf16": 0.01}
+
+
+class UnexpectedResultError(Exception):
+    """Something came out otherwise than on other machines."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check has found.
+
+    Attributes:
+        name: What was tried.
+        detail: What came out.
+        failed: Whether it should be otherwise.
+    """
+
+    name: str
+    detail: str
+    failed: bool
+
+
+def devices() -> list[str]:
+    """The CPU, and the GPUs that PyTorch can use."""
+    return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+
+
+def describe_device(place: str) -> str:
+    """What a device is, in words.
+
+    Args:
+        place: PyTorch's name of it.
+    """
+    device = torch.device(place)
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory / 2**30
+        name = torch.cuda.get_device_name(device)
+        return f"{name}, {memory:.0f} GiB, CUDA {torch.version.cuda}"
+    if device.type == "cpu":
+        instructions = torch.backends.cpu.get_cpu_capability()
+        return f"{cpu_name()}, {available_cores()} cores, {instructions}"
+    return device.type
+
+
+def self_check(places: Sequence[str]) -> Iterator[Outcome]:
+    """Try the files that come along, reading, and training.
+
+    Args:
+        places: Devices, by PyTorch's names.
+
+    Yields:
+        What each check has found, as it is done; one that fails does not end the others.
+    """
+    yield _outcome("checkpoints that come along", compare_checksums)
+    for place in places:
+        kind = torch.device(place).type
+        for dtype in (None, *_DEPLOYED.get(kind, ())):
+            form = f", deployed in {dtype}" if dtype else ""
+            yield _outcome(f"reading on {place}{form}", partial(read_examples, place, dtype))
+        yield _outcome(f"training on {place}", partial(train, place))
+
+
+def _outcome(name: str, check: Callable[[], str]) -> Outcome:
+    try:
+        return Outcome(name, check(), failed=False)
+    except UnexpectedResultError as error:
+        return Outcome(name, str(error), failed=True)
+    except Exception as error:  # whatever it is that does not work here
+        return Outcome(name, f"{type(error).__name__}: {error}", failed=True)
+
+
+def compare_checksums() -> str:
+    """Compare the checkpoints that come along with their checksums.
+
+    Returns:
+        Their names.
+
+    Raises:
+        UnexpectedResultError: If there is none.
+        ValueError: If one is another than was published.
+    """
+    files = sorted(file for folder in shipped_folders() for file in folder.glob("*.pth"))
+    if not files:
+        raise UnexpectedResultError(f"there is none in {shipped_folders()[-1]}")
+    for file in files:
+        checksums.verify(file)
+    return ", ".join(file.stem for file in files)
+
+
+def read_examples(place: str, dtype: str | None) -> str:
+    """Read words with the weights that come along, and compare with what they say.
+
+    Args:
+        place: A device.
+        dtype: Float type of the deployed model; None reads with the one that is not deployed.
+
+    Returns:
+        How many words were read, and how far off their confidences are.
+
+    Raises:
+        UnexpectedResultError: If a text or a confidence is another.
+    """
+    reader = WordReader(Path(SHIPPED).stem, device=place, deploy=dtype, tta=False)
+    found = {Path(str(reading.source)).stem: reading for reading in reader.read([EXAMPLES])}
+    wrong = [
+        f"{found[word].text!r} for {word!r}" for word in CONFIDENCES if found[word].text != word
+    ]
+    if wrong:
+        raise UnexpectedResultError(f"it reads {', '.join(wrong)}")
+    differences = [found[word].confidence - known for word, known in CONFIDENCES.items()]
+    off = np.abs(differences).max()  # NaN if one is
+    detail = f"{len(CONFIDENCES)} words, confidences off by up to {off:.1g}"
+    if not off <= _TOLERANCES[dtype]:
+        raise UnexpectedResultError(f"{detail}, more than {_TOLERANCES[dtype]}")
+    return detail
+
+
+def train(place: str) -> str:
+    """Take some steps of a training on a few words, again and again.
+
+    Args:
+        place: A device.
+
+    Returns:
+        The loss at first and in the end.
+
+    Raises:
+        UnexpectedResultError: If it does not get less.
+    """
+    config = Config.fromfile(TRAINED)
+    on_gpus = [place] if torch.device(place).type == "cuda" else []
+    with DefaultScope.overwrite_default_scope("mmocr"), torch.random.fork_rng(on_gpus):
+        torch.manual_seed(0)
+        model = MODELS.build(config.model)
+        model.to(place).train()
+        wrapper = build_optim_wrapper(model, config.optim_wrapper)
+        losses = [model.train_step(_batch(), wrapper)["loss"].item() for _ in range(STEPS)]
+    detail = f"loss {losses[0]:.2f}, after {STEPS} steps {losses[-1]:.2f}"
+    if not (math.isfinite(losses[-1]) and losses[-1] < losses[0]):
+        raise UnexpectedResultError(f"{detail}; it should get less")
+    return detail
+
+
+def _batch() -> dict[str, list]:
+    rng = np.random.default_rng(0)
+    inputs, samples = [], []
+    for word in random_words(8):
+        picture = draw_word(word, rng)
+        inputs.append(torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))))
+        sample = TextRecogDataSample(gt_text=LabelData(item=word))
+        sample.set_metainfo(dict(img_shape=picture.shape[:2], valid_ratio=1.0))
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)

@@ -1,0 +1,103 @@
+"""``lpv-mmocr check``; what each check finds: ``test_self_check.py``."""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from pathlib import Path
+
+from lpv_mmocr import compat, self_check
+from lpv_mmocr.self_check import Outcome
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOL = "analysis_tools/check_installation.py"
+
+
+@pytest.fixture
+def check(tool_in_process, monkeypatch):
+    monkeypatch.setattr(self_check, "devices", lambda: ["cpu"])
+    return tool_in_process(TOOL)
+
+
+def test_all_is_well_here(check, capsys):
+    assert check() == 0
+    output = capsys.readouterr().out
+    lines = output.splitlines()
+    assert re.match(r"lpv-mmocr \S+ on .*, Python 3\.", lines[0])
+    for line in (
+        r"  torch +torch 2\.",
+        r"  cv2 +opencv-python",
+        r"  mmcv +mmcv",
+        r"  cpu +\S+.*core",
+    ):
+        assert re.search(f"^{line}", output, re.MULTILINE), line
+    mended = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  mended")]
+    assert mended == list(compat.apply())
+    assert [line.partition(":")[0] for line in lines if not line.startswith(" ")][1:] == [
+        "ok      checkpoints that come along",
+        "ok      reading on cpu",
+        "ok      reading on cpu, deployed in fp32",
+        "ok      reading on cpu, deployed in bf16",
+        "ok      training on cpu",
+        "All is as it should be.",
+    ]
+
+
+def test_what_fails_is_the_exit_status(check, capsys, monkeypatch):
+    found = [Outcome("a", "well", failed=False), Outcome("b", "bad", failed=True)]
+    monkeypatch.setattr(self_check, "self_check", lambda places: iter(found))
+    assert check() == 1
+    assert capsys.readouterr().out.endswith("ok      a: well\nFAILED  b: bad\n1 failed\n")
+
+
+def test_a_device_that_is_not_there(check, capsys):
+    assert check("--device", "cuda:7") == 2
+    assert "error: the device 'cuda:7' cannot be used" in capsys.readouterr().err
+
+
+def test_the_device_that_is_named_is_checked_alone(check, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(self_check, "devices", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(self_check, "self_check", lambda places: asked.extend(places) or iter(()))
+    assert check("--device", "cpu") == 0
+    assert asked == ["cpu"]
+
+
+def test_what_is_installed_is_said_where_the_package_cannot_be_imported(run_tool, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        textwrap.dedent(
+            """
+            import importlib.util
+            find = importlib.util.find_spec
+            importlib.util.find_spec = lambda name, *a: None if name == "mmdet" else find(name, *a)
+            """
+        )
+    )
+    paths = f"{tmp_path}:{ROOT}"
+    result = run_tool(sys.executable, ROOT / "tools" / TOOL, PYTHONPATH=paths)
+    assert result.returncode == 1, result.stderr
+    assert "  torch        torch 2." in result.stdout
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("FAILED  importing lpv_mmocr: lpv_mmocr needs mmdet, which is not inst")
+    assert "pip install 'lpv-mmocr[lite]'" in last
+
+
+def test_modules_that_no_or_several_distributions_bring(load_tool, monkeypatch):
+    tool = load_tool(TOOL)
+    brought = {"cv2": ["opencv-python-headless", "opencv-python", "opencv-python"]}
+    monkeypatch.setattr(tool.importlib.metadata, "packages_distributions", lambda: brought)
+    monkeypatch.setattr(tool.importlib.metadata, "version", lambda name: "1.0")
+    found = dict(tool.installed())
+    assert found["cv2"] == "opencv-python 1.0, opencv-python-headless 1.0"
+    assert found["torch"] == "not installed"
+    assert found["gradio"] == "not installed (pip install 'lpv-mmocr[demo]')"
+
+
+def test_every_extra_is_one_of_the_distribution(load_tool):
+    tool = load_tool(TOOL)
+    for module, extra in tool.OPTIONAL.items():
+        required = (ROOT / "requirements" / f"{extra}.txt").read_text()
+        assert re.search(rf"^{module}\b", required, re.MULTILINE)

@@ -1,0 +1,99 @@
+"""See what is installed, and whether it reads and trains on this machine as on others.
+
+Prints versions, what of the installed packages is mended, and a line for each check: the
+checkpoints that come along, reading, also with deployed models, and ten steps of a training, on the
+CPU and on each GPU. A report of a fault is easier to understand with it.
+
+Example:
+    lpv-mmocr check
+    lpv-mmocr check --device cuda:0
+
+Exit status: 0 if all is as it should be, 1 if not, 2 for bad input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+
+from lpv_mmocr_cli import new_parser, version
+
+# The package is imported last: what is installed can be said even where that fails.
+EXIT_FAILED = 1
+NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
+OPTIONAL = {"onnx": "onnx", "onnxruntime": "onnx", "gradio": "demo", "wordfreq": "words"}
+"""Modules that few commands need, and the extra that brings each."""
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--device", metavar="NAME", help="check there alone (default: the CPU and each GPU)"
+    )
+    return parser.parse_args(argv)
+
+
+def installed() -> Iterator[tuple[str, str]]:
+    """Names of modules, and the distributions that brought them, with their versions."""
+    distributions = importlib.metadata.packages_distributions()
+    for module in (*NEEDED, *OPTIONAL):
+        # One that is installed as editable is listed twice.
+        brought_by = sorted(set(distributions.get(module, ())))
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in brought_by]
+        hint = f" (pip install 'lpv-mmocr[{OPTIONAL[module]}]')" if module in OPTIONAL else ""
+        yield module, ", ".join(versions) or f"not installed{hint}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parse_args(argv)
+    print(f"lpv-mmocr {version()} on {platform.platform()}, Python {platform.python_version()}")
+    for module, versions in installed():
+        print(f"  {module:<12} {versions}")
+    try:
+        from lpv_mmocr import cli
+    except ImportError as error:
+        if args.traceback:
+            raise
+        print(f"FAILED  importing lpv_mmocr: {error}", flush=True)
+        return EXIT_FAILED
+    with cli.ReportInputErrors(traceback=args.traceback):
+        return check(args.device)
+
+
+def check(device: str | None) -> int:
+    """Say what is mended, and check; the exit status."""
+    from lpv_mmocr import compat
+    from lpv_mmocr.reading.inferencer import check_device
+    from lpv_mmocr.self_check import describe_device, devices, self_check
+
+    if device is not None:
+        check_device(device)
+    places = devices() if device is None else [device]
+    for mended in compat.apply():
+        print(f"  mended       {mended}")
+    for place in places:
+        print(f"  {place:<12} {describe_device(place)}")
+    logging.disable()  # MMEngine's, of models that are built
+    failed = 0
+    outcomes = self_check(places)
+    while True:
+        with redirect_stdout(sys.stderr):  # what libraries print while it is done
+            outcome = next(outcomes, None)
+        if outcome is None:
+            break
+        failed += outcome.failed
+        print(
+            f"{'FAILED' if outcome.failed else 'ok':<7} {outcome.name}: {outcome.detail}",
+            flush=True,
+        )
+    print(f"{failed} failed" if failed else "All is as it should be.")
+    return EXIT_FAILED if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
