@@ -1,6 +1,6 @@
 """Models made ready for inference: folded, packed, in a narrower float type, or compiled."""
 
 from .convert import DeployedLPV, to_deploy
-from .hook import DTYPES, DeployHook
+from .deploy_hook import DTYPES, DeployHook
 
 __all__ = ["DTYPES", "DeployHook", "DeployedLPV", "to_deploy"]
