@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import textwrap
@@ -24,6 +25,7 @@ def check(tool_in_process, monkeypatch):
 
 def test_all_is_well_here(check, capsys):
     assert check() == 0
+    assert logging.root.manager.disable == logging.NOTSET
     output = capsys.readouterr().out
     lines = output.splitlines()
     assert re.match(r"lpv-mmocr \S+ on .*, Python 3\.", lines[0])
@@ -81,7 +83,9 @@ def test_what_is_installed_is_said_where_the_package_cannot_be_imported(run_tool
     assert result.returncode == 1, result.stderr
     assert "  torch        torch 2." in result.stdout
     last = result.stdout.splitlines()[-1]
-    assert last.startswith("FAILED  importing lpv_mmocr: lpv_mmocr needs mmdet, which is not inst")
+    assert last.startswith(
+        "FAILED  importing lpv_mmocr: ModuleNotFoundError: lpv_mmocr needs mmdet"
+    )
     assert "pip install 'lpv-mmocr[lite]'" in last
 
 

@@ -18,11 +18,13 @@ import importlib.metadata
 import logging
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
+from typing import TypeVar
 
 from lpv_mmocr_cli import new_parser, version
 
+T = TypeVar("T")
 # The package is imported last: what is installed can be said even where that fails.
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
@@ -56,10 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"  {module:<12} {versions}")
     try:
         from lpv_mmocr import cli
-    except ImportError as error:
+    except Exception as error:  # what is broken may raise anything
         if args.traceback:
             raise
-        print(f"FAILED  importing lpv_mmocr: {error}", flush=True)
+        print(f"FAILED  importing lpv_mmocr: {type(error).__name__}: {error}", flush=True)
         return EXIT_FAILED
     with cli.ReportInputErrors(traceback=args.traceback):
         return check(args.device)
@@ -78,21 +80,25 @@ def check(device: str | None) -> int:
         print(f"  mended       {mended}")
     for place in places:
         print(f"  {place:<12} {describe_device(place)}")
-    logging.disable()  # MMEngine's, of models that are built
     failed = 0
     outcomes = self_check(places)
-    while True:
-        with redirect_stdout(sys.stderr):  # what libraries print while it is done
-            outcome = next(outcomes, None)
-        if outcome is None:
-            break
+    while outcome := quietly(lambda: next(outcomes, None)):
         failed += outcome.failed
-        print(
-            f"{'FAILED' if outcome.failed else 'ok':<7} {outcome.name}: {outcome.detail}",
-            flush=True,
-        )
+        mark = "FAILED" if outcome.failed else "ok"
+        print(f"{mark:<7} {outcome.name}: {outcome.detail}", flush=True)
     print(f"{failed} failed" if failed else "All is as it should be.")
     return EXIT_FAILED if failed else 0
+
+
+def quietly(function: Callable[[], T]) -> T:
+    """Call a function, without the logs of MMEngine and with its output on standard error."""
+    disabled = logging.root.manager.disable
+    logging.disable()
+    try:
+        with redirect_stdout(sys.stderr):
+            return function()
+    finally:
+        logging.disable(disabled)
 
 
 if __name__ == "__main__":
