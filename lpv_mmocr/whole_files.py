@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import uuid
@@ -12,6 +13,9 @@ from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
 """How the name of what is still being written ends."""
+
+_NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What some network drives answer when they are to sync a folder."""
 
 _PARTIAL = re.compile(rf"(.+?)(?:\.[0-9a-f]{{8}})?{re.escape(PARTIAL_SUFFIX)}")
 
@@ -25,7 +29,7 @@ def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[
     before is still there. Of several processes that write one file, the last one counts.
 
     Args:
-        path: The file. Folders above it are made as needed.
+        path: The file.
         durable: Whether the content is forced to the disk first, so that it is there even after a
             power failure.
 
@@ -36,7 +40,6 @@ def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[
         OSError: If it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
     try:
         with partial.open("xb") as file:
@@ -82,11 +85,15 @@ def intended_name(name: str) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk."""
-    if os.name == "nt":
-        return  # folders cannot be opened there
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Force the names in a folder to the disk, where the system can: what is there is whole."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # Windows opens no folders
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_FOR_FOLDERS:
+            raise
     finally:
         os.close(descriptor)

@@ -19,7 +19,7 @@ def write(path: Path, content: bytes, **options) -> None:
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_file_is_replaced_in_one_step(tmp_path, durable):
-    path = tmp_path / "new" / "file"
+    path = tmp_path / "file"
     write(path, b"old", durable=durable)
     with replaced_file(path, durable=durable) as file:
         file.write(b"new")
@@ -36,6 +36,31 @@ def test_file_has_the_rights_of_any_other(tmp_path):
     (tmp_path / "plain").touch()
     write(tmp_path / "file", b"")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_was_deleted_is_not_made_again(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone"):
+        write(tmp_path / "gone" / "file", b"")
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_drives_that_cannot_sync_folders(tmp_path, monkeypatch, number):
+    class Drive:
+        def __getattr__(self, name: str):
+            return getattr(os, name)
+
+        def fsync(self, descriptor: int) -> None:
+            if os.path.isdir(os.readlink(f"/proc/self/fd/{descriptor}")):
+                raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(whole_files, "os", Drive())
+    if number == errno.EIO:
+        with pytest.raises(OSError, match="put/output"):
+            write(tmp_path / "file", b"new")
+    else:
+        write(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])

@@ -25,6 +25,7 @@ class AtomicLocalBackend(LocalBackend):
         Raises:
             OSError: If it cannot be written. What had that name before is still there.
         """
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         with replaced_file(filepath) as file:
             file.write(obj)
 

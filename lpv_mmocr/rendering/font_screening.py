@@ -123,8 +123,10 @@ def screen_fonts(
                 known[keys[file]] = [asdict(item) for item in verdicts]
                 advance(1)
         # In a read-only home they are merely screened again next time.
-        with contextlib.suppress(OSError), replaced_file(store, durable=False) as cache:
-            cache.write(json.dumps(known).encode())
+        with contextlib.suppress(OSError):
+            store.parent.mkdir(parents=True, exist_ok=True)
+            with replaced_file(store, durable=False) as cache:
+                cache.write(json.dumps(known).encode())
     found = [
         FontVerdict(**item)
         for file, key in keys.items()
