@@ -165,6 +165,11 @@ print(type(model).__name__, sum(p.numel() for p in model.parameters()))
         output = run(installed / "lpv-mmocr", "read", picture, cwd=tmp_path, **without)
         assert output.split()[1] == "coffee"
 
+    def test_reads_and_trains_as_in_a_checkout(self, installed, tmp_path):
+        output = run(installed / "lpv-mmocr", "check", "--device", "cpu", cwd=tmp_path)
+        assert output.endswith("All is as it should be.\n")
+        assert "training on cpu: loss" in output
+
     def test_config_elsewhere_inherits(self, installed, tmp_path):
         (tmp_path / "own.py").write_text(
             f"_base_ = [{TINY!r}]\nmodel = dict(decoder=dict(max_seq_len=40))\n"
