@@ -25,8 +25,8 @@ from .registry_lookup import no_imports_by_name
 def accept_scope_paths() -> None:
     """Let every inferencer take a config as ``lpv_mmocr::textrecog/lpv/NAME.py``.
 
-    MMEngine's inferencers (all versions) take a string that is no file for the name of a model in
-    the metafiles of their own scope. A path with ``::`` names its scope itself. It brings no
+    MMEngine's inferencers (all versions) take a string that is not a file for the name of a model
+    in the metafiles of their own scope. A path with ``::`` names its scope itself. It brings no
     weights: these come from the inferencer's ``weights``.
     """
     from_metafile = BaseInferencer._load_model_from_metafile

@@ -43,8 +43,8 @@ def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Im
         max_pixels: Refuse files and pictures of Pillow's with more; by default ``MAX_PIXELS``.
 
     Raises:
-        PictureError: If there is no such file, or it is no picture, a damaged or too large one.
-        TypeError: If it is no picture of any kind.
+        PictureError: If there is no such file, or it is not a picture, is damaged or too large.
+        TypeError: If it is not a picture of any kind.
     """
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
@@ -96,7 +96,7 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
         raise PictureError(
-            f"an array of shape {array.shape} is no picture; it must be (height, width) or "
+            f"an array of shape {array.shape} is not a picture; it must be (height, width) or "
             "(height, width, 1, 3 or 4 channels)"
         )
     if array.dtype == np.uint16:
@@ -124,9 +124,9 @@ def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image
     except PictureError:
         raise
     except UnidentifiedImageError as error:  # its message names an object, not the file
-        raise PictureError("it is no picture, or a damaged one") from error
+        raise PictureError("it is not a picture, or a damaged one") from error
     except Exception as error:  # a damaged file can make a decoder fail in any way
-        raise PictureError(f"it is no picture, or a damaged one ({error})") from error
+        raise PictureError(f"it is not a picture, or a damaged one ({error})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -118,7 +118,7 @@ class Reader:
             ``error`` and no text.
 
         Raises:
-            TypeError: If something is no picture of any kind.
+            TypeError: If something is not a picture of any kind.
         """
         return list(self.iterate(pictures))
 
@@ -132,7 +132,7 @@ class Reader:
             What calling the reader returns.
 
         Raises:
-            TypeError: If something is no picture of any kind.
+            TypeError: If something is not a picture of any kind.
         """
         if isinstance(pictures, Picture):
             pictures = [pictures]
@@ -185,7 +185,7 @@ class Reader:
 
         Raises:
             PictureError: If it cannot be read.
-            TypeError: If it is no picture of any kind.
+            TypeError: If it is not a picture of any kind.
         """
         return prepare(load_picture(picture), self._preprocessing)
 

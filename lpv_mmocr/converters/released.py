@@ -215,7 +215,7 @@ def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
         depths.append(_count(state, f"{stage}.{{}}.norm1.weight"))
         if embed_dims[-1] % ENCODER_HEAD_DIM:
             raise ValueError(
-                f"{stage}.0.norm1.weight has {embed_dims[-1]} numbers, which is no multiple of "
+                f"{stage}.0.norm1.weight has {embed_dims[-1]} numbers, which is not a multiple of "
                 f"{ENCODER_HEAD_DIM}, the width of an attention head"
             )
 

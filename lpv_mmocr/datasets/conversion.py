@@ -300,7 +300,7 @@ def _one_lmdb(path: str | os.PathLike) -> str:
     if found == [str(path)]:
         return found[0]
     raise LMDBDataError(
-        f"{path} is no LMDB but holds {len(found)}: {', '.join(found[:5])}"
+        f"{path} is not an LMDB but holds {len(found)}: {', '.join(found[:5])}"
         f"{' and so on' if len(found) > 5 else ''}; convert them one by one"
     )
 

@@ -114,7 +114,7 @@ def _checked(path: str, text: str, where: str) -> LabelEntry:
         (path + text).encode("utf-8")
     except UnicodeEncodeError:  # JSON can spell half a character
         raise LabelFileError(
-            f"{where}: {text!r} holds half of a surrogate pair, which is no character"
+            f"{where}: {text!r} holds half of a surrogate pair, which is not a character"
         ) from None
     return LabelEntry(path, text, where)
 
@@ -180,9 +180,11 @@ def _load_json(text: str, where: str) -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         raise LabelFileError(f"{where} is no JSON: {error.msg} ({place})") from None
     except ValueError as error:  # a number of thousands of digits
-        raise LabelFileError(f"{where} is no label file: {error}") from None
+        raise LabelFileError(f"{where} is not a label file: {error}") from None
     except RecursionError:
-        raise LabelFileError(f"{where} is no label file: its JSON is nested too deeply") from None
+        raise LabelFileError(
+            f"{where} is not a label file: its JSON is nested too deeply"
+        ) from None
 
 
 def _string(entry: object, key: str, where: str) -> str:

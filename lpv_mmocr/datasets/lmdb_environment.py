@@ -144,7 +144,7 @@ def _identity(path: str) -> tuple[int, ...]:
 def _open(path: str) -> lmdb.Environment:
     data_file = Path(path, DATA_FILE)
     if not data_file.is_file():
-        raise FileNotFoundError(f"{path} is no LMDB: it holds no file {DATA_FILE}")
+        raise FileNotFoundError(f"{path} is not an LMDB: it holds no file {DATA_FILE}")
     size = data_file.stat().st_size
     # LMDB maps the file into memory, and touching a page behind its end kills the process. So a
     # short file must be found before anything is read: first the two header pages, then the rest.
@@ -316,7 +316,9 @@ def find_lmdbs(path: str) -> list[str]:
         raise FileNotFoundError(f"LMDB folder {path} does not exist")
     found = list(_walk(path, ()))
     if not found:
-        raise FileNotFoundError(f"{path} is no LMDB and holds none: no {DATA_FILE} at any depth")
+        raise FileNotFoundError(
+            f"{path} is not an LMDB and holds none: no {DATA_FILE} at any depth"
+        )
     return found
 
 

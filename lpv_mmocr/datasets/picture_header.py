@@ -32,7 +32,7 @@ def read_header(encoded: bytes | None) -> PictureHeader | None:
         encoded: The bytes of its file.
 
     Returns:
-        What it says, or ``None`` if it is no picture that Pillow knows.
+        What it says, or ``None`` if it is not a picture that Pillow knows.
     """
     picture = _opened(encoded)
     return None if picture is None else PictureHeader(picture.format or "?", *picture.size)
@@ -60,7 +60,7 @@ def asks_to_be_turned(encoded: bytes) -> bool:
 def _opened(encoded: bytes | None) -> Image.Image | None:
     try:
         return Image.open(io.BytesIO(encoded or b""))
-    except Exception:  # of many kinds, where it is no picture, a damaged or a huge one
+    except Exception:  # of many kinds, where it is not a picture, a damaged or a huge one
         return None
 
 

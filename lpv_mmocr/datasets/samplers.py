@@ -212,7 +212,7 @@ def divide_batch(batch_size: int, weights: Sequence[float]) -> list[int]:
         Samples of each source.
 
     Raises:
-        ValueError: If there is no weight, one is no positive number, or a source would get no
+        ValueError: If there is no weight, one is not a positive number, or a source would get no
             sample.
     """
     if not len(weights):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lpv_mmocr.reading import Reading, WordReader
-from lpv_mmocr.reading.pictures import PictureError, load_picture
-from lpv_mmocr.visualization import draw_attention
-
 import numpy as np
+
+from ..reading import Reading, WordReader
+from ..reading.pictures import PictureError, load_picture
+from ..visualization import draw_attention
 
 EXAMPLES = Path(__file__).parent / "examples"
 """Words made by the project's own renderer."""

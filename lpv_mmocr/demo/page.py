@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lpv_mmocr.reading import WordReader
-
 import gradio as gr
 
+from ..reading import WordReader
 from .answer import EXAMPLES, answer, unreadable
 from .uploads import uploaded_file
 
@@ -83,7 +82,7 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
             read,
             picture,
             [message, text, confidence, characters, attention],
-            # Left to itself, Gradio opens the file first, and what is no picture ends in a trace.
+            # Left to itself, Gradio opens the file first: what is not a picture ends in a trace.
             preprocess=False,
             api_visibility="private",
         )

@@ -7,8 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lpv_mmocr.reading import WordReader
-
+from ..reading import WordReader
 from .address import check_address
 
 MAX_FILE_SIZE = 10 * 2**20

@@ -21,7 +21,7 @@ def uploaded_file(upload: Any, folder: str | Path) -> Path | None:
         The file, symbolic links followed; None where there is no upload.
 
     Raises:
-        ValueError: If it is no file of the folder. Whether there is one elsewhere is not told.
+        ValueError: If it is not a file of the folder. Whether there is one elsewhere is not told.
     """
     if upload is None:
         return None

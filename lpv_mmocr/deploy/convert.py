@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 
-from lpv_mmocr.models.cpa_decoder import CPADecoder
-from lpv_mmocr.models.lpv import LPV
-from lpv_mmocr.models.svtr_encoder import LPVSVTREncoder
-
 import torch
 from mmocr.models.textrecog import ASTEREncoder, ChannelReductionEncoder, SVTREncoder
 from mmocr.structures import TextRecogDataSample
 
+from ..models.cpa_decoder import CPADecoder
+from ..models.lpv import LPV
+from ..models.svtr_encoder import LPVSVTREncoder
 from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.engine.distributed import without_wrapper
-
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
+from ..engine.distributed import without_wrapper
 from .convert import DeployedLPV, to_deploy
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

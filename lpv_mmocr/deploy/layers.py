@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lpv_mmocr.models.glrm import MaskedEncoderLayer, TokenMask, masked_attention
-from lpv_mmocr.models.position_attention import PositionAttention
-from lpv_mmocr.models.token_linear import TokenLinear
-
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..models.glrm import MaskedEncoderLayer, TokenMask, masked_attention
+from ..models.position_attention import PositionAttention
+from ..models.token_linear import TokenLinear
 from .onednn import ACTIVATIONS, PackedConv2d, PackedLinear
 
 

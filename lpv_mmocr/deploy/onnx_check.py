@@ -7,15 +7,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lpv_mmocr.drawn_words import draw_word, random_words
-from lpv_mmocr.models.lpv import LPV
-
 import numpy as np
 import torch
 from mmcv import imresize
 
 from lpv_onnx.engines import start
 
+from ..drawn_words import draw_word, random_words
+from ..models.lpv import LPV
 from .onnx_metadata import Preprocessing
 
 THRESHOLD_MARGIN = 1e-5

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lpv_mmocr.models.lpv import LPV
-
 import torch
 from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
@@ -20,6 +18,7 @@ from torch import nn
 
 from lpv_onnx.metadata import METADATA_KEY
 
+from ..models.lpv import LPV
 from .convert import DeployedLPV, to_deploy
 from .onnx_check import Comparison, compare
 from .onnx_metadata import Preprocessing, describe, encode

@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lpv_mmocr.datasets.config_pipeline import pipeline_of_test
-from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
-from lpv_mmocr.models.best_look_tta import SURE
-from lpv_mmocr.version import __version__
-
 import torch
 from mmengine.config import Config
 
 from lpv_onnx.metadata import FORMAT
 
+from ..datasets.config_pipeline import pipeline_of_test
+from ..datasets.transforms.word_look import LOOKS, WordLook
+from ..models.best_look_tta import SURE
+from ..version import __version__
 from .convert import DeployedLPV
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "lanczos", "hamming")

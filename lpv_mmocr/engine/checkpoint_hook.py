@@ -157,7 +157,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """Write the best checkpoint by one metric, if this is it."""
         if key not in metrics:
             raise KeyError(
-                f"save_best={key!r} is no metric of the validation, which has {', '.join(metrics)}"
+                f"save_best={key!r} is not a metric of the validation, which has "
+                f"{', '.join(metrics)}"
             )
         score, hub = metrics[key], runner.message_hub
         single = len(self.key_indicators) == 1

@@ -48,7 +48,7 @@ _HISTORY_KEYS = {"log_history", "count_history", "max_length"}
 
 
 class CheckpointError(RuntimeError):
-    """A file is no checkpoint, or a damaged one."""
+    """A file that is not a checkpoint, or a damaged one."""
 
 
 class UnsafeCheckpointError(CheckpointError):

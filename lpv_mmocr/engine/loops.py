@@ -60,7 +60,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     Raises:
         TypeError: If the sampler cannot begin in the middle.
-        ValueError: If ``max_iters`` is no whole number.
+        ValueError: If ``max_iters`` is not a whole number.
     """
 
     def __init__(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.deploy import DTYPES, DeployedLPV
-from lpv_mmocr.engine.distributed import without_wrapper
-from lpv_mmocr.engine.weights_hooks import mask_of
-
 from mmengine.model import BaseTTAModel
 from torch import nn
+
+from ..deploy import DTYPES, DeployedLPV
+from ..engine.distributed import without_wrapper
+from ..engine.weights_hooks import mask_of
 
 TTA = "_tta"
 

@@ -69,6 +69,6 @@ class LPV(EncoderDecoderRecognizer):
         Returns:
             The copy, in evaluation mode.
         """
-        from lpv_mmocr.deploy import to_deploy
+        from ..deploy import to_deploy
 
         return to_deploy(self, **options)

@@ -8,10 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 
-from lpv_mmocr.cli import load_config
-from lpv_mmocr.engine import CheckpointError
-from lpv_mmocr.engine.config_text import ConfigTextError
-
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
@@ -19,6 +15,10 @@ from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmocr.apis import TextRecInferencer
 from torch import nn
+
+from ..cli import load_config
+from ..engine import CheckpointError
+from ..engine.config_text import ConfigTextError
 
 
 class StrictInferencer(TextRecInferencer):

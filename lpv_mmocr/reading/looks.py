@@ -6,13 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
-from lpv_mmocr.models.best_look_tta import SURE, word_confidence
-
 import numpy as np
 from mmocr.structures import TextRecogDataSample
 
 import lpv_onnx
+
+from ..datasets.transforms.word_look import LOOKS, WordLook
+from ..models.best_look_tta import SURE, word_confidence
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import io
 import os
 import reprlib
 
-from lpv_mmocr.datasets.transforms.loading import decode_image, load_by_pillow
-from lpv_mmocr.datasets.transforms.word_image import to_bgr
-
 import numpy as np
 from mmengine import fileio
 from PIL import Image
 
 from lpv_onnx.pictures import MAX_PIXELS, PictureError
+
+from ..datasets.transforms.loading import decode_image, load_by_pillow
+from ..datasets.transforms.word_image import to_bgr
 
 
 def load_picture(
@@ -31,8 +31,8 @@ def load_picture(
         The picture in BGR order, uint8, shape (H, W, 3).
 
     Raises:
-        PictureError: If there is no such file, or it is no picture, a damaged or too large one, or
-            a JPEG that was cut short (of which OpenCV would fill the missing part with grey).
+        PictureError: If there is no such file, or it is not a picture, is damaged or too large, or
+            it is a JPEG that was cut short, whose missing part OpenCV would fill with grey.
         TypeError: If the source is nothing of the kind.
     """
     if isinstance(source, np.ndarray):
@@ -88,7 +88,7 @@ def _check_header(encoded: bytes, max_pixels: int) -> None:
         raise _too_many_pixels(max_pixels) from error
     except Exception as error:  # Pillow has many kinds for damaged files
         # OpenCV knows a few formats more, none of them of words, and has next to no limits.
-        raise PictureError("it is no picture, or one of unknown or damaged format") from error
+        raise PictureError("it is not a picture, or one of unknown or damaged format") from error
     if header.width * header.height > max_pixels:
         raise _too_many_pixels(max_pixels, *header.size)
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from lpv_mmocr.datasets.transforms.word_look import LOOKS
-from lpv_mmocr.deploy import DTYPES, to_deploy
-from lpv_mmocr.models.best_look_tta import word_confidence
-from lpv_mmocr.visualization import character_boxes
-from lpv_mmocr.visualization.canvas import with_padding
-
 import numpy as np
 from mmengine.config import Config
 from mmocr.structures import TextRecogDataSample
 from PIL import Image
 
+from ..datasets.transforms.word_look import LOOKS
+from ..deploy import DTYPES, to_deploy
+from ..models.best_look_tta import word_confidence
+from ..visualization import character_boxes
+from ..visualization.canvas import with_padding
 from .inferencer import build_inferencer
 from .looks import SeenWord, read_with_looks
 from .picture_files import PictureFiles
@@ -110,7 +109,7 @@ class WordReader:
             ``error`` and no text.
 
         Raises:
-            TypeError: If something is no picture of any of these kinds.
+            TypeError: If something is not a picture of any of these kinds.
         """
         return list(self.iterate(images))
 
@@ -124,7 +123,7 @@ class WordReader:
             What :meth:`read` returns.
 
         Raises:
-            TypeError: If something is no picture of any of these kinds.
+            TypeError: If something is not a picture of any of these kinds.
         """
         # What is neither one picture nor several is refused as one, with the kinds that there are.
         if isinstance(images, Picture | bytes) or not isinstance(images, Iterable):
@@ -225,7 +224,7 @@ def read(
         FileNotFoundError: If there are no weights or no config.
         ValueError: If weights, config, device and options do not go together.
         CheckpointError: If the checkpoint is damaged, or no checkpoint.
-        TypeError: If something is no picture of any of these kinds.
+        TypeError: If something is not a picture of any of these kinds.
     """
     reader = WordReader(
         weights,

@@ -106,7 +106,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
     final = folder / f"readings.{kind}"
     partial = partial_of(final)
     with ExitStack() as stack:
-        # A file name that is no valid UTF-8 comes out as the escape that JSON has for it.
+        # A file name that is not valid UTF-8 comes out as the escape that JSON has for it.
         options = dict(encoding="utf-8", errors="backslashreplace", newline="")
         yield WRITERS[kind](stack.enter_context(partial.open("w", **options)))
     partial.replace(final)

@@ -28,7 +28,7 @@ def find_font_files(folders: Sequence[str | Path] = (), *, system: bool = True) 
 
     Raises:
         FileNotFoundError: If a folder does not exist.
-        ValueError: If a given file is no font file or a given folder holds none.
+        ValueError: If a given file is not a font file or a given folder holds none.
     """
     found: set[Path] = set()
     for entry in map(Path, folders):
@@ -37,7 +37,7 @@ def find_font_files(folders: Sequence[str | Path] = (), *, system: bool = True) 
         if entry.is_file():
             if entry.suffix.lower() not in FONT_SUFFIXES:
                 raise ValueError(
-                    f"{entry} is no font file; expected one of {', '.join(FONT_SUFFIXES)}"
+                    f"{entry} is not a font file; expected one of {', '.join(FONT_SUFFIXES)}"
                 )
             found.add(entry.resolve())
             continue

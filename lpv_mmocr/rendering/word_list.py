@@ -79,7 +79,7 @@ def read_words(path: str | Path) -> WordList:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not UTF-8, a weight is no positive number, a word holds white
+        ValueError: If the file is not UTF-8, a weight is not a positive number, a word holds white
             space or a character that needs a layout engine, or there is no word at all.
     """
     path = Path(path)
@@ -104,7 +104,7 @@ def _parse(lines: Iterable[str], source: str) -> WordList:
         except ValueError:
             value = 0.0
         if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{source}, line {number}: weight {weight!r} is no positive number")
+            raise ValueError(f"{source}, line {number}: weight {weight!r} is not a positive number")
         if not word or any(char.isspace() for char in word):
             raise ValueError(
                 f"{source}, line {number}: {word!r} holds white space; give one word per line"

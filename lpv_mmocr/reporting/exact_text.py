@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.evaluation import TextProtocol
+from ..evaluation import TextProtocol
 
 
 class ExactText(TextProtocol):

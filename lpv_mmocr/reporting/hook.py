@@ -7,21 +7,20 @@ from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
-from lpv_mmocr.cli import require_folder
-from lpv_mmocr.datasets.config_folders import read_folders
-from lpv_mmocr.engine.atomic_file_backend import AtomicLocalBackend
-from lpv_mmocr.engine.distributed import without_wrapper
-from lpv_mmocr.engine.prediction_hooks import sample_name
-from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
-from lpv_mmocr.evaluation.score_table import set_row
-from lpv_mmocr.evaluation.tested_model import describe
-
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
 
+from ..cli import require_folder
+from ..datasets.config_folders import read_folders
+from ..engine.atomic_file_backend import AtomicLocalBackend
+from ..engine.distributed import without_wrapper
+from ..engine.prediction_hooks import sample_name
+from ..evaluation import BenchmarkMetric, TextProtocol
+from ..evaluation.score_table import set_row
+from ..evaluation.tested_model import describe
 from .exact_text import ExactText
 from .page import Report, Table, render
 from .second_look import look_again

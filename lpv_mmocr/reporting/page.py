@@ -7,15 +7,14 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lpv_mmocr import __version__
-from lpv_mmocr.evaluation.score_table import Row
-
 import jinja2
 import numpy as np
 import torch
 from markupsafe import Markup
 from PIL import Image
 
+from .. import __version__
+from ..evaluation.score_table import Row
 from . import charts
 from .second_look import Look
 from .statistics import MISSING, ReadingStatistics, ReadWord

@@ -6,16 +6,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lpv_mmocr.engine.prediction_hooks import sample_name
-from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.visualization import draw_attention
-
 import numpy as np
 import torch
 from mmocr.structures import TextRecogDataSample
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..engine.prediction_hooks import sample_name
+from ..evaluation import TextProtocol
+from ..visualization import draw_attention
 from .statistics import ReadWord
 
 

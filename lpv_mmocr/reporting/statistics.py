@@ -7,9 +7,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from lpv_mmocr.evaluation import SetScore, TextProtocol
-from lpv_mmocr.evaluation.alignment import align
-
+from ..evaluation import SetScore, TextProtocol
+from ..evaluation.alignment import align
 from .calibration import Calibration, Tally
 
 MISSING = ""
@@ -85,7 +84,7 @@ class ReadingStatistics:
         """Count a word.
 
         Args:
-            word: A word that was not counted yet. A confidence that is no number counts as none.
+            word: A word that was not counted yet. A confidence that is not a number counts as none.
         """
         if word.confidence is not None and not math.isfinite(word.confidence):
             word = replace(word, confidence=None)

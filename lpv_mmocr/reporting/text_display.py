@@ -8,8 +8,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.evaluation.alignment import align
+from ..evaluation import TextProtocol
+from ..evaluation.alignment import align
 
 
 class Run(NamedTuple):

@@ -114,7 +114,7 @@ class BatchTextAugment(nn.Module):
                 chosen = order.argsort()[:count]
                 pictures = inputs.index_select(0, chosen)
                 augmented = self.augment(pictures.float(), generator).to(inputs.dtype)
-                # Where the share of the batch is no whole number, chance decides on the last one.
+                # Where the share of the batch is not whole, chance decides on the last one.
                 rank = torch.arange(count, device=inputs.device)
                 bound = num_changed - torch.rand(1, device=inputs.device, generator=generator)
                 augmented = torch.where(per_pixel(rank < bound), augmented, pictures)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.evaluation.alignment import CharacterMatch, align
-
 import numpy as np
 from mmengine.structures import LabelData
 from PIL import Image, ImageDraw
 
+from ..evaluation import TextProtocol
+from ..evaluation.alignment import CharacterMatch, align
 from .canvas import INK, MARGIN, PALE, PAPER, WRONG, checked_image, draw_reading, draw_scales, frame
 from .glyphs import Piece, draw_pieces, draw_text, visible
 from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized

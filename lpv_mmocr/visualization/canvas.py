@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lpv_mmocr.evaluation.alignment import CharacterMatch
-
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..evaluation.alignment import CharacterMatch
 from .glyphs import draw_text, visible
 from .heat_maps import HeatScale
 

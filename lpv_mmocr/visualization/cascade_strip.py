@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.evaluation.alignment import align
-
 import numpy as np
 from mmengine.structures import LabelData
 from PIL import Image, ImageDraw
 
+from ..evaluation.alignment import align
 from .canvas import INK, MARGIN, PALE, PAPER, checked_image, draw_reading
 from .glyphs import draw_text
 from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized

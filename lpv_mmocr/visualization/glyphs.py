@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from lpv_mmocr.rendering.font_discovery import find_font_files, matplotlib_font_folder
-from lpv_mmocr.rendering.font_screening import glyph_coverage
-from lpv_mmocr.rendering.fonts import load_face
-
 from matplotlib.ft2font import FT2Font
 from PIL import ImageDraw
+
+from ..rendering.font_discovery import find_font_files, matplotlib_font_folder
+from ..rendering.font_screening import glyph_coverage
+from ..rendering.fonts import load_face
 
 SMALLEST = 7
 """Pixels per em below which text is not shrunk any further."""

@@ -224,7 +224,7 @@ def test_texts_are_checked_before_anything_is_written(tmp_path, monkeypatch):
 def test_what_is_no_single_lmdb(tmp_path):
     write_words(tmp_path / "tree" / "a", ["x"])
     write_words(tmp_path / "tree" / "b", ["x"])
-    with pytest.raises(LMDBDataError, match=r"tree is no LMDB but holds 2: .*a, .*b; convert"):
+    with pytest.raises(LMDBDataError, match=r"tree is not an LMDB but holds 2: .*a, .*b; convert"):
         lmdb_to_labels(tmp_path / "tree", tmp_path / "out")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         lmdb_to_labels(tmp_path / "none", tmp_path / "out")

@@ -102,7 +102,7 @@ def test_is_lazy(tmp_path):
             b'{"data_list": [{"img_path": "a", "instances": [{"text": "b"}, {"text": "c"}]}]}',
             r"data_list\[0\]: 'instances' must be a list of one text",
         ),
-        ("l.json", b"1" * 5_000, "is no label file: Exceeds the limit"),
+        ("l.json", b"1" * 5_000, "is not a label file: Exceeds the limit"),
         ("l.json", b"[" * 200_000, "nested too deeply|is no JSON"),
         ("l.csv", b"", "ending names no label format; give --format"),
     ],

@@ -66,11 +66,11 @@ def test_no_picture(reader):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"hello", "it is no picture, or one of unknown or damaged format"),
+        (b"hello", "it is not a picture, or one of unknown or damaged format"),
         (b"", "the file is empty"),
         (png_header(40_000, 40_000), "it has too many pixels; 25 million are allowed"),
         (png_header(6_000, 6_000), "it has too many pixels; 25 million are allowed"),
-        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n", "it is no picture"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n", "it is not a picture"),
     ],
 )
 def test_what_cannot_be_read_gets_a_message_alone(reader, tmp_path, content, reason):

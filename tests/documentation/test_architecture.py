@@ -88,3 +88,12 @@ def test_imports_only_from_above():
             if order.get(name, -1) > order[module[0]]
         ]
     assert not wrong
+
+
+def test_imports_within_the_package_are_relative():
+    named = re.compile(r"^\s*(from|import) lpv_mmocr\b", re.MULTILINE)
+    assert not [
+        str(file.relative_to(PACKAGE))
+        for file in PACKAGE.rglob("*.py")
+        if named.search(file.read_text(encoding="utf-8"))
+    ]

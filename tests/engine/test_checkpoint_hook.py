@@ -257,7 +257,7 @@ def test_half_written_files_are_cleared_away_where_checkpoints_go(numbers, tmp_p
 
 
 def test_metric_that_is_not_there_is_named(numbers, tmp_path):
-    with pytest.raises(KeyError, match=r"save_best='accuracy' is no metric .* which has score"):
+    with pytest.raises(KeyError, match=r"save_best='accuracy' is not a metric .* which has score"):
         train(scripted(numbers, tmp_path, [0.5], save_best="accuracy"))
 
 

@@ -1,4 +1,4 @@
-"""A loss or gradient that is no number never reaches the weights."""
+"""A loss or gradient that is not a number never reaches the weights."""
 
 from __future__ import annotations
 

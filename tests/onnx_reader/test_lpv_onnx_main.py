@@ -64,7 +64,9 @@ class TestAlone:
         assert result.returncode == 1
         reading = reader(noise())[0]
         assert result.stdout == f"a.png\t{reading.text}\t{reading.confidence:.4f}\n"
-        assert result.stderr.startswith("b.png cannot be read: it is no picture, or a damaged one")
+        assert result.stderr.startswith(
+            "b.png cannot be read: it is not a picture, or a damaged one"
+        )
 
     def test_it_is_run_by_its_path(self, alone, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise())
@@ -112,7 +114,7 @@ class TestAlone:
         (tmp_path / names[1]).write_text("no picture")
         result = alone("-m", "lpv_onnx", model_file, *names)
         assert result.stdout.startswith("good\\x1b[31m\\n.png\t")
-        assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is no picture")
+        assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is not a picture")
         assert len(result.stderr.splitlines()) == 1
 
     def test_reader_of_the_output_may_leave(self, alone, model_file, tmp_path):

@@ -131,12 +131,12 @@ class TestBadInput:
             ("no_such_file.png", "No such file"),
             (b"", "the file is empty"),
             ("a\0b.png", "null"),
-            (b"no picture at all", "^it is no picture, or a damaged one$"),
+            (b"no picture at all", "^it is not a picture, or a damaged one$"),
             (Path("/"), r"it is a folder; give the files in it, such as /\*\.png$"),
             (encode(smooth(), ".jpg")[:-200], "damaged one .*truncated"),
-            (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is no picture"),
-            (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is no picture"),
-            (np.zeros(()), r"shape \(\) is no picture"),
+            (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is not a picture"),
+            (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is not a picture"),
+            (np.zeros(()), r"shape \(\) is not a picture"),
             (Image.new("I", (0, 0)), "no pixels"),
             (Image.open(io.BytesIO(encode(smooth(), ".jpg")[:-200])), "damaged one .*truncated"),
             (np.zeros((4, 5, 3)), "type float64 could mean several ranges"),
@@ -161,7 +161,7 @@ class TestBadInput:
         monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("started"))
         monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
         program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 32\n%%EndComments\n{} loop\n"
-        with pytest.raises(lpv_onnx.PictureError, match="it is no picture"):
+        with pytest.raises(lpv_onnx.PictureError, match="it is not a picture"):
             lpv_onnx.load_picture(program)
 
     def test_too_many_pixels(self, reader, monkeypatch):

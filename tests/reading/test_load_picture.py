@@ -88,7 +88,7 @@ JPEG = cv2.imencode(".jpg", noise())[1].tobytes()
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"no picture", "no picture, or one of unknown or damaged format"),
+        (b"no picture", "not a picture, or one of unknown or damaged format"),
         (JPEG[: len(JPEG) // 2], "cut short"),
         (png_header(30_000, 30_000), "too many pixels"),  # Pillow calls it a bomb
         (png_header(10_000, 7_000), r"too many pixels; 67 million are allowed \(10000 by 7000\)"),

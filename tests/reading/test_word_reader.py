@@ -69,7 +69,7 @@ def test_unreadable_pictures_have_their_reason_and_their_place(reader, words, tm
     images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", "", words[1], words[2]]
     readings = reader.read(images)
     gone = "there is no such file"
-    errors = ["it is no picture", None, "shape (0, 5, 3)", gone, gone, None, None]
+    errors = ["it is not a picture", None, "shape (0, 5, 3)", gone, gone, None, None]
     for reading, error in zip(readings, errors, strict=True):
         if error is None:
             assert reading.error is None and isinstance(reading.text, str)

@@ -238,7 +238,7 @@ def test_discovery(tmp_path):
         find_font_files([tmp_path], system=False)
     text = tmp_path / "readme.txt"
     text.touch()
-    with pytest.raises(ValueError, match="is no font file"):
+    with pytest.raises(ValueError, match="is not a font file"):
         find_font_files([text], system=False)
 
 

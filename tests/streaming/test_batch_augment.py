@@ -75,7 +75,7 @@ def test_magnitude_zero_changes_nothing(pictures):
 
 
 def test_share_that_stays_intact():
-    """Exactly half, drawn anew; where half is no whole number, chance decides on the odd one."""
+    """Exactly half, drawn anew; where half is not a whole number, chance decides on the odd one."""
     torch.manual_seed(0)
     augment = BatchTextAugment(intact_prob=0.5, groups={"warp": 1.0}, magnitude=(0.5, 1))
     inputs = words(5, 8, 12)

@@ -191,7 +191,7 @@ class TestBadInput:
 
     def test_weights_alone(self, error_of, tmp_path):
         torch.save({"state_dict": {}}, tmp_path / "bare.pth")
-        assert "bare.pth is no checkpoint of a training" in error_of("pack", "bare.pth", "a")
+        assert "bare.pth is not a checkpoint of a training" in error_of("pack", "bare.pth", "a")
 
     def test_no_parts(self, error_of, tmp_path):
         assert "a has no part_*.pth: give the folder" in error_of("unpack", "a", "b")

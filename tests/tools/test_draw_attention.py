@@ -108,10 +108,10 @@ def test_bad_input(tool, toy_run, tmp_path, capsys):
     for arguments, message in (
         (["gone.pth"], "error: there is no checkpoint gone.pth"),
         ([checkpoint, "gone.png"], "error: there is no picture gone.png"),
-        ([checkpoint, str(tmp_path / "bad.png")], "bad.png is no picture that can be read"),
+        ([checkpoint, str(tmp_path / "bad.png")], "bad.png is not a picture that can be read"),
         (
             [checkpoint, str(tmp_path / "huge.png")],
-            "huge.png is no picture that can be read: it ha",
+            "huge.png is not a picture that can be read: it ha",
         ),
     ):
         with pytest.raises(SystemExit, match="2"):

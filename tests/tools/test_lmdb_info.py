@@ -79,13 +79,16 @@ def test_damaged_pages(info, tmp_path, capsys):
     ("arguments", "error"),
     [
         (["nowhere"], "error: LMDB folder nowhere does not exist\n"),
-        (["."], "error: . is no LMDB and holds none"),
+        (["."], "error: . is not an LMDB and holds none"),
         (["{val}", "--sample", "0"], "error: --sample must be at least 1, got 0\n"),
         (["{val}", "--sheet-count", "0"], "error: --sheet-count must be at least 1, got 0\n"),
         (["{val}", "--sheet", "s.xyz"], "error: --sheet s.xyz: the file's name must end in .png, "),
         (["{val}", "--sheet", "sheet"], "error: --sheet sheet: the file's name must end in .png, "),
         (["{val}", "--sheet-font", "x.ttf"], "error: there is no font x.ttf\n"),
-        (["{val}", "--sheet-font", "{val}/data.mdb"], "error: --sheet-font {val}/data.mdb is no "),
+        (
+            ["{val}", "--sheet-font", "{val}/data.mdb"],
+            "error: --sheet-font {val}/data.mdb is not a font",
+        ),
         (["{val}", "--json", "{val}"], "error: --json needs the name of a file, and {val} is a "),
     ],
 )

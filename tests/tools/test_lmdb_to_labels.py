@@ -37,7 +37,7 @@ def test_bad_samples(convert, tmp_path, capsys):
 
 def test_errors(convert, toy_data, tmp_path, capsys):
     assert convert(toy_data, "--out", "out") == 2
-    assert "is no LMDB but holds 2: " in capsys.readouterr().err
+    assert "is not an LMDB but holds 2: " in capsys.readouterr().err
     assert convert(toy_data / "val", "--out", "out", "--labels", "l.csv") == 2
     assert "give --format (tsv, txt, jsonl, json)" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

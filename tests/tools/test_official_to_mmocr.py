@@ -178,7 +178,7 @@ def test_stage_that_is_missing(main, tmp_path, tiny_state, capsys):
         ("backbone.blocks1.0.mixer.mask", lambda v: v.repeat(2, 1, 1, 1), "(2, 1, 200, 200)"),
         ("backbone.blocks1.1.mixer.mask", lambda v: v.repeat(2, 1, 1, 1), "(2, 1, 200, 200)"),
         ("backbone.blocks2.0.mixer.mask", lambda v: v[0, 0], "(200, 200) instead of"),
-        ("backbone.blocks1.0.norm1.weight", lambda v: v[:40], "no multiple of 32"),
+        ("backbone.blocks1.0.norm1.weight", lambda v: v[:40], "not a multiple of 32"),
         ("trans.0.transformer.layers.0.linear1.weight", lambda v: v[0], "(256,) instead of"),
         ("backbone.norm.weight", lambda v: v * torch.nan, "values that are not finite"),
         ("backbone.norm.weight", lambda v: v.long(), "is torch.int64"),

@@ -78,7 +78,7 @@ class TestBadInput:
 
     def test_no_weights(self, error_of, tmp_path):
         torch.save({"meta": {}}, tmp_path / "bare.pth")
-        assert "bare.pth is no checkpoint of a training" in error_of("bare.pth", "a.pth")
+        assert "bare.pth is not a checkpoint of a training" in error_of("bare.pth", "a.pth")
 
     def test_no_config_inside(self, error_of, publish, toy_run, toy_config, tmp_path):
         saved = torch.load(toy_run / "iter_4.pth", weights_only=True)

@@ -64,7 +64,7 @@ def test_words_of_a_folder(read, words):
     lines = [line.split("\t") for line in output.splitlines()]
     assert [path for path, _, _ in lines] == ["words/a.png", "words/b.png", "words/more/d.png"]
     assert all(0 <= float(confidence) <= 1 for _, _, confidence in lines)
-    assert "words/c.png: it is no picture, or one of unknown or damaged format" in log
+    assert "words/c.png: it is not a picture, or one of unknown or damaged format" in log
     assert log.splitlines()[-1] == "3 of 4 pictures read; 1 other files in folders left alone"
 
 
@@ -82,7 +82,7 @@ def test_status_is_0_where_all_is_read(read, words):
 def test_names_do_not_steer_the_terminal(read, words):
     (words / "\x1b[31m\n.png").write_text("no picture")
     _, _, log = read("words")
-    assert "\nwords/\\x1b[31m\\n.png: it is no picture" in f"\n{log}"
+    assert "\nwords/\\x1b[31m\\n.png: it is not a picture" in f"\n{log}"
     status, _, log = read("gone\x1b[31m")
     assert (status, "gone\\x1b[31m" in log, "\x1b" in log) == (2, True, False)
 
@@ -106,7 +106,7 @@ def test_csv(read, words):
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
     for row in rows:
         assert len(row["boxes"].split()) == len(row["scores"].split()) == len(row["text"])
-    assert rows[2]["error"].startswith("it is no picture")
+    assert rows[2]["error"].startswith("it is not a picture")
 
 
 def test_results_folder_with_attention(read, words, tmp_path):
@@ -325,7 +325,7 @@ def test_bar_on_a_terminal_leaves_results_in_a_file_alone(words, environment, tm
     os.close(terminal)
     lines = (tmp_path / "results.txt").read_text().splitlines()
     assert [Path(line.split("\t")[0]).name for line in lines] == ["a.png", "b.png", "d.png"]
-    assert b"4/4" in shown and b"3 of 4 pictures read" in shown and b"no picture" in shown
+    assert b"4/4" in shown and b"3 of 4 pictures read" in shown and b"not a picture" in shown
 
 
 def test_help_does_not_wait_for_pytorch():

@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 ImageFont.truetype(args.sheet_font)
             except OSError as error:
-                raise cli.InputError(f"--sheet-font {args.sheet_font} is no font") from error
+                raise cli.InputError(f"--sheet-font {args.sheet_font} is not a font") from error
         if args.json:
             cli.require_new_file(args.json, "--json")
         if args.sheet:

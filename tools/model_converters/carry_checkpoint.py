@@ -128,11 +128,13 @@ def pack(source: Path, folder: Path) -> list[Path]:
     """Write a checkpoint as parts.
 
     Raises:
-        cli.InputError: If it is no checkpoint of a training, or has a tensor beyond the limit.
+        cli.InputError: If it is not a checkpoint of a training, or has a tensor beyond the limit.
     """
     checkpoint = load_checkpoint(source)
     if "state_dict" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
-        raise cli.InputError(f"{source} is no checkpoint of a training: it needs weights and meta")
+        raise cli.InputError(
+            f"{source} is not a checkpoint of a training: it needs weights and meta"
+        )
     finished = (source.parent / FINISHED).is_file()
     if finished:
         checkpoint = {key: checkpoint[key] for key in ("meta", "state_dict")}
@@ -230,7 +232,7 @@ def unpack(folder: Path, target: Path) -> Path:
         return target
     iteration = checkpoint["meta"]["iter"]
     if not isinstance(iteration, int) or iteration < 0:
-        raise cli.InputError(f"{folder}: its iteration is {iteration!r}, which is no number")
+        raise cli.InputError(f"{folder}: its iteration is {iteration!r}, which is not a number")
     file = target / f"iter_{iteration}.pth"
     curves = target / _CARRIED_RUN / "vis_data" / "scalars.json"
     curves.parent.mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,9 @@ def main(argv: list[str] | None = None) -> int:
             )
         checkpoint = load_checkpoint(args.source)
         if "state_dict" not in checkpoint:
-            raise cli.InputError(f"{args.source} is no checkpoint of a training: it has no weights")
+            raise cli.InputError(
+                f"{args.source} is not a checkpoint of a training: it has no weights"
+            )
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
         checkpoint = published(checkpoint, DTYPES[args.dtype], str(args.source))

@@ -79,7 +79,7 @@ def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarr
     """Read the pictures, or render words where there are none, and resize them to (W, H).
 
     Raises:
-        InputError: If a file is no picture.
+        InputError: If a file is not a picture.
     """
     pictures = [] if paths else [render_word(*word) for word in WORDS]
     for path in paths:

@@ -61,7 +61,7 @@ def load_word(path: str) -> np.ndarray:
     try:
         return load_picture(path)
     except PictureError as error:
-        raise cli.InputError(f"{path} is no picture that can be read: {error}") from error
+        raise cli.InputError(f"{path} is not a picture that can be read: {error}") from error
 
 
 def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading, str]:

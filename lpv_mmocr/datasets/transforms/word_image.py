@@ -52,7 +52,7 @@ class LoadWordImage(BaseTransform):
 
         Raises:
             FileNotFoundError: If a file does not exist.
-            ValueError: If an array is no picture.
+            ValueError: If an array is not a picture.
         """
         if isinstance(results, dict):
             return results
