@@ -17,13 +17,11 @@ from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
-from .benchmark.machine import available_cores, cpu_name
+from .benchmark.machine import describe_machine
+from .demo.answer import EXAMPLES
 from .drawn_words import draw_word, random_words
 from .reading import WordReader, checksums
-from .reading.weights import SHIPPED, shipped_folders
-
-EXAMPLES = Path(__file__).resolve().parent / "demo" / "examples"
-"""Pictures of words, called by what they say."""
+from .reading.weights import SHIPPED, shipped_checkpoints, shipped_folders
 
 CONFIDENCES = {
     "2026": 0.9992,
@@ -33,7 +31,7 @@ CONFIDENCES = {
     "station": 0.9998,
     "welcome": 0.9996,
 }
-"""How sure the weights that come along are of them, at one look."""
+"""How sure the weights that come along are of the words in ``EXAMPLES``, at one look."""
 
 TRAINED = "lpv_mmocr::textrecog/lpv/lpv-mini_own_data.py"
 """Config of the model that is trained for some steps."""
@@ -76,13 +74,12 @@ def describe_device(place: str) -> str:
         place: PyTorch's name of it.
     """
     device = torch.device(place)
+    machine = describe_machine(device)
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory / 2**30
-        name = torch.cuda.get_device_name(device)
-        return f"{name}, {memory:.0f} GiB, CUDA {torch.version.cuda}"
+        return f"{machine.device}, {memory:.0f} GiB, CUDA {machine.cuda}"
     if device.type == "cpu":
-        instructions = torch.backends.cpu.get_cpu_capability()
-        return f"{cpu_name()}, {available_cores()} cores, {instructions}"
+        return f"{machine.device}, {machine.cores} cores, {machine.instructions}"
     return device.type
 
 
@@ -123,7 +120,7 @@ def compare_checksums() -> str:
         UnexpectedResultError: If there is none.
         ValueError: If one is another than was published.
     """
-    files = sorted(file for folder in shipped_folders() for file in folder.glob("*.pth"))
+    files = shipped_checkpoints()
     if not files:
         raise UnexpectedResultError(f"there is none in {shipped_folders()[-1]}")
     for file in files:

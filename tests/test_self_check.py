@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr import self_check
-from lpv_mmocr.reading import Reading
+from lpv_mmocr.reading import Reading, weights
 from lpv_mmocr.self_check import Outcome, UnexpectedResultError
 
 import pytest
@@ -54,7 +54,8 @@ def test_a_gpu_in_words(monkeypatch):
 
 def test_checkpoints(monkeypatch, tmp_path):
     shipped = tmp_path / "shipped"
-    monkeypatch.setattr(self_check, "shipped_folders", lambda: (tmp_path / "none", shipped))
+    for module in (self_check, weights):
+        monkeypatch.setattr(module, "shipped_folders", lambda: (tmp_path / "none", shipped))
     with pytest.raises(UnexpectedResultError, match=r"there is none in .*shipped"):
         self_check.compare_checksums()
     shipped.mkdir()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 from lpv_mmocr import whole_files
 from lpv_mmocr.whole_files import intended_name, is_partial, partial_of, replaced_file
@@ -15,6 +17,11 @@ import pytest
 def write(path: Path, content: bytes, **options) -> None:
     with replaced_file(path, **options) as file:
         file.write(content)
+
+
+def os_with(fsync: Callable[[int], None]) -> SimpleNamespace:
+    """The module ``os``, with another ``fsync``."""
+    return SimpleNamespace(**{**vars(os), "fsync": fsync})
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -46,15 +53,11 @@ def test_a_folder_that_was_deleted_is_not_made_again(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
 def test_drives_that_cannot_sync_folders(tmp_path, monkeypatch, number):
-    class Drive:
-        def __getattr__(self, name: str):
-            return getattr(os, name)
+    def fsync(descriptor: int) -> None:
+        if os.path.isdir(os.readlink(f"/proc/self/fd/{descriptor}")):
+            raise OSError(number, os.strerror(number))
 
-        def fsync(self, descriptor: int) -> None:
-            if os.path.isdir(os.readlink(f"/proc/self/fd/{descriptor}")):
-                raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(whole_files, "os", Drive())
+    monkeypatch.setattr(whole_files, "os", os_with(fsync))
     if number == errno.EIO:
         with pytest.raises(OSError, match="put/output"):
             write(tmp_path / "file", b"new")
@@ -107,16 +110,12 @@ def test_old_file_stays_when_a_file_may_not_grow(tmp_path):
 def test_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch, durable):
     events = []
 
-    class Watched:
-        def __getattr__(self, name: str):
-            return getattr(os, name)
-
-        def fsync(self, descriptor: int) -> None:
-            name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
-            events.append(("sync", intended_name(name)))
+    def fsync(descriptor: int) -> None:
+        name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
+        events.append(("sync", intended_name(name)))
 
     original = Path.replace
-    monkeypatch.setattr(whole_files, "os", Watched())
+    monkeypatch.setattr(whole_files, "os", os_with(fsync))
     monkeypatch.setattr(
         Path, "replace", lambda a, b: (events.append(("name", b.name)), original(a, b))[1]
     )

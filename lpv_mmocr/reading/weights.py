@@ -51,6 +51,12 @@ def shipped_folders() -> tuple[Path, Path]:
     return package / ".mim" / "checkpoints", package.parent / "checkpoints"
 
 
+def shipped_checkpoints() -> list[Path]:
+    """The checkpoints that come with the project, in the order of their names."""
+    files = (file for folder in shipped_folders() for file in folder.glob("*.pth"))
+    return sorted(files, key=lambda file: file.stem)
+
+
 def _shipped(name: str) -> str | None:
     """Path of a shipped checkpoint, compared with its checksum, or None if there is no such."""
     for folder in shipped_folders():
@@ -74,7 +80,7 @@ def _named(path: str, origin: str) -> str:
         raise IsADirectoryError(
             f"the weights are a folder: {path}{origin}; give the checkpoint file (.pth) in it"
         )
-    names = sorted({file.stem for folder in shipped_folders() for file in folder.glob("*.pth")})
+    names = list(dict.fromkeys(file.stem for file in shipped_checkpoints()))
     hint = ""
     if names and (is_name or Path(path).stem in names):
         hint = f"; those that come along are named without .pth: {', '.join(names)}"

@@ -15,16 +15,13 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import logging
 import platform
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
-from typing import TypeVar
 
 from lpv_mmocr_cli import new_parser, version
 
-T = TypeVar("T")
 # The package is imported last: what is installed can be said even where that fails.
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
@@ -81,24 +78,14 @@ def check(device: str | None) -> int:
     for place in places:
         print(f"  {place:<12} {describe_device(place)}")
     failed = 0
-    outcomes = self_check(places)
-    while outcome := quietly(lambda: next(outcomes, None)):
-        failed += outcome.failed
-        mark = "FAILED" if outcome.failed else "ok"
-        print(f"{mark:<7} {outcome.name}: {outcome.detail}", flush=True)
+    results = sys.stdout
+    with redirect_stdout(sys.stderr):  # what libraries print
+        for outcome in self_check(places):
+            failed += outcome.failed
+            mark = "FAILED" if outcome.failed else "ok"
+            print(f"{mark:<7} {outcome.name}: {outcome.detail}", file=results, flush=True)
     print(f"{failed} failed" if failed else "All is as it should be.")
     return EXIT_FAILED if failed else 0
-
-
-def quietly(function: Callable[[], T]) -> T:
-    """Call a function, without the logs of MMEngine and with its output on standard error."""
-    disabled = logging.root.manager.disable
-    logging.disable()
-    try:
-        with redirect_stdout(sys.stderr):
-            return function()
-    finally:
-        logging.disable(disabled)
 
 
 if __name__ == "__main__":

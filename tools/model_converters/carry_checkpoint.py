@@ -31,6 +31,7 @@ from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.checkpoint_io import plain_data
 from lpv_mmocr.engine.checkpoint_search import LAST_CHECKPOINT
 from lpv_mmocr.engine.time_budget import FINISHED
+from lpv_mmocr.whole_files import partial_of
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -164,7 +165,7 @@ def pack(source: Path, folder: Path) -> list[Path]:
         part["carried"] = dict(identity=identity, number=number, parts=len(parts))
         if number == 1:
             part["carried"]["finished"] = finished
-        written.append(folder / f"part_{number}_of_{len(parts)}.pth.partial")
+        written.append(partial_of(folder / f"part_{number}_of_{len(parts)}.pth"))
         save_checkpoint(part, str(written[-1]))
         if written[-1].stat().st_size > LIMIT:
             for file in written:
