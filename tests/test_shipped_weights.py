@@ -35,7 +35,7 @@ HELD_OUT = 250
 CARD = {
     (name, bool(again)): [float(accuracy) for accuracy in re.findall(r"([\d.]+) %", accuracies)]
     for name, again, accuracies in re.findall(
-        rf"^\| (\w+), last {HELD_OUT}(, looking again)? \|(.+)\|$",
+        rf"^\| (\w+), last {HELD_OUT}(, with TTA)? \|(.+)\|$",
         (FOLDER / "README.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )

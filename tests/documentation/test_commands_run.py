@@ -20,17 +20,17 @@ from mmengine.config import Config
 import lpv_mmocr_cli
 
 NOT_RUN = {
-    "bash tools/quickstart.sh": "a training of a minute; tests/tools/test_quickstart.py",
+    "bash tools/quickstart.sh": "trains for a minute; tests/tools/test_quickstart.py",
     "*bash tools/run_tests.sh*": "CI runs it",
-    "bash tools/train_synth.sh *": "half an hour of a GPU, or 90 minutes of a CPU; "
+    "bash tools/train_synth.sh *": "half an hour on a GPU, or 90 minutes on a CPU; "
     "tests/tools/test_train_synth.py",
     "*/train.py */lpv-tiny_stage1_10e_st_mj.py": "two downloads; tests/test_model_zoo.py",
     "bash tools/dist_*": "several GPUs; with two processes tests/tools/test_dist_scripts.py",
     "pip install *": "installs into the machine",
     "xargs *": "installs into the machine",
     "tensorboard *": "a server",
-    "lpv-mmocr demo*": "serves until it is told to end; tests/tools/test_demo.py",
-    "lpv-mmocr read -": "names on standard input; tests/tools/test_read.py",
+    "lpv-mmocr demo*": "a server; tests/tools/test_demo.py",
+    "lpv-mmocr read -": "reads standard input; tests/tools/test_read.py",
     "lpv-mmocr to-lmdb Union14M-L/*": "a download; tests/datasets/test_label_files.py",
     "*/pack_fonts.py *": "screens all fonts of the machine; tests/rendering/test_fonts.py",
     "*/render_words.py * --fonts fontpack *": "fonts of another machine",
