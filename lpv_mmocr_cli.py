@@ -1,8 +1,8 @@
-"""The command ``lpv-mmocr``: one name for all tools, and the options that several of them have.
+"""The ``lpv-mmocr`` command: one entry point for all tools, and the options that they share.
 
-A module of its own, outside the package: importing ``lpv_mmocr`` brings PyTorch and MMOCR along,
-and ``--help`` should not have to wait for them. For the same reason a tool parses its options
-before it imports the package.
+This module is outside the package because importing ``lpv_mmocr`` imports PyTorch and MMOCR, which
+``--help`` should not have to wait for. For the same reason, tools parse their options before they
+import the package.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 TOOLS = {
     "read": ("read.py", "read pictures of words"),
-    "demo": ("demo.py", "a page in the browser to try it"),
+    "demo": ("demo.py", "try a model in the browser"),
     "train": ("train.py", "train a model"),
     "eval": ("test.py", "evaluate a checkpoint, save predictions"),
     "config": ("print_config.py", "print a config with everything it inherits"),
@@ -27,21 +27,21 @@ TOOLS = {
     "convert": ("model_converters/official_to_mmocr.py", "convert the authors' weights"),
     "render": ("dataset_converters/render_words.py", "render words for training"),
     "to-lmdb": ("dataset_converters/labels_to_lmdb.py", "store pictures and labels in an LMDB"),
-    "from-lmdb": ("dataset_converters/lmdb_to_labels.py", "write an LMDB's pictures and labels"),
-    "info": ("analysis_tools/lmdb_info.py", "look at what an LMDB holds"),
-    "benchmark": ("analysis_tools/benchmark.py", "measure speed, models side by side"),
-    "check": ("analysis_tools/check_installation.py", "see whether all works on this machine"),
+    "from-lmdb": ("dataset_converters/lmdb_to_labels.py", "write pictures and labels of an LMDB"),
+    "info": ("analysis_tools/lmdb_info.py", "inspect an LMDB"),
+    "benchmark": ("analysis_tools/benchmark.py", "compare the speed of models"),
+    "check": ("analysis_tools/check_installation.py", "check that all works on this machine"),
 }
-"""Name of each command: its script below ``tools``, and what it does."""
+"""Commands by name, each with its script below ``tools`` and a description."""
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
-"""Those of ``lpv_mmocr.engine.distributed``."""
+"""Launchers, as in ``lpv_mmocr.engine.distributed``."""
 
 DTYPES = ("fp32", "bf16", "fp16")
-"""Float types of a deployed model: those of ``lpv_mmocr.deploy``."""
+"""Float types of deployed models, as in ``lpv_mmocr.deploy``."""
 
 LABEL_FORMATS = ("tsv", "txt", "jsonl", "json")
-"""Formats of label files: those of ``lpv_mmocr.datasets.label_files``."""
+"""Formats of label files, as in ``lpv_mmocr.datasets.label_files``."""
 
 EXIT_INTERRUPTED = 130
 
@@ -60,7 +60,7 @@ examples:
 
 
 def usage() -> str:
-    """Text of ``lpv-mmocr --help``."""
+    """Return the text of ``lpv-mmocr --help``."""
     width = max(map(len, TOOLS))
     commands = "\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in TOOLS.items())
     return (
@@ -71,21 +71,21 @@ def usage() -> str:
 
 
 def tools_folder() -> Path:
-    """Find the tools beside the package: in a checkout, or inside the installed package.
+    """Find the tools: next to the package in a checkout, or inside the installed package.
 
     Raises:
-        FileNotFoundError: If they are in neither place.
+        FileNotFoundError: If there are none in either place.
     """
     spec = importlib.util.find_spec("lpv_mmocr")  # finds the package without running it
     package = Path(spec.origin).parent if spec and spec.origin else Path(__file__).parent
     for folder in (package / ".mim" / "tools", package.parent / "tools"):
         if (folder / "train.py").is_file():
             return folder
-    raise FileNotFoundError(f"no tools beside {package}; reinstall lpv-mmocr")
+    raise FileNotFoundError(f"no tools in or next to {package}; reinstall lpv-mmocr")
 
 
 def version() -> str:
-    """The version of the installed package, or of the checkout."""
+    """Return the version of the installed package, or of the checkout."""
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version("lpv-mmocr")
     return runpy.run_path(str(Path(__file__).parent / "lpv_mmocr" / "version.py"))["__version__"]
@@ -95,11 +95,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Args:
-        argv: Arguments without the program's name; those of the process by default.
+        argv: Command-line arguments without the program name (default: those of the process).
 
     Returns:
-        The exit status: 2 where the command is not known, 130 where it was interrupted. Tools exit
-        with their own.
+        Exit status: 2 for an unknown command, 130 if interrupted. Tools exit with their own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] in (["-h"], ["--help"]):
@@ -121,17 +120,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.argv = [f"lpv-mmocr {name}", *rest]
     try:
         run_script(script)
-    except KeyboardInterrupt:  # while the tool imports what it needs
+    except KeyboardInterrupt:  # while the tool runs its imports
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     return 0
 
 
 def new_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser with what every tool has.
+    """Create a parser with the options that all tools share.
 
     Args:
-        description: Docstring of the tool, which ``--help`` shows as it stands.
+        description: Docstring of the tool, shown verbatim by ``--help``.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -143,7 +142,7 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 class ConfigOptions(argparse.Action):
-    """MMEngine's ``DictAction``, which answers an entry without ``=`` with a usage error."""
+    """MMEngine's ``DictAction``, with a usage error for entries without ``=``."""
 
     def __call__(
         self,
@@ -163,7 +162,7 @@ class ConfigOptions(argparse.Action):
         parse = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         try:
             parse(parser, namespace, values, option_string)
-        except RecursionError:  # how MMEngine takes a call such as dict(…)
+        except RecursionError:  # raised by MMEngine for a call such as dict(…)
             parser.error(
                 f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
                 f"{' '.join(values)}"
@@ -171,7 +170,7 @@ class ConfigOptions(argparse.Action):
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add the config and what changes it.
+    """Add the config argument and ``--cfg-options``.
 
     Args:
         parser: Parser to add to.
@@ -188,7 +187,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add what training and testing share.
+    """Add the options that training and testing share.
 
     Args:
         parser: Parser to add to.
@@ -201,15 +200,15 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--launcher",
         choices=LAUNCHERS,
         default="none",
-        help="what started the processes (default: none, a single process)",
+        help="launcher that started the processes (default: none, a single process)",
     )
 
 
 def run_script(script: Path) -> None:
-    """Run a script as Python does, but leave ``sys.argv[0]`` alone, which names it in its help.
+    """Run a script as Python does, but keep ``sys.argv[0]``, the name shown in its help.
 
     Args:
-        script: The file.
+        script: Path of the script.
     """
     module = types.ModuleType("__main__")
     # Processes that the script starts find the script's functions by this name.

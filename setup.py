@@ -1,9 +1,9 @@
-"""Build of the distribution ``lpv-mmocr``.
+"""Build script of the ``lpv-mmocr`` distribution.
 
-Besides the package, a wheel carries configs, tools, the model index and shipped checkpoints under
-``lpv_mmocr/.mim``, where MMEngine looks for them (``lpv_mmocr::textrecog/lpv/…``). In a checkout,
-and so in an editable installation, that folder holds links to the originals; on the way into a
-wheel these are copied.
+In addition to the package, a wheel contains configs, tools, the model index and shipped checkpoints
+under ``lpv_mmocr/.mim``, where MMEngine looks for them (``lpv_mmocr::textrecog/lpv/…``). In a
+checkout, and thus in an editable installation, that folder holds links to the originals, which are
+copied into a wheel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "lpv_mmocr"
 MIM_PARTS = ("configs", "tools", "checkpoints", "model-index.yml")
-# Work in a checkout only.
+# These work in a checkout only.
 NOT_IN_WHEELS = ("__pycache__", "_environment.sh", "quickstart.*", "run_tests.sh")
 
 
@@ -34,7 +34,7 @@ def read_requirements(name: str) -> list[str]:
 
 
 class BuildWithMim(build_py):
-    """Adds the ``.mim`` folder to what is built."""
+    """Build step that adds the ``.mim`` folder."""
 
     def run(self) -> None:
         super().run()
@@ -44,7 +44,7 @@ class BuildWithMim(build_py):
 
 
 def copy(parts: list[Path], mim: Path) -> None:
-    # An earlier build may have left files that are gone from the sources.
+    # An earlier build may have left files that are no longer in the sources.
     shutil.rmtree(mim, ignore_errors=True)
     mim.mkdir(parents=True)
     for part in parts:

@@ -1,6 +1,6 @@
 """LPV scene text recognition as a plugin for MMOCR.
 
-Importing this package mends what keeps MMOCR 1.0.1 from running on today's Python, NumPy and
+Importing this package patches what keeps MMOCR 1.0.1 from running on today's Python, NumPy and
 PyTorch (see :mod:`lpv_mmocr.compat`) and registers every LPV component in MMOCR's registries.
 """
 
@@ -14,7 +14,7 @@ from .version import __version__
 with collector.paused():
     compat.apply()
 
-    # Importing registers, and needs the mends first.
+    # Importing these registers components, and needs the patches first.
     from . import (
         datasets,
         deploy,
@@ -46,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Reading is imported when it is used; training and evaluation have no use for it.
+    # Reading is imported on first use; training and evaluation do not need it.
     if name == "read":
         from .reading import read
 

@@ -1,4 +1,4 @@
-"""What the command-line tools have in common: configs, and errors that people can read."""
+"""Shared code of the command-line tools: configs, and readable errors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from .engine.checkpoint_io import CheckpointError
 from .idle_entries import READ_BY_RUNNER, refuse_idle_lines, refuse_idle_options
 
 EXIT_BAD_INPUT = 2
-"""Exit status where the options, config, checkpoint or data are at fault."""
+"""Exit status for invalid options, configs, checkpoints or data."""
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 128 + 13
-"""As if by the signal SIGPIPE."""
+"""Exit status as if ended by the signal SIGPIPE."""
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -44,17 +44,17 @@ _INPUT_ERRORS = (
 
 
 class InputError(ValueError):
-    """Something the user gave is missing or wrong; the message says what to do."""
+    """Missing or invalid user input; the message says what to do."""
 
 
 class ReportInputErrors(Hook):
-    """Context that turns an error of the set-up into one line and exit status 2.
+    """Context manager that turns set-up errors into one line and exit status 2.
 
-    As a hook of the runner it learns when the set-up is over. From then on an error is a fault of
-    the program, or of the machine, and keeps its traceback.
+    Registered as a hook of the runner, it learns when the set-up is over. From then on, an error
+    is a fault of the program or the machine, and keeps its traceback.
 
     Args:
-        traceback: Show the traceback of every error.
+        traceback: Whether to show the traceback of every error.
 
     Example:
         >>> with ReportInputErrors() as report:
@@ -67,11 +67,11 @@ class ReportInputErrors(Hook):
         self.traceback = traceback
 
     def before_train(self, runner: Runner) -> None:
-        """The set-up of a training is over."""
+        """Mark the end of the set-up of a training run."""
         self.traceback = True
 
     def before_test(self, runner: Runner) -> None:
-        """The set-up of a test is over."""
+        """Mark the end of the set-up of a test run."""
         self.traceback = True
 
     def __enter__(self) -> ReportInputErrors:
@@ -88,24 +88,24 @@ class ReportInputErrors(Hook):
         """Report an error, if there is one."""
         if error is None and sys.stdout is not None:  # None if the user has closed it
             try:
-                sys.stdout.flush()  # what has not been seen to fail yet
-            except OSError as failed:  # the reader has gone, or a disk is full
+                sys.stdout.flush()  # buffered output may still fail
+            except OSError as failed:  # the reader is gone, or a disk is full
                 error, self.traceback = failed, False
                 _forget_standard_output()
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
-        if isinstance(error, BrokenPipeError) and not self.traceback:  # such as head's
+        if isinstance(error, BrokenPipeError) and not self.traceback:  # such as a pipe to head
             _forget_standard_output()
             raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
-            if distributed.is_first_of_machine():  # whose data may be at fault
+            if distributed.is_first_of_machine():  # once per machine: their data may differ
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
 
 
 def _forget_standard_output() -> None:
-    # Python flushes it once more at its end, which must not fail again.
+    # Python flushes it again at exit, which must not fail.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -116,7 +116,7 @@ def _is_input_error(error: BaseException | None) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    """Text of an error; a KeyError's is otherwise the repr of its text."""
+    """Return the text of an error; ``str`` would return the repr of a KeyError's text."""
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
         return text if " " in text else f"there is no {text!r}"
@@ -128,7 +128,7 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
     Args:
         path: File, or scope path such as ``lpv_mmocr::textrecog/lpv/NAME.py``.
-        options: Entries to change, with dotted keys.
+        options: Entries to change, by dotted key.
 
     Returns:
         The config.
@@ -164,7 +164,7 @@ def _change(cfg: Config, path: str, options: dict) -> None:
 
 
 def _check_first_name(cfg: Config, key: str) -> None:
-    """Refuse a key whose first part looks misspelt; a config may well get new entries."""
+    """Reject a key whose first part looks misspelt; other new entries are allowed."""
     name, dot, _ = key.partition(".")
     known = {*cfg} if dot else {*cfg, *READ_BY_RUNNER}
     if name in known:
@@ -175,10 +175,10 @@ def _check_first_name(cfg: Config, key: str) -> None:
 
 
 def load_run_config(args: argparse.Namespace) -> Config:
-    """Read the config of a training or a test, with work folder and launcher set.
+    """Read the config of a training or test run, with work folder and launcher set.
 
     Args:
-        args: Options of :func:`lpv_mmocr_cli.add_run_options`.
+        args: Parsed options of :func:`lpv_mmocr_cli.add_run_options`.
 
     Returns:
         The config.
@@ -187,9 +187,9 @@ def load_run_config(args: argparse.Namespace) -> Config:
         InputError: If the config cannot be read.
         ValueError: If the launcher did not start this process, or an entry has no effect.
     """
-    distributed.name_launcher(args.launcher)  # which of several processes speaks of errors
+    distributed.name_launcher(args.launcher)  # determines which process reports errors
     cfg = _read_config(args.config)
-    refuse_idle_lines(cfg)  # of the file; options may change what was made of them
+    refuse_idle_lines(cfg)  # of the file; options may change what was derived from them
     _change(cfg, args.config, args.cfg_options or {})
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -215,11 +215,11 @@ def require(cfg: Config, *keys: str) -> None:
 
 
 def require_file(path: str, what: str) -> None:
-    """Check that a file is there; an address such as https://… is left to the loader.
+    """Check that a file exists; an address such as https://… is left to the loader.
 
     Args:
         path: The file.
-        what: What to call it in the error.
+        what: Kind of file, for the error message.
 
     Raises:
         InputError: If it does not exist.
@@ -229,14 +229,14 @@ def require_file(path: str, what: str) -> None:
 
 
 def require_folder(path: str | os.PathLike, option: str) -> None:
-    """Check, before the work begins, that a folder for results can be written to, and make it.
+    """Check that a folder for results is writable before work begins, and create it.
 
     Args:
         path: The folder.
-        option: What named it, for the error.
+        option: Option that named it, for the error message.
 
     Raises:
-        InputError: If it is a file, or below one, or cannot be made or written to.
+        InputError: If it is a file, or below one, or cannot be created or written to.
     """
     path = Path(path)
     existing = next(folder for folder in (path, *path.parents) if os.path.exists(folder))
@@ -247,15 +247,17 @@ def require_folder(path: str | os.PathLike, option: str) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{option} needs a folder, and {path} is none: {error}") from error
+        raise InputError(
+            f"{option} needs a folder, and {path} cannot be created: {error}"
+        ) from error
 
 
 def require_new_file(path: str | os.PathLike, option: str) -> None:
-    """Check, before the work begins, that a file for results can be written, and make its folder.
+    """Check that a file for results is writable before work begins, and create its folder.
 
     Args:
         path: The file.
-        option: What named it, for the error.
+        option: Option that named it, for the error message.
 
     Raises:
         InputError: If it is a folder, or cannot be written.
@@ -270,14 +272,14 @@ def require_new_file(path: str | os.PathLike, option: str) -> None:
 
 
 def require_new_picture(path: str | os.PathLike, option: str) -> None:
-    """Check, before the work begins, that a picture can be written, and make its folder.
+    """Check that a picture file is writable before work begins, and create its folder.
 
     Args:
         path: The file.
-        option: What named it, for the error.
+        option: Option that named it, for the error message.
 
     Raises:
-        InputError: If its name does not end as that of a picture, it is a folder, or cannot be
+        InputError: If its name does not end as that of a picture, or it is a folder or cannot be
             written.
     """
     if Path(path).suffix.lower() not in PICTURE_ENDINGS:
@@ -288,12 +290,12 @@ def require_new_picture(path: str | os.PathLike, option: str) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the runner that a config asks for.
+    """Build the runner that a config specifies.
 
     Args:
         cfg: The config.
 
     Returns:
-        The runner, of the config's ``runner_type`` or MMEngine's own.
+        A runner of the config's ``runner_type``, or MMEngine's own.
     """
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)

@@ -1,8 +1,8 @@
-"""What Python's garbage collector leaves alone, so that commands take less time.
+"""Settings of Python's garbage collector that reduce the run time of commands.
 
-PyTorch and MMOCR bring hundreds of thousands of objects that live as long as the process. While
-they are imported, the collector looks at all of them again and again, afterwards too, and at the
-end several times more (docs/performance.md has the seconds).
+PyTorch and MMOCR create hundreds of thousands of objects that live as long as the process. The
+collector traverses all of them repeatedly during and after the import, and several times more at
+exit (docs/performance.md has the timings).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
-    """Context in which nothing is collected; afterwards it goes on if it did before."""
+    """Pause garbage collection within the context; afterwards it resumes if it was enabled."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -28,15 +28,15 @@ def paused() -> Iterator[None]:
 
 @functools.cache
 def set_up_for_command() -> None:
-    """Spare what is imported, now and at the end; calling it again changes nothing.
+    """Exclude imported objects from collection, now and at exit; idempotent.
 
-    What there is by now counts as alive for good and is not looked at again: a command's own
-    objects are a few ten thousand, the imported ones half a million. And the process ends without
-    collecting.
+    Objects that exist now count as permanently alive and are not traversed again: a command
+    creates a few tens of thousands itself, the imports half a million. The process ends without a
+    collection.
 
-    For commands, which close their files themselves. It is not for a library to decide: garbage in
-    reference cycles that there is by now stays, and objects in cycles are not finalised at the end,
-    such as a file that its owner has not closed.
+    This is for commands, which close their files themselves, not for libraries: existing garbage
+    in reference cycles is kept, and objects in cycles, such as a file that its owner has not
+    closed, are not finalised at exit.
     """
     gc.freeze()
     atexit.register(gc.freeze)

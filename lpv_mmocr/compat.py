@@ -1,12 +1,13 @@
-"""Mends that let MMOCR 1.0.1 run on today's Python, NumPy and PyTorch.
+"""Patches that let MMOCR 1.0.1 run on today's Python, NumPy and PyTorch.
 
 MMOCR 1.0.1, MMDetection 3.1.0, MMCV 2.0.1 and MMEngine 0.10.7 are final releases; what breaks them
-on newer versions of their dependencies will not be fixed upstream. Every function below mends one
-such break. Each looks first whether its break is present and leaves a healthy installation alone,
-so a full MMCV, a working torchvision, an old NumPy or an old setuptools stay exactly as they are.
+on newer versions of their dependencies will not be fixed upstream. Every ``mend_*`` function below
+patches one such break. Each first checks whether its break is present and leaves a working
+installation alone, so a full MMCV, a working torchvision, an old NumPy or an old setuptools stay
+exactly as they are.
 
-``import lpv_mmocr`` calls :func:`apply`; nothing else has to be done. A script that imports MMOCR
-itself imports ``lpv_mmocr`` before ``mmocr.models``.
+``import lpv_mmocr`` calls :func:`apply`; nothing else is needed. A script that imports MMOCR
+itself must import ``lpv_mmocr`` before ``mmocr.models``.
 """
 
 from __future__ import annotations
@@ -30,24 +31,25 @@ DISTRIBUTION = "lpv-mmocr"
 
 @functools.cache
 def apply() -> tuple[str, ...]:
-    """Mend everything that is broken; calling it again changes nothing.
+    """Patch everything that is broken; calling it again changes nothing.
 
     Returns:
-        What was broken.
+        Descriptions of what was broken.
 
     Raises:
         ModuleNotFoundError: If MMEngine, MMCV, MMDetection or MMOCR is not installed.
+        ImportError: If OpenCV is installed, but cannot be loaded.
     """
     from . import registry_lookup  # not above: this file can be loaded on its own
 
     require_openmmlab()
     require_opencv()
     mends = {
-        "NumPy: names that are gone": mend_numpy_names,
-        "torchvision: operators that do not fit this torch": mend_torchvision_operators,
+        "NumPy: removed names": mend_numpy_names,
+        "torchvision: operators that do not match this torch": mend_torchvision_operators,
         "MMCV: no compiled operators": mend_mmcv_extension,
-        "MMEngine: search for packages": mend_package_lookup,
-        "MMEngine: report of the environment": mend_environment_report,
+        "MMEngine: package lookup": mend_package_lookup,
+        "MMEngine: environment report": mend_environment_report,
     }
     broken = tuple(what for what, mend in mends.items() if mend())
     registry_lookup.mend_registry_lookup()
@@ -58,8 +60,9 @@ def apply() -> tuple[str, ...]:
 def require_openmmlab() -> None:
     """Check that the four OpenMMLab packages can be found.
 
-    The wheel cannot depend on "MMCV, or else mmcv-lite": the metadata has no such word. So a plain
-    installation may lack all of them, and the error has to say which command brings them.
+    The wheel cannot depend on "MMCV or mmcv-lite": package metadata cannot express alternatives. A
+    plain installation may therefore lack all of them, and the error has to name the command that
+    installs them.
 
     Raises:
         ModuleNotFoundError: If one is missing; the message names it and the command.
@@ -68,25 +71,25 @@ def require_openmmlab() -> None:
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(
                 f"lpv_mmocr needs {name}, which is not installed. "
-                f"`pip install '{DISTRIBUTION}[lite]'` brings a stack that needs no compiler.",
+                f"`pip install '{DISTRIBUTION}[lite]'` installs a stack that needs no compiler.",
                 name=name,
             )
 
 
 def require_opencv() -> None:
-    """Check that OpenCV can be loaded where it is installed.
+    """Check that OpenCV can be loaded if it is installed.
 
     Raises:
-        ImportError: If it lacks a library of the system; the message says what to do.
+        ImportError: If it lacks a system library; the message says what to do.
     """
     try:
         import cv2  # noqa: F401
     except ModuleNotFoundError:
-        pass  # the error of whoever needs it says so
+        pass  # the import that needs it reports that
     except ImportError as error:
         raise ImportError(
-            f"OpenCV cannot be loaded ({error}). Where libGL is missing, as on servers and in "
-            "containers, its headless build serves: pip install --force-reinstall --no-deps "
+            f"OpenCV cannot be loaded ({error}). If libGL is missing, as on servers and in "
+            "containers, use its headless build: pip install --force-reinstall --no-deps "
             "opencv-python-headless"
         ) from error
 
@@ -102,7 +105,7 @@ def mend_numpy_names() -> bool:
     ``SomeOf`` and its polygons; two files of MMOCR's text detection call ``np.int0``.
 
     Returns:
-        Whether a name was missing; likewise the functions below.
+        Whether a name was missing; the functions below return whether they patched anything.
     """
     import numpy as np
 
@@ -121,7 +124,7 @@ def mend_numpy_names() -> bool:
         },
     }
     with warnings.catch_warnings():
-        # NumPy announces its expired names on mere access.
+        # NumPy warns of its expired names on mere access.
         warnings.simplefilter("ignore")
         missing = [name for name in substitutes if not hasattr(np, name)]
     for name in missing:
@@ -135,21 +138,22 @@ _OPERATOR_SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-# A Library takes its definitions back when it is collected.
+# A Library removes its definitions when it is collected.
 _OPERATOR_LIBRARIES: list[Any] = []
 
 
 def mend_torchvision_operators() -> bool:
-    """Make torchvision importable when its compiled operators do not fit the installed torch.
+    """Make torchvision importable when its compiled operators do not match the installed torch.
 
-    Seen with a CPU build of torch 2.13.0 beside a CUDA build of torchvision 0.28.0 (what a package
-    index gives when only torch is pinned to a CPU build). torchvision survives without its compiled
-    library, but attaches shape functions to the operators ``nms`` and ``qnms`` all the same and
-    stops with "operator torchvision::nms does not exist". Declaring the schemas of the two lets the
-    import pass. Calling them still fails with torchvision's own message; recognition never does.
+    Seen with a CPU build of torch 2.13.0 and a CUDA build of torchvision 0.28.0 (which a package
+    index serves when only torch is pinned to a CPU build). torchvision tolerates the lack of its
+    compiled library, but still attaches shape functions to the operators ``nms`` and ``qnms`` and
+    stops with "operator torchvision::nms does not exist". Declaring the two schemas lets the
+    import pass. Calling the operators still fails with torchvision's own message; recognition
+    never calls them.
 
-    The schemas are declared only after an import has failed in just this way, because declaring
-    them next to a working library would be an error itself.
+    The schemas are declared only after an import has failed in this way, because declaring them
+    next to a working library would itself be an error.
     """
     missing = "operator torchvision::nms does not exist"
     try:
@@ -177,27 +181,27 @@ def mend_torchvision_operators() -> bool:
 
 
 class StandInExtension(types.ModuleType):
-    """A module in place of MMCV's compiled operators, each of which raises when it is called.
+    """Stand-in for the module of MMCV's compiled operators, each of which raises when called.
 
-    Every attribute without a leading underscore exists, as ``mmcv.ops`` asks for its operators by
+    Every attribute without a leading underscore exists, as ``mmcv.ops`` looks up its operators by
     name when it is imported.
     """
 
     def __init__(self, name: str) -> None:
         super().__init__(name, doc="Stand-in for the compiled operators that mmcv-lite leaves out.")
-        # A spec without a loader tells mmengine's `mmcv_full_available` the truth: it is not there.
+        # Without a loader in the spec, mmengine's `mmcv_full_available` correctly returns False.
         self.__spec__ = ModuleSpec(name, loader=None)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Answer with an operator that raises when it is called."""
+        """Return an operator that raises when it is called."""
         if name.startswith("_"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
 
         def operator(*args: Any, **kwargs: Any) -> Any:
             raise NotImplementedError(
-                f"The operator {name!r} is compiled code of the full MMCV, and this environment "
-                "has mmcv-lite. Text recognition does not need it. For models that do (detectors, "
-                "mostly), replace mmcv-lite by a full mmcv>=2.0.0rc4,<2.1.0: "
+                f"The operator {name!r} is compiled code of the full MMCV, but this environment "
+                "has mmcv-lite. Text recognition does not need it. For models that do (mostly "
+                "detectors), replace mmcv-lite with a full mmcv>=2.0.0rc4,<2.1.0: "
                 "https://mmcv.readthedocs.io/en/2.x/get_started/installation.html"
             )
 
@@ -206,22 +210,22 @@ class StandInExtension(types.ModuleType):
 
     @staticmethod
     def get_compiler_version() -> str:
-        """Answer MMCV's environment report."""
+        """Return a placeholder for MMCV's environment report."""
         return "n/a (mmcv-lite)"
 
     @staticmethod
     def get_compiling_cuda_version() -> str:
-        """Answer MMCV's environment report."""
+        """Return a placeholder for MMCV's environment report."""
         return "n/a (mmcv-lite)"
 
 
 def mend_mmcv_extension() -> bool:
-    """Put a :class:`StandInExtension` in the place of ``mmcv._ext`` under mmcv-lite.
+    """Use a :class:`StandInExtension` as ``mmcv._ext`` under mmcv-lite.
 
-    ``mmcv.ops`` imports its compiled operators at once, and MMDetection and ``mmocr.models`` import
-    ``mmcv.ops``. The full MMCV 2.0.x does not compile with torch 2.1 or newer, while mmcv-lite
-    lacks nothing but these operators. A full MMCV is left alone, even one whose library fails to
-    load: its own error is the one to read.
+    ``mmcv.ops`` imports its compiled operators immediately, and MMDetection and ``mmocr.models``
+    import ``mmcv.ops``. The full MMCV 2.0.x does not compile with torch 2.1 or newer, while
+    mmcv-lite lacks only these operators. A full MMCV is left alone, even one whose library fails
+    to load: its own error is the relevant one.
     """
     name = "mmcv._ext"
     if name in sys.modules or importlib.util.find_spec(name) is not None:
@@ -239,12 +243,12 @@ def mend_package_lookup() -> bool:
     ``mmengine.utils.is_installed`` and ``get_installed_path`` (behind ``mmdet::…`` paths,
     ``mmengine.hub`` and the registries) import ``pkg_resources``. setuptools no longer ships it
     (seen with 84), and environments of Python 3.12 and newer start without setuptools.
-    :mod:`importlib.metadata` and the import system answer the same questions. The second also knows
-    where an editable installation or a checkout lies, which ``pkg_resources`` does not; so the
-    functions are replaced as well when this package is one of these.
+    :mod:`importlib.metadata` and the import system answer the same questions. The import system
+    also finds editable installations and checkouts, which ``pkg_resources`` does not, so the
+    functions are also replaced if this package is one of these.
 
-    The functions are replaced rather than a ``pkg_resources`` invented, since other libraries
-    choose what they do by whether they can import that.
+    The functions are replaced instead of faking ``pkg_resources``, since other libraries change
+    their behaviour if they can import that.
     """
     if importlib.util.find_spec("pkg_resources") is not None and _lies_beside_its_metadata():
         return False
@@ -256,7 +260,7 @@ def mend_package_lookup() -> bool:
 
 
 def _lies_beside_its_metadata() -> bool:
-    """Tell whether this package is where ``pkg_resources`` would look for it."""
+    """Return whether this package is where ``pkg_resources`` would look for it."""
     try:
         distribution = importlib.metadata.distribution(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
@@ -265,7 +269,7 @@ def _lies_beside_its_metadata() -> bool:
 
 
 def is_installed(package: str) -> bool:
-    """Tell whether a distribution or an importable module has this name.
+    """Return whether a distribution or an importable module has this name.
 
     Args:
         package: Name of a distribution (``mmcv-lite``) or of a module (``mmcv``).
@@ -296,11 +300,11 @@ def get_installed_path(package: str) -> str:
         directory = _package_directory(module)
         if directory is not None:
             return directory
-    raise ModuleNotFoundError(f"no importable package is called {package!r}", name=package)
+    raise ModuleNotFoundError(f"there is no importable package {package!r}", name=package)
 
 
 def _module_names(package: str) -> list[str]:
-    """Names under which a distribution or module of this name may be imported."""
+    """Return the names under which a distribution or module of this name may be imported."""
     names = [package]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         top_level = importlib.metadata.distribution(package).read_text("top_level.txt") or ""
@@ -312,7 +316,7 @@ def _module_names(package: str) -> list[str]:
 def _package_directory(module: str) -> str | None:
     try:
         spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # of what would hold it
+    except ModuleNotFoundError:  # of the parent package
         return None
     if spec is None or spec.origin is None:  # a namespace package has no origin
         return None
@@ -320,12 +324,12 @@ def _package_directory(module: str) -> str | None:
 
 
 def mend_environment_report() -> bool:
-    """Let ``mmengine.utils.dl_utils.collect_env`` run where ``distutils`` is gone.
+    """Let ``mmengine.utils.dl_utils.collect_env`` run without ``distutils``.
 
-    Python 3.12 removed ``distutils``; only setuptools, which new environments no longer bring,
-    still offers one. MMEngine's report, printed at the start of every training, imports
-    ``distutils.errors`` for the name of one exception. The name is there while the report runs, and
-    only then: other libraries choose what they do by whether they can import ``distutils``.
+    Python 3.12 removed ``distutils``; only setuptools, which new environments no longer include,
+    still provides it. MMEngine's report, printed at the start of every training run, imports
+    ``distutils.errors`` for the name of one exception. The name exists only while the report runs,
+    since other libraries change their behaviour if they can import ``distutils``.
     """
     if importlib.util.find_spec("distutils") is not None:
         return False
@@ -356,12 +360,12 @@ def _distutils_errors() -> Iterator[None]:
 
 
 def register_scope() -> None:
-    """Teach MMEngine the scope ``lpv_mmocr``, as in ``lpv_mmocr::textrecog/lpv/….py``.
+    """Register the scope ``lpv_mmocr``, as in ``lpv_mmocr::textrecog/lpv/….py``, with MMEngine.
 
-    MMEngine (all versions) resolves such paths only for the packages of its own table, and only
-    where a config names its ``_base_``. Here the table gains this package, and ``Config.fromfile``
-    (so every tool that takes the path of a config) accepts such a path of any package. The configs
-    lie under ``lpv_mmocr/.mim``.
+    MMEngine (all versions) resolves such paths only for the packages in its own table, and only
+    where a config names its ``_base_``. This function adds this package to the table, and lets
+    ``Config.fromfile`` (and so every tool that takes the path of a config) accept such a path of
+    any package. The configs are in ``lpv_mmocr/.mim``.
     """
     from mmengine.config import Config
     from mmengine.config.utils import MODULE2PACKAGE

@@ -1,4 +1,4 @@
-"""Words drawn in OpenCV's own letters: they need no font and are the same on every machine."""
+"""Words drawn with OpenCV's built-in letters, which need no font and are the same everywhere."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 
 PICTURE_SIZE = (32, 100)
-"""Height and width of a picture, those of a usual word of MJSynth."""
+"""Height and width of a picture, typical of words in MJSynth."""
 
 _ALPHABET = np.array(list("0123456789abcdefghijklmnopqrstuvwxyz"))
 _WORD_LENGTHS = (3, 12)
 
 
 def random_words(number: int, seed: int = 0) -> list[str]:
-    """Random words of 3 to 12 digits and lower-case letters.
+    """Return random words of 3 to 12 digits and lower-case letters.
 
     Args:
-        number: How many.
+        number: Number of words.
         seed: Seed; the same seed gives the same words.
     """
     rng = np.random.default_rng(seed)
@@ -25,10 +25,10 @@ def random_words(number: int, seed: int = 0) -> list[str]:
 
 
 def draw_word(word: str, rng: np.random.Generator) -> np.ndarray:
-    """Picture of a word on a shaded, noisy ground, (H, W, 3) uint8, BGR.
+    """Return a picture of a word on a shaded, noisy background, (H, W, 3) uint8, BGR.
 
     Args:
-        word: What to draw.
+        word: Word to draw.
         rng: Source of the noise.
     """
     height, width = PICTURE_SIZE

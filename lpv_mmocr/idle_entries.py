@@ -1,8 +1,8 @@
-"""Entries of a config without effect, since others were derived from them before.
+"""Config entries that have no effect because other entries were derived from them earlier.
 
-A config is a program. Once it has run, ``max_iters`` at its top is only what
-``train_cfg.max_iters`` was copied from: nobody reads it again, and setting it there or in a config
-that inherits this one has no effect.
+A config is a program. Once it has run, the top-level ``max_iters`` is only the value from which
+``train_cfg.max_iters`` was copied: nothing reads it again, so setting it there or in a config that
+inherits from this one has no effect.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from mmengine.runner import Runner
 from .engine.config_text import leaves
 
 READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
-"""Entries at the top of a config that MMEngine's runner takes."""
+"""Top-level config entries that MMEngine's runner accepts."""
 
 _OFTEN_MEANT = ("data_root", "max_iters")
-"""What people set at the top of a config of their own, whether or not it is there in its bases."""
+"""Entries that users often set at the top level, whether or not the inherited configs have them."""
 
 _READ_BY_TOOLS = frozenset({"tta_model", "tta_pipeline"})
 
 
 def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Check that options at the top of a config, such as ``max_iters=1000``, have an effect.
+    """Check that top-level options, such as ``max_iters=1000``, have an effect.
 
     Args:
         cfg: The config as it was read.
-        options: What is to be changed, with dotted keys.
+        options: Entries to change, by dotted key.
 
     Raises:
-        ValueError: If one of them has none; the error names those that are probably meant.
+        ValueError: If one of them has none; the message names the entries that are probably meant.
     """
     for name, value in options.items():
         if "." in name or not _is_plain(value) or name in READ_BY_RUNNER:
@@ -48,21 +48,21 @@ def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
         if copies and not any(key in options for key in copies):
             raise ValueError(
                 f"--cfg-options {name}={value} has no effect: nothing reads {name} once the config "
-                f"is read. What may be meant: {_listed(copies)}"
+                f"is loaded. Possibly meant: {_listed(copies)}"
             )
 
 
 def refuse_idle_lines(cfg: Config) -> None:
-    """Check that what a config's file sets at its top has an effect.
+    """Check that the top-level entries of a config file have an effect.
 
-    That is so of ``data_root`` and ``max_iters``, and of all that the configs it inherits set too,
-    such as ``dictionary`` or ``train_pipeline``.
+    The check covers ``data_root``, ``max_iters``, and everything that the inherited configs set
+    too, such as ``dictionary`` or ``train_pipeline``.
 
     Args:
         cfg: The config as it was read.
 
     Raises:
-        ValueError: If nothing has the value of one.
+        ValueError: If no nested entry has the value of one of them.
     """
     unread = _names_without_use(cfg.filename) - READ_BY_RUNNER - _READ_BY_TOOLS
     names = sorted(name for name in unread if name in cfg)
@@ -86,13 +86,13 @@ def refuse_idle_lines(cfg: Config) -> None:
             plain = f" = {now[name]!r}" if _is_plain(now[name]) else ""
             raise ValueError(
                 f"{name}{plain} in {cfg.filename} has no effect: the configs that it "
-                f"inherits have used theirs already. Set {_listed(meant)}"
+                f"inherits from have already used theirs. Set {_listed(meant)}"
                 + (", or the variable LPV_DATA_ROOT" if name == "data_root" else "")
             )
 
 
 def _inherited(path: str) -> dict[str, Any]:
-    """What the configs say that a config's file names as its ``_base_``."""
+    """Return the entries of the configs that a config file names as its ``_base_``."""
     values = {}
     for base in Config._get_base_files(path):
         base, _ = Config._get_cfg_path(base, path)
@@ -101,20 +101,20 @@ def _inherited(path: str) -> dict[str, Any]:
 
 
 def _values(entries: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every value with its dotted key."""
+    """Yield every value with its dotted key."""
     for path, value in leaves(entries, ()):
         yield ".".join(map(str, path)), value
 
 
 def _entries(cfg: Config) -> Iterator[tuple[str, Any]]:
-    """Every plain value with its dotted key."""
+    """Yield every plain value with its dotted key."""
     for key, value in _values(cfg.to_dict()):
         if not isinstance(value, (dict, list, tuple)):
             yield key, value
 
 
 def _is_plain(value: Any) -> bool:
-    # True is equal to 1, and None to nothing in particular.
+    # Not True, which equals 1, nor None, which equals nothing in particular.
     return isinstance(value, (int, float, str)) and not isinstance(value, bool)
 
 
@@ -125,14 +125,14 @@ def _is_same(entry: Any, value: Any) -> bool:
 
 
 def _is_copy(entry: Any, value: Any) -> bool:
-    """Whether an entry may be a copy; the last n words have the number -n."""
+    """Return whether an entry may be a copy, also a negated one such as ``indices=-held_out``."""
     if not _is_plain(entry) or not _is_plain(value):
         return False
     return entry == value or (not isinstance(value, str) and entry == -value)
 
 
 def _names_without_use(path: str | None) -> set[str]:
-    """Names that a config file assigns itself and reads nowhere, though others read them for it."""
+    """Return names that an inheriting config file assigns but does not read itself."""
     if path is None or not Path(path).is_file() or Path(path).suffix != ".py":
         return set()
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
@@ -140,8 +140,8 @@ def _names_without_use(path: str | None) -> set[str]:
     assigned, read = (
         {name.id for name in names if isinstance(name.ctx, kind)} for kind in (ast.Store, ast.Load)
     )
-    # A file that inherits nothing, such as the copy of a config in a work folder, holds the names
-    # of all that were merged into it.
+    # A file that inherits nothing, such as the copy of a config in a work folder, contains the
+    # names of all configs merged into it.
     return assigned - read if "_base_" in assigned else set()
 
 
@@ -150,6 +150,6 @@ def _last(key: str) -> str:
 
 
 def _listed(keys: list[str], shown: int = 4) -> str:
-    # Pipelines and data sets are in a config several times; these are what a run reads.
+    # Pipelines and datasets occur several times in a config; those that a run reads come first.
     keys = sorted(keys, key=lambda key: key.partition(".")[0] not in READ_BY_RUNNER)
     return ", ".join(keys[:shown]) + (f" and {len(keys) - shown} more" if len(keys) > shown else "")

@@ -1,4 +1,4 @@
-"""What MMOCR's inferencers need to know of this package."""
+"""Patches of MMOCR's inferencers for this package."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .registry_lookup import no_imports_by_name
 
 
 def accept_scope_paths() -> None:
-    """Let every inferencer take a config as ``lpv_mmocr::textrecog/lpv/NAME.py``.
+    """Let every inferencer accept a config as ``lpv_mmocr::textrecog/lpv/NAME.py``.
 
-    MMEngine's inferencers (all versions) take a string that is not a file for the name of a model
-    in the metafiles of their own scope. A path with ``::`` names its scope itself. It brings no
+    MMEngine's inferencers (all versions) treat a string that is not a file as the name of a model
+    in the metafiles of their own scope. A path with ``::`` names its scope itself. It has no
     weights: these come from the inferencer's ``weights``.
     """
     from_metafile = BaseInferencer._load_model_from_metafile
@@ -41,10 +41,11 @@ def accept_scope_paths() -> None:
 
 
 def restrict_embedded_config() -> None:
-    """Let every inferencer that is given weights alone take their config as data.
+    """Let inferencers that are given only weights read the config inside them as data.
 
-    MMEngine (all versions) runs it as a program and builds whatever it names. The inferencer then
-    raises a :class:`~lpv_mmocr.engine.config_text.ConfigTextError` if that could be more.
+    MMEngine (all versions) runs it as a program and builds whatever it names. With this patch, the
+    inferencer raises a :class:`~lpv_mmocr.engine.config_text.ConfigTextError` if the config may be
+    more than data.
     """
     init_model = BaseInferencer._init_model
 
@@ -53,11 +54,11 @@ def restrict_embedded_config() -> None:
         self: BaseInferencer, cfg: Config | ConfigDict, weights: str | None, device: str = "cpu"
     ) -> nn.Module:
         if not cfg and weights is not None:
-            advice = ": give one of your own (--config; model=... of an inferencer of MMOCR's)"
+            advice = ": give your own config (--config; model=... of an MMOCR inferencer)"
             inside = config_for_reading(
                 _load_checkpoint(weights, map_location="cpu"), weights, advice
             )
-            # In place, as MMEngine does: the inferencer goes on with it. It has a model, so that
+            # In place, as MMEngine does: the inferencer continues with it. It has a model, so
             # MMEngine does not find it empty and run the text after all.
             cfg.update(inside or {})
         return init_model(self, cfg, weights, device)
@@ -76,9 +77,10 @@ def restrict_embedded_config() -> None:
 
 
 def refuse_weights_of_other_models() -> None:
-    """Let an inferencer with an LPV model take no weights but those of its config.
+    """Let inferencers with an LPV model accept only weights that fit their config.
 
-    MMEngine (all versions) fills what fits, prints the rest name by name, and reads noise.
+    MMEngine (all versions) loads the weights that fit, prints the names of the others, and reads
+    noise.
     """
     load = BaseInferencer._load_weights_to_model
 
@@ -94,10 +96,10 @@ def refuse_weights_of_other_models() -> None:
 
 
 def tolerate_undrawable_pictures() -> None:
-    """Let MMOCR's inferencers draw every picture that ``LoadWordImage`` takes.
+    """Let MMOCR's inferencers draw every picture that ``LoadWordImage`` accepts.
 
-    MMOCR (1.0.1) draws on the input as it was given: it stops at arrays that are not (H, W, 3)
-    uint8, and at a file that it cannot decode.
+    MMOCR (1.0.1) draws on the input as given: it fails on arrays that are not (H, W, 3) uint8, and
+    on files that it cannot decode.
     """
     visualize = BaseMMOCRInferencer.visualize
 
@@ -108,7 +110,7 @@ def tolerate_undrawable_pictures() -> None:
         preds: Sequence[BaseDataElement],
         **options: object,
     ) -> list[np.ndarray] | None:
-        # MMOCRInferencer with a recogniser alone hands over the first prediction of a batch only.
+        # MMOCRInferencer with only a recogniser passes only the first prediction of a batch.
         pictures = [_drawable(*pair) for pair in zip(inputs, preds, strict=False)]
         return visualize(self, pictures, preds, **options)
 
@@ -116,10 +118,10 @@ def tolerate_undrawable_pictures() -> None:
 
 
 def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np.ndarray:
-    """A picture for MMOCR to draw: a path, or an array, (H, W, 3) BGR uint8."""
+    """Return a picture that MMOCR can draw: a path, or an array, (H, W, 3) BGR uint8."""
     if prediction.get("bad_sample"):
         return unreadable()
-    # Other models may read what LoadWordImage refuses, such as floats; that is left as it is.
+    # Other models may read what LoadWordImage rejects, such as floats; that is left unchanged.
     known = isinstance(source, np.ndarray) and source.dtype in (np.uint8, np.uint16)
     return to_bgr(source) if known else source
 

@@ -1,4 +1,4 @@
-"""Tables in Markdown that can be read in a terminal as well."""
+"""Markdown tables that are also readable in a terminal."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from collections.abc import Container, Sequence
 def markdown_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: Container[str]
 ) -> list[str]:
-    """Write a table whose columns are padded to one width each.
+    """Format a table whose columns are padded to a uniform width.
 
     Args:
-        header: Titles of the columns.
-        rows: As many cells each. A ``|`` in one of them does not end it.
-        left: Titles of the columns of text; the others hold numbers, which are set to the right.
+        header: Column titles.
+        rows: Rows with one cell per column; a ``|`` in a cell is escaped.
+        left: Titles of text columns, which are left-aligned; the others hold numbers and are
+            right-aligned.
 
     Returns:
-        Lines without their ends.
+        Lines without line ends.
 
     Raises:
-        ValueError: If a row has another number of cells than the header.
+        ValueError: If a row and the header differ in their number of cells.
     """
     rows = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]

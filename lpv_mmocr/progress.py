@@ -1,4 +1,4 @@
-"""A progress bar on terminals, a line now and then elsewhere."""
+"""Progress bar on terminals, and occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ LINE_EVERY_SECONDS = 15.0
 def progress_bar(
     total: int, title: str, *, enabled: bool = True
 ) -> Iterator[Callable[[int], None]]:
-    """Shows how far a job is, on standard error.
+    """Show the progress of a job on standard error.
 
     Args:
         total: Number of steps.
-        title: What is being done.
-        enabled: Show nothing when false.
+        title: Description of the job.
+        enabled: Whether to show anything.
 
     Yields:
-        A function to call with the number of steps just finished; with ``earlier=True`` with those
-        that an interrupted job had finished before, so that they do not count for the speed.
+        A function to call with the number of steps just finished. With ``earlier=True``, these are
+        steps that an interrupted job had finished before, which do not count for the speed.
     """
     if not enabled:
         yield lambda steps, *, earlier=False: None

@@ -1,9 +1,9 @@
-"""Registries of the scope ``lpv_mmocr``: one below each of MMOCR's.
+"""Registries of the scope ``lpv_mmocr``: one child of each MMOCR registry.
 
 LPV's components are registered in MMOCR's own registries, where every MMOCR config finds them.
-MMEngine asks a package for registries of its own in two cases: a config inherits from
-``lpv_mmocr::…``, or an inferencer is told ``scope="lpv_mmocr"``. These answer, and pass each
-question on to their parents.
+MMEngine asks a package for its own registries in two cases: a config inherits from
+``lpv_mmocr::…``, or an inferencer is given ``scope="lpv_mmocr"``. The registries here then pass
+each lookup on to their parents.
 """
 
 from __future__ import annotations
@@ -17,6 +17,6 @@ for _name, _parent in list(vars(mmocr_registry).items()):
             _parent.name,
             parent=_parent,
             scope="lpv_mmocr",
-            # A registry asks its parents only for what they have imported already.
+            # A registry finds in its parents only what they have already imported.
             locations=["lpv_mmocr", *_parent._locations],
         )

@@ -1,4 +1,4 @@
-"""What MMEngine's registries import for a name that they do not know."""
+"""Limits on what MMEngine's registries import for an unknown name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IMPORTS_BY_NAME = ContextVar("imports by name", default=True)
 
 @contextlib.contextmanager
 def no_imports_by_name() -> Iterator[None]:
-    """Keep MMEngine's registries from importing by name while the block lasts."""
+    """Keep MMEngine's registries from importing by name within the context."""
     token = _IMPORTS_BY_NAME.set(False)
     try:
         yield
@@ -25,13 +25,13 @@ def no_imports_by_name() -> Iterator[None]:
 
 
 def mend_registry_lookup() -> None:
-    """Keep MMEngine's registries from importing a module that merely has a class's name.
+    """Keep MMEngine's registries from importing a module that is named like the requested class.
 
-    Of a name that is not registered they make a path to import. For one word that can only be a
-    module, which is no class, but which has run by then: ``type="antigravity"`` opens a browser, be
-    it a slip of the pen or in the config inside a checkpoint. Paths with dots work as before,
-    except within :func:`no_imports_by_name`; what stands before the first dot MMEngine imports as a
-    scope.
+    They treat an unregistered name as a path to import. A single word can only be a module, which
+    is not a class, but by then it has been executed: ``type="antigravity"`` opens a browser,
+    whether it is a typing error or comes from the config inside a checkpoint. Paths with dots work
+    as before, except within :func:`no_imports_by_name`; MMEngine imports the part before the first
+    dot as a scope.
     """
     from mmengine.registry import registry
 
@@ -46,7 +46,7 @@ def mend_registry_lookup() -> None:
         scope, _, part = name.rpartition(".")
         known = name in sys.modules or scope in (*OPENMMLAB, "lpv_mmocr")
         if part in ("registry", "utils") and not known and not _IMPORTS_BY_NAME.get():
-            raise ImportError(f"{name} is not imported for its name alone", name=name)
+            raise ImportError(f"{name} is not imported merely because it is named", name=name)
         return import_module(name)
 
     registry.get_object_from_string = get_object_from_string

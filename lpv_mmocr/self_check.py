@@ -1,4 +1,4 @@
-"""Whether the package does on this machine what it does on others."""
+"""Check that the package works on this machine as it does on others."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ CONFIDENCES = {
     "station": 0.9998,
     "welcome": 0.9996,
 }
-"""How sure the weights that come along are of the words in ``EXAMPLES``, at one look."""
+"""Confidences of the default weights for the words in ``EXAMPLES``, without TTA."""
 
 TRAINED = "lpv_mmocr::textrecog/lpv/lpv-mini_own_data.py"
-"""Config of the model that is trained for some steps."""
+"""Config of the model that is trained for a few steps."""
 
 STEPS = 10
-"""How many."""
+"""Number of training steps."""
 
 _DEPLOYED = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "bf16", "fp16")}
 _TOLERANCES = {None: 0.001, "fp32": 0.001, "fp16": 0.002, "bf16": 0.01}
 
 
 class UnexpectedResultError(Exception):
-    """Something came out otherwise than on other machines."""
+    """A result differs from that on other machines."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check has found.
+    """Result of one check.
 
     Attributes:
-        name: What was tried.
-        detail: What came out.
-        failed: Whether it should be otherwise.
+        name: Name of the check.
+        detail: Description of the result.
+        failed: Whether the check failed.
     """
 
     name: str
@@ -63,15 +63,15 @@ class Outcome:
 
 
 def devices() -> list[str]:
-    """The CPU, and the GPUs that PyTorch can use."""
+    """Return the CPU, and the GPUs that PyTorch can use."""
     return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
 
 
 def describe_device(place: str) -> str:
-    """What a device is, in words.
+    """Return a description of a device.
 
     Args:
-        place: PyTorch's name of it.
+        place: PyTorch's name of the device.
     """
     device = torch.device(place)
     machine = describe_machine(device)
@@ -84,15 +84,15 @@ def describe_device(place: str) -> str:
 
 
 def self_check(places: Sequence[str]) -> Iterator[Outcome]:
-    """Try the files that come along, reading, and training.
+    """Check the bundled files, reading, and training.
 
     Args:
-        places: Devices, by PyTorch's names.
+        places: PyTorch's names of the devices.
 
     Yields:
-        What each check has found, as it is done; one that fails does not end the others.
+        The result of each check when it is done; a failed check does not end the others.
     """
-    yield _outcome("checkpoints that come along", compare_checksums)
+    yield _outcome("bundled checkpoints", compare_checksums)
     for place in places:
         kind = torch.device(place).type
         for dtype in (None, *_DEPLOYED.get(kind, ())):
@@ -106,40 +106,40 @@ def _outcome(name: str, check: Callable[[], str]) -> Outcome:
         return Outcome(name, check(), failed=False)
     except UnexpectedResultError as error:
         return Outcome(name, str(error), failed=True)
-    except Exception as error:  # whatever it is that does not work here
+    except Exception as error:  # whatever does not work here
         return Outcome(name, f"{type(error).__name__}: {error}", failed=True)
 
 
 def compare_checksums() -> str:
-    """Compare the checkpoints that come along with their checksums.
+    """Compare the bundled checkpoints with their checksums.
 
     Returns:
         Their names.
 
     Raises:
-        UnexpectedResultError: If there is none.
-        ValueError: If one is another than was published.
+        UnexpectedResultError: If there are no checkpoints.
+        ValueError: If a checkpoint differs from the published one.
     """
     files = shipped_checkpoints()
     if not files:
-        raise UnexpectedResultError(f"there is none in {shipped_folders()[-1]}")
+        raise UnexpectedResultError(f"there are none in {shipped_folders()[-1]}")
     for file in files:
         checksums.verify(file)
     return ", ".join(file.stem for file in files)
 
 
 def read_examples(place: str, dtype: str | None) -> str:
-    """Read words with the weights that come along, and compare with what they say.
+    """Read words with the default weights, and compare texts and confidences with expected ones.
 
     Args:
-        place: A device.
-        dtype: Float type of the deployed model; None reads with the one that is not deployed.
+        place: PyTorch's name of the device.
+        dtype: Float type of the deployed model; None for the model that is not deployed.
 
     Returns:
-        How many words were read, and how far off their confidences are.
+        The number of words read, and the largest error of their confidences, as text.
 
     Raises:
-        UnexpectedResultError: If a text or a confidence is another.
+        UnexpectedResultError: If a text or a confidence differs.
     """
     reader = WordReader(Path(SHIPPED).stem, device=place, deploy=dtype, tta=False)
     found = {Path(str(reading.source)).stem: reading for reading in reader.read([EXAMPLES])}
@@ -157,16 +157,16 @@ def read_examples(place: str, dtype: str | None) -> str:
 
 
 def train(place: str) -> str:
-    """Take some steps of a training on a few words, again and again.
+    """Take some training steps on the same few words.
 
     Args:
-        place: A device.
+        place: PyTorch's name of the device.
 
     Returns:
-        The loss at first and in the end.
+        The first and the last loss, as text.
 
     Raises:
-        UnexpectedResultError: If it does not get less.
+        UnexpectedResultError: If the loss does not decrease.
     """
     config = Config.fromfile(TRAINED)
     on_gpus = [place] if torch.device(place).type == "cuda" else []
@@ -178,7 +178,7 @@ def train(place: str) -> str:
         losses = [model.train_step(_batch(), wrapper)["loss"].item() for _ in range(STEPS)]
     detail = f"loss {losses[0]:.2f}, after {STEPS} steps {losses[-1]:.2f}"
     if not (math.isfinite(losses[-1]) and losses[-1] < losses[0]):
-        raise UnexpectedResultError(f"{detail}; it should get less")
+        raise UnexpectedResultError(f"{detail}; it should decrease")
     return detail
 
 

@@ -1,4 +1,4 @@
-"""Files that appear under their name only when they are whole, and names of those that are not."""
+"""Atomically written files, and names of incomplete ones."""
 
 from __future__ import annotations
 
@@ -12,32 +12,31 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
-"""How the name of what is still being written ends."""
+"""Suffix of the name of a file or folder that is still being written."""
 
 _NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What some network drives answer when they are to sync a folder."""
+"""Errors of network drives that cannot sync a folder."""
 
 _PARTIAL = re.compile(rf"(.+?)(?:\.[0-9a-f]{{8}})?{re.escape(PARTIAL_SUFFIX)}")
 
 
 @contextlib.contextmanager
 def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Write a file in one step, in the place of the one that may be there.
+    """Write a file atomically, replacing an existing one.
 
-    The content goes into a file of another name in the same folder, which takes the final name
-    when the block ends without an error, and is removed otherwise. Until then what had the name
-    before is still there. Of several processes that write one file, the last one counts.
+    The content goes into a temporary file in the same folder, which is renamed to the final name
+    if the block ends without an error, and removed otherwise. Until then, an existing file stays
+    unchanged. If several processes write the same file, the last one wins.
 
     Args:
         path: The file.
-        durable: Whether the content is forced to the disk first, so that it is there even after a
-            power failure.
+        durable: Whether to force the content to disk first, so that it survives a power failure.
 
     Yields:
-        A file to write bytes into.
+        A binary file to write to.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
@@ -49,7 +48,7 @@ def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[
                 os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
-        # Room for others on a full disk.
+        # On a full disk, this makes room for other files.
         partial.unlink(missing_ok=True)
         raise
     if durable:
@@ -57,39 +56,39 @@ def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[
 
 
 def partial_of(path: Path) -> Path:
-    """Where something lies while it is being made by the only one who makes it.
+    """Return the temporary path of a file or folder that has only one writer.
 
     Args:
-        path: The name that it gets.
+        path: Final path.
     """
     return path.with_name(path.name + PARTIAL_SUFFIX)
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file or folder was being written, by its name.
+    """Return whether the name is that of a file or folder still being written.
 
     Args:
-        name: Its name, without the folders above it.
+        name: Base name, without parent folders.
     """
     return name.endswith(PARTIAL_SUFFIX)
 
 
 def intended_name(name: str) -> str:
-    """The name that a file gets, or has already.
+    """Return the final name of a file that may be partial.
 
     Args:
-        name: The name of a partial file or of a whole one.
+        name: Name of a partial or complete file.
     """
     match = _PARTIAL.fullmatch(name)
     return match[1] if match else name
 
 
 def _sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can: what is there is whole."""
+    """Force the entries of a folder to disk, if the system can; its files are already complete."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Reading pictures of words with an LPV in an ONNX file.
+"""Reader for pictures of words, with an LPV in an ONNX file.
 
-It needs NumPy, Pillow and onnxruntime, and nothing else: neither PyTorch nor MMOCR nor the rest of
-this project. The file says itself how pictures are prepared and what its classes mean;
-``tools/deployment/export_onnx.py`` writes it. This folder may be copied on its own.
+It needs only NumPy, Pillow and onnxruntime: neither PyTorch nor MMOCR nor the rest of this project.
+The file, written by ``tools/deployment/export_onnx.py``, specifies how pictures are prepared and
+what its classes mean. This folder can be copied and used on its own.
 
 Example:
     >>> from lpv_onnx import Reader

@@ -1,8 +1,8 @@
 """Read pictures of words with an LPV in an ONNX file.
 
-The file says itself how pictures are prepared and what its classes mean;
-tools/deployment/export_onnx.py writes it. Words that are read unsurely are looked at again, turned,
-sheared and cut, and the surest reading is kept.
+The file, written by tools/deployment/export_onnx.py, specifies how pictures are prepared and what
+its classes mean. Words read with low confidence are read again, rotated, sheared and cropped, and
+the most confident reading is kept (test-time augmentation).
 
 Example:
     python -m lpv_onnx lpv.onnx word.jpg more/*.png
@@ -18,30 +18,30 @@ import os
 import sys
 from collections.abc import Sequence
 
-if not __package__:  # run by its path: python somewhere/lpv_onnx
+if not __package__:  # run by path: python somewhere/lpv_onnx
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from lpv_onnx import ENGINES, Reader, json_line, printable, without_controls
 
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-"""As shells report a program that SIGINT or SIGPIPE has ended."""
+"""Exit statuses that shells report for programs ended by SIGINT or SIGPIPE."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m lpv_onnx",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("model", metavar="MODEL.onnx", help="file of tools/deployment/export_onnx.py")
-    add("pictures", nargs="+", metavar="PICTURE", help="files with one word each")
+    add("model", metavar="MODEL.onnx", help="file written by tools/deployment/export_onnx.py")
+    add("pictures", nargs="+", metavar="PICTURE", help="pictures of one word each")
     add("--json", action="store_true", help="print JSON lines, with all scores")
     add("--engine", choices=ENGINES, default=ENGINES[0], help="default: onnxruntime")
-    add("--threads", type=int, metavar="N", help="default: what the engine takes")
-    add("--no-tta", dest="tta", action="store_false", help="look at each word once")
+    add("--threads", type=int, metavar="N", help="default: the engine's choice")
+    add("--no-tta", dest="tta", action="store_false", help="turn off test-time augmentation")
     return parser.parse_args(argv)
 
 
@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: Arguments without the program's name; those of the process by default.
+        argv: Arguments without the program name; those of the process by default.
 
     Returns:
-        The exit status.
+        Exit status.
     """
     args = parse_args(argv)
     try:
@@ -60,13 +60,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    if hasattr(sys.stdout, "reconfigure"):  # names of files need not be valid in any encoding
+    if hasattr(sys.stdout, "reconfigure"):  # file names need not be valid in any encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         unreadable = _print_readings(reader, args.pictures, as_json=args.json)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes standard output once more at its end, which must not fail again.
+        # Python flushes standard output again at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt:
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -> int:
-    """Print what is read; returns how many pictures could not be."""
+    """Print the readings, and return how many pictures could not be read."""
     unreadable = 0
     for reading in reader.iterate(pictures):
         if reading.error is not None:

@@ -1,4 +1,4 @@
-"""What runs the network: onnxruntime or OpenVINO."""
+"""Engines that run the network: onnxruntime or OpenVINO."""
 
 from __future__ import annotations
 
@@ -22,27 +22,26 @@ def start(
     """Load a network.
 
     Args:
-        path: The ONNX file.
+        path: ONNX file.
         engine: One of ``ENGINES``.
-        threads: Threads for one batch; None for what the engine takes for the machine.
+        threads: Number of threads per batch; None for the engine's default.
         providers: Execution providers of onnxruntime; None for the CPU.
 
     Returns:
-        The network, which takes images (N, 3, H, W) and returns logits (N, T, C) and, where the
-        file has them, attention maps (N, S, T, h, w); and what the file says of itself, None if
-        nothing.
+        The network as a function of images (N, 3, H, W) that returns logits (N, T, C) and, if the
+        file has them, attention maps (N, S, T, h, w); and the metadata of the file, or None.
 
     Raises:
-        ModelError: If the file is no ONNX file.
+        ModelError: If the file is not a readable ONNX file.
         ImportError: If the engine is not installed.
-        ValueError: If the engine is unknown, or has none of the providers, or takes none.
+        ValueError: If the engine is unknown, has none of the providers, or does not take any.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if engine == "onnxruntime":
         return _start_onnxruntime(path, threads, providers)
     if providers is not None:
-        raise ValueError("providers belong to the engine onnxruntime")
+        raise ValueError("providers can only be given for the engine onnxruntime")
     return _start_openvino(path, threads, engine.endswith("bf16"))
 
 
@@ -54,10 +53,10 @@ def _start_onnxruntime(
     except ImportError as error:
         raise ImportError("reading needs onnxruntime: pip install onnxruntime") from error
     wanted, there = list(providers or [_CPU]), onnxruntime.get_available_providers()
-    # It would go on with the CPU by itself, where the user has asked for something else.
+    # Otherwise onnxruntime silently uses the CPU although the user asked for something else.
     names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
     if not set(names) & set(there):
-        raise ValueError(f"onnxruntime has no {', '.join(names)} here, but {', '.join(there)}")
+        raise ValueError(f"onnxruntime has no {', '.join(names)} here; it has {', '.join(there)}")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
@@ -65,9 +64,7 @@ def _start_onnxruntime(
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's errors have no common base
-        raise ModelError(
-            f"{path} is no ONNX file that can be read ({_first_line(error)})"
-        ) from error
+        raise ModelError(f"{path} is not a readable ONNX file ({_first_line(error)})") from error
     metadata = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     return lambda images: session.run(None, {"images": images}), metadata
 
@@ -76,7 +73,7 @@ def _start_openvino(path: Path, threads: int | None, bf16: bool) -> tuple[Run, s
     try:
         import openvino
     except ImportError as error:
-        raise ImportError("the engine openvino needs it: pip install openvino") from error
+        raise ImportError("the engine needs openvino: pip install openvino") from error
     options: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
@@ -86,9 +83,7 @@ def _start_openvino(path: Path, threads: int | None, bf16: bool) -> tuple[Run, s
     try:
         model = openvino.Core().read_model(path)
     except RuntimeError as error:
-        raise ModelError(
-            f"{path} is no ONNX file that can be read ({_first_line(error)})"
-        ) from error
+        raise ModelError(f"{path} is not a readable ONNX file ({_first_line(error)})") from error
     key = ["framework", METADATA_KEY]
     metadata = model.get_rt_info(key).astype(str) if model.has_rt_info(key) else None
     request = openvino.compile_model(model, "CPU", options).create_infer_request()

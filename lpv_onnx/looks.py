@@ -1,4 +1,4 @@
-"""Other looks at words that are hard to read."""
+"""Test-time augmentation: other views of words that are hard to read."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Look:
-    """Shears and turns a picture, and takes more or less around it.
+    """Shear and rotation of a picture, followed by padding or cropping.
 
-    It does with NumPy and Pillow what ``WordLook`` of ``lpv_mmocr`` does with OpenCV, where the
-    reasons are.
+    It does with NumPy and Pillow what ``WordLook`` of ``lpv_mmocr`` does with OpenCV; see there for
+    the reasons.
 
     Attributes:
-        matrix: Shape (2, 2), what becomes of a step to the right and down, in pixels.
-        margin: Parts of width and height that are added on either side, or cut off.
-        tall_only: Leave pictures that are not higher than wide as they are.
+        matrix: Linear part of the transform, shape (2, 2), for steps (x, y) in pixels.
+        margin: Fractions of width and height added on either side; negative values crop.
+        tall_only: Whether to change only pictures that are taller than wide.
 
     Raises:
-        ValueError: If something is not made of numbers, has another shape or is not finite, or
-            nothing of a picture is left.
+        ValueError: If a value is not numeric, has the wrong shape or is not finite, or nothing of a
+            picture would be left.
     """
 
     matrix: Sequence[Sequence[float]]
@@ -38,7 +38,7 @@ class Look:
     tall_only: bool = False
 
     def __post_init__(self) -> None:
-        """Check what is given."""
+        """Check the values."""
         matrix, margin = np.array(self.matrix, float), np.array(self.margin, float)
         if matrix.shape != (2, 2) or margin.shape != (2,):
             raise ValueError("matrix must be two rows of two numbers, margin two numbers")
@@ -48,13 +48,13 @@ class Look:
             raise ValueError("margin must be above -0.5, at which nothing is left")
 
     def __call__(self, image: Image.Image) -> Image.Image | None:
-        """Change a picture.
+        """Apply the transform to a picture.
 
         Args:
-            image: The picture, in RGB.
+            image: Picture in RGB.
 
         Returns:
-            How it looks now; None if it is to be left as it is.
+            The new picture; None if the look does not apply.
         """
         if self.tall_only and image.height <= image.width:
             return None
@@ -62,8 +62,8 @@ class Look:
         given, matrix = np.array(image.size), np.array(self.matrix, float)
         spanned = np.abs(matrix) @ given * (1 + 2 * np.array(self.margin))
         size = np.maximum(1, np.rint(spanned)).astype(int)
-        # Where the centre of each new pixel was, seen from the middle of the picture; a coordinate
-        # of 0 is the centre of the first pixel.
+        # Position of each new pixel's centre in the old picture, relative to its middle. Below, a
+        # coordinate of 0 is the centre of the first pixel.
         steps = np.meshgrid(*(np.arange(side) + 0.5 - side / 2 for side in size))
         x, y = np.tensordot(np.linalg.inv(matrix), steps, 1)
         return Image.fromarray(
@@ -79,22 +79,22 @@ def read_with_looks(
     confidence: Callable[[Result], float],
     sure: float,
 ) -> list[tuple[Result, Word]]:
-    """Read words, again and changed where the reading is unsure, and keep what is surest.
+    """Read words, try other views where confidence is low, and keep the most confident reading.
 
-    One look is taken at a time, and of each word no more than the best one is kept, so that memory
-    does not grow with the number of looks.
+    Views are tried one at a time, and only the best one of each word is kept, so that memory does
+    not grow with the number of views.
 
     Args:
-        read: Reads one word or more; it is given an empty list only if there are none.
+        read: Callback that reads one or more words; it gets an empty list only if ``words`` is.
         words: Pictures of words.
-        looks: What is tried one after the other; each returns the changed word, or None where it is
-            to be left as it is.
-        confidence: Tells how sure a result is, 0..1.
-        sure: Confidence from which no further look is taken.
+        looks: Views to try in this order; each returns the changed word, or None if it does not
+            apply.
+        confidence: Callback that returns the confidence of a result, 0..1.
+        sure: Confidence from which no further view is tried.
 
     Returns:
-        What was read best in each word, and the word as it looked then; the earlier look where two
-        are alike.
+        For each word, the most confident result and the view that it came from; on ties, the
+        earlier one.
     """
     best = list(zip(read(list(words)), words, strict=True))
     for look in looks:
@@ -121,7 +121,7 @@ def _not_too_large(image: Image.Image) -> Image.Image:
 
 
 def _interpolate(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Bilinear interpolation; outside of the picture its edge is repeated."""
+    """Interpolate bilinearly; outside the picture, its edge is repeated."""
     height, width = pixels.shape[:2]
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     left, top = x.astype(int), y.astype(int)

@@ -1,4 +1,4 @@
-"""What an ONNX file of LPV says of itself."""
+"""Metadata of LPV's ONNX files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from .looks import Look
 
 METADATA_KEY = "lpv"
-"""Key of the entry in the file's metadata; its value is JSON."""
+"""Key of the entry in the file's metadata, whose value is JSON."""
 FORMAT = 1
-"""Grows when readers have to know of a change."""
+"""Version of the format; incremented when a change requires newer readers."""
 REQUIRED = ("classes", "start", "end", "preprocessing")
 REQUIRED_OF_PREPROCESSING = (
     *("height", "width", "interpolation", "keep_ratio"),
@@ -25,30 +25,29 @@ class ModelError(ValueError):
 
 
 def parse_metadata(text: str | None, path: Path) -> dict[str, Any]:
-    """Read what a file says of itself.
+    """Parse the metadata of a file.
 
     Args:
-        text: Its entry ``lpv``, JSON; None if it has none.
-        path: The file, for messages.
+        text: Entry ``lpv`` of the file's metadata, JSON; None if there is none.
+        path: File name for messages.
 
     Returns:
-        The entry, with everything in it that reading needs.
+        The entry, with everything that reading needs.
 
     Raises:
-        ModelError: If there is no entry, something is missing in it, or it is one for a later
-            version of this package.
+        ModelError: If there is no entry, something is missing in it, or it is for a later version
+            of this package.
     """
     if text is None:
         raise ModelError(
-            f"{path} says nothing of how to read with it; make it with "
-            "tools/deployment/export_onnx.py"
+            f"{path} has no LPV metadata; export it with tools/deployment/export_onnx.py"
         )
     try:
         metadata = json.loads(text)
     except ValueError as error:
-        raise _damaged(path, f"entry {METADATA_KEY} is no JSON: {error}") from error
+        raise _damaged(path, f"entry {METADATA_KEY} is not JSON: {error}") from error
     if not isinstance(metadata, dict) or not isinstance(metadata.get("format"), int):
-        raise _damaged(path, f"entry {METADATA_KEY} has no number of its format")
+        raise _damaged(path, f"entry {METADATA_KEY} has no format number")
     if metadata["format"] > FORMAT:
         maker = metadata.get("lpv_mmocr", "of an unknown version")
         raise ModelError(f"{path} was made by lpv-mmocr {maker}, for a later version of lpv_onnx")
@@ -62,17 +61,17 @@ def parse_metadata(text: str | None, path: Path) -> dict[str, Any]:
 
 
 def parse_tta(metadata: dict[str, Any], path: Path) -> tuple[tuple[Look, ...], float]:
-    """Read how words that are read unsurely are looked at again.
+    """Parse the settings of test-time augmentation.
 
     Args:
-        metadata: What the file says of itself.
-        path: The file, for messages.
+        metadata: Metadata of the file.
+        path: File name for messages.
 
     Returns:
-        The looks, none if the file names none, and the confidence from which none is taken.
+        The looks, empty if the file has none, and the confidence from which none is tried.
 
     Raises:
-        ModelError: If they are not what they should be.
+        ModelError: If the settings are invalid.
     """
     entry = metadata.get("tta")
     if entry is None:
@@ -80,12 +79,12 @@ def parse_tta(metadata: dict[str, Any], path: Path) -> tuple[tuple[Look, ...], f
     try:
         return tuple(Look(**look) for look in entry["looks"]), float(entry["sure"])
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"entry tta does not say how to look again: {error}") from error
+        raise _damaged(path, f"entry tta is invalid: {error}") from error
 
 
 def _damaged(path: Path, how: str) -> ModelError:
     return ModelError(
-        f"{path} has damaged metadata; make it again with tools/deployment/export_onnx.py ({how})"
+        f"{path} has damaged metadata; export it again with tools/deployment/export_onnx.py ({how})"
     )
 
 

@@ -1,4 +1,4 @@
-"""Loading pictures of any usual kind."""
+"""Loading of pictures of any common kind."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 2**26
-"""A picture of a word has thousands of pixels, a photo millions; more is a mistake or an attack."""
+"""Default limit: words have thousands of pixels, photos millions; more is a mistake or attack."""
 
 _USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
-"""Those that Pillow has loaded when it opens its first file."""
-# Pillow starts Ghostscript for the first, and calls Windows for the other.
+"""Formats whose plugins Pillow loads when it opens its first file."""
+# Pillow starts Ghostscript for EPS, and calls Windows for WMF.
 _FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
 _XMP = ("xmp", "XML:com.adobe.xmp")
-# What it has to say of odd files. Once for all, since filters that are set for a single picture and
-# taken back, as warnings.catch_warnings does, get lost where several threads do so.
+# Ignore Pillow's warnings about odd files. Done once: filters set and reset for each picture, as by
+# warnings.catch_warnings, get lost when several threads do so.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
-"""A file; the contents of one; an array in BGR (or BGRA) order, as OpenCV has it, or grey, uint8 or
-uint16; or a picture of Pillow's."""
+"""Path of a file; contents of a file; array, grey or in OpenCV's BGR or BGRA order, uint8 or
+uint16; or Pillow image."""
 
 
 class PictureError(ValueError):
@@ -33,18 +33,18 @@ class PictureError(ValueError):
 
 
 def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Image:
-    """Bring a picture of any usual kind into RGB with 8 bits.
+    """Load a picture of any common kind as 8-bit RGB.
 
-    The EXIF orientation is followed, grey becomes colour, an alpha channel is dropped (not
-    blended), and 16-bit values keep their upper 8 bits.
+    The EXIF orientation is applied, grey becomes colour, an alpha channel is dropped (not blended),
+    and 16-bit values keep their upper 8 bits.
 
     Args:
-        picture: The picture.
-        max_pixels: Refuse files and pictures of Pillow's with more; by default ``MAX_PIXELS``.
+        picture: Picture to load.
+        max_pixels: Maximum number of pixels of files and Pillow images; ``MAX_PIXELS`` by default.
 
     Raises:
         PictureError: If there is no such file, or it is not a picture, is damaged or too large.
-        TypeError: If it is not a picture of any kind.
+        TypeError: If the argument is none of the kinds of ``Picture``.
     """
     if isinstance(picture, np.ndarray):
         return _from_array(picture)
@@ -64,7 +64,7 @@ def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Im
         ) from error
     except OSError as error:
         raise PictureError(error.strerror or str(error)) from error
-    except ValueError as error:  # such as a null character in the path
+    except ValueError as error:  # e.g. for a null character in the path
         raise PictureError(str(error)) from error
     if not encoded:
         raise PictureError("the file is empty")
@@ -72,11 +72,11 @@ def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Im
 
 
 def _open(encoded: bytes) -> Image.Image:
-    """Open what Pillow reads by itself, those of its plugins included."""
+    """Open any format that Pillow and its plugins read without external programs."""
     try:
         return Image.open(io.BytesIO(encoded), formats=_USUAL_FORMATS)
     except UnidentifiedImageError:
-        Image.init()  # loads all of Pillow's plugins, which takes longer than to read a word
+        Image.init()  # loads all of Pillow's plugins, which takes longer than reading a word
         others = [name for name in Image.OPEN if name not in _FORMATS_THAT_RUN]
         return Image.open(io.BytesIO(encoded), formats=others)
 
@@ -88,10 +88,10 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
         array: Shape (H, W) or (H, W, C) with 1, 3 or 4 channels, uint8 or uint16.
 
     Returns:
-        The array as uint8, in its shape.
+        The array as uint8, in the same shape.
 
     Raises:
-        PictureError: If it has another shape or type, or no pixel.
+        PictureError: If it has another shape or dtype, or no pixels.
     """
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
@@ -110,7 +110,7 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image.Image:
-    """Decode what Pillow opens; it does so only now for a picture of its own, too."""
+    """Open and decode an image; Pillow images that were passed in are also decoded only here."""
     too_many = f"it has too many pixels; {max_pixels / 1e6:.0f} million are allowed"
     try:
         image = open_image()
@@ -123,7 +123,7 @@ def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image
         raise PictureError(too_many) from error
     except PictureError:
         raise
-    except UnidentifiedImageError as error:  # its message names an object, not the file
+    except UnidentifiedImageError as error:  # its message names an object instead of the file
         raise PictureError("it is not a picture, or a damaged one") from error
     except Exception as error:  # a damaged file can make a decoder fail in any way
         raise PictureError(f"it is not a picture, or a damaged one ({error})") from error
@@ -148,8 +148,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _turned(image: Image.Image) -> Image.Image:
-    """Follow the EXIF orientation."""
-    # Where there is none, Pillow looks for one in XMP, which viewers do not.
+    """Apply the EXIF orientation."""
+    # Without one, Pillow looks for an orientation in XMP, which viewers do not.
     elsewhere = {key: image.info.pop(key) for key in _XMP if key in image.info}
     try:
         return ImageOps.exif_transpose(image)

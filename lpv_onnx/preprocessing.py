@@ -1,4 +1,4 @@
-"""Making images for the network, as the training did."""
+"""Conversion of pictures to the network's input images, as in training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from PIL import Image
 
 
 def prepare(image: Image.Image, settings: dict[str, Any]) -> np.ndarray:
-    """Make an image for the network, as the test pipeline of the training does.
+    """Convert a picture to an input image, as the config's test pipeline does.
 
     Args:
-        image: A picture in RGB.
+        image: Picture in RGB.
         settings: Entry ``preprocessing`` of the file's metadata.
 
     Returns:
@@ -27,10 +27,10 @@ def prepare(image: Image.Image, settings: dict[str, Any]) -> np.ndarray:
 
 
 def shown(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
-    """The picture with the padding that the network sees behind it, over which its maps reach.
+    """Return the picture with the padding that the network sees, which attention maps cover too.
 
     Args:
-        image: A picture in RGB.
+        image: Picture in RGB.
         settings: Entry ``preprocessing`` of the file's metadata.
     """
     ratio = settings["keep_ratio"]
@@ -54,7 +54,7 @@ def _resize(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
 
 
 def _natural_width(image: Image.Image, settings: dict[str, Any]) -> int:
-    """Width of a picture at the network's height, rounded as MMOCR's RescaleToHeight does."""
+    """Return a picture's width at the network's height, rounded as MMOCR's RescaleToHeight does."""
     ratio = settings["keep_ratio"]
     natural = math.ceil(float(settings["height"]) / image.height * image.width)
     natural = min(ratio["max_width"], max(ratio["min_width"], natural))

@@ -1,4 +1,4 @@
-"""Text that does not steer a terminal."""
+"""Text without characters that control a terminal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import unicodedata
 from typing import Any
 
 _STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""What JSON lets stand as it is, though it steers a terminal or ends a line for some readers."""
+"""Characters that JSON leaves as they are but that control a terminal or, for some readers, end a
+line."""
 _OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Change the order in which all that follows is shown."""
+"""Characters that change the display order of all that follows."""
 
 
 def printable(text: str) -> str:
-    """Put text on one line, whatever it holds: a file's name may steer a terminal.
+    """Escape text so that it fits on one line and cannot control a terminal.
 
     Args:
-        text: Such as a file's name.
+        text: Any text, such as a file name.
 
     Returns:
-        The text, with Python's escapes for what cannot be printed.
+        The text, with Python escapes for unprintable characters.
     """
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
@@ -29,12 +30,12 @@ def printable(text: str) -> str:
 
 
 def without_controls(text: str) -> str:
-    """Put escapes for what would steer a terminal or end a line: classes may be anything.
+    """Escape what would control a terminal or end a line, since classes may be any character.
 
-    What joins letters, or marks the direction of one, stays, other than in :func:`printable`.
+    Unlike :func:`printable`, it keeps characters that join letters or mark their direction.
 
     Args:
-        text: What was read.
+        text: Text that was read.
     """
     return "".join(
         printable(character)
@@ -45,13 +46,13 @@ def without_controls(text: str) -> str:
 
 
 def json_line(row: dict[str, Any]) -> str:
-    """Write a row as JSON that keeps to its line, whatever texts are in it.
+    """Return a row as a single line of JSON, whatever texts it contains.
 
     Args:
         row: Plain data.
 
     Returns:
-        The line without its end.
+        The line without a line break.
     """
     text = json.dumps(row, ensure_ascii=False)
     return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -1,4 +1,4 @@
-"""Reading pictures of words."""
+"""Reader for pictures of words."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .preprocessing import prepare, shown
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in a picture of a word.
+    """Result of reading a picture of a word.
 
     Attributes:
-        source: Path of the file; for anything else, its position among the pictures, from 0.
-        text: The text; None where the picture could not be read.
-        confidence: Probability of the whole word: the product of the probabilities of all its
-            characters and of its end.
-        scores: Probability of each character of the text; none for an empty text.
+        source: Path of the file; for anything else, its index among the pictures, from 0.
+        text: Text; None if the picture could not be read.
+        confidence: Probability of the complete word: the product of the probabilities of all
+            positions read, the end included.
+        scores: Probability of each character of the text; empty for an empty text.
         attention: Attention maps of all stages, float32 array (S, T, h, w); map k + 1 of the last
-            belongs to character k. None if the file has no such output.
-        picture: What was read, in RGB: the picture, or, if it was read best turned or cut
-            otherwise, that, padded as the network was shown it; kept together with the attention,
-            which belongs to it.
-        error: Why the picture could not be read; None where it could.
+            stage belongs to character k. None if the file has no such output.
+        picture: View that was read, in RGB, padded as the network saw it: the picture itself or the
+            view of test-time augmentation that was read best. Stored only together with
+            ``attention``, which belongs to it.
+        error: Reason why the picture could not be read; None if it was read.
     """
 
     source: str | int
@@ -47,7 +47,7 @@ class Reading:
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without attention and picture; six significant digits."""
+        """Return plain data for JSON, without attention and picture; six significant digits."""
         return dict(
             path=self.source,
             text=self.text,
@@ -58,31 +58,32 @@ class Reading:
 
 
 class Reader:
-    """Reads pictures of words with a model that is loaded once.
+    """Reader of pictures of words, with a model that is loaded once.
 
     Args:
-        model: The ONNX file.
+        model: ONNX file.
         engine: ``onnxruntime``, ``openvino``, or ``openvino-bf16``, which computes in bfloat16
-            where the processor has it.
-        threads: Threads for one batch; by default what the engine takes for the machine.
+            if the processor supports it.
+        threads: Number of threads per batch; the engine's default if None.
         providers: Execution providers of onnxruntime, such as ``["CUDAExecutionProvider"]``.
-        batch_size: Number of pictures that are read at once. On a CPU more than one does not pay.
-            An ``int8`` file rounds the numbers of a batch by its largest one, so that what it
-            makes of a picture depends, a little, on what is read with it.
-        tta: Look again at words that were read unsurely, in the ways that the file names, and keep
-            the surest reading, as ``lpv-mmocr read`` does. A file that names none (one of an older
-            version) is read with one look.
+        batch_size: Number of pictures read at once. On a CPU more than one brings no gain. An
+            ``int8`` file scales the values of a batch by the largest one, so that the result for a
+            picture depends slightly on the other pictures of its batch.
+        tta: Whether to use test-time augmentation, as ``lpv-mmocr read`` does: words read with low
+            confidence are read again in the other views that the file lists, and the most
+            confident reading is kept. Files of older versions list none.
 
     Attributes:
-        metadata: What the file says of itself, as a dictionary.
-        run: The network alone: takes images of :meth:`prepare`, shape (N, 3, H, W), and returns
-            logits (N, T, C) and, where the file has them, attention maps (N, S, T, h, w).
+        metadata: Metadata of the file, as a dictionary.
+        run: The network alone: a function of images from :meth:`prepare`, shape (N, 3, H, W), that
+            returns logits (N, T, C) and, if the file has them, attention maps (N, S, T, h, w).
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ModelError: If it is no LPV, or one for a later version of this module.
+        ModelError: If it is not an LPV, or one for a later version of this package.
         ImportError: If the engine is not installed.
-        ValueError: If the engine is unknown, or a number is below 1.
+        ValueError: If the engine is unknown, ``providers`` does not suit it, or ``batch_size`` or
+            ``threads`` is below 1.
     """
 
     def __init__(
@@ -111,28 +112,28 @@ class Reader:
         """Read pictures.
 
         Args:
-            pictures: A picture or several.
+            pictures: One or more pictures.
 
         Returns:
-            One reading per picture, in their order. Those of pictures that cannot be read have an
+            One reading per picture, in the same order. For pictures that cannot be read it has an
             ``error`` and no text.
 
         Raises:
-            TypeError: If something is not a picture of any kind.
+            TypeError: If something is none of the kinds of ``Picture``.
         """
         return list(self.iterate(pictures))
 
     def iterate(self, pictures: Picture | Iterable[Picture]) -> Iterator[Reading]:
-        """Read pictures and hand out each batch as it is done, so that any number can be read.
+        """Read any number of pictures, and yield the readings of each batch when it is done.
 
         Args:
-            pictures: A picture or several.
+            pictures: One or more pictures.
 
         Yields:
-            What calling the reader returns.
+            The readings that calling the reader would return.
 
         Raises:
-            TypeError: If something is not a picture of any kind.
+            TypeError: If something is none of the kinds of ``Picture``.
         """
         if isinstance(pictures, Picture):
             pictures = [pictures]
@@ -160,7 +161,7 @@ class Reader:
         ]
 
     def _read(self, images: list[Image.Image]) -> list[Reading]:
-        """Read pictures with one look; the readings have no source yet."""
+        """Read each picture once; the readings have no source yet."""
         if not images:
             return []
         logits, *attention = self.run(
@@ -175,26 +176,25 @@ class Reader:
         ]
 
     def prepare(self, picture: Picture) -> np.ndarray:
-        """Make an image for the network out of a picture, as the training did.
+        """Convert a picture to an input image of the network, as in training.
 
         Args:
-            picture: The picture.
+            picture: Picture to convert.
 
         Returns:
             Array (3, H, W), float32, normalised.
 
         Raises:
             PictureError: If it cannot be read.
-            TypeError: If it is not a picture of any kind.
+            TypeError: If it is none of the kinds of ``Picture``.
         """
         return prepare(load_picture(picture), self._preprocessing)
 
     def _decode(self, logits: np.ndarray) -> tuple[tuple[str, float, tuple[float, ...]], list[int]]:
-        """Text, confidence and scores from logits (T, C), as ``CPAPostprocessor`` makes them.
+        """Decode logits (T, C) to (text, confidence, scores) and the characters' positions.
 
-        Then the positions of the characters: a start class between them prints nothing.
-
-        But an empty text has no scores, where MMOCR needs that of the end.
+        As in ``CPAPostprocessor``, a start class between characters prints nothing. Unlike there,
+        an empty text has no scores; MMOCR needs that of the end.
         """
         shifted = np.exp(logits - logits.max(-1, keepdims=True))
         probabilities = shifted / shifted.sum(-1, keepdims=True)
@@ -212,7 +212,7 @@ class Reader:
 
 
 def _in_reading_order(maps: np.ndarray, places: list[int]) -> np.ndarray:
-    """Maps (S, T, h, w), of whose last stage those of the characters stand behind the first one."""
+    """Return maps (S, T, h, w); in the last stage, map 0, the characters' maps, then the rest."""
     others = np.setdiff1d(np.arange(maps.shape[1]), [0, *places])
     return np.concatenate([maps[:-1], maps[-1:, [0, *places, *others]]])
 

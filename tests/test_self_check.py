@@ -29,7 +29,7 @@ def test_a_check_that_fails_does_not_end_the_others(monkeypatch):
     monkeypatch.setattr(self_check, "read_examples", read_examples)
     monkeypatch.setattr(self_check, "train", lambda place: f"on {place}")
     assert list(self_check.self_check(["cpu", "meta"])) == [
-        Outcome("checkpoints that come along", "ValueError: a.pth is another file", failed=True),
+        Outcome("bundled checkpoints", "ValueError: a.pth is another file", failed=True),
         Outcome("reading on cpu", "cpu None", failed=False),
         Outcome("reading on cpu, deployed in fp32", "cpu fp32", failed=False),
         Outcome("reading on cpu, deployed in bf16", "it reads 'x' for 'y'", failed=True),
@@ -56,7 +56,7 @@ def test_checkpoints(monkeypatch, tmp_path):
     shipped = tmp_path / "shipped"
     for module in (self_check, weights):
         monkeypatch.setattr(module, "shipped_folders", lambda: (tmp_path / "none", shipped))
-    with pytest.raises(UnexpectedResultError, match=r"there is none in .*shipped"):
+    with pytest.raises(UnexpectedResultError, match=r"there are none in .*shipped"):
         self_check.compare_checksums()
     shipped.mkdir()
     for name in ("lpv-mini.pth", "SHA256SUMS"):
@@ -138,5 +138,5 @@ def test_a_loss_that_does_not_get_less(monkeypatch, losses, right):
         assert self_check.train("cpu") == "loss 3.00, after 2 steps 2.50"
         assert torch.equal(torch.rand(3), expected), "random numbers go on as without it"
     else:
-        with pytest.raises(UnexpectedResultError, match=r"loss 3.00, after 2 .*should get less"):
+        with pytest.raises(UnexpectedResultError, match=r"loss 3.00, after 2 .*should decrease"):
             self_check.train("cpu")

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The virtual environment that quickstart.sh and run_tests.sh share; to be sourced.
+# Virtual environment shared by quickstart.sh and run_tests.sh; to be sourced.
 #
-# prepare_environment REQUIREMENTS... makes or reuses .venv in the checkout, installs the files of
-# requirements and this package, and sets $python. A step that was interrupted is done again.
+# prepare_environment REQUIREMENTS... creates or reuses .venv in the checkout, installs the given
+# requirements files and this package, and sets $python. Interrupted steps are repeated.
 #
-# LPV_PYTHON chooses the interpreter for a new environment.
+# LPV_PYTHON selects the interpreter for a new environment.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
@@ -17,21 +17,21 @@ fail() {
     exit 1
 }
 
-# True for an interpreter of Python 3.10 or newer.
+# Succeed if the interpreter is Python 3.10 or newer.
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 version_of() { "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null; }
 
-# Prints the interpreter for a new environment.
+# Print the interpreter for a new environment.
 find_python() {
     local candidate
     if [[ -n ${LPV_PYTHON:-} ]]; then
-        version_of "$LPV_PYTHON" >/dev/null || fail "LPV_PYTHON=$LPV_PYTHON is no Python interpreter"
+        version_of "$LPV_PYTHON" >/dev/null || fail "LPV_PYTHON=$LPV_PYTHON is not a Python interpreter"
         new_enough "$LPV_PYTHON" ||
             fail "LPV_PYTHON=$LPV_PYTHON is Python $(version_of "$LPV_PYTHON"); 3.10 or newer is needed"
         printf '%s\n' "$LPV_PYTHON"
         return
     fi
-    # Python 3.11 is what the lock was tested with.
+    # The lock file was tested with Python 3.11.
     for candidate in python3.11 python3 python3.12 python3.13 python3.10 python; do
         if new_enough "$candidate"; then
             printf '%s\n' "$candidate"
@@ -39,18 +39,18 @@ find_python() {
         fi
     done
     fail "Python 3.10 or newer is needed; found $(version_of python3 || say none). Install one, or" \
-        "name it: LPV_PYTHON=/path/to/python3.11 bash $0"
+        "specify one: LPV_PYTHON=/path/to/python3.11 bash $0"
 }
 
 make_venv() {
     if [[ -x $python ]] && "$python" -m pip --version >/dev/null 2>&1; then
         new_enough "$python" ||
-            fail "$venv is of Python $(version_of "$python"), 3.10 or newer is needed; delete it"
+            fail "$venv has Python $(version_of "$python"), 3.10 or newer is needed; delete it"
         return
     fi
-    # A step of ours that was interrupted is done again; what others made is theirs.
+    # Repeat an interrupted step of this script, but leave environments made by others alone.
     if [[ -n $(ls -A "$venv" 2>/dev/null) && ! -e $venv/$made_here ]]; then
-        fail "$venv is there, has no pip, and was not made by this script: delete it, or give it" \
+        fail "$venv exists, has no pip, and was not made by this script: delete it, or install" \
             "pip: $python -m ensurepip"
     fi
     local base
@@ -63,24 +63,24 @@ make_venv() {
         fail "python -m venv failed; Debian and Ubuntu need: apt install python3-venv"
 }
 
-# Shows one dot per package instead of pip's pages; on failure, the end of the log.
+# Show one dot per package instead of pip's output; on failure, the end of the log.
 pip_install() {
     local log=$venv/pip.log
     if ! "$python" -m pip install --disable-pip-version-check "$@" 2>&1 | tee "$log" |
         awk '/^ *(Collecting|Downloading|Using cached|Building|Installing)/ {printf "."; fflush()} END {print ""}'; then
         tail -n 25 "$log" >&2
-        fail "pip install $* failed; the whole log is $log"
+        fail "pip install $* failed; the complete log is in $log"
     fi
 }
 
-# opencv-python needs libGL, which servers and containers often lack; its headless twin does not.
+# opencv-python needs libGL, which servers and containers often lack; its headless build does not.
 mend_opencv() {
     "$python" -c 'import cv2' 2>/dev/null && return
     local version
     version=$("$python" -c 'import importlib.metadata as m; print(m.version("opencv-python"))')
-    say "OpenCV cannot be loaded here (no libGL?): taking its headless build"
+    say "OpenCV cannot be loaded here (no libGL?): installing its headless build"
     "$python" -m pip uninstall --quiet --yes opencv-python
-    # The two share their folder: what was there of the headless one is gone as well.
+    # Both builds share a folder: files of the headless one have been removed as well.
     pip_install --no-deps --force-reinstall "opencv-python-headless==$version"
     "$python" -c 'import cv2' || fail "OpenCV cannot be loaded (see above)"
 }
@@ -91,15 +91,15 @@ prepare_environment() {
     python=$venv/bin/python
     make_venv
     for file in "$@"; do options+=(-r "$file"); done
-    # A change of the requirements, the build or the checkout's place calls for a new installation.
+    # Install again if the requirements, the build or the location of the checkout has changed.
     base=$(printf '%s\n' "$root" "$1" | cat - "$1" "$root/setup.py" "$root/pyproject.toml" | cksum)
     fingerprint=$base$'\n'$(printf '%s\n' "$@" | cat - "$@" | cksum)
     if [[ -f $stamp.$# && $(<"$stamp.$#") == "$fingerprint" ]]; then
-        say "Environment: $venv (as it is)"
+        say "Environment: $venv (unchanged)"
         return
     fi
-    say "Installing what is needed into $venv (takes some minutes the first time)"
-    # Another choice of requirements, made from another state of these, loses what it has.
+    say "Installing the requirements into $venv (takes a few minutes the first time)"
+    # Invalidate other sets of requirements that were installed from a different base.
     for other in "$stamp".*; do
         if [[ -f $other && $(head -n 1 "$other") != "$base" ]]; then rm -f "$other"; fi
     done

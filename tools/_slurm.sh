@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What slurm_train.sh and slurm_test.sh share; to be sourced. Their variables are described there.
+# Shared by slurm_train.sh and slurm_test.sh, which describe the variables; to be sourced.
 #
 # start_job SCRIPT PARTITION JOB_NAME ARGUMENTS... runs a script of this folder in all processes.
 

@@ -24,8 +24,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--weights",
         metavar="FILE",
-        help="checkpoint, or the name of one that comes along, such as lpv-mini (default: the one "
-        "that LPV_WEIGHTS names, else the one shipped)",
+        help="checkpoint, or the name of a shipped one, such as lpv-mini (default: the one "
+        "named by LPV_WEIGHTS, else the shipped default)",
     )
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--no-tta",
         dest="tta",
         action="store_false",
-        help="look at each picture once, even where it is read with low confidence",
+        help="read each picture once, without test-time augmentation of low-confidence words",
     )
     add(
         "--host",
@@ -48,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def end(*_: object) -> None:
-    """Handle the first signal to end; further ones must not disturb the deleting of uploads."""
+    """End at the first signal; further ones must not disturb the deletion of uploads."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -56,14 +56,14 @@ def end(*_: object) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    # What takes long to import is imported once the options are known to be right.
+    # Slow imports are deferred until the options are known to be valid.
     from lpv_mmocr import cli
     from lpv_mmocr.demo.address import check_address
     from lpv_mmocr.demo.server import serve
     from lpv_mmocr.reading import WordReader
 
     with cli.ReportInputErrors(traceback=args.traceback):
-        check_address(args.host, args.port)  # now, not after the model is loaded
+        check_address(args.host, args.port)  # before the model is loaded
         reader = WordReader(
             args.weights, args.config, device=args.device, attention=True, tta=args.tta
         )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Evaluate with several processes on each machine, one per GPU, or on the CPU where there is no GPU.
+# Evaluate with several processes on each machine, one per GPU, or on the CPU if there is no GPU.
 #
 #   bash tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
 #

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train with several processes on each machine, one per GPU, or on the CPU where there is no GPU.
+# Train with several processes on each machine, one per GPU, or on the CPU if there is no GPU.
 #
 #   bash tools/dist_train.sh CONFIG GPUS [options of train.py]
 #

@@ -20,7 +20,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 

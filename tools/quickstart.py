@@ -1,9 +1,9 @@
-"""Read words with the model that comes along; then train a toy LPV, and read with that.
+"""Read words with the shipped model; then train a toy LPV, and read with that.
 
-The toy learns rendered numbers, and is tried on pictures that it has not seen.
+The toy learns rendered numbers and is evaluated on pictures that it has not seen.
 
-Everything goes through MMOCR's own interfaces: a config, MMEngine's Runner, TextRecInferencer.
-``tools/quickstart.sh`` calls this script after it has made an environment for it.
+Everything uses MMOCR's own interfaces: a config, MMEngine's Runner, TextRecInferencer.
+``tools/quickstart.sh`` runs this script after creating an environment for it.
 
 Example:
     python tools/quickstart.py
@@ -22,7 +22,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import lpv_mmocr  # before mmocr: mends what it needs
+import lpv_mmocr  # before mmocr, which it patches
 from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.reading.weights import find_weights
@@ -51,14 +51,15 @@ SHOWN_WORDS = 24
 
 
 class ToyTrainingHook(Hook):
-    """Keeps the time limit, and prints a short line after every validation.
+    """Hook that enforces the time limit and prints a short line after every validation.
 
-    The learning rate follows the clock on machines too slow for all iterations: a training that is
-    cut short while the rate is still high reads much worse than one that is shorter as a whole.
+    The learning rate follows the clock on machines too slow for all iterations: a model whose
+    training is cut short at a high learning rate reads much worse than after a complete, shorter
+    schedule.
 
     Args:
-        max_iters: Iterations on a machine that is fast enough.
-        time_limit: Seconds after which the training ends in any case.
+        max_iters: Number of iterations on a machine that is fast enough.
+        time_limit: Seconds after which training ends in any case.
         peak_lr: Highest learning rate.
     """
 
@@ -79,7 +80,7 @@ class ToyTrainingHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
-        """Set the learning rate, with the shape that it has in the config."""
+        """Set the learning rate, following the shape of the schedule in the config."""
         done = max(runner.iter / self.max_iters, self.elapsed() / self.time_limit)
         rate = min(done / 0.05, 1.0, (1.0 - done) / 0.35)
         for group in runner.optim_wrapper.param_groups:
@@ -92,13 +93,13 @@ class ToyTrainingHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Note the loss, and stop when the time is up."""
+        """Record the loss, and stop when the time is up."""
         self._losses.append(float(outputs["loss"]))
         if self.elapsed() >= self.time_limit:
             runner.train_loop.stop_training = True
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Print where the training is."""
+        """Print the progress of training."""
         by_pace = self.elapsed() / runner.iter * (self.max_iters - runner.iter)
         left = max(0.0, min(by_pace, self.time_limit - self.elapsed()))
         print(
@@ -124,7 +125,7 @@ def print_reading(picture: Path, text: str | None, confidence: float, truth: str
 
 
 def read_examples() -> None:
-    """Read the pictures of the demo page, whose names are their words."""
+    """Read the pictures of the demo page, whose file names are their labels."""
     try:
         weights = find_weights()
     except (OSError, ValueError) as error:
@@ -136,12 +137,12 @@ def read_examples() -> None:
 
 
 def render(data: Path) -> None:
-    """Render the sets that are not there; a set has its name only when it is complete."""
+    """Render missing sets; a set gets its name only when it is complete."""
     fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
     for name, (count, seed) in SETS.items():
         out = data / name
         if (out / "data.mdb").is_file():
-            print(f"  {name}: {count} words (as they are)")
+            print(f"  {name}: {count} words (unchanged)")
             continue
         print(f"  {name}: {count} words", flush=True)
         options = {
@@ -171,7 +172,7 @@ def toy_config(out: Path) -> Config:
 
 
 def train(cfg: Config, checkpoint: Path, time_limit: float) -> dict[str, float]:
-    """Train and save; the checkpoint gets its name when it is complete."""
+    """Train and save the checkpoint atomically."""
     hook = ToyTrainingHook(
         max_iters=cfg.max_iters,
         time_limit=time_limit,
@@ -198,18 +199,18 @@ def train(cfg: Config, checkpoint: Path, time_limit: float) -> dict[str, float]:
 
 
 def trained_already(stamp: Path, checkpoint: Path, fingerprint: str) -> dict[str, Any] | None:
-    """Answer what the stamp says, if it is of the same config and data."""
+    """Return the record in the stamp if it is for the same config and data, else None."""
     if not (stamp.is_file() and checkpoint.is_file()):
         return None
     try:
         record = json.loads(stamp.read_text(encoding="utf-8"))
-    except ValueError:  # an interrupted run has left half of it
+    except ValueError:  # partially written by an interrupted run
         return None
     return record if record["fingerprint"] == fingerprint else None
 
 
 def new_numbers(data: Path) -> list[int]:
-    """Positions of the unseen pictures whose number is on no training picture either."""
+    """Return positions of the unseen pictures whose number is on no training picture."""
     train, unseen = (
         LPVLMDBDataset(ann_file=str(data / name), test_mode=True) for name in ("train", "unseen")
     )
@@ -222,7 +223,7 @@ def text_of(words: LPVLMDBDataset, place: int) -> str:
 
 
 def evaluate(cfg: Config, checkpoint: Path, places: list[int] | None = None) -> float:
-    """Share of the unseen pictures, or of those at some places, that is read without a mistake."""
+    """Return the word accuracy on the unseen pictures, or on those at the given places."""
     cfg = Config(cfg.to_dict())
     cfg.load_from = str(checkpoint)
     cfg.test_dataloader.dataset.indices = places
@@ -232,7 +233,7 @@ def evaluate(cfg: Config, checkpoint: Path, places: list[int] | None = None) -> 
 
 
 def export_pictures(folder: Path, lmdb: Path) -> tuple[list[str], list[str]]:
-    """Write the first unseen words as PNG files; returns their paths and labels."""
+    """Write the first unseen words as PNG files and return their paths and labels."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     words = LPVLMDBDataset(ann_file=str(lmdb), test_mode=True, indices=SHOWN_WORDS)
@@ -248,7 +249,7 @@ def export_pictures(folder: Path, lmdb: Path) -> tuple[list[str], list[str]]:
 def draw_sheet(
     file: Path, title: str, paths: list[str], labels: list[str], predictions: list[dict]
 ) -> None:
-    """Draw the pictures with what was read, green where it is right and red where not."""
+    """Draw the pictures with their readings, green if right and red if wrong."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -280,20 +281,20 @@ def main(argv: list[str] | None = None) -> int:
         "--minutes",
         type=float,
         default=TIME_LIMIT_MINUTES,
-        help="limit of the training; a slow or busy machine needs more (default: %(default)s)",
+        help="time limit of training; a slow or busy machine needs more (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     if args.minutes <= 0:
         parser.error(f"--minutes must be positive, got {args.minutes}")
     warnings.filterwarnings("ignore")
-    # The layers are small: threads that wait for one another cost more than they bring, and very
-    # much more on a busy machine.
+    # The layers are small: synchronising threads costs more than it gains, and far more on a busy
+    # machine.
     torch.set_num_threads(1)
     out = args.out.absolute()
     checkpoint, stamp = out / "lpv-toy_digits.pth", out / "training.json"
     print(f"LPV for MMOCR {lpv_mmocr.__version__}")
 
-    step(1, "Reading words with the model that comes with the project")
+    step(1, "Reading words with the shipped model")
     read_examples()
 
     step(2, f"Rendering pictures of numbers into {out / 'data'}")
@@ -309,18 +310,18 @@ def main(argv: list[str] | None = None) -> int:
         record = {**train(cfg, checkpoint, 60 * args.minutes), "fingerprint": fingerprint}
         stamp.write_text(json.dumps(record), encoding="utf-8")
     else:
-        step(3, f"Training: done before, {checkpoint} is as it was")
+        step(3, f"Training: done before, {checkpoint} is unchanged")
 
     unseen = SETS["unseen"][0]
     step(4, f"Evaluating on {unseen} pictures that it has not seen")
     accuracy = evaluate(cfg, checkpoint)
-    print(f"  {accuracy:.1%} of the words are read without a mistake")
+    print(f"  {accuracy:.1%} of the words are read correctly")
     if places := new_numbers(out / "data"):
         of_new = evaluate(cfg, checkpoint, places)
-        print(f"  {of_new:.1%} of the {len(places)} whose number was in no training picture")
+        print(f"  {of_new:.1%} of the {len(places)} whose number is on no training picture")
     if accuracy < REQUIRED_ACCURACY:
         fail(
-            f"the model reads {accuracy:.1%} of the unseen pictures, and "
+            f"the model reads {accuracy:.1%} of the unseen pictures correctly, but "
             f"{REQUIRED_ACCURACY:.0%} were expected after {record['iterations']} of "
             f"{cfg.max_iters} iterations. On a slow or busy machine give it more time: delete "
             f"{stamp}, and run {sys.executable} {Path(__file__)} --minutes 10"
@@ -335,12 +336,12 @@ def main(argv: list[str] | None = None) -> int:
     sheet = out / "result.png"
     title = (
         f"Toy LPV, trained here for {record['seconds']} s on rendered numbers: "
-        f"{accuracy:.1%} of {unseen} unseen pictures right"
+        f"{accuracy:.1%} of {unseen} unseen pictures read correctly"
     )
     draw_sheet(sheet, title, paths, labels, predictions)
 
     print(
-        f"\nDone. {sheet} shows {len(paths)} of the unseen pictures with what was read.\n"
+        f"\nDone. {sheet} shows {len(paths)} of the unseen pictures with their readings.\n"
         "What this shows: installation, data, training, evaluation and inference work here.\n"
         "What it does not show: how well LPV reads. The toy was trained for minutes on rendered\n"
         "numbers of 1 to 4 digits, and it reads nothing else. Words are read by the model of step\n"

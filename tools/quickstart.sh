@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# From nothing to read words in one command:
+# From a fresh checkout to recognised words in one command:
 #
 #   bash tools/quickstart.sh
 #
-# Makes .venv in the checkout and installs into it, reads words with the model that comes along;
-# then renders pictures of numbers, trains a toy-size LPV on them for at most three minutes, and
-# reads pictures it has not seen. Results are in work_dirs/quickstart; a second run skips what is
-# done. LPV_PYTHON chooses the interpreter.
+# Creates .venv in the checkout, installs into it, and reads words with the shipped model; then
+# renders pictures of numbers, trains a toy-size LPV on them for at most three minutes, and reads
+# pictures it has not seen. Results are in work_dirs/quickstart; a second run skips completed steps.
+# LPV_PYTHON selects the interpreter.
 set -euo pipefail
 if (($#)); then
     sed -n '2,9s/^# \{0,1\}//p' "$0"

@@ -1,7 +1,7 @@
 """Read pictures of words.
 
-Prints path, text and confidence of each. Pictures that cannot be read are named on standard error
-while the rest goes on.
+Prints path, text and confidence of each. Pictures that cannot be read are reported on standard
+error, and reading continues.
 
 Example:
     lpv-mmocr read word.jpg
@@ -23,10 +23,10 @@ from pathlib import Path
 
 from lpv_mmocr_cli import DTYPES, new_parser
 
-# What takes long to import is imported once the options are known to be right.
+# Slow imports are deferred until the options are known to be valid.
 EXIT_UNREADABLE = 1
 ATTENTION = "attention"  # folder below --out
-LONGEST_STEM = 100  # bytes that the name of a picture of attention takes over; systems allow 255
+LONGEST_STEM = 100  # maximum bytes of a source name in the name of its drawing; systems allow 255
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,28 +36,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="picture; folder, whose pictures are read with those of its folders (by suffix: .jpg, "
-        ".png, .tif, .webp, .bmp, .gif and the like); pattern in quotes, such as 'words/**/*.png'; "
+        help="picture; folder, searched recursively for pictures (by suffix: .jpg, .png, .tif, "
+        ".webp, .bmp, .gif and the like); quoted pattern, such as 'words/**/*.png'; "
         "or - for a list of files and folders on standard input, one per line",
     )
     add(
         "--weights",
         metavar="FILE",
-        help="checkpoint, or the name of one that comes along, such as lpv-mini (default: the one "
-        "that LPV_WEIGHTS names, else the one shipped)",
+        help="checkpoint, or the name of a shipped one, such as lpv-mini (default: the one "
+        "named by LPV_WEIGHTS, else the shipped default)",
     )
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
-    add("--batch-size", type=int, default=32, metavar="N", help="words read at once (default: 32)")
+    add("--batch-size", type=int, default=32, metavar="N", help="words per batch (default: 32)")
     add("--deploy", choices=DTYPES, help="read with the deployed model, faster for LPV-Tiny")
     add(
         "--no-tta",
         dest="tta",
         action="store_false",
-        help="look at each word once; without it, what is read with low confidence is read again, "
-        "turned and cut otherwise, and the surest reading counts (test-time augmentation)",
+        help="read each word once; by default, low-confidence words are read again in augmented "
+        "views, and the most confident reading is kept (test-time augmentation)",
     )
-    add("--boxes", action="store_true", help="also say where each character is, in pixels")
+    add("--boxes", action="store_true", help="also give the box of each character, in pixels")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON lines, with all scores")
     form.add_argument("--csv", action="store_true", help="print CSV")
@@ -70,15 +70,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--attention",
         action="store_true",
-        help="draw what the model looked at, one picture per word in DIR/attention (needs --out)",
+        help="draw the attention of the model, one picture per word in DIR/attention (needs --out)",
     )
     args = parser.parse_args(argv)
     if args.batch_size < 1:
         parser.error(f"--batch-size must be at least 1, got {args.batch_size}")
     if args.attention and args.out is None:
-        parser.error("--attention writes pictures: say where with --out DIR")
+        parser.error("--attention writes pictures: give a folder with --out DIR")
     if args.deploy and (args.attention or args.boxes):
-        parser.error("--deploy keeps no attention, so it goes with neither --attention nor --boxes")
+        parser.error("--deploy keeps no attention, so it excludes --attention and --boxes")
     return args
 
 
@@ -91,10 +91,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _lines_of_stdin() -> Iterator[str]:
-    """Paths on standard input, one a line, as they come; empty lines are none."""
+    """Yield paths from standard input as they arrive, one per line; skip empty lines."""
     for number, line in enumerate(sys.stdin):
         if number == 0:
-            line = line.removeprefix("\ufeff")  # a mark of the encoding
+            line = line.removeprefix("\ufeff")  # byte order mark
         if path := line.rstrip("\r\n"):
             yield path
 
@@ -118,7 +118,7 @@ def read(args: argparse.Namespace) -> int:
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # names of files need not be valid in any encoding
             stream.reconfigure(errors=errors)
-    # What libraries print must not get between the results.
+    # Output of libraries must not mix with the results.
     with redirect_stdout(sys.stderr):
         reader = WordReader(
             args.weights,
@@ -152,7 +152,7 @@ def read(args: argparse.Namespace) -> int:
                     unreadable += 1
                     print(printable(f"{reading.source}: {reading.error}"), file=sys.stderr)
                 advance()
-        if not count:  # here, so that earlier results stay
+        if not count:  # here, so that earlier results are kept
             raise InputError("the list on standard input names no picture")
     summary = f"{count - unreadable} of {count} pictures read"
     if files.left_alone:
@@ -162,7 +162,7 @@ def read(args: argparse.Namespace) -> int:
 
 
 def draw(reading, number: int, out: Path) -> str | None:
-    """Draw the attention of a reading; its file is named relative to the folder of results."""
+    """Draw the attention of a reading; return the file name relative to the results folder."""
     if reading.error is not None:
         return None
     from lpv_mmocr.engine.prediction_hooks import shortened

@@ -3,8 +3,8 @@
 #
 #   [VARIABLES] bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of test.py]
 #
-# Variables: GPUS (all processes, default 8), GPUS_PER_NODE (default 8; 0 for CPU processes),
-# CPUS_PER_TASK (default 5), SRUN_ARGS (more options of srun), PORT (default 29500).
+# Variables: GPUS (total number, default 8), GPUS_PER_NODE (default 8; 0 for CPU processes),
+# CPUS_PER_TASK (default 5), SRUN_ARGS (additional srun options), PORT (default 29500).
 set -euo pipefail
 if (($# < 4)); then
     sed -n '2,7s/^# \{0,1\}//p' "$0" >&2

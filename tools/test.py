@@ -22,17 +22,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_run_options(parser)
     parser.add_argument(
         "checkpoint",
-        help="checkpoint to evaluate, or the name of one that comes along, such as lpv-mini",
+        help="checkpoint to evaluate, or the name of a shipped one, such as lpv-mini",
     )
     parser.add_argument(
         "--save-preds",
         nargs="?",
         const="auto",
         metavar="FILE.jsonl",
-        help="write what was read, one word per line with key, label, text and scores "
-        "(default: WORK_DIR/CHECKPOINT_predictions.jsonl, with _tta or such behind CHECKPOINT)",
+        help="write the predictions, one word per line with key, label, text and scores (default: "
+        "WORK_DIR/CHECKPOINT_predictions.jsonl, with a suffix such as _tta after CHECKPOINT)",
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="draw every word with what was read")
+    parser.add_argument("--show-dir", metavar="DIR", help="draw every word with its prediction")
     parser.add_argument(
         "--report",
         metavar="DIR",
@@ -41,10 +41,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--show-attention",
         action="store_true",
-        help="with --show-dir: draw what every stage looked at for every character",
+        help="with --show-dir: draw the attention of every stage for every character",
     )
     parser.add_argument(
-        "--tta", action="store_true", help="test-time augmentation, by tta_model of the config"
+        "--tta", action="store_true", help="test-time augmentation with the config's tta_model"
     )
     parser.add_argument(
         "--deploy",
@@ -57,7 +57,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.deploy import DeployHook
@@ -73,10 +73,10 @@ from mmengine.config import Config
 
 
 def enable_tta(cfg: Config) -> None:
-    """Put the config's augmented pipeline and model in the place of the plain ones."""
+    """Replace the config's plain pipeline and model by the ones for test-time augmentation."""
     cli.require(cfg, "tta_model", "tta_pipeline")
     dataset = cfg.test_dataloader.dataset
-    # A ConcatDataset may hold the pipeline for all its parts, or each its own.
+    # A ConcatDataset may have one pipeline for all its parts, or each part its own.
     for part in [dataset, *dataset.get("datasets", [])]:
         if "pipeline" in part:
             part.pipeline = cfg.tta_pipeline
@@ -84,16 +84,17 @@ def enable_tta(cfg: Config) -> None:
 
 
 def enable_attention(cfg: Config, args: argparse.Namespace) -> None:
-    """Let the decoder keep what it looked at, and the visualizer draw it.
+    """Make the decoder keep its attention, and the visualizer draw it.
 
     Raises:
-        InputError: If there is no folder for the pictures, or the model keeps no attention.
+        InputError: If there is no folder for the pictures, another option excludes drawing, or the
+            model has no CPADecoder.
     """
     if not args.show_dir:
         raise cli.InputError("--show-attention draws into a folder: give --show-dir DIR as well")
     for option in ("tta", "deploy"):
         if getattr(args, option):
-            raise cli.InputError(f"--show-attention and --{option} exclude each other: leave one")
+            raise cli.InputError(f"--show-attention and --{option} exclude each other: drop one")
     decoder = cfg.model.get("decoder") or {}
     if decoder.get("type") not in ("CPADecoder", CPADecoder):
         raise cli.InputError(
@@ -105,8 +106,8 @@ def enable_attention(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
-    """Add what looks at the checkpoint, and what writes predictions and pictures."""
-    # What a training demands of the weights it begins with is not a test's concern.
+    """Add hooks that check the checkpoint and write predictions and pictures."""
+    # Requirements on the initial weights of a training run do not concern a test.
     hooks = [h for h in cfg.get("custom_hooks") or [] if h["type"] != InitialWeightsHook.__name__]
     hooks.append({"type": FittingWeightsHook.__name__})
     if args.save_preds:
@@ -118,7 +119,7 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
     if args.show_dir:
         cli.require_folder(args.show_dir, "--show-dir")
         hooks.append({"type": RecogVisualizationHook.__name__, "out_dir": args.show_dir})
-        # The pictures go into one folder, not into the log of the run as well.
+        # Write the pictures into that folder only, not also into the log of the run.
         cfg.visualizer.vis_backends = []
     if args.report:
         hooks.append({"type": ReportPageHook.__name__, "out_dir": args.report})

@@ -25,19 +25,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="CHECKPOINT",
-        help="continue from this checkpoint, or without a name from the last of the work folder "
-        "(from the start where there is none)",
+        help="continue from this checkpoint or, without a value, from the last one in the work "
+        "folder (from scratch if there is none)",
     )
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
-        help="scale the learning rate with the whole batch, by auto_scale_lr of the config",
+        help="scale the learning rate with the total batch size, by auto_scale_lr of the config",
     )
     return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.config_characters import characters_never_taught
@@ -57,7 +57,7 @@ from mmengine.config import Config
 
 
 def set_resume(cfg: Config, resume: str) -> None:
-    """Choose where to continue; MMEngine would mistake ``load_from`` for the run to continue."""
+    """Set the checkpoint to resume; MMEngine would otherwise resume from ``load_from``."""
     if resume != "auto":
         cli.require_file(resume, "checkpoint")
         if "://" not in resume and (problem := why_not_resumable(Path(os.path.expanduser(resume)))):
@@ -77,7 +77,7 @@ def set_resume(cfg: Config, resume: str) -> None:
 
 
 def initial_weights(name: str) -> str:
-    """Path or address of the weights to begin with; those that come along have names."""
+    """Return the path or address of the initial weights; shipped ones may be given by name."""
     try:
         return find_weights(name)
     except FileNotFoundError as error:
@@ -85,19 +85,19 @@ def initial_weights(name: str) -> str:
 
 
 def warn_of_an_earlier_run(folder: Path) -> None:
-    """Say that files of an earlier run are there, which are not told apart by their names."""
+    """Warn if the folder holds files of an earlier run, which names do not tell apart."""
     earlier = sorted(file.name for file in folder.glob("*.pth"))
     if earlier and distributed.is_first_process():
         print(
-            f"{folder} holds checkpoints of an earlier training ({', '.join(earlier[:3])}"
-            f"{', ...' if len(earlier) > 3 else ''}), which stay beside those of this one. "
-            "--resume goes on with it, --work-dir takes another folder",
+            f"{folder} holds checkpoints of an earlier training run ({', '.join(earlier[:3])}"
+            f"{', ...' if len(earlier) > 3 else ''}), which stay next to those of this one. "
+            "To continue that run, use --resume; for another folder, --work-dir",
             file=sys.stderr,
         )
 
 
 def _lmdbs(path: str) -> list[str]:
-    """Those at or below a folder; none where it is wrong, which its data set says."""
+    """Return the LMDBs at or below a folder; none if it is invalid, which its dataset reports."""
     try:
         return find_lmdbs(path)
     except OSError:
@@ -105,7 +105,7 @@ def _lmdbs(path: str) -> list[str]:
 
 
 def warn_of_shared_words(cfg: Config) -> None:
-    """Say that words are trained on by which the best checkpoint is chosen."""
+    """Warn if the words that select the best checkpoint are also trained on."""
     if not distributed.is_first_process():  # it searches the folders
         return
     trained = {
@@ -123,21 +123,21 @@ def warn_of_shared_words(cfg: Config) -> None:
     if shared:
         print(
             f"Validation reads {', '.join(shared)}, of which all words are trained on: its "
-            "accuracy says nothing of other words",
+            "accuracy says nothing about other words",
             file=sys.stderr,
         )
 
 
 def warn_of_characters_never_taught(cfg: Config) -> None:
-    """Say that the model has classes of which it will never see an example."""
+    """Warn if the model has classes of which it will never see an example."""
     characters = characters_never_taught(cfg)
     if characters and distributed.is_first_process():
         shown = " ".join(characters[:20])
         print(
             f"The model knows {len(characters)} characters that no label of the training data can "
             f"have ({shown}{' ...' * (len(characters) > 20)}): the label filter, or letter_case of "
-            "the loss, takes them out. Give each data set label_filter=dict(charset=..., "
-            "case_sensitive=...), and where case counts module_loss=dict(letter_case='unchanged')",
+            "the loss, removes them. Give each dataset label_filter=dict(charset=..., "
+            "case_sensitive=...), and if case matters module_loss=dict(letter_case='unchanged')",
             file=sys.stderr,
         )
 
@@ -170,7 +170,7 @@ def main(argv: list[str] | None = None) -> int:
         runner.register_hook(report)
         if cfg.get("resume"):
             runner.register_hook(ResumedScheduleHook())
-        # A new run may take over a part of another model.
+        # A new run may take over some of the weights of another model.
         runner.register_hook(FittingWeightsHook(strict=bool(cfg.get("resume"))))
         runner.train()
     distributed.leave()

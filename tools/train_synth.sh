@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Train an LPV on rendered words, fine-tune it with real ones, and publish both, step by step:
+# Train an LPV on rendered words, fine-tune it on real ones, and publish both, step by step:
 #
 #   bash tools/train_synth.sh WORK_DIR [[TRAINING:]KEY=VALUE of the configs ...]
 #
-# Call it again until it says that all is done; it says what is next. With LPV_SIZE=tiny a call does
-# at most about nine minutes of work, so that a machine that is lost costs no more; with mini and
-# tiny_cpu, which have one more training, a call does a training whole, and an interrupted one goes
-# on from its last checkpoint. An option goes to all trainings, or to the one that it names. Variables:
+# Call it repeatedly until it prints that all is done; every call prints what comes next. With
+# LPV_SIZE=tiny, a call does at most about nine minutes of work, which is the most that losing the
+# machine can cost; with mini and tiny_cpu, which have one more training run, a call completes a
+# training run, and an interrupted one resumes from its last checkpoint. An option applies to all
+# training runs, or to the one that it names. Variables:
 #   LPV_SIZE              tiny, for a GPU (default); mini or tiny_cpu, for two CPU cores
 #   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
-#   LPV_FONTS, LPV_WORDS  a pack of fonts and its words (tools/dataset_converters/pack_fonts.py),
+#   LPV_FONTS, LPV_WORDS  a font pack and its words (tools/dataset_converters/pack_fonts.py),
 #                         or "none" for those of this machine
-#   LPV_POOL              where rendered pictures lie meanwhile (default: WORK_DIR/pool)
-#   LPV_START             checkpoint whose weights the first training starts from (default: none;
-#                         for tiny_cpu the LPV-Mini that comes along, grown to LPV-Tiny)
-#   LPV_CARRY             folder that gets the state in small files after every call, and from which
-#                         a machine that has none goes on (default: none)
+#   LPV_POOL              folder for rendered pictures during training (default: WORK_DIR/pool)
+#   LPV_START             checkpoint whose weights the first training run starts from (default:
+#                         none; for tiny_cpu the shipped LPV-Mini, grown to LPV-Tiny)
+#   LPV_CARRY             folder to which the state is saved in small files after every call, and
+#                         from which a machine without state resumes (default: none)
 set -euo pipefail
 if (($# < 1)); then
     sed -n '2,21s/^# \{0,1\}//p' "$0" >&2
@@ -23,10 +24,9 @@ if (($# < 1)); then
 fi
 for name in LPV_FONTS LPV_WORDS; do
     if [[ -z ${!name:-} ]]; then
-        echo "error: set LPV_FONTS and LPV_WORDS, of which $name is missing: on few fonts and words" \
+        echo "error: set LPV_FONTS and LPV_WORDS, of which $name is missing: with few fonts and words" \
             "a model learns little. tools/dataset_converters/pack_fonts.py --out FONTS --words-out" \
-            "WORDS makes a pack on a machine that has them; \"none\" says that this machine's own" \
-            "will do" >&2
+            "WORDS makes a pack on a machine that has them; \"none\" selects those of this machine" >&2
         exit 2
     fi
 done
@@ -35,7 +35,7 @@ if [[ -n ${LPV_START:-} && ! -f $LPV_START ]]; then
     exit 2
 fi
 size=${LPV_SIZE:-tiny}
-# What is trained, one after the other; each begins with the weights of the one before.
+# The training runs in order; each starts from the weights of the previous one.
 case $size in
     tiny) trainings=(synth finetune) readers_config=lpv-tiny_stage2_10e_st_mj.py ;;
     mini) trainings=(start synth finetune) readers_config=lpv-mini_own_data.py ;;
@@ -48,14 +48,14 @@ esac
 work=$1
 shift
 if [[ -f $work/size && $(<"$work/size") != "$size" ]]; then
-    echo "error: $work holds a training of LPV-$(<"$work/size"): choose another folder, or set" \
+    echo "error: $work holds a training run of LPV-$(<"$work/size"): choose another folder, or set" \
         "LPV_SIZE" >&2
     exit 2
 fi
 for option in "$@"; do
     key=${option%%=*}
     if [[ $key == *:* && " ${trainings[*]} " != *" ${key%%:*} "* ]]; then
-        echo "error: $option is for a training ${key%%:*}, and LPV_SIZE=$size has: ${trainings[*]}" >&2
+        echo "error: $option is for training run ${key%%:*}, but LPV_SIZE=$size has: ${trainings[*]}" >&2
         exit 2
     fi
 done
@@ -67,14 +67,14 @@ export LPV_POOL=${LPV_POOL:-$work/pool}
 carried=${LPV_CARRY:+$LPV_CARRY/$size}
 options=("$@")
 
-# config_of NAME: the config of a training.
+# config_of NAME: print the config of a training run.
 config_of() {
     if [[ $1 == synth ]]; then echo "$configs/lpv-${size}_synth.py"; else
         echo "$configs/lpv-${size}_synth_$1.py"
     fi
 }
 
-# run NAME [START]: one call of a training, which begins with the weights START.
+# run NAME [START]: do one call of a training run, which starts from the weights START.
 run() {
     local name=$1 folder=$work/$1 started=$SECONDS before=0 sampler="" option
     local usage=$folder/gpu_utilisation.csv status=0
@@ -82,11 +82,11 @@ run() {
     for option in ${options[@]+"${options[@]}"}; do
         if [[ $option == "$name":* ]]; then
             given+=("${option#*:}")
-        elif [[ " ${trainings[*]} " != *" ${option%%:*} "* ]]; then # of no other training
+        elif [[ " ${trainings[*]} " != *" ${option%%:*} "* ]]; then # not for another run
             given+=("$option")
         fi
     done
-    # Last, so that no option of the user's takes its place.
+    # Last, so that no option of the user overrides it.
     if [[ -n ${2:-} ]]; then given+=("load_from=$2"); fi
     mkdir -p "$folder"
     if command -v nvidia-smi >/dev/null; then
@@ -112,7 +112,7 @@ run() {
     echo "$name: this call took $((SECONDS - started)) s"
 }
 
-# last_of NAME: the last checkpoint of a training; its folder may have been moved since.
+# last_of NAME: print the last checkpoint of a run; its folder may have been moved since.
 last_of() {
     local path
     path=$(<"$work/$1/last_checkpoint")
@@ -120,9 +120,9 @@ last_of() {
     echo "$path"
 }
 
-# publish NAME FILE: what readers need, the model and its preprocessing, with the names of nobody's
-# data in the config; and its scores on the words kept out. The last checkpoint counts: its learning
-# rate has come down, and an earlier one may have been trained without the mask.
+# publish NAME FILE: write what inference needs, the model and its preprocessing, without names of
+# data folders in the config; and its scores on the held-out words. The last checkpoint counts: its
+# learning rate has decayed, and an earlier one may have been trained without the mask.
 publish() {
     env -u LPV_TRAIN_DATA -u LPV_VAL_DATA -u LPV_DATA_ROOT -u LPV_DATA_TREE \
         python "$tools/model_converters/publish_checkpoint.py" "$(last_of "$1")" \
@@ -136,7 +136,7 @@ mkdir -p "$work"
 echo "$size" >"$work/size"
 for name in "${trainings[@]}"; do
     if [[ -n $carried && -d $carried/$name && ! -f $work/$name/last_checkpoint ]]; then
-        echo "$name: goes on from $carried/$name" # and from no LPV_START
+        echo "$name: resumes from $carried/$name" # and not from LPV_START
         python "$carry" unpack "$carried/$name" "$work/$name"
     fi
 done
@@ -150,9 +150,9 @@ for index in "${!trainings[@]}"; do
     name=${trainings[index]}
     if [[ ! -f $work/$name/finished ]]; then
         run "$name" "$weights"
-        next="$name goes on"
+        next="$name continues"
         if [[ -f $work/$name/finished ]]; then next=${trainings[index + 1]:-publish}; fi
-        echo "Next: $next. The same command does it."
+        echo "Next: $next. Run the same command again."
         exit
     fi
     weights=$(last_of "$name")

@@ -1,5 +1,5 @@
-"""Measuring speed: models side by side, training steps, data loaders.
+"""Speed benchmarks: models side by side, training steps, data loaders.
 
-``tools/analysis_tools/benchmark.py`` is its command line. Importing ``lpv_mmocr`` does not import
+The command line is ``tools/analysis_tools/benchmark.py``. Importing ``lpv_mmocr`` does not import
 this package.
 """

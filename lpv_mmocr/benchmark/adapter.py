@@ -1,4 +1,4 @@
-"""Foreign recognisers, brought in by a function of a Python file."""
+"""Third-party recognisers, loaded through a function in a Python file."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from ..cli import InputError
 
 
 def load_adapter(file: str, function: str) -> tuple[nn.Module, tuple[int, int]]:
-    """Call an adapter.
+    """Call an adapter and check what it returns.
 
     Args:
-        file: Python file. Modules beside it can be imported by it.
-        function: Name of a function in it, without arguments, that returns a module and the height
-            and width of its images. ``module(images)``, with images of shape (N, 3, H, W) in 0..1,
-            is what is measured; for the training step also ``module.loss(images, texts)``, a
-            scalar, with N lower-case words.
+        file: Python file; it can import modules from its own folder.
+        function: Name of a function in the file that takes no arguments and returns a module and
+            the height and width of its images. ``module(images)`` is measured, with images of
+            shape (N, 3, H, W) in 0..1. The training step also needs a scalar ``module.loss(images,
+            texts)``, with N lower-case words.
 
     Returns:
-        What the function returned.
+        The module, and the height and width of its images.
 
     Raises:
-        InputError: If file or function are missing, fail, or return something else.
+        InputError: If the file or function is missing or fails, or the function returns something
+            else.
     """
     where = f"the adapter {file}:{function}"
     build = _find(Path(file), function, where)
@@ -60,9 +61,10 @@ def _find(file: Path, function: str, where: str) -> Callable[[], object]:
         raise InputError(f"there is no adapter file {file}")
     spec = importlib.util.spec_from_file_location(f"benchmark_adapter_{file.stem}", file)
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses of the file look themselves up there.
+    # Dataclasses in the file look up their module there.
     sys.modules[spec.name] = module
-    # As for a script, and for good: its function may import too. Last, so that it hides nothing.
+    # As for a script, and permanently: the function may import too. Last, so that it shadows
+    # nothing.
     sys.path.append(str(file.resolve().parent))
     try:
         spec.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""How fast training pictures come: from an LMDB to a batch on the device, and where time goes."""
+"""Throughput of training pipelines from an LMDB to batches on the device, and time of each step."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _READ, _DECODE, _COLLATE, _PREPROCESS = "read", "decode", "collate", "to the dev
 
 @dataclass(kw_only=True)
 class LoadingMeasurement:
-    """One pipeline, with so many worker processes.
+    """Measurement of one pipeline with one number of worker processes.
 
     Attributes:
         model: Label of the model whose config it is.
         augmented: Whether augmentation was on.
-        workers: Worker processes; 0 is one core in this process.
+        workers: Number of worker processes; 0 means one core in this process.
         rates: Images per second in each round.
-        shares: Part of the time of each step, by its name; only without workers.
-        start_up: Seconds to the first batch; only with workers.
-        memory: Bytes of memory that the workers hold, shared pages divided; only with workers.
+        shares: Fraction of the time spent in each step, by step name; only without workers.
+        start_up: Seconds until the first batch; only with workers.
+        memory: Memory of the workers in bytes, with shared pages divided; only with workers.
     """
 
     model: str
@@ -63,7 +63,7 @@ class LoadingMeasurement:
         return summarise(self.rates)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, derived figures included, as JSON can hold it."""
+        """Return all values, including derived ones, in a JSON-compatible form."""
         return {**asdict(self), "rate": {**asdict(self.rate), "spread": self.rate.spread}}
 
 
@@ -71,8 +71,8 @@ def write_words(folder: Path, number: int) -> None:
     """Write an LMDB of drawn words as small JPEG pictures.
 
     Args:
-        folder: Where to.
-        number: How many.
+        folder: Folder of the new LMDB.
+        number: Number of words.
     """
     with LMDBWriter(folder) as writer:
         for picture, word in zip(encoded_pictures(number), random_words(number), strict=True):
@@ -87,18 +87,18 @@ def run_loading(
 ) -> list[LoadingMeasurement]:
     """Measure the training pipelines of configs on an LMDB.
 
-    Without workers everything runs in this process, on one core; that is where the shares of the
-    steps come from. With workers, each round starts them anew: workers that load ahead would use
-    the time of others.
+    Without workers, everything runs in this process on one core; the shares of the steps are
+    measured there. With workers, each round starts new ones: workers that load ahead would take
+    time from the other measurements.
 
     Args:
         specs: Models whose configs hold the pipelines.
         data: Folder of the LMDB.
         workers: Numbers of worker processes.
-        plan: How to measure; ``min_seconds`` is the least time of a round.
+        plan: Measurement settings; ``min_seconds`` is the minimum duration of a round.
 
     Returns:
-        One measurement for each pipeline, with and without augmentation, and number of workers.
+        One measurement per pipeline, with and without augmentation, and number of workers.
 
     Raises:
         InputError: If a config has no pipeline for training.
@@ -143,14 +143,14 @@ def _augmentations(spec: Specification) -> tuple[bool, ...]:
 
 
 def train_pipeline(cfg: Config | None, label: str) -> list[dict]:
-    """The training pipeline of a config, for pictures that are already in memory.
+    """Return the training pipeline of a config, for pictures that are already in memory.
 
     Args:
         cfg: The config, or None for an adapter.
-        label: Name of the model.
+        label: Name of the model, for the error message.
 
     Raises:
-        InputError: If there is none.
+        InputError: If there is no training pipeline.
     """
     if cfg is None or "train_pipeline" not in cfg:
         raise InputError(f"{label} has no train_pipeline, which --task loader measures")
@@ -192,7 +192,7 @@ class _Variant:
             self._batch()
             images += self.batch_size
         result.rates.append(images / (time.perf_counter() - began))
-        # Watching every step costs time, so the shares come from a batch of their own.
+        # Timing every step costs time, so the shares come from a separate batch.
         with watched(self.dataset, result.shares) as add:
             self._batch(add)
 
@@ -206,7 +206,7 @@ class _Variant:
         add(_PREPROCESS, time.perf_counter() - began)
 
     def _prepare(self, batch: dict) -> None:
-        """Bring a batch to the device, as the model that it is for has it."""
+        """Move a batch to the device and preprocess it, as for the model."""
         if self.preprocessor is not None:
             self.preprocessor(batch, training=False)
             if self.device.type == "cuda":
@@ -231,7 +231,7 @@ class _Variant:
         iterator = iter(batches)
         self._prepare(next(iterator))
         start_up = time.perf_counter() - began
-        # What was loaded ahead while the workers started does not count.
+        # Batches loaded ahead while the workers started do not count.
         for _ in range(2 * result.workers):
             self._prepare(next(iterator))
         count, began = 0, time.perf_counter()
@@ -248,14 +248,14 @@ class _Variant:
 
 @contextmanager
 def watched(dataset: Any, seconds: dict[str, float]) -> Iterator[Callable[[str, float], None]]:
-    """Add the time of every step of a data set to ``seconds`` while inside.
+    """Add the time of every step of a dataset to ``seconds`` within the context.
 
     Args:
         dataset: An LPVLMDBDataset.
-        seconds: Seconds by the name of the step.
+        seconds: Seconds by step name, updated in place.
 
     Yields:
-        A function that adds to it.
+        A function that adds the time of another step.
     """
 
     def add(step: str, duration: float) -> None:
@@ -284,10 +284,10 @@ def watched(dataset: Any, seconds: dict[str, float]) -> Iterator[Callable[[str, 
 
 
 def children_memory(proc: Path = Path("/proc")) -> int:
-    """Bytes that the processes started by this one hold, shared pages divided among their users.
+    """Return the bytes held by child processes, with shared pages divided among their users.
 
     Args:
-        proc: Where Linux tells; elsewhere the answer is 0.
+        proc: Mount point of Linux's ``proc``; the result is 0 on other systems.
     """
     children = proc / "self" / "task" / str(os.getpid()) / "children"
     total = 0

@@ -1,4 +1,4 @@
-"""The machine that measures, and how fast it multiplies matrices."""
+"""Description of the machine, and its peak speed in matrix products."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ..deploy.onednn import PackedLinear, can_pack
 from .timing import clock_for
 
 _SIDES = {"cuda": 8192, "cpu": 2048}
-# PyTorch has no fast product of this type for CPUs: one of 2048 rows takes seconds.
+# PyTorch has no fast fp16 product for CPUs: one with 2048 rows takes seconds.
 _SIDE_OF_FP16_ON_CPU = 512
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What numbers of speed have to be read with.
+    """Hardware and software on which speeds are measured.
 
     Attributes:
         device: Name of the processor, or of the GPU.
-        cores: Processor cores that this process may use.
-        threads: Threads that PyTorch uses on the CPU.
+        cores: Number of processor cores that this process may use.
+        threads: Number of threads that PyTorch uses on the CPU.
         instructions: Widest vector instructions that PyTorch uses on the CPU.
         system: Operating system.
         python: Version of Python.
@@ -51,7 +51,7 @@ def describe_machine(device: torch.device) -> Machine:
     """Describe this machine.
 
     Args:
-        device: Where models run.
+        device: Device that models run on.
     """
     on_gpu = device.type == "cuda"
     return Machine(
@@ -68,17 +68,17 @@ def describe_machine(device: torch.device) -> Machine:
 
 
 def available_cores() -> int:
-    """Number of cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
-    """Name of the processor.
+    """Return the name of the processor.
 
     Args:
-        info: File in which Linux says it.
+        info: Linux file that contains it.
     """
     if info.is_file():
         for line in info.read_text().splitlines():
@@ -91,15 +91,16 @@ def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
 def matrix_product(
     precision: str, device: torch.device, side: int | None = None
 ) -> tuple[Callable[[], object], int]:
-    """A large product of square matrices: what the machine reaches at best.
+    """Return a large product of square matrices, which measures the machine's peak speed.
 
-    On a CPU PyTorch has two libraries for it, and which one is faster depends on the processor;
-    the faster one is taken.
+    On a CPU, PyTorch has two libraries for it; which one is faster depends on the processor, and
+    the faster one is used.
 
     Args:
         precision: "fp32", "bf16" or "fp16".
-        device: Where it is computed.
-        side: Rows and columns; by default large enough that starting it costs nothing.
+        device: Device that computes it.
+        side: Number of rows and columns; by default large enough for the launch cost to be
+            negligible.
 
     Returns:
         A function that computes the product, and its number of multiply-accumulates.

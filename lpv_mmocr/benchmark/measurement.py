@@ -1,4 +1,4 @@
-"""What was found out about one model in one task."""
+"""Measurement of one model in one task."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .timing import Summary, speed_up, summarise
 
 @dataclass(kw_only=True)
 class Measurement:
-    """One model, one task, one batch size.
+    """Measurement of one model in one task with one batch size.
 
     Attributes:
         task: "forward", "inference" or "train".
-        model: Its label.
-        batch_size: Images of a call.
+        model: Label of the model.
+        batch_size: Number of images per call.
         precision: "fp32", "bf16" or "fp16", or "int8" for an ONNX file.
         parameters: Number of trainable parameters.
-        macs: Multiply-accumulates of a call for one image, or None where unknown.
-        first_call: Seconds of the very first call, with all that is done once: what
-            ``torch.compile`` costs shows here.
-        peak_memory: Bytes of its tensors at most: what stays, and what a call adds. None where they
-            are not PyTorch's.
-        times: Seconds of a call in each round.
-        baseline_times: The same of the baseline, or empty.
-        peak_macs: Multiply-accumulates a second of a large matrix product in the same rounds.
-        at: Place on the axis of a sweep, or None.
-        error: Why there are no times, or None.
+        macs: Multiply-accumulates of a call per image, or None if unknown.
+        first_call: Seconds of the very first call, including one-time work such as
+            ``torch.compile``.
+        peak_memory: Peak memory of the tensors in bytes: persistent ones, and what a call adds.
+            None if they are not PyTorch's.
+        times: Seconds per call in each round.
+        baseline_times: Seconds per call of the baseline in each round, or empty.
+        peak_macs: Multiply-accumulates per second of a large matrix product in the same rounds.
+        at: Position on the axis of a sweep, or None.
+        error: Reason why there are no times, or None.
     """
 
     task: str
@@ -47,7 +47,7 @@ class Measurement:
 
     @property
     def latency(self) -> Summary | None:
-        """Seconds of a call."""
+        """Seconds per call."""
         return summarise(self.times) if self.times else None
 
     @property
@@ -57,20 +57,20 @@ class Measurement:
 
     @property
     def speed(self) -> Summary | None:
-        """How many times faster than the baseline."""
+        """Speed-up over the baseline."""
         if not self.times or not self.baseline_times:
             return None
         return speed_up(self.baseline_times, self.times)
 
     @property
     def share_of_peak(self) -> float | None:
-        """Part of the machine's measured matrix-product peak that it uses."""
+        """Fraction of the machine's measured matrix-product peak that the model reaches."""
         if None in (self.macs, self.peak_macs, self.images_per_second):
             return None
         return self.macs * self.images_per_second / self.peak_macs
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, derived figures included, as JSON can hold it."""
+        """Return all values, including derived ones, in a JSON-compatible form."""
         raw = asdict(self)
         raw.pop("baseline_times")
         for name in ("latency", "speed"):

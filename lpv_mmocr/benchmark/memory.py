@@ -1,4 +1,4 @@
-"""The most memory that the tensors of a call take at a time."""
+"""Peak memory of the tensors of a call."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_of_call(run: Callable[[], object], device: torch.device) -> int:
-    """Bytes by which the tensors grow, at most, during a call.
+    """Return the maximum growth of the tensors during a call, in bytes.
 
-    On a GPU PyTorch's allocator says it. On a CPU the profiler's record of allocations is added
-    up, so that other things in the process, and what the C library keeps, do not count.
+    On a GPU, PyTorch's allocator reports it. On a CPU, it is computed from the profiler's record
+    of allocations, so that other memory of the process, and what the C library keeps, do not
+    count.
 
     Args:
-        run: The call.
-        device: Where it computes.
+        run: Function to call.
+        device: Device that it computes on.
     """
     if device.type == "cuda":
         torch.cuda.synchronize()
@@ -41,10 +42,10 @@ def peak_of_call(run: Callable[[], object], device: torch.device) -> int:
 
 
 def bytes_of(tensors: Iterable[torch.Tensor]) -> int:
-    """Bytes of tensors, each counted once.
+    """Return the size of tensors in bytes, each counted once.
 
     Args:
         tensors: The tensors.
     """
-    # Not nbytes: packed weights have no strides that could say it.
+    # Not nbytes: packed weights have no strides to compute it from.
     return sum({id(t): t.numel() * t.element_size() for t in tensors}.values())

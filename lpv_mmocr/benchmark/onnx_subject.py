@@ -1,4 +1,4 @@
-"""An exported LPV, measured beside PyTorch's."""
+"""Exported LPV models, measured alongside PyTorch models."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ class _Network(nn.Module):
 
 
 class OnnxSubject(Subject):
-    """The network in an ONNX file of ours, run by ``lpv_onnx``.
+    """The network in an ONNX file of this project, run by ``lpv_onnx``.
 
-    It takes as many threads as PyTorch does. Neither its operations nor its memory are counted.
+    It uses as many threads as PyTorch. Neither its operations nor its memory are counted.
 
     Args:
-        spec: What was asked for; it names a file and an engine.
-        device: Where it runs; only ``cpu``.
+        spec: Specification that names a file and an engine.
+        device: Device to run on; only ``cpu``.
 
     Raises:
-        InputError: If the file cannot be used, or the device is another one.
+        InputError: If the file cannot be used, or the device is not ``cpu``.
     """
 
     memory_counts = False
@@ -56,7 +56,7 @@ class OnnxSubject(Subject):
 
     @property
     def precision(self) -> str:
-        """That of the engine, or of the weights in the file."""
+        """Precision of the engine, or of the weights in the file."""
         return self.spec.precision or self.reader.metadata["precision"]
 
     def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
@@ -69,5 +69,5 @@ class OnnxSubject(Subject):
         return lambda: self.reader(encoded)
 
     def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
-        """Refuse: there is nothing to train in an ONNX file."""
-        raise InputError(f"{self.spec.label}: an ONNX file only reads; leave --task train out")
+        """Raise an error, since ONNX files cannot be trained."""
+        raise InputError(f"{self.spec.label}: an ONNX file cannot be trained; omit --task train")

@@ -1,4 +1,4 @@
-"""The benchmark as a picture: speed against parameters, or cost along a sweep."""
+"""Plots of the benchmark: speed against parameters, or cost along a sweep."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from .sweep import AXES
 _COLOURS = {"lpv": "#c44e52", "mmocr": "#4c72b0", "other": "#777777"}
 _MARKERS = {"fp32": "o", "bf16": "s", "fp16": "^", "int8": "v"}
 _PANEL = (6.4, 4.8)
-# Two labels closer than this, in points, cannot both be read.
+# Two labels closer than this, in points, are not both legible.
 _LINE_HEIGHT = 11.0
 _MARKER = 4.0
-# Where a label may go, in the order of preference: its alignment, and lines above its point.
+# Label positions in order of preference: alignment, and number of lines above the point.
 _PLACES = [("left", 0), ("right", 0), ("left", 1), ("left", -1), ("right", 1), ("right", -1)]
 
 
 def draw(report: Report, file: Path) -> bool:
-    """Draw the report as PNG: a panel for each task and batch size, one for a sweep.
+    """Plot the report as a PNG file, with a panel for each task and batch size.
+
+    A sweep over batch sizes has one panel per task.
 
     Args:
-        report: What was measured.
-        file: Where to.
+        report: Measurements to plot.
+        file: PNG file to write.
 
     Returns:
         Whether there was anything to draw.
@@ -118,12 +120,12 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def _label(axes: Axes, xs: list[float], ys: list[float], labels: list[str]) -> None:
-    """Write labels beside their points, where they cover neither each other nor other points."""
+    """Write labels next to their points, if possible covering neither labels nor other points."""
     axes.figure.draw_without_rendering()  # fixes the scale of the axes
     scale = 72 / axes.figure.dpi
     points = [tuple(scale * axes.transData.transform(point)) for point in zip(xs, ys, strict=True)]
     first = scale * axes.bbox.x0
-    # Left, right and height of what must stay readable, in points.
+    # Left, right and height, in points, of what must stay legible.
     covered = [(left - _MARKER, left + _MARKER, height) for left, height in points]
     for number in sorted(range(len(labels)), key=lambda number: ys[number]):
         x, height = points[number]

@@ -1,4 +1,4 @@
-"""Which precision a model runs in."""
+"""Precision that a model runs in."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _WRAPPERS = {
 
 
 def autocast(spec: Specification, device: torch.device) -> AbstractContextManager:
-    """Context in which a model computes; one made for deployment has its precision built in.
+    """Return the context for running a model; deployed models have their precision built in.
 
     Args:
         spec: The model.
-        device: Where it runs.
+        device: Device that it runs on.
     """
     if spec.deploy or spec.precision in (None, "fp32"):
         return nullcontext()
@@ -35,12 +35,12 @@ def autocast(spec: Specification, device: torch.device) -> AbstractContextManage
 def training_wrapper(
     config: dict[str, Any], spec: Specification, device: torch.device
 ) -> dict[str, Any]:
-    """Config of an optimiser's wrapper in the precision asked for, or in its own.
+    """Return an optimiser wrapper's config in the requested precision, or in its own.
 
     Args:
         config: The ``optim_wrapper`` part of a config.
         spec: The model.
-        device: Where it runs.
+        device: Device that it runs on.
 
     Raises:
         InputError: For fp16 without a GPU, or a wrapper of an unknown type.
@@ -50,10 +50,12 @@ def training_wrapper(
     if spec.precision in (None, _WRAPPERS.get(kind)):
         return config
     if kind not in _WRAPPERS:
-        raise InputError(f"{spec.label}: no other precision is known for an optim_wrapper {kind}")
+        raise InputError(
+            f"{spec.label}: the precision of an optim_wrapper {kind} cannot be changed"
+        )
     if spec.precision == "fp16" and device.type == "cpu":
         raise InputError(
-            f"{spec.label}: training in fp16 scales the loss, which needs a GPU; take bf16"
+            f"{spec.label}: training in fp16 scales the loss, which needs a GPU; use bf16"
         )
     for key in ("dtype", "loss_scale"):
         config.pop(key, None)
@@ -64,10 +66,10 @@ def training_wrapper(
 
 
 def training_precision(config: dict[str, Any] | None, spec: Specification) -> str:
-    """Name of the precision in which a training step runs.
+    """Return the name of the precision in which a training step runs.
 
     Args:
-        config: The ``optim_wrapper`` part of the config that trains it.
+        config: The ``optim_wrapper`` part of the config that trains the model, or None.
         spec: The model.
     """
     kind = (config or {}).get("type", "OptimWrapper")

@@ -1,4 +1,4 @@
-"""The benchmark's report: a table for the terminal, Markdown, JSON."""
+"""Report of the benchmark: a terminal table, Markdown, JSON."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from .measurement import Measurement
 
 TITLES = {
     "forward": "Model forward",
-    "inference": "Whole inference, from encoded picture to text",
+    "inference": "End-to-end inference, from encoded picture to text",
     "train": "Training step: forward, backward, clipping, optimiser",
 }
 _MISSING = "-"
 
 NOTES = """\
-Weights are random: speed does not depend on them. Models ran in turns, round by round; latency is
-the median over the rounds ± half the distance between the quartiles, *speed* the median of the
-round-by-round ratios to the baseline (more is faster). *Share of peak* is work per second over
-that of a large matrix product of the same precision, measured in the same rounds; a training step
-counts as three forward passes. *Memory* is that of tensors: model, optimiser, and the most that a
-call adds. *First call* holds what is done only once.
+Weights are random, as speed does not depend on them. Models ran in turns, round by round. Latency
+is the median over the rounds ± half the interquartile range; *speed* is the median of the
+round-by-round ratios to the baseline (higher is faster). *Share of peak* is the operations per
+second relative to a large matrix product of the same precision, measured in the same rounds; a
+training step counts as three forward passes. *Memory* is that of tensors: model, optimiser, and the
+maximum that a call adds. *First call* includes one-time work.
 """
 
 
 @dataclass(kw_only=True)
 class Report:
-    """Everything that one run of the benchmark found out.
+    """Results of one run of the benchmark.
 
     Attributes:
-        machine: Where it ran.
-        date: Day, as YYYY-MM-DD.
-        command: What was typed.
-        baseline: Model that the others are compared with.
+        machine: Machine that it ran on.
+        date: Date, as YYYY-MM-DD.
+        command: Command line.
+        baseline: Label of the model that the others are compared with.
         rounds: Number of rounds.
         sweep: Axis of a sweep, or None.
-        measurements: Of the models.
-        loading: Of the data loaders.
+        measurements: Measurements of the models.
+        loading: Measurements of the data loaders.
     """
 
     machine: Machine
@@ -55,7 +55,7 @@ class Report:
     loading: list[LoadingMeasurement] = field(default_factory=list)
 
     def to_json(self) -> str:
-        """The report as JSON; numbers in seconds, bytes and multiply-accumulates."""
+        """Return the report as JSON, in seconds, bytes and multiply-accumulates."""
         content = {
             "machine": asdict(self.machine),
             "date": self.date,
@@ -70,7 +70,7 @@ class Report:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def to_markdown(self) -> str:
-        """The report as Markdown, aligned so that a terminal can show it as well."""
+        """Return the report as Markdown, aligned for display in a terminal as well."""
         machine = self.machine
         lines = [
             "# Benchmark",
@@ -90,11 +90,11 @@ class Report:
             lines += ["", "## Data loader", "", *_table(self.loading, _LOADING_COLUMNS)]
             shares = [line for m in self.loading if m.shares for line in _share_lines(m)]
             if shares:
-                lines += ["", "Share of the time of each step:", "", *shares]
+                lines += ["", "Share of time by step:", "", *shares]
         return "\n".join(lines) + "\n"
 
     def groups(self) -> dict[tuple[str, int | None], list[Measurement]]:
-        """Measurements by task and batch size; all batch sizes together where they are swept."""
+        """Return measurements by task and batch size; a batch-size sweep is one group per task."""
         groups: dict[tuple[str, int | None], list[Measurement]] = {}
         for measurement in self.measurements:
             batch_size = None if self.sweep == "batch" else measurement.batch_size
@@ -105,7 +105,7 @@ class Report:
         """Write ``benchmark.json`` and ``benchmark.md``.
 
         Args:
-            folder: Where to; it is made as needed.
+            folder: Output folder; created if needed.
         """
         files = AtomicLocalBackend()
         files.put_text(self.to_json(), folder / "benchmark.json")
@@ -113,7 +113,7 @@ class Report:
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    """A number with so many significant digits, never in powers of ten."""
+    """Format a number with about this many significant digits, never in powers of ten."""
     if value is None:
         return _MISSING
     decimals = max(digits - len(f"{abs(value):.0f}"), 0)
@@ -177,7 +177,7 @@ def _share_lines(measurement: LoadingMeasurement) -> list[str]:
 
 
 def _table(rows: Sequence, columns: dict[str, Callable]) -> list[str]:
-    """Table of the columns that say something about any of the rows."""
+    """Return a table of the columns that have content in any of the rows."""
     cells = {title: [show(row) for row in rows] for title, show in columns.items()}
     kept = {title: column for title, column in cells.items() if any(column)}
     return markdown_table(

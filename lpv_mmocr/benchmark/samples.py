@@ -1,4 +1,4 @@
-"""Made-up pictures and words: what a network costs does not depend on what it is shown."""
+"""Synthetic pictures and words: the cost of a network does not depend on its input."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _LOADERS = ("LoadImageFromFile", "LoadImageFromNDArray")
 
 
 def random_pictures(number: int, shape: Sequence[int]) -> torch.Tensor:
-    """Random pictures of shape (N, C, H, W), uint8; the same every time.
+    """Return random pictures of shape (N, C, H, W), uint8; the same every time.
 
     Args:
-        number: N.
+        number: Number N of pictures.
         shape: Channels, height and width.
     """
     generator = torch.Generator().manual_seed(0)
@@ -32,10 +32,10 @@ def random_pictures(number: int, shape: Sequence[int]) -> torch.Tensor:
 
 
 def encoded_pictures(number: int) -> list[bytes]:
-    """Contents of JPEG files of drawn words, the same every time.
+    """Return the contents of JPEG files of drawn words, the same every time.
 
     Args:
-        number: How many.
+        number: Number of pictures.
     """
     rng = np.random.default_rng(0)
     pictures = [draw_word(word, rng) for word in random_words(number)]
@@ -43,17 +43,17 @@ def encoded_pictures(number: int) -> list[bytes]:
 
 
 def packed_sample(cfg: Config) -> dict:
-    """What the config's test pipeline makes of a picture.
+    """Return a sample as packed by the config's test pipeline.
 
     Args:
-        cfg: A recogniser's config. Where its encoder names the size of its pictures, that size
-            holds, whatever the pipeline does.
+        cfg: A recogniser's config. If its encoder specifies the size of its pictures, that size is
+            used, regardless of the pipeline.
 
     Returns:
         ``inputs``, uint8 of shape (C, H, W), and ``data_samples``.
 
     Raises:
-        InputError: If neither the encoder nor a pipeline tells the size.
+        InputError: If neither the encoder nor a pipeline specifies the size.
     """
     size = (cfg.model.get("encoder") or {}).get("img_size")
     if size is not None:
@@ -63,7 +63,7 @@ def packed_sample(cfg: Config) -> dict:
     if not pipeline:
         raise InputError(
             f"the config {cfg.filename} has no test pipeline, and its encoder no img_size: the "
-            "size of its pictures is not known"
+            "size of its pictures is unknown"
         )
     steps = [
         deepcopy(step)
@@ -74,7 +74,7 @@ def packed_sample(cfg: Config) -> dict:
         if step["type"] in _LOADERS:
             step["type"] = "InferencerLoader"
     picture = draw_word("benchmark", np.random.default_rng(0))
-    # Some pack the annotations, too.
+    # Some pipelines pack the annotations, too.
     return Compose(steps)(dict(img=picture, instances=[dict(text="benchmark")]))
 
 
@@ -85,11 +85,11 @@ def _meta(size: Sequence[int]) -> dict:
 def labelled(
     data_samples: list[TextRecogDataSample], words: Sequence[str]
 ) -> list[TextRecogDataSample]:
-    """Give samples a label.
+    """Set the labels of samples.
 
     Args:
-        data_samples: The samples, changed in place.
-        words: Their words.
+        data_samples: Samples, changed in place.
+        words: One word per sample.
 
     Returns:
         The same samples.

@@ -1,4 +1,4 @@
-"""What the command line says of a model: a name, an ONNX file or an adapter, and switches."""
+"""Models as specified on the command line: a name, an ONNX file or an adapter, and switches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LPV = {
     "lpv-mini": "lpv-mini_own_data",
     **{f"lpv-{size}": f"lpv-{size}_stage2_10e_st_mj" for size in ("tiny", "small", "base")},
 }
-"""Short names of our own configs: the models as they are used, with the mask."""
+"""Short names of this project's configs: the models as they are used, with the mask."""
 
 PEERS = {
     "mmocr:svtr-tiny": "svtr/svtr-tiny_20e_st_mj",
@@ -26,26 +26,26 @@ PEERS = {
     "mmocr:satrn-small": "satrn/satrn_shallow-small_5e_st_mj",
     "mmocr:crnn": "crnn/crnn_mini-vgg_5e_mj",
 }
-"""Short names of recognisers of MMOCR's model zoo, to compare with."""
+"""Short names of recognisers in MMOCR's model zoo, for comparison."""
 
 DEFAULT_MODELS = (*LPV, *PEERS)
 
 
 @dataclass(frozen=True)
 class Specification:
-    """A model to measure, and how it is to run.
+    """A model to measure, and how to run it.
 
     Attributes:
         label: Name in tables.
-        config: Path of its config, or None for an adapter.
+        config: Path of its config, or None for an adapter or ONNX file.
         adapter: File and function of an adapter, or None.
         onnx: ONNX file and the engine that runs it, or None.
         precision: "fp32", "bf16", "fp16", or None for the task's default.
         compile: Whether to run it through ``torch.compile``.
-        deploy: Whether to measure what ``to_deploy()`` makes of it.
+        deploy: Whether to measure the result of ``to_deploy()``.
         channels_last: Whether feature maps keep their channels in the innermost dimension.
-        options: Entries of the config to change, with dotted keys.
-        at: Place on the axis of a sweep, or None.
+        options: Config entries to change, by dotted key.
+        at: Position on the axis of a sweep, or None.
     """
 
     label: str
@@ -60,12 +60,12 @@ class Specification:
     at: float | None = None
 
     def changed(self, label: str, at: float, **options: Any) -> Specification:
-        """The same model with entries of its config changed, for a sweep.
+        """Return the same model with changed config entries, for a sweep.
 
         Args:
-            label: What is added to the name.
-            at: Place on the axis.
-            **options: Entries with ``__`` for the dots of nested keys.
+            label: Text appended to the label.
+            at: Position on the axis.
+            **options: Config entries, with ``__`` instead of the dots of nested keys.
         """
         changes = {key.replace("__", "."): value for key, value in options.items()}
         return replace(
@@ -74,15 +74,15 @@ class Specification:
 
 
 def parse_model(text: str) -> Specification:
-    """Read ``NAME[:switch…]``, or ``onnx:FILE.onnx[:ENGINE]``.
+    """Parse ``NAME[:switch…]``, or ``onnx:FILE.onnx[:ENGINE]``.
 
     Args:
         text: Short name, path of a config, ``SCOPE::PATH``, or ``mmocr:PATH`` for a config below
-            ``textrecog`` of MMOCR's model zoo, then switches; or an ONNX file and an engine of
-            ``lpv_onnx``.
+            ``textrecog`` of MMOCR's model zoo, followed by switches; or an ONNX file and an engine
+            of ``lpv_onnx``.
 
     Raises:
-        InputError: If there is no such model or switch, or two switches exclude one another.
+        InputError: If there is no such model or switch, or two switches exclude each other.
     """
     if text.startswith("onnx:"):
         return _onnx_file(text)
@@ -98,18 +98,18 @@ def parse_model(text: str) -> Specification:
     else:
         raise InputError(
             f"{text!r} names no model: give a config file, one of {', '.join((*LPV, *PEERS))}, "
-            "onnx:FILE.onnx, or mmocr:FOLDER/NAME of MMOCR's text recognition configs; after it "
-            "(but for onnx) any of the switches "
-            f"{', '.join(SWITCHES)}, each behind a colon"
+            "onnx:FILE.onnx, or mmocr:FOLDER/NAME of MMOCR's text recognition configs; all but "
+            "onnx may be followed by any of the switches "
+            f"{', '.join(SWITCHES)}, each after a colon"
         )
     return _with_switches(Specification(label, config=config), switches, text)
 
 
 def parse_adapter(text: str) -> Specification:
-    """Read ``FILE.py:FUNCTION[:switch…]``.
+    """Parse ``FILE.py:FUNCTION[:switch…]``.
 
     Args:
-        text: What the option says.
+        text: Value of the option.
 
     Raises:
         InputError: If it has another form.
@@ -117,24 +117,24 @@ def parse_adapter(text: str) -> Specification:
     name, switches = _split_switches(text)
     file, _, function = name.rpartition(":")
     if not file.endswith(".py") or not function.isidentifier():
-        raise InputError(f"--adapter wants FILE.py:FUNCTION[:switch…], got {text!r}")
+        raise InputError(f"--adapter must be FILE.py:FUNCTION[:switch…], got {text!r}")
     specification = Specification(function, adapter=(file, function))
     if "deploy" in switches:
-        raise InputError(f"{text!r}: deploy is for LPV models; an adapter returns what to measure")
+        raise InputError(f"{text!r}: deploy is for LPV models; adapters return what to measure")
     return _with_switches(specification, switches, text)
 
 
 def _onnx_file(text: str) -> Specification:
-    """Read ``onnx:FILE.onnx[:ENGINE]``."""
+    """Parse ``onnx:FILE.onnx[:ENGINE]``."""
     file, colon, engine = text.removeprefix("onnx:").partition(".onnx")
     engine = engine.removeprefix(":") if engine else ENGINES[0]
     if not colon or engine not in ENGINES:
         raise InputError(
-            f"{text!r}: an ONNX file is given as onnx:FILE.onnx or onnx:FILE.onnx:ENGINE, and "
+            f"{text!r}: give an ONNX file as onnx:FILE.onnx or onnx:FILE.onnx:ENGINE, where "
             f"ENGINE is one of {', '.join(ENGINES)}"
         )
     label = file if engine == ENGINES[0] else f"{file}:{engine}"
-    precision = "bf16" if engine.endswith("bf16") else None  # otherwise the file says it
+    precision = "bf16" if engine.endswith("bf16") else None  # otherwise the file specifies it
     return Specification(f"onnx:{label}", onnx=(f"{file}.onnx", engine), precision=precision)
 
 
@@ -150,7 +150,7 @@ def _split_switches(text: str) -> tuple[str, list[str]]:
 def _with_switches(spec: Specification, switches: list[str], text: str) -> Specification:
     precisions = [switch for switch in switches if switch in DTYPES]
     if len(precisions) > 1 or len(set(switches)) < len(switches):
-        raise InputError(f"{text!r}: one precision, and each switch once")
+        raise InputError(f"{text!r}: give at most one precision, and each switch once")
     return replace(
         spec,
         label=":".join([spec.label, *switches]),
@@ -160,24 +160,25 @@ def _with_switches(spec: Specification, switches: list[str], text: str) -> Speci
 
 
 def check_labels(specifications: list[Specification], baseline: str | None) -> str:
-    """Check that tables can tell the models apart.
+    """Check that labels are unique, and return the baseline's.
 
     Args:
         specifications: The models.
-        baseline: Name of the one that others are compared with; the first by default.
+        baseline: Label of the model that others are compared with; by default the first.
 
     Returns:
-        The baseline's name.
+        The baseline's label.
 
     Raises:
-        InputError: If two models have one name, there is none, or there is no such baseline.
+        InputError: If two models have the same label, there are none, or there is no such
+            baseline.
     """
     labels = [spec.label for spec in specifications]
     if not labels:
         raise InputError("there is nothing to measure: give --models or --adapter")
     double = sorted({label for label in labels if labels.count(label) > 1})
     if double:
-        raise InputError(f"{', '.join(double)} is asked for twice")
+        raise InputError(f"given more than once: {', '.join(double)}")
     if baseline is not None and baseline not in labels:
-        raise InputError(f"--baseline {baseline} is none of the models: {', '.join(labels)}")
+        raise InputError(f"--baseline {baseline} is not one of the models: {', '.join(labels)}")
     return baseline or labels[0]

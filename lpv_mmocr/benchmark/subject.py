@@ -1,4 +1,4 @@
-"""What every model that is measured has in common: the calls that can be timed."""
+"""Base class of the models that are measured, with the calls that can be timed."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Subject(ABC):
     """A model that is ready to be measured.
 
     Args:
-        spec: What was asked for.
+        spec: Specification of the model.
         model: The model.
         shape: Channels, height and width of its pictures.
-        device: Where it runs.
+        device: Device to run on.
 
     Attributes:
-        macs: Multiply-accumulates for one picture, or None where they cannot be counted.
+        macs: Multiply-accumulates per picture, or None if they cannot be counted.
         parameters: Number of trainable parameters.
     """
 
     memory_counts = True
-    """Whether what it keeps in memory are PyTorch's tensors, which can be counted."""
+    """Whether its memory consists of PyTorch tensors, which can be counted."""
 
     def __init__(
         self,
@@ -56,29 +56,29 @@ class Subject(ABC):
 
     @property
     def precision(self) -> str:
-        """What it reads in; a training asks its optimiser's config."""
+        """Precision for inference; that of training is determined by the optimiser's config."""
         return self.spec.precision or "fp32"
 
     def _compile(self) -> None:
-        """Compile the forward pass once, as MMEngine's runner does it."""
+        """Compile the forward pass once, as MMEngine's runner does."""
         if self.spec.compile and not self._is_compiled:
-            # Each batch size gets code of its own, as it would have if it were the only one.
+            # Each batch size gets its own code, as if it were the only one.
             self.model.forward = torch.compile(self.model.forward, dynamic=False)
             self._is_compiled = True
 
     def _count(self, model: nn.Module) -> int | None:
         try:
             return count_macs(model, self.shape[1:], channels=self.shape[0], forward=self._forward)
-        except Exception:  # models of others may fail in any way on the meta device
+        except Exception:  # third-party models may fail in any way on the meta device
             return None
 
     @abstractmethod
     def _forward(self, model: nn.Module, images: torch.Tensor) -> object:
-        """Run a model of this kind on images (N, C, H, W) that are normalised."""
+        """Run a model of this kind on normalised images (N, C, H, W)."""
 
     @property
     def persistent_tensors(self) -> list[torch.Tensor]:
-        """What stays in memory between calls: the model, and the state of its optimiser."""
+        """Tensors that stay in memory between calls: the model, and the state of its optimiser."""
         modules = (value for module in self.model.modules() for value in vars(module).values())
         states = self.wrapper.optimizer.state.values() if self.wrapper else ()
         moments = (value for state in states for value in state.values())
@@ -90,14 +90,14 @@ class Subject(ABC):
         ]
 
     def images(self, number: int) -> torch.Tensor:
-        """Random images of shape (N, C, H, W) in 0..1 on the device."""
+        """Return random images of shape (N, C, H, W) in 0..1 on the device."""
         images = samples.random_pictures(number, self.shape).to(self.device) / 255
         if self.spec.channels_last:
             images = images.to(memory_format=torch.channels_last)
         return images
 
     def forward_call(self, number: int) -> Call:
-        """Prepare the forward pass of a batch, from normalised images to scores of characters.
+        """Prepare the forward pass of a batch, from normalised images to character scores.
 
         Args:
             number: Number of images.
@@ -113,7 +113,7 @@ class Subject(ABC):
         return call
 
     def inference_call(self, number: int) -> Call:
-        """Prepare the reading of a batch of encoded pictures up to their texts.
+        """Prepare inference on a batch, from encoded pictures to their texts.
 
         Args:
             number: Number of pictures in the batch.
@@ -126,10 +126,10 @@ class Subject(ABC):
 
         Args:
             number: Number of images.
-            optim_wrapper: Config of the optimiser where the subject brings none.
+            optim_wrapper: Config of the optimiser for subjects that have none.
 
         Raises:
-            InputError: If it has no loss.
+            InputError: If the subject cannot be trained.
         """
 
     def _optimiser(self, config: dict[str, Any]) -> OptimWrapper:

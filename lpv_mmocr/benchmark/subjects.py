@@ -1,4 +1,4 @@
-"""The kinds of models that can be measured: of a config, of an adapter, and ONNX files."""
+"""Kinds of models that can be measured: from a config, from an adapter, and ONNX files."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class ConfigSubject(Subject):
     """The recogniser of an MMOCR config, with random weights.
 
     Args:
-        spec: What was asked for; it names a config.
-        device: Where it runs.
+        spec: Specification that names a config.
+        device: Device to run on.
 
     Raises:
-        InputError: If the config cannot be read, or a switch does not suit the model.
+        InputError: If the config cannot be read, or a switch does not apply to the model.
     """
 
     def __init__(self, spec: Specification, device: torch.device) -> None:
@@ -52,8 +52,8 @@ class ConfigSubject(Subject):
     def _deploy(self) -> nn.Module:
         if not hasattr(self.model, "to_deploy"):
             raise InputError(
-                f"{self.spec.label}: {type(self.model).__name__} has no to_deploy(); leave the "
-                "switch deploy out"
+                f"{self.spec.label}: {type(self.model).__name__} has no to_deploy(); omit the "
+                "switch deploy"
             )
         compile_mode = "default" if self.spec.compile else None
         self._is_compiled = self.spec.compile
@@ -76,7 +76,7 @@ class ConfigSubject(Subject):
         return []
 
     def inference_call(self, number: int) -> Call:
-        """See :meth:`Subject.inference_call`; MMOCR's inferencer reads."""
+        """See :meth:`Subject.inference_call`; this uses MMOCR's inferencer."""
         self._compile()
         cfg = deepcopy(self.cfg)
         cfg.pop("visualizer", None)
@@ -92,11 +92,11 @@ class ConfigSubject(Subject):
         return call
 
     def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
-        """See :meth:`Subject.train_call`; the model's own ``train_step`` with its own optimiser."""
+        """See :meth:`Subject.train_call`; this runs the model's ``train_step`` and optimiser."""
         cli.require(self.cfg, "optim_wrapper")
         wrapper = self._optimiser(self.cfg.optim_wrapper)
         model = self.model.train()
-        # Other words in every step, as in training: they must not make a compiler start again.
+        # Words differ between steps, as in training; this must not trigger recompilation.
         words = cycle([random_words(number, seed) for seed in range(_BATCHES_OF_WORDS)])
         data_samples = self._samples(number)
         pictures = list(samples.random_pictures(number, self.shape))
@@ -114,11 +114,11 @@ class AdapterSubject(Subject):
     """A module that an adapter returned.
 
     Args:
-        spec: What was asked for; it names an adapter.
-        device: Where it runs.
+        spec: Specification that names an adapter.
+        device: Device to run on.
 
     Raises:
-        InputError: If the adapter is at fault.
+        InputError: If the adapter is invalid.
     """
 
     def __init__(self, spec: Specification, device: torch.device) -> None:
@@ -129,10 +129,10 @@ class AdapterSubject(Subject):
         return model(images)
 
     def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:
-        """See :meth:`Subject.train_call`; the optimiser is the one of the first config."""
+        """See :meth:`Subject.train_call`; this uses the optimiser of the first config."""
         if not hasattr(self.model, "loss"):
             raise InputError(
-                f"{self.spec.label}: the training step needs a method loss(images, texts) of the "
+                f"{self.spec.label}: the training step needs a method loss(images, texts) on the "
                 f"adapter's {type(self.model).__name__}"
             )
         wrapper = self._optimiser(optim_wrapper)
@@ -154,10 +154,10 @@ def load(spec: Specification) -> Config:
     """Read a model's config.
 
     Args:
-        spec: What was asked for; it names a config.
+        spec: Specification that names a config.
 
     Raises:
-        InputError: If it cannot be read or has no model.
+        InputError: If the config cannot be read or has no model.
     """
     cfg = cli.load_config(spec.config, spec.options)
     cli.require(cfg, "model")
@@ -165,11 +165,11 @@ def load(spec: Specification) -> Config:
 
 
 def build_subject(spec: Specification, device: torch.device) -> Subject:
-    """Build what was asked for.
+    """Build the model of a specification.
 
     Args:
-        spec: The model and how it is to run.
-        device: Where it runs.
+        spec: The model and how to run it.
+        device: Device to run on.
     """
     torch.manual_seed(0)
     if spec.onnx:

@@ -1,4 +1,4 @@
-"""How cost grows: with the batch, the width of the picture, the stages, and the longest word."""
+"""Sweeps over the batch size, picture width, number of stages and longest word."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def sweep(axis: str, specs: Sequence[Specification]) -> list[Specification]:
         specs: The models.
 
     Returns:
-        For each model its variants.
+        The variants of each model.
 
     Raises:
-        InputError: If a model is not an LPV of a config.
+        InputError: If a model is not an LPV from a config.
     """
     return [variant for spec in specs for variant in _VARIANTS[axis](spec, _lpv_config(spec))]
 
@@ -40,8 +40,8 @@ def _lpv_config(spec: Specification) -> dict:
     model = load(spec).model if spec.config else {}
     if model.get("type") != "LPV" or "img_size" not in (model.get("encoder") or {}):
         raise InputError(
-            f"--sweep {', '.join(_VARIANTS)} are for LPV models with an LPVSVTREncoder; "
-            f"{spec.label} is none (--sweep batch takes any model)"
+            f"--sweep {', '.join(_VARIANTS)} need LPV models with an LPVSVTREncoder; "
+            f"{spec.label} is not one (--sweep batch accepts any model)"
         )
     return model
 
@@ -61,7 +61,7 @@ def _stages(spec: Specification, model: dict) -> list[Specification]:
     variants = []
     for number in _STAGES:
         options = dict(model__decoder__num_stages=number)
-        if number == 1:  # no GLRM, so nothing that the mask could be for
+        if number == 1:  # no GLRM to which the mask could apply
             options["model__decoder__with_mask"] = False
         plural = "stage" if number == 1 else "stages"
         variants.append(spec.changed(f"{number} {plural}", number, **options))

@@ -1,4 +1,4 @@
-"""The tasks in which models are measured side by side: forward, inference, training step."""
+"""Tasks in which models are measured side by side: forward pass, inference, training step."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _PEAK = "matrix product in {}"
 
 @dataclass(frozen=True)
 class Plan:
-    """How to measure.
+    """Measurement settings.
 
     Attributes:
-        device: Where models run.
+        device: Device that models run on.
         rounds: Number of rounds.
-        min_seconds: Calls are repeated within a round until they take this long.
-        warm_up: Calls before the first round, at least one.
-        strict: Whether a model that fails stops everything.
-        progress: Takes a line about what is going on.
+        min_seconds: Time to fill with repeated calls in each round.
+        warm_up: Number of calls before the first round, at least one.
+        strict: Whether a failing model stops the benchmark.
+        progress: Callback that receives a line about the progress.
     """
 
     device: torch.device
@@ -47,12 +47,12 @@ class Plan:
 
 
 def check(tasks: Sequence[str], specs: Sequence[Specification], device: torch.device) -> None:
-    """Find out what cannot be measured before anything is.
+    """Check that the tasks suit the models before anything is measured.
 
     Args:
-        tasks: What shall be measured.
+        tasks: Tasks to run.
         specs: The models.
-        device: Where they run.
+        device: Device that they run on.
 
     Raises:
         InputError: If a task does not suit a model.
@@ -61,12 +61,12 @@ def check(tasks: Sequence[str], specs: Sequence[Specification], device: torch.de
         if spec.adapter and "inference" in tasks:
             raise InputError(
                 f"{spec.label}: an adapter has no pipeline, so its inference cannot be measured; "
-                "leave it out, or take --task forward"
+                "omit it, or use --task forward"
             )
         if spec.adapter and "loader" in tasks:
             raise InputError(
                 f"{spec.label}: an adapter has no data pipeline, so its loading cannot be "
-                "measured; leave it out, or take --task forward"
+                "measured; omit it, or use --task forward"
             )
         if "train" not in tasks:
             continue
@@ -74,7 +74,7 @@ def check(tasks: Sequence[str], specs: Sequence[Specification], device: torch.de
             if getattr(spec, what):
                 raise InputError(f"{spec.label}: {what} is for reading, not for training")
         if spec.precision == "fp16" and device.type == "cpu":
-            raise InputError(f"{spec.label}: training in fp16 needs a GPU; take bf16")
+            raise InputError(f"{spec.label}: training in fp16 needs a GPU; use bf16")
     if "train" in tasks:
         _shared_optim_wrapper(specs)
 
@@ -91,15 +91,15 @@ def run_task(
     Args:
         task: A key of :data:`BATCH_SIZES`.
         specs: The models.
-        batch_sizes: Images of a call; each batch size is measured on its own.
+        batch_sizes: Numbers of images per call; each batch size is measured separately.
         baseline: Label of the model that others are compared with.
-        plan: How to measure.
+        plan: Measurement settings.
 
     Returns:
-        One measurement for each model and batch size. A model that fails has one with ``error``.
+        One measurement for each model and batch size. That of a model that fails has an ``error``.
 
     Raises:
-        InputError: If something was asked for that a model or task cannot do.
+        InputError: If a model or task does not support what was requested.
     """
     optim_wrapper = _shared_optim_wrapper(specs) if task == "train" else None
     subjects = []
@@ -114,14 +114,14 @@ def run_task(
 
 
 def _shared_optim_wrapper(specs: Sequence[Specification]) -> dict[str, Any] | None:
-    """Config of the optimiser for models that bring none: that of the first config."""
+    """Return the optimiser's config for models that have none: that of the first config."""
     for spec in specs:
         if spec.config:
             return load(spec).get("optim_wrapper")
     if specs:
         raise InputError(
-            "--task train takes the optimiser from a config: name one with --models beside the "
-            "adapter"
+            "--task train takes the optimiser from a config: give one with --models in addition "
+            "to the adapter"
         )
     return None
 
@@ -152,7 +152,7 @@ def _run_batch(
         try:
             _warm_up(call, subject, results[label], plan)
         except Exception as error:
-            # Another's model may not fit into memory or not run in a precision; the rest shall.
+            # A model may not fit into memory or not run in a precision; measure the others anyway.
             if plan.strict:
                 raise
             results[label].error = f"{type(error).__name__}: {error}".splitlines()[0]

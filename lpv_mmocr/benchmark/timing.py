@@ -1,4 +1,4 @@
-"""Timing several things in turns, so that their ratios hold on a machine that others use too."""
+"""Timing in turns, so that ratios are reliable even on a shared machine."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ MAX_CALLS = 1000
 
 
 class Clock(Protocol):
-    """Says how long a function takes."""
+    """Measures how long a function takes."""
 
     def seconds(self, run: Callable[[], object], calls: int) -> float:
-        """Call ``run`` so many times and return the seconds that all of them took."""
+        """Call ``run`` ``calls`` times and return the total time in seconds."""
 
 
 class WallClock:
-    """Time on the clock, until everything that was started on the device has ended.
+    """Wall-clock time until all work started on the device has finished.
 
     Args:
-        synchronise: Waits for the device; None where calls end when their work does.
-        now: Current time in seconds.
+        synchronise: Callback that waits for the device; None if calls end when their work does.
+        now: Callback that returns the current time in seconds.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class WallClock:
         self.now = now
 
     def seconds(self, run: Callable[[], object], calls: int) -> float:
-        """Call ``run`` so many times and return the seconds that all of them took."""
+        """Call ``run`` ``calls`` times and return the total time in seconds."""
         self.synchronise()
         began = self.now()
         for _ in range(calls):
@@ -49,10 +49,10 @@ class WallClock:
 
 
 class CudaClock:
-    """Time of the GPU between two events, with all calls queued between them."""
+    """GPU time between two events, with all calls queued between them."""
 
     def seconds(self, run: Callable[[], object], calls: int) -> float:
-        """Call ``run`` so many times and return the seconds that all of them took."""
+        """Call ``run`` ``calls`` times and return the total time in seconds."""
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize()
         began.record()
@@ -67,8 +67,8 @@ def clock_for(device: torch.device, *, on_host: bool = False) -> Clock:
     """Return the clock for a device.
 
     Args:
-        device: Where the work runs.
-        on_host: Whether work on the host counts as well, as in a whole inference.
+        device: Device that the work runs on.
+        on_host: Whether work on the host counts as well, as in end-to-end inference.
     """
     if device.type != "cuda":
         return WallClock()
@@ -96,7 +96,7 @@ class Summary:
 
 
 def summarise(values: Sequence[float]) -> Summary:
-    """Return median and quartiles; between two values they are interpolated.
+    """Return median and quartiles, with interpolation between values.
 
     Args:
         values: One value for each round.
@@ -106,24 +106,24 @@ def summarise(values: Sequence[float]) -> Summary:
 
 
 def speed_up(baseline: Sequence[float], times: Sequence[float]) -> Summary:
-    """How many times faster than the baseline; compared round by round.
+    """Return the speed-up over the baseline, compared round by round.
 
-    What slows a whole round down, slows both sides of its ratio down.
+    Anything that slows down an entire round affects both sides of its ratio.
 
     Args:
         baseline: Seconds of the baseline in each round.
-        times: Seconds of the other in the same rounds.
+        times: Seconds of the compared function in the same rounds.
     """
     return summarise([base / own for base, own in zip(baseline, times, strict=True)])
 
 
 def calls_for(clock: Clock, run: Callable[[], object], min_seconds: float) -> int:
-    """How many calls take at least ``min_seconds`` together.
+    """Return how many calls take ``min_seconds`` together, from 1 to :data:`MAX_CALLS`.
 
     Args:
-        clock: What measures.
-        run: What is called.
-        min_seconds: Shortest time that is worth measuring.
+        clock: Clock to measure with.
+        run: Function to call.
+        min_seconds: Total time of the calls to aim for.
     """
     once = clock.seconds(run, 1)
     return min(max(math.ceil(min_seconds / max(once, 1e-9)), 1), MAX_CALLS)
@@ -137,20 +137,21 @@ def measure_in_turns(
     min_seconds: float = 0.1,
     on_round: Callable[[int], None] = lambda number: None,
 ) -> dict[str, list[float]]:
-    """Measure everything once in every round.
+    """Measure every function once in each round.
 
-    Each round has an order of its own, so that nobody always runs in the wake of the same other;
-    it is the same in every run. What is measured must have been warmed up.
+    Each round has its own order, so that no function always runs after the same other one; the
+    orders are the same in every run. The functions must have been warmed up.
 
     Args:
-        runs: What to call, by name.
+        runs: Functions to call, by name.
         rounds: Number of rounds.
-        clock: What measures.
-        min_seconds: Calls are repeated within a round until they take at least this long.
-        on_round: Called with the number of each finished round, from 1.
+        clock: Clock to measure with.
+        min_seconds: Time to fill with repeated calls in each round, with at most
+            :data:`MAX_CALLS` calls; their number is set beforehand from the time of one call.
+        on_round: Callback that receives the number of each finished round, from 1.
 
     Returns:
-        Seconds of one call, for each round, by name.
+        Seconds per call in each round, by name.
     """
     calls = {name: calls_for(clock, run, min_seconds) for name, run in runs.items()}
     times: dict[str, list[float]] = {name: [] for name in runs}

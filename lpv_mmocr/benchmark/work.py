@@ -1,4 +1,4 @@
-"""Counting the multiply-accumulates of a model."""
+"""Number of multiply-accumulates of a model."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ def count_macs(
     channels: int = 3,
     forward: Forward | None = None,
 ) -> int:
-    """Multiply-accumulates of matrix products, convolutions and attention for one picture.
+    """Count multiply-accumulates of matrix products, convolutions and attention for one picture.
 
     Nothing is computed: a copy of the model runs on PyTorch's meta device, so the count takes no
     memory and is the same on every machine.
 
     Args:
-        model: The model, which stays as it is.
+        model: The model; it is not changed.
         size: Height and width in pixels.
         channels: Channels of the picture.
-        forward: Runs the model on a picture; by default as an MMOCR model in mode "tensor".
+        forward: Callback that runs the model on a picture; by default it runs an MMOCR model in
+            mode "tensor".
 
     Raises:
-        NotImplementedError: If the model looks at values, which a meta tensor does not have.
+        NotImplementedError: If the model reads values, which a meta tensor does not have.
     """
     picture = torch.empty(1, channels, *size, device="meta")
     forward = forward or (lambda module, image: module(image, mode="tensor"))

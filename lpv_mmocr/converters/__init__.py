@@ -1,1 +1,1 @@
-"""State dicts turned into those of another model: the authors', and smaller ones."""
+"""Conversion of state dicts: from the authors' models, and from smaller models to larger ones."""

@@ -1,4 +1,4 @@
-"""Start a larger LPV from a smaller one that is trained (Net2Net, arXiv 1511.05641)."""
+"""Initialise a larger LPV from a trained smaller one (Net2Net, arXiv 1511.05641)."""
 
 from __future__ import annotations
 
@@ -16,38 +16,40 @@ from ..models.svtr_block import MixingAttention, MixingBlock
 from ..models.svtr_encoder import LPVSVTREncoder
 
 _QUIET = 0.1
-"""Scale of new channels where zeros would keep them from learning."""
+"""Scale of new channels where zeros would prevent them from learning."""
 
 _RIDGE = 1e-3
-"""Keeps the weights small that make up for the larger model's position tables."""
+"""Ridge penalty on the weights that compensate for the larger model's position tables."""
 
 
 class GrowthError(ValueError):
-    """The larger model cannot hold the smaller one."""
+    """The larger model cannot contain the smaller one."""
 
 
 @torch.no_grad()
 def grow(small: LPV, large: LPV) -> None:
-    """Let a larger model compute nearly what a smaller one computes.
+    """Make a larger model compute nearly the same function as a smaller one.
 
-    Channels, heads and hidden units of the smaller model become some of the larger one's; what is
-    new keeps its random start on the way in and begins with zeros on the way out, so that it is
-    silent at first and learns from the first step. New blocks add nothing to their input, and a
-    model that is only deeper is the same function. One that is wider is not quite: layer norms
-    now divide by the deviation of more channels, which their scale makes up for on average, and
-    the position tables have other frequencies, of which every channel gets the nearest.
+    Channels, heads and hidden units of the smaller model become some of those of the larger one.
+    New ones keep their random input weights, but their weights towards the old ones start at zero,
+    so that they have no effect at first and learn from the first step. New blocks add nothing to
+    their input, so a model that is only deeper computes the same function. A wider model does so
+    only approximately: layer norms now divide by the standard deviation of more channels, for which
+    their scale compensates on average, and the position tables have other frequencies, of which
+    every channel gets the nearest.
 
-    Window, merge strides and mask may differ: they need no other weights. But a map of
-    another height is new to the decoder, which then has to find the characters again.
+    Window, merge strides and mask may differ, because no weights depend on them. But a feature map
+    of another height is new to the decoder, which then has to learn again where the characters are.
 
     Args:
-        small: The trained model; it is left as it is.
-        large: The model to fill, with freshly initialised weights.
+        small: Trained model; not modified.
+        large: Model to fill, with freshly initialised weights.
 
     Raises:
-        GrowthError: If ``large`` is smaller somewhere, or differs in more than size: in the image
-            size, the width of a head, the number of stages or positions, the dictionary; or if a
-            model has other parts than an ``LPVSVTREncoder`` and a ``CPADecoder``.
+        GrowthError: If ``large`` is smaller in any respect, or differs in more than size: in the
+            image size or channels, the width of a head, the number of stages, GLRMs or positions,
+            the dictionary; or if a model has modules other than an ``LPVSVTREncoder`` and a
+            ``CPADecoder``.
     """
     for model in (small, large):
         _require_known_parts(model)
@@ -56,7 +58,7 @@ def grow(small: LPV, large: LPV) -> None:
 
 
 def matching_channels(small: int, large: int) -> torch.Tensor:
-    """Which channels of a wide position table have nearly the frequencies of a narrow one.
+    """Return the channels of a wide position table whose frequencies are nearest to a narrow one's.
 
     Args:
         small: Width of the narrow table, even.
@@ -92,7 +94,7 @@ def _require_known_parts(model: LPV) -> None:
 
 
 def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
-    """Fill the encoder; returns the channels of the features."""
+    """Fill the encoder, and return the channels of its features that the small model fills."""
     _same("the image size", small.img_size, large.img_size)
     colours = small.patch_embed[0][0].in_channels
     _same("in_channels of the encoder", colours, large.patch_embed[0][0].in_channels)
@@ -131,7 +133,7 @@ def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:
 
 
 def _stage(number: int, small: nn.Sequential, large: nn.Sequential, channels: torch.Tensor) -> None:
-    """Fill the blocks of a stage, local ones with local ones; the others add nothing."""
+    """Fill the blocks of a stage, local ones from local ones; new blocks add nothing."""
     free = {
         is_local: [block for block in large if (block.mixer.bias is not None) == is_local]
         for is_local in (True, False)
@@ -190,12 +192,12 @@ def _decoder(small: CPADecoder, large: CPADecoder, channels: torch.Tensor) -> No
 def _attention(
     small: PositionAttention, large: PositionAttention, channels: torch.Tensor, nothing_read: bool
 ) -> None:
-    """Fill a position attention; before the first, no character has been read."""
+    """Fill a position attention; ``nothing_read`` marks the first, whose characters are zeros."""
     before, after = small.query.in_features, large.query.in_features
-    large.query.weight.zero_()  # new keys are not asked for yet
+    large.query.weight.zero_()  # queries ignore new keys at first
     large.query.bias.zero_()
     _weights(small.query, large.query, channels, channels)
-    # Scores are divided by the root of the width.
+    # Scores are divided by the square root of the width.
     stretch = math.sqrt(after / before)
     large.query.weight.mul_(stretch)
     large.query.bias.mul_(stretch)
@@ -221,9 +223,9 @@ def _make_up_for_positions(
     stretch: float,
     nothing_read: bool,
 ) -> None:
-    """Let queries be those of the smaller model in spite of another position table.
+    """Make the queries nearly those of the smaller model despite the different position table.
 
-    Where characters come in, only columns of new channels change, where characters are quiet.
+    Unless ``nothing_read``, only columns of new channels change, where characters are small.
     """
     before, after = small.query.in_features, large.query.in_features
     table = sinusoidal_table(small.num_positions, before).double()
@@ -242,15 +244,15 @@ def _make_up_for_positions(
 
 
 def _glrm(small: GLRM, large: GLRM, channels: torch.Tensor) -> None:
-    """Fill the layers of a GLRM; those behind pass on what they get."""
+    """Fill the layers of a GLRM; extra layers at the end pass their input on."""
     _no_smaller("num_layers", len(small.layers), len(large.layers))
     for layer, wide in zip(small.layers, large.layers, strict=False):
         _layer(layer, wide, channels)
     more = list(large.layers)[len(small.layers) :]
     if not more:
         return
-    # Post-norm: layer norms without scale and shift change nothing behind one another, and the
-    # last has scale and shift of the smaller model's last.
+    # Post-norm: successive layer norms without scale and shift change nothing; the last one gets
+    # the scale and shift of the smaller model's last.
     norms = [large.layers[len(small.layers) - 1].norm2]
     for layer in more:
         norms += [layer.norm1, layer.norm2]
@@ -271,7 +273,7 @@ def _layer(small: MaskedEncoderLayer, large: MaskedEncoderLayer, channels: torch
     _weights(attention.out_proj, wide.out_proj, channels, torch.arange(before))
     for name in ("norm1", "norm2"):
         norm, wide_norm = getattr(small, name), getattr(large, name)
-        wide_norm.weight.fill_(_QUIET)  # for the new channels, which have a position, too
+        wide_norm.weight.fill_(_QUIET)  # for the new channels, which also have a position
         _layer_norm(norm, wide_norm, channels)
     _feed_forward((small.linear1, small.linear2), (large.linear1, large.linear2), channels)
 
@@ -303,7 +305,7 @@ def _weights(
 def _place(
     small: torch.Tensor, large: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
 ) -> None:
-    """Fill rows of a weight; they take nothing from new columns."""
+    """Fill rows of a weight; their entries for new columns become zero."""
     large[rows] = 0
     large[rows[:, None], columns] = small.to(large)
 
@@ -314,14 +316,14 @@ def _batch_norm(small: nn.BatchNorm2d, large: nn.BatchNorm2d, channels: torch.Te
 
 
 def _layer_norm(small: nn.LayerNorm, large: nn.LayerNorm, channels: torch.Tensor) -> None:
-    """Fill a layer norm, whose deviation is now one of more channels, of which some are silent."""
+    """Fill a layer norm, which now divides by the deviation of more channels, new ones small."""
     ratio = small.normalized_shape[0] / large.normalized_shape[0]
     large.weight[channels] = small.weight * math.sqrt(ratio)
     large.bias[channels] = small.bias
 
 
 def _thrice(before: int, after: int) -> torch.Tensor:
-    """Rows of queries, keys and values of the smaller model's heads in the larger one's."""
+    """Return the larger model's query, key and value rows for the smaller model's heads."""
     return torch.cat([part * after + torch.arange(before) for part in range(3)])
 
 

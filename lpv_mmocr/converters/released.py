@@ -1,4 +1,4 @@
-"""The authors' released checkpoints: their layout, their names and their class order."""
+"""Layout, parameter names and class order of the authors' released checkpoints."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ import torch
 from ..models.sinusoid import sinusoidal_table
 from ..models.svtr_block import local_window
 
-#: Characters of the released models, by their number.
+#: Characters of the released models, by number of characters.
 RELEASED_CHARACTERS = {
     36: string.digits + string.ascii_lowercase,
     94: string.printable[:94],
 }
-#: The released models put [GO] and [s] first; MMOCR's dictionaries put them last.
+#: Number of special classes, [GO] and [s]: first in the released models, last in MMOCR's
+#: dictionaries.
 NUM_SPECIAL = 2
-#: Every attention head of the released encoders is this wide; heads leave no trace in shapes.
+#: Width of every attention head of the released encoders; shapes do not reveal it.
 ENCODER_HEAD_DIM = 32
-#: Height and width of the window of local mixing, in tokens.
+#: Height and width of the local mixing window, in tokens.
 WINDOW_SIZE = (7, 11)
-#: Side of the square of pixels that one token of the first stage stands for.
+#: Side of the square of pixels covered by one token of the first stage.
 PATCH_SIDE = 4
-#: What a mask holds at or below this hides a token entirely: the softmax of it is 0.
+#: Mask values at or below this hide a token completely: its softmax weight is 0.
 HIDING = -1e4
-#: What weights may be.
+#: Allowed dtypes of weights.
 FLOAT_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-#: By how much a sinusoidal table may differ: processors disagree in the last bits of a sine.
+#: Allowed difference of a sinusoidal table: processors disagree in the last bits of a sine.
 TABLE_TOLERANCE = 1e-4
 
 _RENAMES = [
@@ -53,23 +54,23 @@ _RENAMES = [
 
 
 def strip_prefixes(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Take the wrappers' ``module.`` and ``str_model.`` off the names of a released state dict."""
+    """Remove the wrappers' ``module.`` and ``str_model.`` from the names of a state dict."""
     return {re.sub(r"^(module\.)?(str_model\.)?", "", name): v for name, v in state_dict.items()}
 
 
 def is_constant(name: str) -> bool:
-    """Whether an entry is a local-window mask or a sinusoidal table, both computed by our model."""
+    """Return whether an entry is a local-window mask or a sinusoidal table, which we compute."""
     return name.endswith((".mask", ".pe"))
 
 
 def rename(name: str) -> str:
-    """Name in our model of a released entry.
+    """Return our model's name of a released entry.
 
     Args:
-        name: Released name without wrappers' prefixes.
+        name: Released name without the wrappers' prefixes.
 
     Raises:
-        KeyError: If the released model has no such entry.
+        KeyError: If released models have no entry of this name.
     """
     for pattern, replacement in _RENAMES:
         match = re.fullmatch(pattern, name)
@@ -83,22 +84,22 @@ def reorder_classes(classes: torch.Tensor) -> torch.Tensor:
     """Put the special classes last: [GO], [s], characters -> characters, start, end.
 
     Args:
-        classes: Anything with one row per class, (C, ...).
+        classes: Tensor with one row per class, shape (C, ...).
     """
     return torch.cat([classes[NUM_SPECIAL:], classes[:NUM_SPECIAL]])
 
 
 def convert_state_dict(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Turn a released state dict into one of our model.
+    """Convert a released state dict to one of our model.
 
     Args:
-        state_dict: Released names, with or without wrappers' prefixes, to tensors.
+        state_dict: Tensors by released name, with or without the wrappers' prefixes.
 
     Returns:
-        Our names to tensors, with the classifiers' rows in MMOCR's order.
+        Tensors by our name, with the classifiers' rows in MMOCR's order.
 
     Raises:
-        KeyError: If an entry is none of a released model; its argument is the entry's name.
+        KeyError: If an entry is not one of a released model; its argument is the entry's name.
     """
     converted = {}
     for name, value in strip_prefixes(state_dict).items():
@@ -110,19 +111,19 @@ def convert_state_dict(state_dict: Mapping[str, torch.Tensor]) -> dict[str, torc
 
 @dataclass(frozen=True)
 class ReleasedLayout:
-    """What the shapes of a released checkpoint say about the model.
+    """Settings of a released model that follow from the shapes in its checkpoint.
 
     Attributes:
         img_size: Height and width of the input image in pixels.
         embed_dims: Feature width of each encoder stage.
-        depths: Blocks of each encoder stage.
+        depths: Number of blocks of each encoder stage.
         num_local_blocks: Number of blocks, counted over all stages, that mix locally.
         merge_strides: (vertical, horizontal) stride between encoder stages.
         num_stages: Number of position attentions.
         num_positions: Number of positions T.
-        glrm_layers: Transformer layers of each GLRM.
+        glrm_layers: Number of transformer layers of each GLRM.
         glrm_ffn_dim: Hidden width of their feed-forward layers.
-        num_characters: Number of characters, special classes not counted.
+        num_characters: Number of characters, without special classes.
     """
 
     img_size: tuple[int, int]
@@ -145,11 +146,11 @@ class ReleasedLayout:
         return grids
 
     def constants(self) -> dict[str, torch.Tensor]:
-        """The masks and tables that a released checkpoint of this layout holds.
+        """Return the masks and tables that a released checkpoint of this layout contains.
 
         Returns:
-            Released names to masks (1, 1, L, L), which are 0 where a token sees another one and
-            -inf elsewhere, and to tables (length, 1, D), all float32.
+            By released name, masks (1, 1, L, L), which are 0 where a token sees another one and
+            -inf elsewhere, and tables (length, 1, D), all float32.
         """
         blocks = [(stage, i) for stage, depth in enumerate(self.depths) for i in range(depth)]
         masks = {}
@@ -159,7 +160,7 @@ class ReleasedLayout:
             masks[f"backbone.blocks{stage + 1}.{block}.mixer.mask"] = mask[None, None]
         height, width = self.grids[-1]
         lengths = {f"attention.{i}": self.num_positions for i in range(self.num_stages)}
-        # A GLRM sits between two attentions.
+        # There is a GLRM between two successive attentions.
         lengths |= {f"trans.{i}": height * width for i in range(self.num_stages - 1)}
         tables = {
             f"{module}.pos_encoder.pe": sinusoidal_table(length, self.embed_dims[-1])[:, None]
@@ -168,10 +169,10 @@ class ReleasedLayout:
         return masks | tables
 
     def model_config(self, characters: str, with_mask: bool) -> dict:
-        """Settings of the model, to be merged into the ``model`` of an LPV config.
+        """Return settings to merge into ``model`` of an LPV config.
 
         Args:
-            characters: The model's characters in the order of its classes.
+            characters: Characters of the model, in the order of its classes.
             with_mask: Whether the model was trained with the GLRM mask (training stage 2).
         """
         return dict(
@@ -195,13 +196,14 @@ class ReleasedLayout:
 
 
 def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
-    """Read the model's layout off a released state dict.
+    """Infer the model's layout from a released state dict.
 
     Args:
-        state_dict: Released names, with or without wrappers' prefixes, to tensors.
+        state_dict: Tensors by released name, with or without the wrappers' prefixes.
 
     Raises:
-        KeyError: If an entry that tells the layout is missing; its argument is the entry's name.
+        KeyError: If an entry that the layout follows from is missing; its argument is the entry's
+            name.
         ValueError: If the entries contradict one another, or one has a shape that no LPV has.
     """
     state = strip_prefixes(state_dict)
@@ -219,7 +221,7 @@ def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
                 f"{ENCODER_HEAD_DIM}, the width of an attention head"
             )
 
-    # Token counts of the stages: from the position embedding, the masks and the GLRM's table.
+    # Token counts of the stages, from the position embedding, the masks and the GLRM's table.
     places = _shape(state, "backbone.pos_embed", 1, None, None)[1]
     if grid[0] * grid[1] != places:
         raise ValueError(
@@ -268,16 +270,16 @@ def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
 
 
 def check_constants(state_dict: Mapping[str, torch.Tensor], layout: ReleasedLayout) -> None:
-    """Make sure that the tables and masks in a file are the ones that our model computes.
+    """Check that the tables and masks in a file are those that our model computes.
 
     Args:
-        state_dict: Released names, with or without wrappers' prefixes, to tensors that
-            :func:`check_numbers` has accepted.
-        layout: What :func:`recognise_layout` said of it.
+        state_dict: Tensors by released name, with or without the wrappers' prefixes, accepted by
+            :func:`check_numbers`.
+        layout: Layout from :func:`recognise_layout`.
 
     Raises:
-        KeyError: If one is missing, or there is one too many; its argument is the entry's name.
-        ValueError: If one differs, so that the model would compute something else.
+        KeyError: If one is missing or unexpected; its argument is the entry's name.
+        ValueError: If one differs, so that our model would compute something else.
     """
     state = strip_prefixes(state_dict)
     wanted = layout.constants()
@@ -285,7 +287,7 @@ def check_constants(state_dict: Mapping[str, torch.Tensor], layout: ReleasedLayo
         _shape(state, name, *value.shape)
         given = state[name].float()
         given = given.masked_fill(given <= HIDING, -torch.inf)
-        # A file in half precision holds rounded tables.
+        # A file in half precision has rounded tables.
         tolerance = max(TABLE_TOLERANCE, torch.finfo(state[name].dtype).eps)
         if not torch.allclose(given, value, rtol=0, atol=tolerance):
             raise ValueError(f"{name} is not what a released LPV computes")
@@ -295,33 +297,34 @@ def check_constants(state_dict: Mapping[str, torch.Tensor], layout: ReleasedLayo
 
 
 def check_numbers(state_dict: Mapping[str, torch.Tensor]) -> None:
-    """Make sure that the weights are numbers that a model can compute with.
+    """Check that the weights are dense, finite floating-point tensors.
 
     Args:
-        state_dict: Released names, with or without wrappers' prefixes, to tensors.
+        state_dict: Tensors by released name, with or without the wrappers' prefixes.
 
     Raises:
-        ValueError: If an entry is of another kind, or holds values that are not finite.
+        ValueError: If an entry is of another kind (counters of batch norms may be integers) or has
+            values that are not finite (masks may).
     """
     for name, value in strip_prefixes(state_dict).items():
-        # Batch norms count their batches, in whole numbers.
+        # Batch norms count their batches as integers.
         is_counter = name.endswith("num_batches_tracked")
         ordinary = value.layout is torch.strided and not value.is_meta
         if not ordinary or not (value.dtype in FLOAT_TYPES or is_counter):
-            kind = value.dtype if ordinary else "without values of its own"
+            kind = value.dtype if ordinary else "not a dense tensor with data"
             raise ValueError(f"{name} is {kind}; a released LPV has floating-point numbers there")
-        # The masks hide tokens by an infinity.
+        # The masks hide tokens with infinities.
         if not name.endswith(".mask") and not torch.isfinite(value).all():
             raise ValueError(f"{name} holds values that are not finite: the file is damaged")
 
 
 def _shape(state: Mapping[str, torch.Tensor], name: str, *expected: int | None) -> tuple[int, ...]:
-    """Shape of an entry.
+    """Return the shape of an entry after checking it.
 
     Args:
-        state: Released names to tensors.
+        state: Tensors by released name.
         name: Name of the entry.
-        expected: Length of each dimension, None where any but 0 will do.
+        expected: Length of each dimension; None allows any but 0.
 
     Raises:
         KeyError: If there is no such entry.
@@ -339,10 +342,10 @@ def _shape(state: Mapping[str, torch.Tensor], name: str, *expected: int | None) 
 
 
 def _count(state: Mapping[str, torch.Tensor], template: str) -> int:
-    """How many numbers take the place of ``{}`` in a name.
+    """Return how many entries match a name in which ``{}`` stands for a number.
 
     Raises:
-        KeyError: If none does.
+        KeyError: If none matches.
     """
     pattern = re.escape(template).replace(r"\{\}", r"(\d+)")
     count = sum(re.fullmatch(pattern, name) is not None for name in state)
@@ -352,10 +355,10 @@ def _count(state: Mapping[str, torch.Tensor], template: str) -> int:
 
 
 def _grid_of_local_mask(mask: torch.Tensor) -> tuple[int, int]:
-    """Height and width of the token grid that a local-window mask (L, L) was made for.
+    """Return height and width of the token grid that a local-window mask (L, L) belongs to.
 
-    The corner token sees the first few places of its own row and of the next ones, so the second
-    run of visible places starts where the second row does.
+    The corner token sees the first few tokens of its own row and of the next rows, so the second
+    run of visible tokens starts where the second row does.
     """
     visible = (mask[0] == 0).nonzero().flatten().tolist()
     starts = [place for place in visible if place - 1 not in visible]

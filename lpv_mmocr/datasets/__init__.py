@@ -1,4 +1,4 @@
-"""Data sets of word pictures, their transforms and samplers."""
+"""Datasets of word images, their transforms and samplers."""
 
 from .bad_samples import BadSampleError
 from .label_filter import LabelFilter

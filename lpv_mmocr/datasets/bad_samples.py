@@ -1,4 +1,4 @@
-"""Counting and naming the samples that cannot be used."""
+"""Counting and logging of samples that cannot be used."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-_WORKERS = 256  # workers that count on their own; further ones share these counters
-_REMEMBERED = 1024  # samples that all workers together remember as named
+_WORKERS = 256  # counters: the main process, then the workers; further workers share these
+_REMEMBERED = 1024  # logged samples that all processes share; further ones are kept per process
 
 
 class BadSampleError(RuntimeError):
-    """A sample that cannot be used.
+    """Raised when a sample cannot be used.
 
     Args:
-        sample_key: Name of the sample, as in ``MJ/MJ_train:image-000000012``.
-        reason: What is wrong with it.
-        text: As much of its label as can be read.
+        sample_key: Name of the sample, such as ``MJ/MJ_train:image-000000012``.
+        reason: Reason why it cannot be used.
+        text: Readable part of its label.
     """
 
     def __init__(self, sample_key: str, reason: str, text: str = "") -> None:
@@ -33,9 +33,10 @@ class BadSampleError(RuntimeError):
 
 
 class BadSampleLog:
-    """Counts bad samples over a data set's worker processes; the log names each of them once.
+    """Counter of bad samples across a dataset's worker processes that logs each of them once.
 
-    The counters lie in shared memory. Each worker adds to its own, so none is lost without a lock.
+    The counters are in shared memory. Each worker adds to its own, so no lock is needed. After
+    ``_REMEMBERED`` logged samples, every process logs each further one once.
     """
 
     def __init__(self) -> None:
@@ -45,21 +46,21 @@ class BadSampleLog:
         self._named: set[int] = set()
 
     def __deepcopy__(self, memo: dict) -> BadSampleLog:
-        """A copied data set counts for itself."""
+        """Return a new log, since a copied dataset counts separately."""
         return type(self)()
 
     @property
     def count(self) -> int:
-        """How often a bad sample was met, in all workers together."""
+        """Number of times that a bad sample was encountered, in all processes together."""
         return int(self._shared[:_WORKERS].sum())
 
     def report(self, position: int, error: BadSampleError, consequence: str) -> None:
-        """Count a bad sample, and name it in the log if that has not been done.
+        """Count a bad sample, and log it unless it has been logged before.
 
         Args:
-            position: Where the sample stands in the data set.
-            error: What is wrong with it.
-            consequence: What the data set does about it, for the log.
+            position: Position of the sample in the dataset.
+            error: Error that says what is wrong with it.
+            consequence: Consequence for the sample, e.g. ``is replaced by another``, for the log.
         """
         worker = get_worker_info()
         self._shared[0 if worker is None else 1 + worker.id % (_WORKERS - 1)] += 1

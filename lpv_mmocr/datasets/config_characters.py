@@ -1,4 +1,4 @@
-"""Which characters of a config's model its training labels cannot hold."""
+"""Characters of a config's model that its training labels cannot contain."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from .label_filter import LabelFilter
 
 
 def characters_never_taught(cfg: Config) -> str:
-    """Find the characters of the dictionary that the label filters of all data sets take out.
+    """Find the characters of the dictionary that no training label can contain.
 
-    A config that widens the dictionary has to widen the filter, too: the released one, which is the
-    default, turns a word of another script into an empty label.
+    The label filters of all datasets, or ``letter_case`` of the loss, remove or change these.
+    A config that extends the dictionary has to extend the filter, too: the released filter, which
+    is the default, turns a word of another script into an empty label.
 
     Args:
-        cfg: A config with ``model`` and ``train_dataloader``, in whose default scope the registries
-            look.
+        cfg: Config with ``model`` and ``train_dataloader``; its default scope must be active.
 
     Returns:
-        The characters, in the dictionary's order; no character where it cannot be told, as a data
-        set has no such filter, or the model keeps its dictionary elsewhere than LPV does.
+        The characters, in the dictionary's order; an empty string if this cannot be determined,
+        because a dataset has no such filter, the model keeps its dictionary elsewhere than LPV
+        does, or the dictionary cannot be built.
 
     Raises:
         TypeError: If a ``label_filter`` has an option that does not exist.
@@ -45,7 +46,7 @@ def characters_never_taught(cfg: Config) -> str:
 
     try:
         characters = _characters(decoder["dictionary"])
-    except (KeyError, TypeError, ValueError, OSError):  # the model says better what is wrong
+    except (KeyError, TypeError, ValueError, OSError):  # the model gives a better error
         return ""
     return "".join(filterfalse(is_taught, characters))
 
@@ -55,7 +56,7 @@ def _is_filtered(data_set: Mapping[str, Any]) -> bool:
 
 
 def _data_sets(config: Any) -> Iterator[Mapping[str, Any]]:
-    """The data sets that read words, below those that put several together."""
+    """Yield the datasets that read words, inside those that combine several."""
     if isinstance(config, Mapping):
         inner = config.get("datasets", config.get("dataset"))
         if inner is None and "type" in config:

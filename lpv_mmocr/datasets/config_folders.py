@@ -1,4 +1,4 @@
-"""Which folders the data sets of a config read."""
+"""Folders that the datasets of a config read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 
 class ReadFolder(NamedTuple):
-    """A folder that a data set reads.
+    """Folder that a dataset reads.
 
     Attributes:
-        path: The folder.
-        dataset: The data set's config.
+        path: Path of the folder.
+        dataset: Config of the dataset.
     """
 
     path: str
@@ -20,13 +20,14 @@ class ReadFolder(NamedTuple):
 
 
 def read_folders(config: Any) -> Iterator[ReadFolder]:
-    """Find the folders that data sets read, however deep they stand in a config.
+    """Find the folders that datasets read, at any depth of a config.
 
     Args:
         config: Any part of a config, such as a data loader.
 
     Yields:
-        The folders of ``ann_file``, below ``data_root``; of a set of benchmarks its ``data_root``.
+        The folders of ``ann_file``, below ``data_root``; for a set of benchmarks, its
+        ``data_root``.
     """
     if isinstance(config, Mapping):
         root, files = config.get("data_root") or "", config.get("ann_file") or ()

@@ -1,4 +1,4 @@
-"""How the test of a config prepares its pictures."""
+"""Test pipeline of a config."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from mmengine.config import Config
 
 
 def pipeline_of_test(cfg: Config) -> list[dict] | None:
-    """The test pipeline of a config, as runners and inferencers find it.
+    """Return the test pipeline of a config, as runners and inferencers find it.
 
     Args:
-        cfg: A recogniser's config.
+        cfg: Config of a recogniser.
 
     Returns:
-        The transforms of the test's data set, or else ``test_pipeline``; None without either.
+        The transforms of the test dataset, or else ``test_pipeline``; None without either.
     """
     dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
     return dataset.get("pipeline") or cfg.get("test_pipeline")

@@ -1,4 +1,4 @@
-"""From a folder of pictures and a label file to an LMDB, and back."""
+"""Conversion between LMDBs and folders of images with a label file."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ from .picture_header import asks_to_be_turned, extension_of
 from .transforms.loading import decode_image
 
 LEFT_OUT_FILE = "left-out.tsv"
-"""Beside the data: the samples that were left out, and why."""
+"""File next to the data that lists the samples left out, and why."""
 
 IMAGE_FOLDER = "images"
 IMAGES_PER_FOLDER = 10_000
 
-_SKIP_ADVICE = "mend it, or give --skip-bad to leave such samples out (they are listed)"
+_SKIP_ADVICE = "fix it, or give --skip-bad to leave such samples out (they are listed)"
 
 
 class ConversionError(ValueError):
-    """A sample that cannot be used, or data that leave nothing to convert."""
+    """Raised when a sample cannot be used, or nothing is left to convert."""
 
 
 @dataclass
 class Conversion:
-    """What a conversion did.
+    """Result of a conversion.
 
     Attributes:
-        written: Samples in the result.
-        left_out: Samples that could not be used; they are listed in ``LEFT_OUT_FILE``.
-        empty_texts: Samples of the result whose text is empty.
-        turned: Pictures of the result that ask to be turned (EXIF orientation), which data sets
-            do not do.
-        first_turned: Name of the first of them.
+        written: Number of samples written.
+        left_out: Number of samples that could not be used; ``LEFT_OUT_FILE`` lists them.
+        empty_texts: Number of written samples whose text is empty.
+        turned: Number of images in a new LMDB whose EXIF orientation asks for a turn or flip,
+            which datasets ignore.
+        first_turned: Name of the first of these images.
     """
 
     written: int = 0
@@ -62,7 +62,7 @@ class Conversion:
 
 
 class _LeftOut:
-    """Lists samples that cannot be used, or refuses to go on at the first of them."""
+    """List of samples that cannot be used; raises at the first one unless they may be skipped."""
 
     def __init__(self, folder: Path, skip: bool, result: Conversion) -> None:
         self._file = folder / LEFT_OUT_FILE
@@ -95,33 +95,34 @@ def labels_to_lmdb(
     skip_bad: bool = False,
     show_progress: bool = False,
 ) -> Conversion:
-    """Store the pictures that a label file lists, byte for byte, with their texts in an LMDB.
+    """Store the images that a label file lists, byte for byte, with their texts in an LMDB.
 
-    The whole label file is checked before the first picture is read.
+    The complete label file is checked before the first image is read.
 
     Args:
-        label_file: The label file.
-        out: Folder of the LMDB, which must not exist. It is complete once it does.
-        images: Folder that paths are relative to, and must stay in; by default that of the label
-            file.
-        format: Format of the label file; by default its ending says it.
-        check: Decode every picture, to be sure that it can be.
-        skip_bad: Leave out samples whose picture is missing, empty or cannot be decoded, or stands
-            in the file before, and list them; otherwise the first one is an error.
-        show_progress: Show a bar.
+        label_file: Path of the label file.
+        out: Folder of the LMDB, which must not exist. It appears only when it is complete.
+        images: Folder that image paths are relative to and must be inside; by default, the folder
+            of the label file.
+        format: Format of the label file; by default determined by its extension.
+        check: Whether to decode every image to make sure that it can be decoded.
+        skip_bad: Whether to leave out samples whose image is missing, empty, undecodable (found
+            with ``check`` only) or repeated, and to list them in ``LEFT_OUT_FILE``; otherwise the
+            first one raises an error.
+        show_progress: Whether to show a progress bar.
 
     Returns:
-        What was written and left out.
+        Counts of what was written and left out.
 
     Raises:
-        LabelFileError: If the label file is at fault.
-        ConversionError: If a sample is at fault and ``skip_bad`` is not set, or all are.
+        LabelFileError: If the label file is faulty.
+        ConversionError: If a sample is faulty and ``skip_bad`` is not set, or all samples are.
         OSError: If a folder or file cannot be read or written, or ``out`` exists.
     """
     refuse_existing(out)
     folder = Path(label_file).parent if images is None else Path(images)
     if not folder.is_dir():
-        raise NotADirectoryError(f"there is no folder of pictures {folder}")
+        raise NotADirectoryError(f"the image folder {folder} does not exist or is not a folder")
     total, repeated = _survey(label_file, format, folder)
     result = Conversion()
     with (
@@ -132,7 +133,7 @@ def labels_to_lmdb(
         for number, entry in enumerate(read_labels(label_file, format)):
             try:
                 if number in repeated:
-                    raise ValueError(f"the picture is listed before, at {repeated[number]}")
+                    raise ValueError(f"the image is already listed, at {repeated[number]}")
                 picture = _read_picture(folder / _inside(entry, folder))
                 _check(picture, check)
             except ValueError as error:
@@ -152,13 +153,14 @@ def labels_to_lmdb(
 def _survey(
     label_file: str | os.PathLike, format: str | None, folder: Path
 ) -> tuple[int, dict[int, str]]:
-    """Count the entries and find those whose picture stands in the file before.
+    """Count the entries and find those whose image is already listed.
 
     Returns:
-        Number of entries, and for the positions of repeated ones where the picture stood first.
+        Number of entries, and a dict from the positions of repeated ones to where the image is
+        first listed.
     """
-    # Hashes instead of paths: millions of them fit. Positions whose hash came before are looked
-    # at again with the paths themselves.
+    # Hashes instead of paths, since millions of them fit into memory. Entries whose hash occurred
+    # before are checked again by their paths.
     seen: set[int] = set()
     suspicious: set[str] = set()
     total = 0
@@ -169,7 +171,7 @@ def _survey(
             suspicious.add(path)
         seen.add(hash(path))
     if total == 0:
-        raise LabelFileError(f"{label_file} lists no picture")
+        raise LabelFileError(f"{label_file} lists no image")
     if not suspicious:
         return total, {}
     first: dict[str, str] = {}
@@ -184,28 +186,28 @@ def _survey(
 
 
 def _inside(entry: LabelEntry, folder: Path) -> str:
-    """A picture's path relative to the folder, which it must not leave."""
+    """Return an image's path relative to the folder, which it must not leave."""
     root = os.path.abspath(folder)
     path = os.path.relpath(os.path.normpath(os.path.join(root, entry.path)), root)
     if path == os.pardir or path.startswith(os.pardir + os.sep):
         raise LabelFileError(
-            f"{entry.where}: {entry.path} leads out of the folder of pictures, {folder}; name a "
-            "folder that holds all of them with --images"
+            f"{entry.where}: {entry.path} is outside the image folder {folder}; give a folder that "
+            "holds all images with --images"
         )
     return path
 
 
 def _read_picture(path: Path) -> bytes:
-    """A picture's bytes; ValueError says why it cannot be read."""
+    """Return the bytes of an image file; ValueError says why it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise ValueError(
-            f"there is no picture {path} (paths are relative to the folder of the label file, or "
+            f"there is no image {path} (paths are relative to the folder of the label file, or "
             "to --images)"
         ) from None
     except OSError as error:
-        raise ValueError(f"its picture cannot be read: {error}") from None
+        raise ValueError(f"its image cannot be read: {error}") from None
 
 
 def _check(picture: bytes, decode: bool) -> None:
@@ -225,34 +227,35 @@ def lmdb_to_labels(
     skip_bad: bool = False,
     show_progress: bool = False,
 ) -> Conversion:
-    """Write the samples of an LMDB as picture files, byte for byte, and a label file.
+    """Write the samples of an LMDB as image files, byte for byte, and a label file.
 
-    Pictures are numbered as in the LMDB and named after their content, such as
+    Images are numbered as in the LMDB, with the extension of their format, such as
     ``images/000000001.jpg``; more than ``IMAGES_PER_FOLDER`` are divided among folders.
 
     Args:
         path: Folder of the LMDB.
-        out: Folder to make, which must not exist. It is complete once it does.
+        out: Folder to create, which must not exist. It appears only when it is complete.
         labels: Name of the label file in that folder.
-        format: Its format; by default its ending says it.
-        check: Decode every picture, to be sure that it can be.
-        skip_bad: Leave out samples that cannot be read, and list them; otherwise the first one is
-            an error.
-        show_progress: Show a bar.
+        format: Format of the label file; by default determined by its extension.
+        check: Whether to decode every image to make sure that it can be decoded.
+        skip_bad: Whether to leave out samples that cannot be read, and to list them in
+            ``LEFT_OUT_FILE``; otherwise the first one raises an error.
+        show_progress: Whether to show a progress bar.
 
     Returns:
-        What was written and left out.
+        Counts of what was written and left out.
 
     Raises:
-        LMDBDataError: If the LMDB is damaged, or there are several.
-        LabelFileError: If the format cannot hold a text; this is found before anything is written.
-        ConversionError: If a sample is at fault and ``skip_bad`` is not set, or all are.
+        LMDBDataError: If the LMDB is damaged, or ``path`` holds several.
+        LabelFileError: If ``labels`` or ``format`` is not usable, or the format cannot hold a
+            text; this is checked before anything is written.
+        ConversionError: If a sample is faulty and ``skip_bad`` is not set, or all samples are.
         OSError: If a folder or file cannot be read or written, or ``out`` exists.
     """
     refuse_existing(out)
     format = format_of(labels, format)
     if os.path.basename(labels) != labels or labels in (LEFT_OUT_FILE, IMAGE_FOLDER):
-        raise LabelFileError(f"the label file needs a plain name of its own, not {labels!r}")
+        raise LabelFileError(f"the label file needs a plain, unreserved name, not {labels!r}")
     path = _one_lmdb(path)
     total = count_samples(path)
     _check_texts(path, total, format)
@@ -283,10 +286,10 @@ def lmdb_to_labels(
 
 
 def _check_texts(path: str, total: int, format: str) -> None:
-    """Look for a text that the format cannot hold before hours have gone into writing."""
+    """Check that the format can hold all texts, before hours are spent on writing."""
     with KeyReader(path) as reader:
         for number in range(1, total + 1):
-            # What cannot be read is judged when its sample is written.
+            # Unreadable labels are handled when their sample is written.
             with contextlib.suppress(LMDBDataError):
                 check_text(reader.label(number), format, _sample_name(path, number))
 

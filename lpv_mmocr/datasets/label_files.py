@@ -1,4 +1,4 @@
-"""Label files that list pictures and their texts: TSV, and the three formats of MMOCR."""
+"""Label files that list images and their texts: TSV, and the three formats of MMOCR."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ FORMATS = {
     "jsonl": '{"filename": path, "text": text} on each line (MMOCR)',
     "json": "metainfo and data_list (MMOCR 1.x)",
 }
-"""Name of each format, which is also the ending of its files, and what it looks like."""
+"""Formats by name, which is also the file extension, with a description of each."""
 
 _BOM = codecs.BOM_UTF8
 _BOMS_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class LabelFileError(ValueError):
-    """A label file that cannot be read, or a sample that a format cannot hold."""
+    """Raised when a label file cannot be read, or a format cannot hold a sample."""
 
 
 class LabelEntry(NamedTuple):
-    """What a label file says of one picture.
+    """Entry of a label file for one image.
 
     Attributes:
-        path: The picture's path as written there.
-        text: Its text.
-        where: File and line (or place in ``data_list``), for errors.
+        path: Path of the image as written in the file.
+        text: Text of the image.
+        where: File and line (or index in ``data_list``), for errors.
     """
 
     path: str
@@ -40,11 +40,11 @@ class LabelEntry(NamedTuple):
 
 
 def format_of(path: str | os.PathLike, given: str | None = None) -> str:
-    """The format of a label file.
+    """Return the format of a label file.
 
     Args:
-        path: The file; its ending says the format.
-        given: A format that goes before the ending.
+        path: Label file, whose extension determines the format.
+        given: Format that overrides the extension.
 
     Raises:
         LabelFileError: If neither names a format.
@@ -55,27 +55,27 @@ def format_of(path: str | os.PathLike, given: str | None = None) -> str:
         if given:
             raise LabelFileError(f"there is no label format {given!r}; choose from {known}")
         raise LabelFileError(
-            f"{path}: the file's ending names no label format; give --format ({known})"
+            f"{path}: the file extension names no label format; give --format ({known})"
         )
     return name
 
 
 def read_labels(path: str | os.PathLike, format: str | None = None) -> Iterator[LabelEntry]:
-    """Read a label file, one entry after the other (``json`` as a whole).
+    """Read a label file entry by entry (a ``json`` file is parsed at once).
 
-    Empty lines are skipped and a byte order mark is ignored. Texts are taken as they are, with
-    their blanks, except in ``txt``, which ends where a line's last visible character is.
+    Empty lines are skipped and a byte order mark is ignored. Texts are kept as they are, with their
+    blanks, except in ``txt``, where blanks at both ends of a line are removed.
 
     Args:
-        path: The file, in UTF-8.
-        format: One of ``FORMATS``; by default the file's ending says it.
+        path: Label file, in UTF-8.
+        format: One of ``FORMATS``; by default determined by the file extension.
 
     Yields:
-        Its entries in order.
+        Entries of the file, in order.
 
     Raises:
-        LabelFileError: If the format is not known, or the file does not keep to it. The message
-            names the line.
+        LabelFileError: If the format is unknown, or the file does not follow it. The message names
+            the line or entry.
         OSError: If the file cannot be read.
     """
     format = format_of(path, format)
@@ -98,7 +98,7 @@ def _decode(raw: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         if raw.startswith(_BOMS_UTF16):
             raise LabelFileError(
-                f"{where}: the file is UTF-16, as its byte order mark says; convert it first: "
+                f"{where}: the file is UTF-16, as its byte order mark shows; convert it first: "
                 "iconv -f UTF-16 -t UTF-8"
             ) from None
         raise LabelFileError(
@@ -109,10 +109,10 @@ def _decode(raw: bytes, where: str) -> str:
 
 def _checked(path: str, text: str, where: str) -> LabelEntry:
     if not path or "\0" in path:
-        raise LabelFileError(f"{where}: the path of the picture is {path!r}")
+        raise LabelFileError(f"{where}: the path of the image is {path!r}")
     try:
         (path + text).encode("utf-8")
-    except UnicodeEncodeError:  # JSON can spell half a character
+    except UnicodeEncodeError:  # JSON can encode half of a surrogate pair
         raise LabelFileError(
             f"{where}: {text!r} holds half of a surrogate pair, which is not a character"
         ) from None
@@ -126,7 +126,7 @@ def _parse_tsv(line: str, where: str) -> tuple[str, str]:
     if len(columns) == 1:
         raise LabelFileError(
             f"{where}: there is no TAB between path and text in {line!r} (formats: "
-            f"{', '.join(FORMATS)}; the file's ending or --format says which)"
+            f"{', '.join(FORMATS)}; the file extension or --format selects one)"
         )
     raise LabelFileError(
         f"{where}: {len(columns)} columns instead of path and text; a text with a TAB needs jsonl "
@@ -138,12 +138,12 @@ def _parse_txt(line: str, where: str) -> tuple[str, str]:
     path, _, text = line.strip().partition(" ")
     if "\t" in path:
         raise LabelFileError(
-            f"{where}: a TAB stands before the first space, so the file is tsv rather than txt; "
+            f"{where}: there is a TAB before the first space, so the file is tsv rather than txt; "
             "rename it or give --format tsv"
         )
     if not text:
         raise LabelFileError(
-            f"{where}: there is no text behind {path!r}; an empty text needs tsv, jsonl or json"
+            f"{where}: there is no text after {path!r}; an empty text needs tsv, jsonl or json"
         )
     return path, text
 
@@ -159,7 +159,7 @@ def _read_json(path: str | os.PathLike) -> Iterator[LabelEntry]:
     if not isinstance(entries, list):
         raise LabelFileError(
             f"{path} has no list 'data_list'; a json file of MMOCR 1.x holds 'metainfo' and "
-            "'data_list' (one object a line is jsonl)"
+            "'data_list' (one object per line is jsonl)"
         )
     for number, entry in enumerate(entries):
         where = f"{path}, data_list[{number}]"
@@ -167,8 +167,8 @@ def _read_json(path: str | os.PathLike) -> Iterator[LabelEntry]:
         instances = entry.get("instances")
         if not isinstance(instances, list) or len(instances) != 1:
             raise LabelFileError(
-                f"{where}: 'instances' must be a list of one text, as word pictures have it; for "
-                "text detection with several texts a picture, cut the words out first"
+                f"{where}: 'instances' must be a list of one text, that of a word image; from "
+                "images with several texts (text detection), crop the words first"
             )
         yield _checked(picture, _string(instances[0], "text", where), where)
 
@@ -178,8 +178,8 @@ def _load_json(text: str, where: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise LabelFileError(f"{where} is no JSON: {error.msg} ({place})") from None
-    except ValueError as error:  # a number of thousands of digits
+        raise LabelFileError(f"{where} is not valid JSON: {error.msg} ({place})") from None
+    except ValueError as error:  # a number with thousands of digits
         raise LabelFileError(f"{where} is not a label file: {error}") from None
     except RecursionError:
         raise LabelFileError(
@@ -191,20 +191,20 @@ def _string(entry: object, key: str, where: str) -> str:
     value = entry.get(key) if isinstance(entry, dict) else None
     if not isinstance(value, str):
         found = f"holds {value!r}" if isinstance(entry, dict) and key in entry else "is missing"
-        raise LabelFileError(f"{where}: {key!r} must be a text in quotes, but {found}")
+        raise LabelFileError(f"{where}: {key!r} must be a string, but {found}")
     return value
 
 
 def check_text(text: str, format: str, name: str) -> None:
-    """Check that a format can hold a text, so that reading gives it back unchanged.
+    """Check that a format can hold a text, so that it is read back unchanged.
 
     Args:
         text: The text.
         format: One of ``FORMATS``.
-        name: What to call the sample in the error.
+        name: Name of the sample in the error message.
 
     Raises:
-        LabelFileError: If it cannot; the message names formats that can.
+        LabelFileError: If the format cannot; the message names formats that can.
     """
     obstacle = _obstacle(text, format)
     if obstacle is not None:
@@ -222,16 +222,16 @@ def _obstacle(text: str, format: str) -> str | None:
     if format == "txt":
         if not text:
             return "no character"
-        # MMOCR takes what is between the first and the second space.
+        # MMOCR uses only the part between the first and the second space.
         return "white space" if any(map(str.isspace, text)) else None
     return None
 
 
 class LabelFileWriter:
-    """Writes a label file, entry by entry, of texts that its format can hold (:func:`check_text`).
+    """Writer of a label file, entry by entry; texts must pass :func:`check_text`.
 
     Args:
-        path: The file, in UTF-8.
+        path: Label file, in UTF-8.
         format: One of ``FORMATS``.
 
     Example:
@@ -243,7 +243,7 @@ class LabelFileWriter:
         self._path, self._format, self._written = path, format, 0
 
     def __enter__(self) -> LabelFileWriter:
-        """Begin the file."""
+        """Open the file."""
         self._file = open(self._path, "w", encoding="utf-8", newline="\n")
         if self._format == "json":
             metainfo = dict(dataset_type="TextRecogDataset", task_name="textrecog")
@@ -251,7 +251,7 @@ class LabelFileWriter:
         return self
 
     def write(self, path: str, text: str) -> None:
-        """Add a picture, whose path is relative to the folder of the file, and its text."""
+        """Add an image, whose path is relative to the folder of the file, and its text."""
         self._file.write(self._line(path, text))
         self._written += 1
 
@@ -266,7 +266,7 @@ class LabelFileWriter:
         return f",\n{entry}" if self._written else f"\n{entry}"
 
     def __exit__(self, *error: object) -> None:
-        """End the file."""
+        """Finish and close the file."""
         if self._format == "json":
             self._file.write("\n]}\n")
         self._file.close()

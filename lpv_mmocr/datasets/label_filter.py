@@ -1,4 +1,4 @@
-"""What a training label must look like, and what becomes of the rest of it."""
+"""Filtering and normalisation of training labels."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ ALPHANUMERIC = string.digits + string.ascii_lowercase
 
 @dataclass(frozen=True, kw_only=True)
 class LabelFilter:
-    """The filter of the released training code, with options that it does not use.
+    """Label filter of the released training code, with further options that are off by default.
 
-    The order is part of the definition: words whose *raw* label is too long are left out first;
-    what stays is lower-cased; then characters outside the set are dropped. A label that this
-    empties stays, and teaches the model to read nothing. Optional steps sit between: white space
-    goes before Unicode is normalised, and both before lower-casing.
+    The order is part of the definition: words whose *raw* label is too long are left out first; the
+    remaining labels are lower-cased; then characters outside the set are dropped. A label that
+    becomes empty stays, and teaches the model to read nothing. Optional steps come in between:
+    white space is removed before Unicode is normalised, and both happen before lower-casing.
 
     Attributes:
-        max_length: Longest raw label in characters (not bytes); ``None`` for no limit. A label
-            that normalisation makes longer than this is left out too.
+        max_length: Maximum length of a raw label in characters (not bytes); ``None`` for no limit.
+            A label that normalisation makes longer than this is left out too.
         charset: Characters that labels may hold; ``None`` for all.
         case_sensitive: Keep upper case instead of lower-casing.
-        reject_unknown: Leave a word out when its label has a character outside ``charset``,
-            instead of dropping the character.
-        normalise_unicode: Decompose characters (NFKD), so that an accented letter ends as the
-            plain letter once ``charset`` has dropped its accent.
-        remove_whitespace: Take white space out of labels.
-        min_image_side: Leave out pictures with a side shorter than this, in pixels; 0 for none.
+        reject_unknown: Leave a word out if its label has a character outside ``charset``, instead
+            of dropping the character.
+        normalise_unicode: Decompose characters (NFKD), so that an accented letter becomes the plain
+            letter once ``charset`` has dropped its accent.
+        remove_whitespace: Remove white space from labels.
+        min_image_side: Minimum length of the shorter side in pixels; smaller images are left out.
+            0 for no limit.
 
     Raises:
-        ValueError: If an option is of the wrong kind, out of range or contradicts another.
+        ValueError: If an option has the wrong type, is out of range or contradicts another.
     """
 
     max_length: int | None = 25
@@ -69,7 +70,7 @@ class LabelFilter:
 
     @classmethod
     def from_config(cls, config: LabelFilter | Mapping | None) -> LabelFilter:
-        """Build a filter from what a config can hold.
+        """Build a filter from a config value.
 
         Args:
             config: A filter, the options that differ from the released filter, or ``None`` for
@@ -77,6 +78,7 @@ class LabelFilter:
 
         Raises:
             TypeError: If ``config`` has an option that does not exist.
+            ValueError: If an option is wrong.
         """
         if isinstance(config, cls):
             return config
@@ -85,7 +87,7 @@ class LabelFilter:
         if unknown:
             raise TypeError(
                 f"label_filter has no option {', '.join(map(repr, unknown))}; "
-                f"there are {', '.join(cls.__dataclass_fields__)}"
+                f"the options are {', '.join(cls.__dataclass_fields__)}"
             )
         return cls(**options)
 
@@ -95,22 +97,22 @@ class LabelFilter:
 
     @property
     def rejects_samples(self) -> bool:
-        """Whether any word can be left out, so that an index of the others is needed."""
+        """Whether any word can be left out, so that an index of the remaining ones is needed."""
         return self.max_length is not None or self.reject_unknown or self.min_image_side > 0
 
     @property
     def options(self) -> dict:
-        """The options as plain values: what a cached index depends on."""
+        """Options as plain values, on which a cached index depends."""
         return asdict(self)
 
     def __call__(self, raw: str) -> str | None:
         """Turn a raw label into the text to train on.
 
         Args:
-            raw: The label as the data set has it.
+            raw: Label as stored in the dataset.
 
         Returns:
-            The text, possibly empty, or ``None`` where the word is to be left out.
+            The text, possibly empty, or ``None`` if the word is to be left out.
         """
         if self.max_length is not None and len(raw) > self.max_length:
             return None
@@ -130,12 +132,12 @@ class LabelFilter:
         return text
 
     def accepts_label(self, raw: bytes) -> bool:
-        """Whether a stored label passes; the quick form of calling the filter.
+        """Return whether a stored label passes; faster than calling the filter.
 
-        A label that is not UTF-8 passes: it is judged, counted and named when it is read.
+        A label that is not UTF-8 passes: it is counted and logged when it is read.
 
         Args:
-            raw: The label as stored, in UTF-8.
+            raw: Label as stored, in UTF-8.
         """
         # UTF-8 never has fewer bytes than characters, and neither dropping nor lower-casing
         # lengthens ASCII: most labels need no decoding.
@@ -151,10 +153,10 @@ class LabelFilter:
             return True
 
     def empties(self, raw: bytes) -> bool:
-        """Whether a stored label passes and has nothing left, though it has letters.
+        """Return whether a label passes but becomes empty, although it has letters or digits.
 
         Args:
-            raw: The label as stored, in UTF-8; one of ASCII is not looked at.
+            raw: Label as stored, in UTF-8; False for ASCII labels, which are not examined.
         """
         if raw.isascii():
             return False
@@ -165,5 +167,5 @@ class LabelFilter:
         return self(label) == "" and any(map(str.isalnum, label))
 
     def accepts_size(self, width: int, height: int) -> bool:
-        """Whether a picture of this size, in pixels, is large enough."""
+        """Return whether an image of this size, in pixels, is large enough."""
         return min(width, height) >= self.min_image_side

@@ -1,4 +1,4 @@
-"""Words of one LMDB, or of a tree of them, as an MMOCR data set."""
+"""MMOCR dataset of the words of one LMDB or a tree of LMDBs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .transforms.word_image import unreadable
 
 
 class _Part(NamedTuple):
-    """The samples of one LMDB that a data set uses."""
+    """Samples of one LMDB that a dataset uses."""
 
     path: str
     name: str
@@ -39,53 +39,57 @@ class _Part(NamedTuple):
 
 @DATASETS.register_module()
 class LPVLMDBDataset(BaseDataset):
-    """Word pictures and labels in the key format that LPV, PARSeq and CLOVA share.
+    """Word images and labels in the key format shared by LPV, PARSeq and CLOVA.
 
     An LMDB holds ``num-samples``, and ``image-%09d`` and ``label-%09d`` counted from 1. Nothing is
-    held in memory: samples that pass the label filter are found through a memory-mapped index, and
+    kept in memory: samples that pass the label filter are found through a memory-mapped index, and
     environments are opened at the first read of each process. With ``test_mode=True`` nothing is
-    filtered and labels stay as they are.
+    filtered and labels stay unchanged.
 
-    Each sample goes into the pipeline as a dict with
+    Each sample enters the pipeline as a dict with
 
-    - ``img``: the decoded picture, BGR, uint8, shape (height, width, 3), and its ``img_shape`` and
-      ``ori_shape``; ``LoadImageFromNDArray`` takes it from there,
+    - ``img``: the decoded image, BGR, uint8, shape (height, width, 3), for
+      ``LoadImageFromNDArray``, and its ``img_shape`` and ``ori_shape``,
     - ``instances``: ``[dict(text=...)]``, for ``LoadOCRAnnotations``,
-    - ``sample_key``: its name, such as ``MJ/MJ_train:image-000000012``, for logs and predictions,
+    - ``sample_key``: the sample's name, such as ``MJ/MJ_train:image-000000012``, for logs and
+      predictions,
     - ``img_path``: the folder of its LMDB and its key,
-    - ``sample_idx``: its position in the data set,
+    - ``sample_idx``: its position in the dataset,
     - ``bad_sample``: whether it could not be read (see below).
 
-    A bad sample (a missing key, a damaged page, an empty or undecodable picture, a label that is
-    not UTF-8) is counted, and the log names it once. In training, another sample takes its place,
-    always the same one. In evaluation it stays, as a grey picture with ``bad_sample=True``: a
-    metric must count it as wrong whatever the model reads. For that, ``PackTextRecogInputs`` needs
-    ``sample_key`` and ``bad_sample`` among its ``meta_keys``.
+    A bad sample (a missing key, a damaged page, an empty or undecodable image, a label that is not
+    UTF-8) is counted and logged once. In training, it is replaced by another sample, always the
+    same one. In evaluation it stays, as a grey image with ``bad_sample=True``: a metric must count
+    it as wrong whatever the model reads. For that, ``PackTextRecogInputs`` needs ``sample_key`` and
+    ``bad_sample`` among its ``meta_keys``.
 
     Args:
-        ann_file: An LMDB folder, a folder with a tree of them, or a list of such folders, relative
+        ann_file: An LMDB folder, a folder with a tree of LMDBs, or a list of such folders, relative
             to ``data_root`` unless absolute.
         data_root: Folder that ``ann_file`` is relative to.
-        label_filter: A :class:`LabelFilter`, or those of its options that differ from the released
-            filter. Without effect in test mode.
-        indices: Use only part of the samples: the first n, the last n (as ``-n``), or the given
-            ones. Unlike in MMEngine these count all samples, before any filter, so that
+        label_filter: A :class:`LabelFilter`, or a dict of the options that differ from the released
+            filter. Ignored in test mode.
+        indices: Samples to use: the first n, the last n (as ``-n``), or the given ones; ``None``
+            for all. Unlike in MMEngine, these count all samples, before any filter, so that
             ``indices=9000`` for training and ``indices=-1000`` for evaluation share no word of
             10,000.
-        hold_out: Leave out the last n samples, counted before any filter as well: those that
-            another data set takes with ``indices=-n``. ``indices`` of this one then counts only
-            what is left.
-        pipeline: Transforms, as MMEngine builds them.
-        test_mode: Whether the data set is for evaluation.
-        metainfo: Added to the data set's meta information.
-        lazy_init: Whether to wait with finding the samples until they are asked for.
-        max_refetch: How many samples in a row may be bad, or refused by the pipeline, in training.
+        hold_out: Number n of samples to leave out at the end, also counted before any filter: those
+            that another dataset uses with ``indices=-n``. ``indices`` of this dataset then counts
+            only the remaining samples.
+        pipeline: Transforms or their configs, as in MMEngine.
+        test_mode: Whether the dataset is for evaluation.
+        metainfo: Additional meta information of the dataset.
+        lazy_init: Whether to defer finding the samples until they are needed.
+        max_refetch: Maximum number of consecutive samples that may be bad, or refused by the
+            pipeline, in training.
 
     Raises:
         FileNotFoundError: If a folder does not exist or holds no LMDB.
-        LMDBDataError: If an LMDB is damaged or not a word data set.
-        ValueError: If no sample is left, or fewer than are to be held out, or a number of samples
-            is not whole; or the pipeline loads files.
+        LMDBDataError: If an LMDB is damaged or not a word dataset.
+        TypeError: If ``label_filter`` has an option that does not exist.
+        ValueError: If no sample is left, ``hold_out`` or ``indices`` is not an integer (or list of
+            integers) or exceeds the samples, an LMDB occurs twice, ``ann_file`` names no folder,
+            an option of ``label_filter`` is wrong, or the pipeline loads files.
     """
 
     METAINFO = dict(dataset_type="LPVLMDBDataset", task_name="textrecog")
@@ -136,7 +140,7 @@ class LPVLMDBDataset(BaseDataset):
     # Finding the samples.
 
     def full_init(self) -> None:
-        """Find the LMDBs and the samples to use, building the index where it is missing."""
+        """Find the LMDBs and the samples to use, and build missing indexes."""
         if self._fully_initialized:
             return
         named = self._named_lmdbs()
@@ -151,7 +155,7 @@ class LPVLMDBDataset(BaseDataset):
         ends = list(accumulate(counts))
         self._parts = []
         for (path, name), count, end in zip(named, counts, ends, strict=True):
-            # Numbers of this LMDB inside the interval, which counts through all of them.
+            # The interval counts through all LMDBs; these are the sample numbers in this one.
             low = min(max(first - (end - count), 0), count) + 1
             high = min(max(last - (end - count), 0), count) + 1
             if low == high:
@@ -174,19 +178,19 @@ class LPVLMDBDataset(BaseDataset):
             )
 
     def _named_lmdbs(self) -> list[tuple[str, str]]:
-        """Path and name of every LMDB; names begin with the folder that ``ann_file`` names."""
+        """Return path and name of every LMDB; names begin with the folder given in ``ann_file``."""
         named = [
             (path, os.path.relpath(path, os.path.dirname(os.path.abspath(folder))))
             for folder in self._folders
             for path in _find_lmdbs(folder)
         ]
         refuse_repeated([path for path, _ in named])
-        if len({name for _, name in named}) < len(named):  # in different places
+        if len({name for _, name in named}) < len(named):  # equal names in different places
             named = [(path, path) for path, _ in named]
         return named
 
     def _interval(self, total: int) -> tuple[int, int]:
-        """The samples that ``indices`` spans, counted from 0 before any filter."""
+        """Return the range of samples that ``indices`` spans, counted from 0 before any filter."""
         if not isinstance(self._indices, int):
             return 0, total
         if abs(self._indices) > total:
@@ -199,7 +203,7 @@ class LPVLMDBDataset(BaseDataset):
     def _positions_of(
         self, indices: Sequence[int], counts: Sequence[int], total: int
     ) -> np.ndarray:
-        """Positions of the wanted samples that pass the filter, in the order given, int64."""
+        """Return the int64 positions of the wanted samples that pass, in the given order."""
         wanted = np.asarray(indices, dtype=np.int64)
         if len(wanted) and not -total <= wanted.min() <= wanted.max() < total:
             raise ValueError(
@@ -210,7 +214,7 @@ class LPVLMDBDataset(BaseDataset):
         passing = np.concatenate(
             [
                 np.asarray(part.numbers, dtype=np.int64) - 1 + start
-                # The last LMDBs may be held out as a whole.
+                # The last LMDBs may be held out completely, so that they have no part.
                 for part, start in zip(self._parts, starts, strict=False)
             ]
         )
@@ -221,13 +225,13 @@ class LPVLMDBDataset(BaseDataset):
         return positions[found]
 
     def __len__(self) -> int:
-        """Samples that pass the filter and ``indices``."""
+        """Return the number of samples that pass the filter and ``indices``."""
         self.full_init()
         return self._length
 
     @force_full_init
     def get_subset_(self, indices: int | Sequence[int]) -> None:
-        """Reduce the data set to some of its positions.
+        """Reduce the dataset to some of its positions.
 
         Args:
             indices: The first n, the last n (as ``-n``), or the given positions.
@@ -241,7 +245,7 @@ class LPVLMDBDataset(BaseDataset):
 
     @force_full_init
     def get_subset(self, indices: int | Sequence[int]) -> LPVLMDBDataset:
-        """A copy of the data set with some of its positions; see :meth:`get_subset_`."""
+        """Return a copy of the dataset with some of its positions; see :meth:`get_subset_`."""
         subset = copy.copy(self)
         subset.pipeline = copy.deepcopy(self.pipeline)
         subset.bad_samples = BadSampleLog()
@@ -251,14 +255,14 @@ class LPVLMDBDataset(BaseDataset):
     # Reading a sample.
 
     def get_data_info(self, idx: int) -> dict:
-        """Read a sample as it is stored, without decoding its picture.
+        """Read a sample as stored, without decoding its image.
 
         Args:
-            idx: Position in the data set.
+            idx: Position in the dataset.
 
         Returns:
-            ``img_bytes`` (the encoded picture), ``instances``, ``sample_key``, ``img_path``,
-            ``sample_idx`` and ``bad_sample``, as the class describes them.
+            ``img_bytes`` (the encoded image), ``instances``, ``sample_key``, ``img_path``,
+            ``sample_idx`` and ``bad_sample``, as described for the class.
 
         Raises:
             BadSampleError: If a key is missing or cannot be read, or the label is not UTF-8.
@@ -287,14 +291,14 @@ class LPVLMDBDataset(BaseDataset):
         )
 
     def _position(self, idx: int) -> int:
-        """A position from 0, given one that may count from the end."""
+        """Return the non-negative form of a position that may count from the end."""
         length = len(self)
         if not -length <= idx < length:
-            raise IndexError(f"there is no sample {idx} in a data set of {length}")
+            raise IndexError(f"there is no sample {idx} in a dataset of {length}")
         return idx % length
 
     def _locate(self, position: int) -> tuple[_Part, int]:
-        """The LMDB that holds a position, and the sample's number there."""
+        """Return the LMDB that holds a position, and the sample's number there."""
         if self._selection is not None:
             position = int(self._selection[position])
         index = bisect.bisect_right(self._ends, position)
@@ -302,13 +306,13 @@ class LPVLMDBDataset(BaseDataset):
         return part, part.numbers[position - self._ends[index] + len(part.numbers)]
 
     def prepare_data(self, idx: int) -> dict | None:
-        """Read and decode a sample and send it through the pipeline.
+        """Read and decode a sample and run it through the pipeline.
 
         Args:
-            idx: Position in the data set.
+            idx: Position in the dataset.
 
         Returns:
-            What the pipeline makes of it; ``None`` for a bad sample in training.
+            Result of the pipeline; ``None`` for a bad sample in training.
         """
         idx = self._position(idx)
         try:
@@ -340,10 +344,10 @@ class LPVLMDBDataset(BaseDataset):
         )
 
     def __getitem__(self, idx: int) -> dict:
-        """A sample as the pipeline packs it.
+        """Return a sample as packed by the pipeline.
 
         Args:
-            idx: Position in the data set.
+            idx: Position in the dataset.
 
         Raises:
             RuntimeError: If the pipeline refuses a sample in evaluation, or too many samples in a
@@ -355,7 +359,7 @@ class LPVLMDBDataset(BaseDataset):
             return data
         if self.test_mode:
             raise RuntimeError(f"The test pipeline returned nothing for sample {idx}")
-        # What replaces a sample depends on that sample alone, so that runs agree whatever the
+        # The replacement depends only on the replaced sample, so that runs agree whatever the
         # number of workers and wherever they were resumed.
         substitutes = np.random.default_rng(self._position(idx))
         for _ in range(self.max_refetch):
@@ -372,19 +376,19 @@ def _refuse_files(pipeline: Sequence[dict | Callable]) -> None:
     for step in pipeline:
         if isinstance(step, Mapping) and str(step.get("type")).endswith("LoadImageFromFile"):
             raise ValueError(
-                "LPVLMDBDataset decodes pictures itself: begin its pipeline with "
+                "LPVLMDBDataset decodes images itself: begin its pipeline with "
                 "LoadImageFromNDArray instead of LoadImageFromFile"
             )
 
 
 def _find_lmdbs(folder: str) -> list[str]:
-    """The LMDBs below a folder; where there are none, an error that says who named the folder."""
+    """Return the LMDBs below a folder; if there are none, the error says which settings name it."""
     try:
         return find_lmdbs(folder)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{error}. It is named by data_root and ann_file in the config, which in the configs "
-            "of this package come from LPV_DATA_ROOT and LPV_DATA_TREE, or LPV_TRAIN_DATA and "
+            f"{error}. The folder is set by data_root and ann_file in the config; the configs of "
+            "this package take them from LPV_DATA_ROOT and LPV_DATA_TREE, or LPV_TRAIN_DATA and "
             "LPV_VAL_DATA"
         ) from None
 
@@ -392,7 +396,7 @@ def _find_lmdbs(folder: str) -> list[str]:
 def _how_to_keep_out_fewer(count: int) -> str:
     fewer = max(1, count // 10)
     return (
-        f"to keep out only {fewer} for validation: --cfg-options "
+        f"to hold out only {fewer} for validation: --cfg-options "
         f"train_dataloader.dataset.hold_out={fewer} val_dataloader.dataset.indices=-{fewer} "
         f"(train_dataloader.dataset.datasets.0.hold_out where there are several training sets; "
         "test_dataloader.dataset.indices where tests use the same words)"

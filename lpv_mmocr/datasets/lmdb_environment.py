@@ -1,7 +1,7 @@
-"""One read-only LMDB environment per path and process, and the key format of word data sets.
+"""One read-only LMDB environment per path and process, and the key format of word datasets.
 
-LMDB forbids opening a file twice in one process, and an environment must not be used across a
-fork. Data sets therefore hold paths only and ask here for the environment whenever they read.
+LMDB forbids opening a file twice in one process, and an environment must not be used across a fork.
+Datasets therefore store only paths and get the environment from here for every read.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ DATA_FILE = "data.mdb"
 
 
 class LMDBDataError(RuntimeError):
-    """An LMDB that cannot be read, or that is not a word data set.
+    """Raised when an LMDB cannot be read or is not a word dataset.
 
     Attributes:
-        text: Of a label that is not UTF-8, as much as can be read.
+        text: Readable part of a label that is not UTF-8.
     """
 
     text: str = ""
 
 
 def image_key(number: int) -> bytes:
-    """The key of picture ``number``, counted from 1."""
+    """Return the key of image ``number``, counted from 1."""
     return b"image-%09d" % number
 
 
 def label_key(number: int) -> bytes:
-    """The key of label ``number``, counted from 1."""
+    """Return the key of label ``number``, counted from 1."""
     return b"label-%09d" % number
 
 
@@ -55,7 +55,7 @@ class _EnvironmentPool:
         self._lock = threading.Lock()
 
     def get(self, path: str) -> lmdb.Environment:
-        if not os.path.isabs(path):  # A relative path names another LMDB after a change of folder.
+        if not os.path.isabs(path):  # After a chdir, a relative path names another LMDB.
             path = os.path.abspath(path)
         environment = self._environments.get(path)
         if environment is None:
@@ -66,15 +66,15 @@ class _EnvironmentPool:
                     identity = _identity(real)
                     environment = _open(real)
                     self._identities[environment] = identity
-                # Kept under the name asked for as well: resolving links for every sample would
-                # cost more than the read itself.
+                # Also kept under the requested name: resolving links for every sample would cost
+                # more than the read itself.
                 self._environments[real] = self._environments[path] = environment
         return environment
 
     def forget_replaced(self, path: str) -> None:
         real = os.path.realpath(path)
         with self._lock:
-            # First by the name asked for: a link may lead elsewhere now.
+            # First by the requested name: a link may point elsewhere by now.
             gone = self._environments.get(os.path.abspath(path), self._environments.get(real))
             if gone is not None and self._identities[gone] != _identity(real):
                 names = [name for name, known in self._environments.items() if known is gone]
@@ -101,12 +101,13 @@ class _EnvironmentPool:
 
 _pool = _EnvironmentPool()
 if hasattr(os, "register_at_fork"):  # not where there is no fork
-    # At once, while the child has one thread: later ones would replace each other's environments.
+    # Immediately, while the child has one thread: later, threads would replace each other's
+    # environments.
     os.register_at_fork(after_in_child=_pool.drop_inherited)
 
 
 def environment(path: str) -> lmdb.Environment:
-    """The read-only environment of an LMDB folder, opened at first use in this process.
+    """Return the read-only environment of an LMDB folder, opened at first use in this process.
 
     Args:
         path: Folder that holds ``data.mdb``.
@@ -119,21 +120,21 @@ def environment(path: str) -> lmdb.Environment:
 
 
 def forget_replaced(path: str) -> None:
-    """Close the environment of an LMDB that has been replaced by another, by whomever.
+    """Close the environment of an LMDB whose file any process has replaced since it was opened.
 
     Args:
-        path: Its folder.
+        path: Folder of the LMDB.
     """
     _pool.forget_replaced(path)
 
 
 def close_environments() -> None:
-    """Close every environment of this process; data sets reopen theirs at the next read."""
+    """Close every environment of this process; datasets reopen theirs at the next read."""
     _pool.close()
 
 
 def _identity(path: str) -> tuple[int, ...]:
-    """What differs when a file has been replaced by another; nothing where there is none."""
+    """Return values that change when a data file is replaced; empty if there is no file."""
     try:
         stat = os.stat(os.path.join(path, DATA_FILE))
     except OSError:
@@ -146,8 +147,9 @@ def _open(path: str) -> lmdb.Environment:
     if not data_file.is_file():
         raise FileNotFoundError(f"{path} is not an LMDB: it holds no file {DATA_FILE}")
     size = data_file.stat().st_size
-    # LMDB maps the file into memory, and touching a page behind its end kills the process. So a
-    # short file must be found before anything is read: first the two header pages, then the rest.
+    # LMDB maps the file into memory, and touching a page beyond its end kills the process. A
+    # truncated file must therefore be detected before anything is read: first the two header pages,
+    # then the rest.
     if size < 2 * 4096:
         raise LMDBDataError(f"{data_file} is cut short: {size} bytes do not even hold its header")
     try:
@@ -157,7 +159,7 @@ def _open(path: str) -> lmdb.Environment:
     except lmdb.Error as error:
         hint = ""
         if "already open" in str(error):
-            hint = "; other code of this process has it open, close that first"
+            hint = "; other code in this process has it open and must close it first"
         raise LMDBDataError(f"{data_file} cannot be opened: {error}{hint}") from error
     expected = (opened.info()["last_pgno"] + 1) * opened.stat()["psize"]
     if size < expected:
@@ -170,10 +172,10 @@ def _open(path: str) -> lmdb.Environment:
 
 
 class KeyReader:
-    """Reads keys of one LMDB inside a ``with`` block; what cannot be read is an error with a name.
+    """Context manager that reads keys of one LMDB; damage raises :class:`LMDBDataError`.
 
-    Every key is looked up on its own. LMDB reports a damaged page to a look-up, but a cursor that
-    walks onto one ends the process.
+    Every key is looked up separately: LMDB reports a damaged page to a look-up, but a cursor that
+    moves onto one ends the process.
 
     Args:
         path: Folder that holds ``data.mdb``.
@@ -184,7 +186,7 @@ class KeyReader:
         self._transaction = environment(path).begin()
 
     def __enter__(self) -> KeyReader:
-        """Begin reading."""
+        """Return the reader."""
         return self
 
     def __exit__(
@@ -197,31 +199,31 @@ class KeyReader:
         self._transaction.abort()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key; ``None`` where there is no such key.
+        """Return the value of a key; ``None`` if there is no such key.
 
         Args:
-            key: Such as ``label-000000001``.
+            key: The key, such as ``label-000000001``.
 
         Raises:
-            LMDBDataError: If the file is damaged where the value, or the way to it, is stored.
-                Other keys can be read afterwards.
+            LMDBDataError: If the file is damaged at the value or on the path to it. Other keys can
+                still be read afterwards.
         """
         try:
             return self._transaction.get(key)
         except lmdb.Error as error:
-            # LMDB refuses everything else of a transaction in which one look-up failed.
+            # After a failed look-up, LMDB refuses everything else in the same transaction.
             self._transaction.abort()
             self._transaction = environment(self._path).begin()
             raise LMDBDataError(
                 f"key {key.decode(errors='replace')} of {Path(self._path, DATA_FILE)} cannot be "
-                f"read, the file is damaged there: {error}; copy or download it again"
+                f"read because the file is damaged there: {error}; copy or download it again"
             ) from error
 
     def label(self, number: int) -> str:
-        """The label of a sample.
+        """Return the label of a sample.
 
         Args:
-            number: The sample, counted from 1.
+            number: Number of the sample, counted from 1.
 
         Raises:
             LMDBDataError: If the label is missing, on a damaged page or not UTF-8.
@@ -235,13 +237,13 @@ class KeyReader:
             raise fault from error
 
     def picture(self, number: int) -> bytes:
-        """The encoded picture of a sample; it may be empty.
+        """Return the encoded image of a sample, which may be empty.
 
         Args:
-            number: The sample, counted from 1.
+            number: Number of the sample, counted from 1.
 
         Raises:
-            LMDBDataError: If the picture is missing or on a damaged page.
+            LMDBDataError: If the image is missing or on a damaged page.
         """
         return self._required(image_key(number), "image")
 
@@ -253,21 +255,22 @@ class KeyReader:
 
 
 def count_samples(path: str) -> int:
-    """The number of samples that an LMDB says it holds.
+    """Return the number of samples that an LMDB declares in ``num-samples``.
 
     Args:
         path: Folder that holds ``data.mdb``.
 
     Raises:
+        FileNotFoundError: If there is no ``data.mdb``.
         LMDBDataError: If ``num-samples`` is missing, not a positive number or cannot be read.
     """
-    # With this each data set begins; another process may have made the file anew.
+    # Every dataset starts here; another process may have recreated the file.
     forget_replaced(path)
     with KeyReader(path) as reader:
         value = reader.get(NUM_SAMPLES_KEY)
     if value is None:
         raise LMDBDataError(
-            f"{path} has no key 'num-samples': it is not a word data set with the keys "
+            f"{path} has no key 'num-samples': it is not a word dataset with the keys "
             "num-samples, image-000000001, label-000000001 and so on"
         )
     if not value.isdigit() or int(value) == 0:
@@ -277,14 +280,14 @@ def count_samples(path: str) -> int:
 
 @contextlib.contextmanager
 def writing(path: str | os.PathLike) -> Iterator[None]:
-    """Context for writing into an LMDB, whose errors say what they are about.
+    """Turn LMDB errors inside the block into an ``OSError`` that names the LMDB.
 
     Args:
-        path: Its folder.
+        path: Folder of the LMDB.
 
     Raises:
         OSError: If LMDB cannot write, such as on a full disk.
-        lmdb.MapFullError: If its map is too small.
+        lmdb.MapFullError: If the map is too small; it is not converted.
     """
     try:
         yield
@@ -295,16 +298,16 @@ def writing(path: str | os.PathLike) -> Iterator[None]:
 
 
 def find_lmdbs(path: str) -> list[str]:
-    """The LMDBs at or below a folder, in the order of their names.
+    """Return the LMDBs at or below a folder, sorted by name.
 
-    Unfinished LMDBs below it are skipped, and the log names them.
+    Incomplete LMDBs below it are skipped and logged.
 
     Args:
         path: An LMDB folder, or a folder that holds a tree of them.
 
     Raises:
         FileNotFoundError: If the folder does not exist or holds no LMDB.
-        NotADirectoryError: If it is a file.
+        NotADirectoryError: If the path is a file.
     """
     if os.path.isfile(path):
         raise NotADirectoryError(
@@ -323,9 +326,9 @@ def find_lmdbs(path: str) -> list[str]:
 
 
 def refuse_repeated(paths: Sequence[str]) -> None:
-    """Check that no LMDB comes twice, be it under another name.
+    """Check that no LMDB occurs twice, even under different names.
 
-    What is held out of one would be in the other.
+    Otherwise, samples held out of one would be in the other.
 
     Args:
         paths: LMDB folders.
@@ -338,9 +341,9 @@ def refuse_repeated(paths: Sequence[str]) -> None:
         real = os.path.realpath(path)
         if real in seen:
             raise ValueError(
-                f"the LMDB {path} comes twice, first as {seen[real]}: name each folder of ann_file "
-                "once and none inside another, and remove links beside what they lead to; a share "
-                "of a batch (SourceShareBatchSampler) gives words more weight"
+                f"the LMDB {path} occurs twice, first as {seen[real]}: list each folder once in "
+                "ann_file and none inside another, and remove links next to their targets; to give "
+                "words more weight, use SourceShareBatchSampler"
             )
         seen[real] = path
 
@@ -350,12 +353,12 @@ def _walk(folder: str, parents: Sequence[str]) -> Iterator[str]:
         yield folder
         return
     real = os.path.realpath(folder)
-    if real in parents:  # a link that leads back up
+    if real in parents:  # a link to a parent folder
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.is_dir() and is_partial(entry.name):
             print_log(
-                f"{entry.path} is not counted in: by its name it is not finished",
+                f"{entry.path} is skipped: according to its name it is incomplete",
                 logger="current",
                 level=logging.WARNING,
             )

@@ -1,4 +1,4 @@
-"""The numbers of the samples that pass a label filter, computed once and memory-mapped."""
+"""Index of the samples that pass a label filter, computed once and memory-mapped."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from .lmdb_environment import (
 )
 from .picture_header import read_header
 
-_FORMAT = 1  # part of the name of a cached index; raised when what an index means changes
+_FORMAT = 1  # part of a cached index's name; increased when the meaning of an index changes
 _PROGRESS_STEP = 10_000
 
 
 class SampleIndex(Sequence):
-    """Sample numbers of one LMDB, in ascending order, read from a file when needed.
+    """Sample numbers of one LMDB, in ascending order, loaded from a file on demand.
 
-    Pickles as the path of its file, so that handing a data set to a worker process costs nothing;
-    without a file (no folder was writable), the numbers themselves travel.
+    Pickles as the path of its file, so that passing a dataset to a worker process is cheap;
+    without a file (no folder was writable), the numbers themselves are pickled.
 
     Args:
-        source: The ``.npy`` file, or the numbers as an int32 array.
+        source: Path of the ``.npy`` file, or the numbers as an int32 array.
         start: First position to use.
-        stop: Position to stop before; ``None`` for the end.
+        stop: End position (exclusive); ``None`` for the end of the numbers.
     """
 
     def __init__(self, source: str | np.ndarray, start: int = 0, stop: int | None = None) -> None:
@@ -58,43 +58,44 @@ class SampleIndex(Sequence):
         return np.asarray(np.load(self._source, mmap_mode="r"))
 
     def __len__(self) -> int:
-        """How many samples there are."""
+        """Return the number of samples."""
         return self._stop - self._start
 
     def __getitem__(self, position: int) -> int:
-        """The number of the sample at a position."""
+        """Return the number of the sample at a position."""
         place = self._start + position
         if not self._start <= place < self._stop:
             raise IndexError(f"position {position} is outside an index of {len(self)} samples")
         return int(self._all[place])
 
     def __getstate__(self) -> dict:
-        """Everything but the mapped file, which is mapped again where it is needed."""
+        """Return everything but the mapped file, which is mapped again on demand."""
         return {name: value for name, value in self.__dict__.items() if name != "_all"}
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
-        """All numbers, copied into memory."""
+        """Return all numbers, copied into memory."""
         numbers = np.array(self._all[self._start : self._stop])
         return numbers if dtype is None else numbers.astype(dtype)
 
     def between(self, first: int, last: int) -> SampleIndex:
-        """The part with sample numbers from ``first`` up to, but not including, ``last``."""
+        """Return the part with sample numbers from ``first`` up to, but not including, ``last``."""
         numbers = self._all[self._start : self._stop]
         start, stop = np.searchsorted(numbers, [first, last])
         return SampleIndex(self._source, self._start + int(start), self._start + int(stop))
 
 
 def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
-    """The samples of an LMDB that pass a filter, from the cache where it is up to date.
+    """Return the samples of an LMDB that pass a filter, from the cache if it is up to date.
 
-    The index lies beside the data, or below :func:`cache_folder` where that folder is read-only.
-    Its name depends on the filter and on size, time and sample count of the data, so a change of
-    either leads to a new one. Of several processes that ask at once, one builds and the others
-    wait for it.
+    The index is stored next to the data, or below :func:`cache_folder` if that folder is read-only.
+    Its name depends on the filter and on size, modification time and sample count of the data, so a
+    change of any of these leads to a new index. If several processes need it at once, one builds it
+    and the others wait, where file locks are available. If neither folder is writable, the index
+    stays in memory.
 
     Args:
         path: Folder that holds ``data.mdb``.
-        label_filter: What passes.
+        label_filter: Filter that the samples must pass.
 
     Raises:
         LMDBDataError: If the LMDB cannot be read.
@@ -132,12 +133,12 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
 def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     """Read every label once and list the samples that pass.
 
-    Samples that cannot be judged (a missing key, a damaged page, a label that is not UTF-8, a
-    picture without a readable size) are listed: they are counted and named when they are read.
+    Samples that cannot be checked (a missing key, a damaged page, a label that is not UTF-8, an
+    image without a readable size) are listed too: they are counted and logged when they are read.
 
     Args:
         path: Folder that holds ``data.mdb``.
-        label_filter: What passes.
+        label_filter: Filter that the samples must pass.
 
     Returns:
         Sample numbers in ascending order, int32, shape (number of samples that pass,).
@@ -170,8 +171,8 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     )
     if emptied:
         print_log(
-            f"{emptied} of them lose all their characters, and teach a model to read nothing where "
-            "there is a word: the charset of the label filter lacks them",
+            f"{emptied} of them lose all their characters because the charset of the label filter "
+            "lacks them; such labels teach a model to read nothing where there is a word",
             logger="current",
             level=logging.WARNING,
         )
@@ -179,7 +180,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
 
 
 def _readable(reader: KeyReader, key: bytes) -> bytes | None:
-    """The value of a key; ``None`` where it is missing or the file is damaged."""
+    """Return the value of a key; ``None`` if it is missing or the file is damaged."""
     try:
         return reader.get(key)
     except LMDBDataError:
@@ -187,7 +188,7 @@ def _readable(reader: KeyReader, key: bytes) -> bytes | None:
 
 
 def _name_parts(path: str, label_filter: LabelFilter, num_samples: int) -> tuple[str, str]:
-    """The two parts of an index's file name: one for the filter, one for the state of the data."""
+    """Return the parts of an index's file name for the filter and for the state of the data."""
     status = os.stat(os.path.join(path, DATA_FILE))
     data = [_FORMAT, status.st_size, status.st_mtime_ns, num_samples]
     return f"lpv-index-{_digest(label_filter.options)}", _digest(data)
@@ -214,15 +215,15 @@ def _is_sound(file: Path) -> bool:
 
 @contextlib.contextmanager
 def _exclusive(file: Path) -> Iterator[None]:
-    """Let one process at a time build ``file``. Raises OSError where its folder is read-only."""
+    """Let one process at a time build ``file``. Raises OSError if its folder is read-only."""
     file.parent.mkdir(parents=True, exist_ok=True)
     if not file.parent.stat().st_mode & 0o222:
-        # The superuser could write here all the same, but the owner did not mean it.
+        # The superuser could still write here, but the owner did not intend that.
         raise PermissionError(f"{file.parent} is read-only")
     lock = file.with_suffix(".lock")
     with open(lock, "w") as handle:
-        # Where locks do not exist (Windows, some network drives) every process builds for itself;
-        # the file is replaced in one step, so that is only slower.
+        # Where locks are not available (Windows, some network drives), every process builds its own
+        # index; the file is replaced atomically, so that is only slower.
         with contextlib.suppress(ImportError, OSError):
             import fcntl
 

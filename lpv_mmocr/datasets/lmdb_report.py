@@ -1,4 +1,4 @@
-"""The statistics of LMDBs as text that can be read at a glance."""
+"""Statistics of LMDBs as text for a terminal."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from rich.text import Text
 
 from .lmdb_statistics import PERCENTILES, LMDBStatistics
 
-LONGEST = 26  # this and longer labels share a bar
+LONGEST = 26  # labels of this length and longer ones share a bar
 LISTED_BAD = 20
-_BARS = {106: 16, 0: 7}  # characters of the longest bar, by the width that its table needs
+_BARS = {106: 16, 0: 7}  # length of the longest bar in characters, by minimum console width
 
 
 def print_overview(parts: Sequence[LMDBStatistics], console: Console) -> None:
-    """Print a table with a line for each LMDB.
+    """Print a table with one row per LMDB.
 
     Args:
-        parts: What was found in each, and in all together.
-        console: Where to print.
+        parts: Statistics of each LMDB, followed by those of all together.
+        console: Console to print to.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("LMDB", overflow="fold")
@@ -46,11 +46,11 @@ def print_overview(parts: Sequence[LMDBStatistics], console: Console) -> None:
 
 
 def print_details(found: LMDBStatistics, console: Console) -> None:
-    """Print everything about one LMDB, or about all together.
+    """Print all statistics of one LMDB, or of all together.
 
     Args:
-        found: What was found.
-        console: Where to print.
+        found: Statistics to print.
+        console: Console to print to.
     """
     console.print(Text(found.name, style="bold"))
     facts = Table.grid(padding=(0, 2))
@@ -72,8 +72,8 @@ def print_bad(found: LMDBStatistics, console: Console) -> None:
     """Print the samples that cannot be used, if there are any.
 
     Args:
-        found: What was found.
-        console: Where to print.
+        found: Statistics to print.
+        console: Console to print to.
     """
     if not found.bad_count:
         return
@@ -93,7 +93,7 @@ def _facts(found: LMDBStatistics) -> list[tuple[str, str]]:
     if found.examined == found.samples:
         which = f"all {how}"
     else:
-        which = f"{found.examined:,} chosen at random, {how}; the others were not looked at"
+        which = f"{found.examined:,} chosen at random, {how}; the others were not examined"
     formats = ", ".join(f"{name} {count:,}" for name, count in found.formats.most_common())
     mean = filesize.decimal(found.picture_bytes // max(found.examined, 1))
     return [
@@ -120,7 +120,7 @@ def _size_table(found: LMDBStatistics) -> Table:
 
 
 def _histograms(found: LMDBStatistics, width: int) -> Table:
-    """Lengths of labels beside as many of their most frequent characters as there is room for."""
+    """Return a table of label lengths next to as many of the most frequent characters as fit."""
     lengths = Counter()
     for length, count in found.lengths.items():
         lengths[min(length, LONGEST)] += count
@@ -128,7 +128,7 @@ def _histograms(found: LMDBStatistics, width: int) -> Table:
     rows = [(f"{n}+" if n == LONGEST else str(n), lengths[n]) for n in range(last + 1)]
     if not lengths[0]:
         rows = rows[1:]
-    # At least ten rows of characters beside short words.
+    # At least ten rows of characters, even if all words are short.
     height = max(len(rows), 10)
     most = found.characters.most_common(2 * height)
     characters = [(_shown(character), count) for character, count in most]
@@ -150,7 +150,7 @@ def _histograms(found: LMDBStatistics, width: int) -> Table:
 
 
 def _bar(count: int, top: int, width: int) -> str:
-    """A bar with eighths of a character, as long as the count's share of the highest one."""
+    """Return a bar proportional to ``count / top``, in steps of an eighth of a character."""
     eighths = round(count / top * width * 8) if top else 0
     if count:
         eighths = max(eighths, 1)
@@ -158,7 +158,7 @@ def _bar(count: int, top: int, width: int) -> str:
 
 
 def _shown(character: str) -> str:
-    """A character that can be seen: blanks and controls by name or number."""
+    """Return a character in visible form: blanks and controls by name or number."""
     if character == " ":
         return "space"
     if unicodedata.category(character)[0] in "CZM":
@@ -167,7 +167,7 @@ def _shown(character: str) -> str:
 
 
 def _kinds(characters: Counter[str]) -> str:
-    """How many characters of which kind there are."""
+    """Return the number of different characters and the proportion of each kind, as text."""
     kinds = Counter()
     for character, count in characters.items():
         kinds[_kind(character)] += count

@@ -1,4 +1,4 @@
-"""What an LMDB holds: labels, pictures, and samples that cannot be used."""
+"""Statistics of an LMDB: labels, images, and samples that cannot be used."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from .transforms.loading import decode_image
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 MAX_LISTED = 10_000
-"""Bad samples that are kept by name; further ones are only counted."""
+"""Maximum number of bad samples listed by name; further ones are only counted."""
 
-_STEP = 100  # samples between two reports of progress
+_STEP = 100  # samples between two progress reports
 
 
 @dataclass
 class LMDBStatistics:
-    """What was found in one LMDB, or in several together.
+    """Statistics of one LMDB, or of several together.
 
     Attributes:
-        name: Its folder.
-        samples: Samples, as ``num-samples`` says.
-        file_bytes: Size of ``data.mdb``.
-        examined: Pictures that were looked at; all, or a random part.
-        decoded: Whether these were decoded, or only their headers read.
-        picture_bytes: Size of the pictures looked at.
-        formats: Number of pictures by format, such as ``JPEG``.
-        widths: Their widths in pixels.
-        heights: Their heights, in the same order.
+        name: Folder of the LMDB.
+        samples: Number of samples according to ``num-samples``.
+        file_bytes: Size of ``data.mdb`` in bytes.
+        examined: Number of images examined: all, or a random subset.
+        decoded: Whether these were decoded; otherwise only their headers were read.
+        picture_bytes: Total size of the examined images in bytes.
+        formats: Number of images by format, such as ``JPEG``.
+        widths: Image widths in pixels.
+        heights: Image heights in pixels, in the same order.
         lengths: Number of labels by length in characters.
-        characters: How often each character occurs in labels.
-        passing: Labels that pass the released filter, which is how many words training uses.
-        shortened: Of these, labels that lose characters outside the 36.
-        emptied: Of these, labels of which nothing is left.
-        bad: Name and reason of samples that cannot be used, the first ``MAX_LISTED``.
-        bad_count: How many there are.
+        characters: Number of occurrences of each character in labels.
+        passing: Number of labels that pass the released filter, i.e. of words that training uses.
+        shortened: Number of labels that pass but lose characters outside the 36.
+        emptied: Number of labels that pass and are empty afterwards.
+        bad: Name and reason of the first ``MAX_LISTED`` samples that cannot be used.
+        bad_count: Number of samples that cannot be used.
     """
 
     name: str
@@ -71,16 +71,17 @@ class LMDBStatistics:
     bad_count: int = 0
 
     def add_bad(self, key: str, reason: str) -> None:
-        """Count a bad sample, and keep its name while the list is not full."""
+        """Count a bad sample, and list its name unless the list is full."""
         self.bad_count += 1
         if len(self.bad) < MAX_LISTED:
             self.bad.append((f"{self.name}:{key}", reason))
 
     def percentiles(self) -> dict[str, list[float]]:
-        """Percentiles of width, height and aspect ratio (width over height).
+        """Return percentiles of width, height and aspect ratio (width over height).
 
         Returns:
-            For each a value per entry of ``PERCENTILES``; empty where no picture was readable.
+            For each measure, one value per entry of ``PERCENTILES``; empty if no image was
+            readable.
         """
         if not self.widths:
             return {}
@@ -92,7 +93,7 @@ class LMDBStatistics:
         }
 
     def as_dict(self) -> dict:
-        """Everything as plain values, for JSON."""
+        """Return all statistics as plain values for JSON."""
         return dict(
             name=self.name,
             samples=self.samples,
@@ -126,23 +127,23 @@ def gather_statistics(
     seed: int = 0,
     on_progress: Callable[[int], None] = lambda steps: None,
 ) -> LMDBStatistics:
-    """Look through an LMDB: at all its labels, and at all or some of its pictures.
+    """Examine all labels, and all or some of the images, of an LMDB.
 
     Args:
         path: Folder of the LMDB.
-        decode: Decode the pictures; otherwise only their headers are read, and a picture that is
-            damaged further on goes unnoticed.
-        sample: Look at this many pictures, chosen at random; by default at all.
-        seed: Which pictures these are.
-        on_progress: Called with the number of samples just finished.
+        decode: Whether to decode the images; otherwise only their headers are read, and damage
+            after the header goes unnoticed.
+        sample: Number of images to examine, chosen at random; all when ``None``.
+        seed: Seed of this choice.
+        on_progress: Callback that receives the number of samples finished since its last call.
 
     Raises:
         FileNotFoundError: If there is no LMDB.
-        LMDBDataError: If it is damaged as a whole, or no word data set.
+        LMDBDataError: If the LMDB cannot be opened, or is not a word dataset.
         ValueError: If ``sample`` is not positive.
     """
     if sample is not None and sample < 1:
-        raise ValueError(f"a sample needs at least one picture, not {sample}")
+        raise ValueError(f"a sample needs at least one image, not {sample}")
     path = str(path)
     found = LMDBStatistics(name=path, samples=count_samples(path), decoded=decode)
     found.file_bytes = Path(path, DATA_FILE).stat().st_size
@@ -167,7 +168,7 @@ def gather_statistics(
 def _add_label(
     found: LMDBStatistics, reader: KeyReader, number: int, label_filter: LabelFilter
 ) -> str | None:
-    """Count a label; what is wrong with it, if anything is."""
+    """Count a label and return what is wrong with it, if anything."""
     try:
         label = reader.label(number)
     except LMDBDataError as error:
@@ -183,7 +184,7 @@ def _add_label(
 
 
 def _add_picture(found: LMDBStatistics, reader: KeyReader, number: int) -> str | None:
-    """Measure a picture; what is wrong with it, if anything is."""
+    """Measure an image and return what is wrong with it, if anything."""
     found.examined += 1
     try:
         picture = reader.picture(number)
@@ -197,7 +198,7 @@ def _add_picture(found: LMDBStatistics, reader: KeyReader, number: int) -> str |
         except ValueError as error:
             return str(error)
     elif header is None:
-        return "its image is empty" if not picture else "its image has no header that can be read"
+        return "its image is empty" if not picture else "its image has no readable header"
     else:
         width, height = header.width, header.height
     found.formats["unknown" if header is None else header.format] += 1
@@ -207,11 +208,11 @@ def _add_picture(found: LMDBStatistics, reader: KeyReader, number: int) -> str |
 
 
 def total_of(parts: Iterable[LMDBStatistics], name: str = "total") -> LMDBStatistics:
-    """Several LMDBs as one.
+    """Combine the statistics of several LMDBs.
 
     Args:
-        parts: What was found in each.
-        name: What to call them together.
+        parts: Statistics of each LMDB.
+        name: Name of the total.
     """
     total = LMDBStatistics(name=name)
     for part in parts:

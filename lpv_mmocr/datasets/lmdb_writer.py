@@ -1,4 +1,4 @@
-"""Writing word data sets."""
+"""Writer for word datasets."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _SAMPLES_IN_A_TRANSACTION = 1000
 
 
 class LMDBWriter:
-    """Writes an LMDB in the key format of :class:`LPVLMDBDataset`, all of it or nothing.
+    """Atomic writer for an LMDB in the key format of :class:`LPVLMDBDataset`.
 
-    Samples go into ``PATH.partial``, which takes the target's name when the ``with`` block ends
-    without an error. So an interrupted run leaves no half data set under the final name.
+    Samples go into ``PATH.partial``, which is renamed to ``PATH`` when the ``with`` block ends
+    without an error, so an interrupted run leaves no incomplete dataset under the final name.
 
     Args:
-        path: Folder to make. Folders above it are made as needed.
+        path: Folder to create. Parent folders are created as needed.
 
     Raises:
-        FileExistsError: If ``path`` exists, or ``PATH.partial`` when the block begins.
+        FileExistsError: If ``path`` exists, or if ``PATH.partial`` exists when the block begins.
 
     Example:
         >>> with LMDBWriter("words") as writer:
@@ -40,10 +40,10 @@ class LMDBWriter:
         self._new_folder = new_folder(self.path)
         self.num_samples = 0
         self.folder: Path | None = None
-        """Where the data lie while they are written; further files there go with them."""
+        """Folder of the data while they are written; other files in it are kept with them."""
 
     def __enter__(self) -> LMDBWriter:
-        """Begin the partial folder."""
+        """Create the partial folder and open the LMDB in it."""
         self.folder = self._new_folder.__enter__()
         # Nothing is flushed until the end: a writer that dies leaves only the partial folder.
         try:
@@ -64,19 +64,19 @@ class LMDBWriter:
         """Add a sample.
 
         Args:
-            image: The encoded picture, such as the bytes of a JPEG file.
-            label: Its text.
+            image: Encoded image, such as the bytes of a JPEG file.
+            label: Text of the image.
 
         Returns:
-            The sample's number, counted from 1.
+            Number of the sample, counted from 1.
 
         Raises:
-            ValueError: If the picture is empty.
-            OSError: If it cannot be written, such as on a full disk.
+            ValueError: If the image is empty.
+            OSError: If the sample cannot be written, e.g. on a full disk.
             RuntimeError: If the writer is used outside its ``with`` block.
         """
         if self._environment is None:
-            raise RuntimeError("LMDBWriter writes inside its 'with' block only")
+            raise RuntimeError("LMDBWriter can write only inside its 'with' block")
         number = self.num_samples + 1
         if not image:
             raise ValueError(f"image {number} of {self.path} (label {label!r}) is empty")
@@ -96,7 +96,7 @@ class LMDBWriter:
                 ):
                     for key, value in self._batch:
                         transaction.put(key, value)
-            except lmdb.MapFullError:  # the transaction is undone: enlarge and repeat it
+            except lmdb.MapFullError:  # the transaction is rolled back: enlarge the map, repeat
                 self._environment.set_mapsize(2 * self._environment.info()["map_size"])
             else:
                 self._batch.clear()
@@ -108,11 +108,11 @@ class LMDBWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the data set, or remove what was written if there was an error.
+        """Finish the dataset, or remove what was written if there was an error.
 
         Raises:
             ValueError: If nothing was written.
-            OSError: If it cannot be written, such as on a full disk.
+            OSError: If the dataset cannot be written, e.g. on a full disk.
         """
         try:
             if error_type is None:
@@ -128,7 +128,7 @@ class LMDBWriter:
             raise
         self._close()
         self._new_folder.__exit__(error_type, error, traceback)
-        forget_replaced(str(self.path))  # so that an earlier LMDB of this name is reopened
+        forget_replaced(str(self.path))  # closes an environment of an earlier LMDB of this name
 
     def _close(self) -> None:
         self._environment.close()

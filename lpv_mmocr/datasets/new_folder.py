@@ -1,4 +1,4 @@
-"""Folders that appear under their name only when they are complete."""
+"""Folders that appear under their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def refuse_existing(path: str | os.PathLike) -> None:
     Raises:
         FileExistsError: If something is there.
     """
-    # A link that leads nowhere is something, too.
+    # A dangling link counts as existing.
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists; choose another name")
 
 
 @contextlib.contextmanager
 def new_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Make a folder, all of it or nothing.
+    """Create a folder with its content, completely or not at all.
 
-    Its content is written into ``PATH.partial``, which takes the final name when the block ends
-    without an error, and is removed otherwise. Only a process that is killed leaves it.
+    The content is written into ``PATH.partial``, which is renamed to ``PATH`` when the block ends
+    without an error and removed otherwise. Only a killed process leaves it behind.
 
     Args:
-        path: Folder to make. Folders above it are made as needed.
+        path: Folder to create. Parent folders are created as needed.
 
     Yields:
         The partial folder, empty.

@@ -1,4 +1,4 @@
-"""What the first bytes of a picture say about it."""
+"""Information from the headers of encoded images."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from PIL import Image
 
 _EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
-_ORIENTATION = 0x0112  # tag of EXIF, as of TIFF
+_ORIENTATION = 0x0112  # EXIF tag, the same as in TIFF
 
 
 class PictureHeader(NamedTuple):
-    """Format and size of a picture that was not decoded.
+    """Format and size of an image that was not decoded.
 
     Attributes:
         format: Pillow's name of the format, such as ``JPEG`` or ``PNG``.
@@ -26,25 +26,25 @@ class PictureHeader(NamedTuple):
 
 
 def read_header(encoded: bytes | None) -> PictureHeader | None:
-    """Read a picture's header.
+    """Read an image's header.
 
     Args:
-        encoded: The bytes of its file.
+        encoded: Bytes of the file.
 
     Returns:
-        What it says, or ``None`` if it is not a picture that Pillow knows.
+        Format and size, or ``None`` if Pillow cannot open the image.
     """
     picture = _opened(encoded)
     return None if picture is None else PictureHeader(picture.format or "?", *picture.size)
 
 
 def asks_to_be_turned(encoded: bytes) -> bool:
-    """Whether a picture is to be turned or mirrored before it is looked at: its EXIF orientation.
+    """Return whether the EXIF orientation asks for an image to be turned or mirrored.
 
-    It is not decoded; what stands behind its pixels does not count.
+    The image is not decoded; metadata after its pixels are ignored.
 
     Args:
-        encoded: The bytes of its file.
+        encoded: Bytes of the file.
     """
     picture = _opened(encoded)
     if picture is None:
@@ -53,22 +53,22 @@ def asks_to_be_turned(encoded: bytes) -> bool:
         exif = Image.Exif()
         exif.load(picture.info["exif"])
         return exif.get(_ORIENTATION, 1) in range(2, 9)
-    except Exception:  # of many kinds, where there are no such tags or damaged ones
+    except Exception:  # missing or damaged tags raise many types
         return False
 
 
 def _opened(encoded: bytes | None) -> Image.Image | None:
     try:
         return Image.open(io.BytesIO(encoded or b""))
-    except Exception:  # of many kinds, where it is not a picture, a damaged or a huge one
+    except Exception:  # Pillow raises many types if it is no image, damaged or huge
         return None
 
 
 def is_tiff_with_alpha(encoded: bytes) -> bool:
-    """Whether a file is a TIFF in colour with an alpha channel.
+    """Return whether a file is a colour TIFF with an alpha channel.
 
     Args:
-        encoded: The bytes of the file.
+        encoded: Bytes of the file.
     """
     if not encoded.startswith((b"II*\0", b"MM\0*")):
         return False
@@ -77,13 +77,13 @@ def is_tiff_with_alpha(encoded: bytes) -> bool:
 
 
 def is_cut_jpeg(encoded: bytes) -> bool:
-    """Whether a file begins as a JPEG does and ends before its picture does.
+    """Return whether a file begins as a JPEG but ends before its image does.
 
-    OpenCV fills the part that is missing. The mark of the end counts only behind the header, since
-    a thumbnail in the header has one of its own (ITU-T T.81, B.1.1).
+    OpenCV fills the missing part. The end marker counts only after the header, since a thumbnail in
+    the header has its own (ITU-T T.81, B.1.1).
 
     Args:
-        encoded: The bytes of the file.
+        encoded: Bytes of the file.
     """
     if encoded[:2] != b"\xff\xd8":
         return False
@@ -92,21 +92,21 @@ def is_cut_jpeg(encoded: bytes) -> bool:
         kind = encoded[place + 1 : place + 2]
         if kind == b"\xff":  # padding before a marker
             place += 1
-        elif kind == b"\xda":  # the picture follows
+        elif kind == b"\xda":  # the image follows
             return b"\xff\xd9" not in encoded[place:]
-        elif b"\xd0" <= kind <= b"\xd9":  # has no length, and no place in a header
+        elif b"\xd0" <= kind <= b"\xd9":  # has no length and does not belong in a header
             break
         else:
             place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
-    # A header that is out of order is for the decoder to judge.
+    # A malformed header is left to the decoder.
     return place >= len(encoded) or b"\xff\xd9" not in encoded
 
 
 def extension_of(encoded: bytes) -> str:
-    """File name extension that fits the content, such as ``.jpg``; ``.img`` if it is unknown.
+    """Return the file extension for the content, such as ``.jpg``; ``.img`` if it is unknown.
 
     Args:
-        encoded: The bytes of its file.
+        encoded: Bytes of the file.
     """
     header = read_header(encoded)
     if header is None:

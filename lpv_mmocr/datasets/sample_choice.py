@@ -1,4 +1,4 @@
-"""Checks of the options that choose among the samples of a data set."""
+"""Checks of the options that select samples of a dataset."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 
 def checked_hold_out(hold_out: object) -> int:
-    """The number of samples to hold out, if it is one.
+    """Check and return the number of samples to hold out.
 
     Raises:
-        ValueError: If it is not whole, or negative.
+        ValueError: If it is not an integer, or negative.
     """
     if not _is_whole(hold_out):
         raise ValueError(f"hold_out must be a number of samples, such as 200, not {hold_out!r}")
@@ -22,10 +22,10 @@ def checked_hold_out(hold_out: object) -> int:
 
 
 def checked_indices(indices: object) -> int | Sequence[int] | None:
-    """The indices, unless NumPy would round or misread them.
+    """Return the indices, provided that NumPy would not round or misread them.
 
     Raises:
-        ValueError: If they are neither a whole number nor a list of such.
+        ValueError: If they are neither an integer nor a list of integers.
     """
     if indices is None:
         return None

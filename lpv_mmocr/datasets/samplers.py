@@ -1,9 +1,9 @@
-"""Endless sampling that resumes at any iteration, with exact shares of several sources.
+"""Infinite samplers that resume at any iteration, with exact proportions of several sources.
 
 MMEngine's ``InfiniteSampler`` and MMDetection's ``MultiSourceSampler`` are generators: to resume
 they must draw everything that was drawn before, and they turn each epoch into a Python list, some
-300 MB for nine million words. Here the sample at any place of the endless stream is computed from
-that place alone, so resuming is free and an epoch costs four bytes a sample.
+300 MB for nine million words. Here the sample at any position of the infinite stream is computed
+from that position alone, so resuming is free and an epoch costs four bytes per sample.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from torch.utils.data import DataLoader, Sampler
 
 
 class EpochShuffle:
-    """An endless stream over one source: epoch after epoch, each in an order of its own.
+    """Infinite stream over one source: epoch after epoch, each in its own order.
 
     Args:
         size: Number of samples of the source.
-        seed: What the orders depend on, together with the epoch.
+        seed: Seed of the orders, combined with the epoch.
         shuffle: Whether to shuffle at all.
     """
 
     def __init__(self, *, size: int, seed: Sequence[int], shuffle: bool = True) -> None:
         if size < 1:
-            raise ValueError("a source without samples cannot be sampled from")
+            raise ValueError("cannot sample from a source without samples")
         self.size = size
         self._seed = tuple(seed)
         self._shuffle = shuffle
@@ -37,14 +37,14 @@ class EpochShuffle:
         self._order: np.ndarray | None = None
 
     def take(self, start: int, count: int) -> list[int]:
-        """The samples at ``count`` places of the stream, one behind the other.
+        """Return the samples at ``count`` consecutive positions of the stream.
 
         Args:
-            start: First place, counted from 0 at the beginning of training.
-            count: Number of places.
+            start: First position, counted from 0 at the beginning of training.
+            count: Number of positions.
 
         Returns:
-            Sample positions within the source.
+            Sample indices within the source.
         """
         places = start + np.arange(count)
         if not self._shuffle:
@@ -61,7 +61,7 @@ class EpochShuffle:
 
 
 def _resolve(seed: int | None, rank: int | None, world_size: int | None) -> tuple[int, int, int]:
-    """Fill in what the arguments leave open from the distributed environment."""
+    """Fill in missing arguments from the distributed environment."""
     actual_rank, actual_world_size = get_dist_info()
     rank = actual_rank if rank is None else rank
     world_size = actual_world_size if world_size is None else world_size
@@ -72,14 +72,14 @@ def _resolve(seed: int | None, rank: int | None, world_size: int | None) -> tupl
 
 @DATA_SAMPLERS.register_module()
 class ResumableInfiniteSampler(Sampler):
-    """Samples of one data set without end; every process takes every ``world_size``-th.
+    """Infinite sampler over one dataset; each process takes every ``world_size``-th sample.
 
     Args:
-        dataset: The data set.
-        shuffle: Whether each epoch is shuffled.
-        seed: Seed of the order, the same in every process; drawn once for all when ``None``.
-        rank: This process; asked from the distributed environment when ``None``.
-        world_size: Number of processes; likewise.
+        dataset: Dataset to sample from.
+        shuffle: Whether to shuffle each epoch.
+        seed: Seed of the order, the same in every process; ``None`` draws one for all processes.
+        rank: Rank of this process; ``None`` takes it from the distributed environment.
+        world_size: Number of processes; ``None`` takes it from the distributed environment.
     """
 
     def __init__(
@@ -98,30 +98,30 @@ class ResumableInfiniteSampler(Sampler):
         self._start = 0
 
     def set_start(self, num_samples: int) -> None:
-        """Begin the next iterator behind samples that this process has already used.
+        """Start the next iterator after the samples that this process has already used.
 
         Args:
-            num_samples: Number of those samples.
+            num_samples: Number of these samples.
         """
         self._start = num_samples
 
     def __iter__(self) -> Iterator[int]:
-        """Positions in the data set, without end."""
+        """Yield positions in the dataset, without end."""
         for drawn in itertools.count(self._start):
             yield from self._stream.take(drawn * self.world_size + self.rank, 1)
 
     def __len__(self) -> int:
-        """Samples of one epoch in this process."""
+        """Return the number of samples of one epoch in this process."""
         return math.ceil(len(self.dataset) / self.world_size)
 
 
 @DATA_SAMPLERS.register_module()
 class SourceShareBatchSampler(Sampler):
-    """Batches that hold the same number of samples of each source, every one of them.
+    """Batch sampler with a fixed number of samples of each source in every batch.
 
-    The sources are the data sets of a ``ConcatDataset``. Each goes through its own epochs at its
-    own pace: no sample comes twice, in whatever process, before all others of its source have
-    come. In a config::
+    The sources are the datasets of a ``ConcatDataset``. Each runs through its own epochs at its own
+    pace: no sample is repeated, in any process, before all others of its source have been used. In
+    a config::
 
         train_dataloader = dict(
             batch_size=96,
@@ -130,18 +130,18 @@ class SourceShareBatchSampler(Sampler):
             batch_sampler=dict(type="SourceShareBatchSampler", weights=[1, 1]))
 
     Args:
-        sampler: Gives the data set, the seed, whether to shuffle, and the place among the
-            processes; its own order of samples is not used.
-        batch_size: Samples in a batch of one process.
-        weights: One for each source; its part of their sum is the source's part of every batch,
-            rounded so that no source is more than one sample off. Equal when ``None``.
+        sampler: Sampler that provides the dataset, seed, shuffle setting, rank and world size; its
+            own order of samples is not used.
+        batch_size: Number of samples per batch in each process.
+        weights: One weight per source; its fraction of their sum is the source's fraction of every
+            batch, rounded so that no source is more than one sample off. Equal when ``None``.
 
     Attributes:
-        shares: Samples of each source in every batch.
+        shares: Number of samples of each source in every batch.
 
     Raises:
-        TypeError: If the data set is not a concatenation of others.
-        ValueError: If the weights do not fit the sources, or leave one of them without a sample.
+        TypeError: If the dataset is not a concatenation of others.
+        ValueError: If the weights do not match the sources, or leave one of them without a sample.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ class SourceShareBatchSampler(Sampler):
         dataset = sampler.dataset
         if not hasattr(dataset, "cumulative_sizes"):
             raise TypeError(
-                "SourceShareBatchSampler needs a ConcatDataset, whose data sets are the sources, "
+                "SourceShareBatchSampler needs a ConcatDataset, whose datasets are the sources, "
                 f"but got {type(dataset).__name__}"
             )
         self._offsets = [0, *dataset.cumulative_sizes[:-1]]
@@ -177,15 +177,15 @@ class SourceShareBatchSampler(Sampler):
         self._start = 0
 
     def set_start_batch(self, num_batches: int) -> None:
-        """Begin the next iterator behind batches that this process has already used.
+        """Start the next iterator after the batches that this process has already used.
 
         Args:
-            num_batches: Number of those batches.
+            num_batches: Number of these batches.
         """
         self._start = num_batches
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Batches of positions in the concatenated data set, without end."""
+        """Yield batches of positions in the concatenated dataset, without end."""
         for iteration in itertools.count(self._start):
             block = iteration * self.sampler.world_size + self.sampler.rank
             yield [
@@ -197,7 +197,7 @@ class SourceShareBatchSampler(Sampler):
             ]
 
     def __len__(self) -> int:
-        """Batches of this process in one pass over all sources together."""
+        """Return the number of batches of this process in one pass over all sources together."""
         return math.ceil(len(self.sampler) / self.batch_size)
 
 
@@ -205,18 +205,18 @@ def divide_batch(batch_size: int, weights: Sequence[float]) -> list[int]:
     """Divide a batch among sources in proportion to their weights, by largest remainder.
 
     Args:
-        batch_size: Samples in a batch.
-        weights: One for each source.
+        batch_size: Number of samples in a batch.
+        weights: One weight per source.
 
     Returns:
-        Samples of each source.
+        Number of samples of each source.
 
     Raises:
-        ValueError: If there is no weight, one is not a positive number, or a source would get no
+        ValueError: If there are no weights, one is not a positive number, or a source would get no
             sample.
     """
     if not len(weights):
-        raise ValueError("a batch cannot be divided among no sources: no weight is given")
+        raise ValueError("a batch cannot be divided without weights; give one per source")
     if not all(weight > 0 and math.isfinite(weight) for weight in weights):
         raise ValueError(f"weights must be positive numbers, not {list(weights)}")
     exact = np.asarray(weights, dtype=np.float64) * batch_size / sum(weights)
@@ -233,18 +233,18 @@ def divide_batch(batch_size: int, weights: Sequence[float]) -> list[int]:
 
 
 def set_start_iteration(dataloader: DataLoader, iteration: int) -> None:
-    """Make a data loader's next iterator begin with the batch of a given iteration.
+    """Make a data loader's next iterator start with the batch of a given iteration.
 
     For training loops that resume: call it before ``iter(dataloader)``. The iterator then yields
-    the samples that an uninterrupted run would have seen from there on.
+    the samples that an uninterrupted run would have seen from that point on.
 
     Args:
-        dataloader: Loads with :class:`ResumableInfiniteSampler`, with or without
+        dataloader: Data loader with :class:`ResumableInfiniteSampler`, with or without
             :class:`SourceShareBatchSampler`.
         iteration: Number of batches that each process has already used.
 
     Raises:
-        TypeError: If the data loader's samplers cannot be set.
+        TypeError: If the data loader's samplers do not support this.
     """
     batch_sampler, sampler = dataloader.batch_sampler, dataloader.sampler
     if hasattr(batch_sampler, "set_start_batch"):
@@ -253,6 +253,6 @@ def set_start_iteration(dataloader: DataLoader, iteration: int) -> None:
         sampler.set_start(iteration * batch_sampler.batch_size)
     else:
         raise TypeError(
-            f"{type(sampler).__name__} cannot begin in the middle; use ResumableInfiniteSampler, "
-            "alone or with SourceShareBatchSampler"
+            f"{type(sampler).__name__} cannot begin in the middle of training; use "
+            "ResumableInfiniteSampler, alone or with SourceShareBatchSampler"
         )

@@ -1,4 +1,4 @@
-"""A page in the browser to try a model on one's own pictures (``lpv-mmocr demo``).
+"""Browser page for trying a model on one's own pictures (``lpv-mmocr demo``).
 
-:mod:`~lpv_mmocr.demo.server` needs Gradio, the extra ``demo`` of this package.
+:mod:`~lpv_mmocr.demo.server` needs Gradio, which the extra ``demo`` of this package installs.
 """

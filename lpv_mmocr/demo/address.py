@@ -1,4 +1,4 @@
-"""Whether the page can be served where it is asked for."""
+"""Check that the page can be served at the requested address."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import socket
 
 
 def check_address(host: str, port: int | None = None) -> None:
-    """Check that this machine has an address, and that a port of it is free.
+    """Check that this machine has an address, and that a port on it is free.
 
-    Gradio does not tell one from the other: it tries port after port, five seconds each, and says
-    of any failure that no port was free.
+    Gradio does not distinguish the two: it tries port after port, five seconds each, and reports
+    any failure as a lack of free ports.
 
     Args:
-        host: Name or number of the address.
-        port: Port; None checks the address alone.
+        host: Host name or IP address.
+        port: Port; None checks only the address.
 
     Raises:
         OSError: If the page cannot be served there; the message says why and names the option.
@@ -29,7 +29,7 @@ def check_address(host: str, port: int | None = None) -> None:
             raise OSError(
                 f"port {port} is in use; choose another with --port, or leave it out"
             ) from error
-    # A name may stand for several addresses (localhost), of which one is enough.
+    # A name such as localhost may have several addresses, of which one is enough.
     if len(errors) < len(found):
         return
     if errors[0].errno == errno.EADDRNOTAVAIL:
@@ -42,10 +42,10 @@ def check_address(host: str, port: int | None = None) -> None:
 def _bind(
     family: int, kind: int, protocol: int, _: str, address: tuple[str | int, ...]
 ) -> OSError | None:
-    """Bind a socket as the server will, and let it go; why that fails, if it does."""
+    """Bind a socket as the server will and close it; return the error if that fails."""
     try:
         with socket.socket(family, kind, protocol) as probe:
-            # The connections of a page that has just ended do not keep its port.
+            # Connections of a page that has just been closed do not block its port.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:

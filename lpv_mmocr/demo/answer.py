@@ -1,4 +1,4 @@
-"""What the page says about a picture."""
+"""Answers that the page shows for a picture."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from ..reading.pictures import PictureError, load_picture
 from ..visualization import draw_attention
 
 EXAMPLES = Path(__file__).parent / "examples"
-"""Words made by the project's own renderer."""
+"""Folder of example words, made by the project's own renderer."""
 
 MAX_PIXELS = 25_000_000
-"""More than phones take; decoded it is 75 MB."""
+"""Maximum number of pixels of a picture, about twice a usual phone photo; 75 MB when decoded."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the page shows for a picture.
+    """Answer for one picture, as the page shows it.
 
     Attributes:
-        text: What was read.
-        confidence: Probability of the whole word, as a percentage; empty where nothing was read.
+        text: Text that was read.
+        confidence: Probability of the entire word, as a percentage; empty if no picture was read.
         characters: Number, character and probability of each character.
-        attention: Picture of what the model looked at, RGB uint8 (H, W, 3).
-        message: What the reader should know, such as why the picture cannot be read, or that it was
-            read in another way than it was given.
+        attention: Figure of the model's attention, RGB uint8 (H, W, 3).
+        message: Note for the user, such as why the picture cannot be read, or that it was read in
+            a different form than given.
     """
 
     text: str = ""
@@ -39,7 +39,7 @@ class Answer:
 
 
 def unreadable(reason: Exception) -> Answer:
-    """What the page says where a file cannot be read."""
+    """Return the answer for a file that cannot be read."""
     return Answer(message=f"This file cannot be read: {reason}.")
 
 
@@ -47,11 +47,11 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
     """Read a picture for the page.
 
     Args:
-        reader: Must keep the attention.
-        path: File of the picture; None where there is none.
+        reader: Reader of the picture; must keep the attention.
+        path: File of the picture; None if there is none.
 
     Returns:
-        The answer. Where the picture cannot be read, only its message says something.
+        The answer. If the picture cannot be read, only its message is set.
     """
     if path is None:
         return Answer()
@@ -60,7 +60,8 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
     except PictureError as error:
         return unreadable(error)
     (reading,) = reader.read(picture)
-    # One character for each score, which a text with a class of several, such as <UKN>, has not.
+    # Stage texts have one character per score; `reading.text` has more if it holds a class of
+    # several characters, such as <UKN>.
     characters = [
         [str(number), character, f"{score:.1%}"]
         for number, (character, score) in enumerate(
@@ -79,7 +80,7 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
 def _message(reading: Reading, given: np.ndarray) -> str:
     if not reading.text:
         return "The model reads no character in this picture."
-    # A model that pads was shown black behind the picture.
+    # A model that pads saw black to the right of the picture.
     if not np.array_equal(reading.picture[:, : given.shape[1]], given):
-        return "It was read most surely turned, sheared or cut, as it is drawn below."
+        return "It was read most confidently when rotated, sheared or cropped, as drawn below."
     return ""

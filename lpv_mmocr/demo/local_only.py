@@ -12,21 +12,21 @@ _FORWARDING = re.compile(r"/(file[=/]https?:|proxy=)", re.IGNORECASE)
 
 
 class LocalOnly:
-    """ASGI middleware that closes Gradio's doors to other servers.
+    """ASGI middleware that blocks Gradio's requests to other servers.
 
-    Under ``file=https://…``, ``file/https://…`` and ``proxy=…`` Gradio fetches an address and hands
-    its content out. This page has no use for that, and whoever may see it should not borrow this
-    machine for it.
+    Under ``file=https://…``, ``file/https://…`` and ``proxy=…``, Gradio fetches an address and
+    serves its content. The page does not need this, and its visitors must not use this machine as
+    a proxy.
 
     Args:
-        app: The application behind it.
+        app: The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 403 to a request that would be forwarded."""
+        """Respond with 403 to a request that would be forwarded."""
         if _FORWARDING.search(unquote(scope.get("path", ""))):
             await PlainTextResponse("not on this page", 403)(scope, receive, send)
             return

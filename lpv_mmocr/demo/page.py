@@ -1,4 +1,4 @@
-"""The page: a place for a picture, and what was read in it."""
+"""The Gradio page, which shows what was read in a picture."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..reading import WordReader
 from .answer import EXAMPLES, answer, unreadable
 from .uploads import uploaded_file
 
-# Fonts of the machine: nothing is fetched, be it from elsewhere or from here.
+# System fonts: no font is fetched from elsewhere or from here.
 THEME = gr.themes.Default(font=("system-ui", "sans-serif"), font_mono=("ui-monospace", "monospace"))
 
 
 def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
-    """Put the page together.
+    """Build the page.
 
     Args:
-        reader: Reads the pictures; must keep the attention.
-        uploads: The only folder of which pictures are read.
+        reader: Reader of the pictures; must keep the attention.
+        uploads: The only folder from which pictures are read.
 
     Returns:
         The page, not yet served.
@@ -41,7 +41,7 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
             said.attention,
         )
 
-    # What was uploaded an hour ago is deleted.
+    # Every 10 minutes, uploads older than an hour are deleted.
     with gr.Blocks(title="LPV", analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.Markdown("# Read a word with LPV\nDrop a picture of one word.")
         with gr.Row():
@@ -82,7 +82,7 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
             read,
             picture,
             [message, text, confidence, characters, attention],
-            # Left to itself, Gradio opens the file first: what is not a picture ends in a trace.
+            # By default, Gradio opens the file first: one that is not a picture raises an error.
             preprocess=False,
             api_visibility="private",
         )

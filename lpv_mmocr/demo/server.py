@@ -1,4 +1,4 @@
-"""Serving the page from this machine, and nothing else."""
+"""Server of the page, which runs on this machine and serves nothing else."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ..reading import WordReader
 from .address import check_address
 
 MAX_FILE_SIZE = 10 * 2**20
-"""Bytes of an upload."""
+"""Maximum size of an upload in bytes."""
 
 
 @contextmanager
 def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = None) -> Iterator[str]:
-    """Serve the page for as long as the context lasts.
+    """Serve the page within the context.
 
-    Nothing is fetched from elsewhere or told to anyone, and no file is handed out but the page's
-    own and those uploaded to it. These lie in a folder that only this page uses, and that is
-    deleted in the end.
+    Nothing is fetched from or sent to other servers, and no files are served but the page's own
+    and those uploaded to it. Uploads are stored in a folder that only this page uses, and that is
+    deleted at the end.
 
     Args:
-        reader: Reads the pictures; must keep the attention.
-        host: Address to listen on; the default can be reached from this machine alone.
+        reader: Reader of the pictures; must keep the attention.
+        host: Address to listen on; the default is reachable only from this machine.
         port: Port; by default the first free one from 7860.
 
     Yields:
@@ -32,21 +32,20 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
 
     Raises:
         ModuleNotFoundError: If Gradio is not installed.
-        OSError: If the port is taken, or the address is none of this machine's.
+        OSError: If the port is taken, or the address is not one of this machine.
     """
     check_address(host, port)
     with tempfile.TemporaryDirectory(prefix="lpv-demo-") as folder:
         uploads = os.path.realpath(folder)
         os.environ["GRADIO_TEMP_DIR"] = uploads
-        # Read when Gradio is imported, or of the libraries that it brings along.
+        # Read on import, by Gradio or by libraries that it depends on.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
         try:
             import gradio  # noqa: F401
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                f"the page needs Gradio, of which {error.name} is missing: "
-                "pip install 'lpv-mmocr[demo]'"
+                f"the page needs Gradio, but {error.name} is missing: pip install 'lpv-mmocr[demo]'"
             ) from error
         from starlette.middleware import Middleware
 
@@ -57,7 +56,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
         page = build_page(reader, uploads)
         page.queue(max_size=32)
         _, address, _ = page.launch(
-            server_name=f"[{host}]" if ":" in host else host,  # IPv6, as in an address
+            server_name=f"[{host}]" if ":" in host else host,  # IPv6, as in a URL
             server_port=port,
             share=False,
             prevent_thread_lock=True,
@@ -79,7 +78,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
 
 
 def _leave_out_proxies_for(host: str) -> None:
-    """Let Gradio ask its own server whether it is up, which it does through the user's proxy."""
+    """Exclude Gradio's own server, which it queries on start-up, from the user's proxy."""
     for name in ("NO_PROXY", "no_proxy"):
         known = [item for item in os.environ.get(name, "").split(",") if item]
         needed = [item for item in ("127.0.0.1", "localhost", host) if item not in known]

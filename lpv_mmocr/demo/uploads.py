@@ -1,4 +1,4 @@
-"""Which file an event of the page is about."""
+"""Check of the files that events of the page name."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import Any
 
 
 def uploaded_file(upload: Any, folder: str | Path) -> Path | None:
-    """Find the uploaded file that an event names.
+    """Return the uploaded file that an event names.
 
-    Whoever can reach the page can send events of their own. Gradio checks only values that say
-    themselves that they are files, so nothing that comes in is trusted here.
+    Anyone who can reach the page can send arbitrary events. Gradio checks only values that declare
+    themselves to be files, so no input is trusted here.
 
     Args:
-        upload: What the event sends: None, or a dictionary with ``path``.
-        folder: The folder of uploads.
+        upload: Content of the event: None, or a dictionary with ``path``.
+        folder: Folder of uploads.
 
     Returns:
-        The file, symbolic links followed; None where there is no upload.
+        The file, with symbolic links resolved; None if there is no upload.
 
     Raises:
-        ValueError: If it is not a file of the folder. Whether there is one elsewhere is not told.
+        ValueError: If it is not a file in the folder. The message does not reveal whether the file
+            exists elsewhere.
     """
     if upload is None:
         return None

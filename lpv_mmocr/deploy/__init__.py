@@ -1,4 +1,4 @@
-"""Models made ready for inference: folded, packed, in a narrower float type, or compiled."""
+"""Models prepared for inference: folded, packed, in a narrower float type, or compiled."""
 
 from .convert import DeployedLPV, to_deploy
 from .deploy_hook import DTYPES, DeployHook

@@ -1,4 +1,4 @@
-"""From a trained LPV to one that only reads, as fast as the machine allows."""
+"""Conversion of a trained LPV to one for inference only, as fast as the machine allows."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ PICTURES_PER_THREAD = 4
 
 
 class DeployedLPV(LPV):
-    """LPV for reading, made by :func:`to_deploy`. It can be neither trained nor saved.
+    """LPV for inference, made by :func:`to_deploy`; it can be neither trained nor saved.
 
     Attributes:
-        dtype: Float type of the computation; images are converted to it.
+        dtype: Float type of the computation, to which images are converted.
     """
 
     dtype: torch.dtype
 
     @property
     def reads_images_alone(self) -> bool:
-        """Whether nothing but the images counts, as far as is known.
+        """Whether the encoder is known to use nothing but the images.
 
-        Some of MMOCR's encoders mask by ``valid_ratio``; others demand ``data_samples``.
+        Some of MMOCR's encoders mask by ``valid_ratio``; others require ``data_samples``.
         """
         if not self.with_encoder or isinstance(self.encoder, _READ_IMAGES_ALONE):
             return True
@@ -44,11 +44,11 @@ class DeployedLPV(LPV):
     def probabilities(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample] | None = None
     ) -> torch.Tensor:
-        """Class probabilities of the last stage.
+        """Return the class probabilities of the last stage.
 
         Args:
             inputs: Images of shape (N, C, H, W), normalised.
-            data_samples: What is known of them, for an encoder that looks at it.
+            data_samples: N samples, for an encoder that uses them.
 
         Returns:
             Probabilities of shape (N, T, C), float32.
@@ -59,18 +59,18 @@ class DeployedLPV(LPV):
     def logits(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample] | None = None
     ) -> torch.Tensor:
-        """Class scores of the last stage.
+        """Return the logits of the last stage.
 
         Args:
             inputs: Images of shape (N, C, H, W), normalised.
-            data_samples: What is known of them, for an encoder that looks at it.
+            data_samples: N samples, for an encoder that uses them.
 
         Returns:
             Logits of shape (N, T, C), float32.
         """
-        # To compiled code each batch of them would be another one.
+        # None where possible: compiled code would treat each batch of them as new.
         samples = None if self.reads_images_alone or data_samples is None else list(data_samples)
-        # A copy: compiled code may hand out memory that its next call overwrites.
+        # A copy: compiled code may return memory that its next call overwrites.
         size = self.pictures_at_once(inputs)
         parts = [
             self._read(part, samples and samples[number * size :][: len(part)]).to(
@@ -82,16 +82,16 @@ class DeployedLPV(LPV):
 
     @staticmethod
     def pictures_at_once(images: torch.Tensor) -> int:
-        """How many pictures go through the network together.
+        """Return how many images go through the network at once.
 
-        On a CPU larger batches are slower, picture by picture: arrays of more than 32 MB are given
-        back to the system after each use, and getting them again costs up to a third of the time.
+        On a CPU, larger batches are slower per image: arrays of more than 32 MB are returned to the
+        system after each use, and allocating them again costs up to a third of the time.
 
         Args:
-            images: The batch, of shape (N, C, H, W).
+            images: Batch of shape (N, C, H, W).
 
         Returns:
-            The number; on a GPU that of the whole batch.
+            Number of images; on a GPU, all of the batch.
         """
         if images.device.type != "cpu":
             return len(images)
@@ -100,14 +100,14 @@ class DeployedLPV(LPV):
     def features(
         self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None
     ) -> torch.Tensor:
-        """What the decoder reads from.
+        """Compute the input of the decoder.
 
         Args:
-            images: Shape (N, C, H, W), normalised, float32.
-            data_samples: What is known of them, for an encoder that looks at it.
+            images: Images of shape (N, C, H, W), normalised, float32.
+            data_samples: N samples, for an encoder that uses them.
 
         Returns:
-            Features in the type of the model.
+            Features in the float type of the model.
         """
         features = self.preprocessor(images) if self.with_preprocessor else images
         features = features.to(self.dtype, memory_format=torch.channels_last)
@@ -123,12 +123,12 @@ class DeployedLPV(LPV):
     def predict(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample], **kwargs
     ) -> Sequence[TextRecogDataSample]:
-        """Read words; see :meth:`LPV.predict`."""
+        """Predict the texts of a batch; see :meth:`LPV.predict`."""
         read = self.decoder.postprocessor(self.probabilities(inputs, data_samples), data_samples)
         return self.empty_bad_samples(read)
 
     def loss(self, *args, **kwargs) -> dict[str, torch.Tensor]:
-        """Refuse: the parts that training needs are gone.
+        """Raise an error, because what training needs has been removed.
 
         Raises:
             RuntimeError: Always.
@@ -152,47 +152,48 @@ def to_deploy(
     compile_mode: str | None = None,
     packed: bool = True,
 ) -> DeployedLPV:
-    """Make a copy of a model that reads the same words in less time.
+    """Return a faster copy of a model for inference.
 
     Batch norms are folded into convolutions, classifiers of the earlier stages dropped, the first
-    queries computed once, weights converted to ``dtype`` and, on a CPU, packed for oneDNN. What
-    straightens pictures beforehand (MMOCR's ``STN``) stays in float32.
+    queries computed once, weights converted to ``dtype`` and, on a CPU, packed for oneDNN. A
+    rectifier of the images (MMOCR's ``STN``) stays in float32.
 
     Args:
-        model: Trained model; it is left as it is. Its encoder may be any, its decoder must be a
+        model: Trained model; not modified. It may have any encoder, but its decoder must be a
             ``CPADecoder``.
         dtype: float32, bfloat16 or float16. The attention maps that decide the mask stay float32.
-            float16 is for GPUs; CPUs take several times as long as in float32, with a warning.
-        device: Where to run; the model's device by default.
+            float16 is for GPUs; on CPUs it takes several times as long as float32 (with a warning
+            unless ``packed`` is False).
+        device: Device to run on; the model's device by default.
         compile_mode: Mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``,
-            ``"max-autotune"``), or None. The first batch of each size then takes seconds to
-            minutes.
-        packed: Whether weights may be packed. Otherwise there are PyTorch's standard layers only,
-            which take longer, and which exporters know.
+            ``"max-autotune"``), with which the first batch of each size takes seconds to minutes;
+            None for no compilation.
+        packed: Whether weights may be packed; not done with a ``compile_mode``. If False, all
+            linear layers and convolutions are PyTorch's own, slower but exportable.
 
     Returns:
-        The deployed model, in evaluation mode. MMOCR's interfaces take it in place of the
+        The deployed model, in evaluation mode. MMOCR's interfaces accept it instead of the
         original.
 
     Raises:
-        ValueError: If the model is not exactly an ``LPV``, or its decoder not exactly a
-            ``CPADecoder``, since a derived class may compute something else; if the float type is
-            none of the three, or the model is a deployed one.
+        ValueError: If the model is not exactly an ``LPV`` or its decoder not exactly a
+            ``CPADecoder``, since a derived class may compute something else; if ``dtype`` is none
+            of the three; or if the model is already deployed.
     """
     if isinstance(model, DeployedLPV):
-        raise ValueError("this model is deployed already; start from the one it was made from")
+        raise ValueError("this model is deployed already; give the model that it was made from")
     if dtype not in (torch.float32, torch.bfloat16, torch.float16):
         raise ValueError(f"dtype must be torch.float32, bfloat16 or float16, got {dtype}")
     if type(model) is not LPV or type(model.decoder) is not CPADecoder:
         decoder = type(getattr(model, "decoder", None)).__name__
         raise ValueError(
-            "only an LPV with a CPADecoder can be deployed, no class derived from either and none "
-            f"that looks again, got {type(model).__name__} with {decoder}"
+            "only an LPV with a CPADecoder can be deployed, no class derived from either and no "
+            f"model for test-time augmentation, got {type(model).__name__} with {decoder}"
         )
     device = torch.device(device or next(model.parameters()).device)
     if packed and dtype is torch.float16 and device.type == "cpu":
         warnings.warn(
-            "float16 is several times slower than float32 on a CPU; bfloat16 is the fast one there",
+            "float16 is several times slower than float32 on a CPU; use bfloat16 there",
             stacklevel=2,
         )
     deployed: DeployedLPV = deepcopy(model).eval()
@@ -201,7 +202,7 @@ def to_deploy(
         fold_batch_norm(deployed)
         replace_layers(deployed)
         deployed = deployed.requires_grad_(False).to(device)
-        # Mean and deviation stay in float32, as does what straightens pictures.
+        # The data preprocessor and the rectifier stay in float32.
         first = (deployed.data_preprocessor, getattr(deployed, "preprocessor", None))
         for part in deployed.children():
             if not any(part is one for one in first):

@@ -1,4 +1,4 @@
-"""Testing the model that reads fastest instead of the one that was trained."""
+"""Hook that tests a deployed copy instead of the trained model."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @HOOKS.register_module()
 class DeployHook(Hook):
-    """Puts a deployed copy in the place of the model before it is tested.
+    """Hook that replaces the model with a deployed copy before testing.
 
     Args:
-        dtype: ``fp32``, ``bf16`` or ``fp16``, see :func:`lpv_mmocr.deploy.to_deploy`.
+        dtype: ``fp32``, ``bf16`` or ``fp16``; see :func:`lpv_mmocr.deploy.to_deploy`.
 
     Raises:
-        ValueError: For another ``dtype``; when testing, if the model cannot be deployed.
+        ValueError: If ``dtype`` is none of these; when testing, if the model cannot be deployed.
     """
 
     def __init__(self, *, dtype: str = "fp32") -> None:
@@ -33,5 +33,5 @@ class DeployHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Deploy the model."""
         model = without_wrapper(runner.model)
-        if not isinstance(model, DeployedLPV):  # by an earlier test of the same runner
+        if not isinstance(model, DeployedLPV):  # an earlier test may have deployed it
             runner.model = to_deploy(model, dtype=self.dtype)

@@ -1,4 +1,4 @@
-"""Layers of LPV in the form that inference runs fastest."""
+"""LPV's layers in the form that is fastest for inference."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .onednn import ACTIVATIONS, PackedConv2d, PackedLinear
 def fold_batch_norm(model: nn.Module) -> None:
     """Fold every batch norm that directly follows a convolution into it, in place.
 
-    ``BN(Wx + b) = (gW/s) x + (b - m) g/s + c``, with scale g, shift c, mean m and deviation s of
-    the batch norm: one layer less, and the same function.
+    ``BN(Wx + b) = (gW/s) x + (b - m) g/s + c``, with scale g, shift c, mean m and standard
+    deviation s of the batch norm: the same function with one layer less.
 
     Args:
         model: Module in evaluation mode.
@@ -40,10 +40,10 @@ def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
 
 
 class ReadingEncoderLayer(nn.Module):
-    """A GLRM's transformer layer without dropout, whose projections are layers of their own.
+    """Transformer layer of a GLRM without dropout, with its projections as separate layers.
 
     Args:
-        layer: The trained layer.
+        layer: Trained layer.
     """
 
     def __init__(self, layer: MaskedEncoderLayer) -> None:
@@ -63,7 +63,7 @@ class ReadingEncoderLayer(nn.Module):
 
 
 class ConstantQuery(nn.Module):
-    """The queries of the first stage, which are the same for every picture.
+    """Queries of the first stage, which are the same for every image.
 
     Args:
         attention: Position attention of the first stage.
@@ -80,7 +80,7 @@ class ConstantQuery(nn.Module):
 
 
 def replace_layers(model: nn.Module) -> None:
-    """Put the forms for inference in place of what only training needs.
+    """Replace layers with their inference forms and remove what only training needs, in place.
 
     Args:
         model: LPV in evaluation mode.
@@ -95,7 +95,7 @@ def replace_layers(model: nn.Module) -> None:
 
 
 def pack(model: nn.Module) -> None:
-    """Pack linear layers and convolutions with the activations behind them, in place."""
+    """Pack linear layers and convolutions with the activations that follow them, in place."""
     for module in model.modules():
         if isinstance(module, nn.Sequential):
             _pack_sequence(module)
@@ -105,12 +105,12 @@ def pack(model: nn.Module) -> None:
 
 
 def standard_layers(model: nn.Module) -> None:
-    """Put PyTorch's own linear layers in place of those that choose between libraries."""
+    """Replace the linear layers that choose between libraries with PyTorch's own, in place."""
     _replace(model, TokenLinear, lambda layer: _linear(layer.weight, layer.bias))
 
 
 def _pack_sequence(sequence: nn.Sequential) -> None:
-    """Join layers of a sequence with the activations that follow them."""
+    """Fuse the layers of a sequence with the activations that follow them."""
     layers = [layer for layer in sequence if not isinstance(layer, nn.Identity)]
     joined: list[nn.Module] = []
     for layer in layers:
@@ -133,5 +133,5 @@ def _replace(
 ) -> None:
     for parent in list(model.modules()):
         for name, child in parent.named_children():
-            if type(child) is kind:  # a class of somebody else's may do something else
+            if type(child) is kind:  # a derived class may compute something else
                 setattr(parent, name, make(child))

@@ -1,9 +1,9 @@
-"""Layers whose weights are packed once for oneDNN, PyTorch's second matrix library on CPUs.
+"""Layers with weights packed once for oneDNN, PyTorch's second matrix library on CPUs.
 
-``nn.Linear`` goes through MKL in float32, which on other processors than Intel's leaves half of
-their speed unused, and through unpacked weights in bfloat16. The operators here are the ones that
-``torch.compile`` puts into the code that it makes for a CPU; where PyTorch has none of them,
-:func:`can_pack` says so and nothing is packed.
+In float32, ``nn.Linear`` uses MKL, which on processors not made by Intel reaches only half of
+their speed; in bfloat16, it uses unpacked weights. The operators here are those that
+``torch.compile`` emits for CPUs. Where PyTorch lacks them, :func:`can_pack` returns False and
+nothing is packed.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import torch
 from torch import nn
 
 ACTIVATIONS = {nn.GELU: ("gelu", "none"), nn.ReLU: ("relu", "")}
-"""Activations that oneDNN applies to its result: operator and algorithm ("none": exact GELU)."""
+"""Activations that oneDNN fuses: operator and algorithm ("none" is the exact GELU)."""
 
 DTYPES = (torch.float32, torch.bfloat16)
 
 
 def can_pack(dtype: torch.dtype) -> bool:
-    """Whether this PyTorch, on this processor, has packed operators for a float type."""
+    """Return whether packed operators for a float type work in this PyTorch on this processor."""
     if dtype not in DTYPES or not torch.backends.mkldnn.is_available():
         return False
     try:
         if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             return False
-        # Without initial values: asking must not move the random state.
+        # Without initialisation: this check must not change the random state.
         linear = nn.utils.skip_init(nn.Linear, 8, 8, dtype=dtype)
         PackedLinear(linear)(torch.zeros(1, 8, dtype=dtype))
-    except (AttributeError, RuntimeError):  # The operators have no documented interface.
+    except (AttributeError, RuntimeError):  # The operators are undocumented.
         return False
     return True
 
@@ -41,17 +41,17 @@ def _operator(activation: nn.Module | None) -> tuple[str, str]:
 
 
 class PackedLinear(nn.Module):
-    """A linear layer with packed weights, and an activation behind it. For inference only.
+    """Linear layer with packed weights and an optional fused activation, for inference only.
 
     Args:
-        linear: The layer to pack; float32 or bfloat16, on the CPU.
+        linear: Layer to pack; float32 or bfloat16, on the CPU.
         activation: Exact or approximate ``nn.GELU``, ``nn.ReLU``, or None.
     """
 
     def __init__(self, linear: nn.Linear, activation: nn.Module | None = None) -> None:
         super().__init__()
         self.operator, self.algorithm = _operator(activation)
-        # Not parameters: packed weights can be neither saved, nor copied, nor trained.
+        # Not parameters: packed weights cannot be saved, copied or trained.
         self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
         self.bias = None if linear.bias is None else linear.bias.detach()
         self.size = f"{linear.in_features}, {linear.out_features}"
@@ -63,15 +63,15 @@ class PackedLinear(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Sizes and activation."""
+        """Return sizes and activation."""
         return f"{self.size}, activation={self.operator}"
 
 
 class PackedConv2d(nn.Module):
-    """A convolution with packed weights, and an activation behind it. For inference only.
+    """Convolution with packed weights and an optional fused activation, for inference only.
 
     Args:
-        conv: The layer to pack; float32 or bfloat16, on the CPU, zero-padded.
+        conv: Layer to pack; float32 or bfloat16, on the CPU, zero-padded.
         activation: Exact or approximate ``nn.GELU``, ``nn.ReLU``, or None.
     """
 
@@ -100,5 +100,5 @@ class PackedConv2d(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Sizes and activation."""
+        """Return sizes and activation."""
         return f"{self.size}, activation={self.operator}"

@@ -1,4 +1,4 @@
-"""Whether an ONNX file computes what the model computes."""
+"""Check that an ONNX file computes what the model computes."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from ..models.lpv import LPV
 from .onnx_metadata import Preprocessing
 
 THRESHOLD_MARGIN = 1e-5
-"""An attention weight this near to the mask's threshold may fall on either side of it."""
+"""An attention weight this close to the mask's threshold may fall on either side of it."""
 
 LOGITS_TOLERANCE = 1e-4
-"""Largest difference of a logit in fp32."""
+"""Largest allowed difference of a logit in fp32."""
 
 ROUNDING_TOLERANCE = 4.0
-"""In fp32 a model may also be off by this times what its own float32 is off from double precision:
-weights that make rounding errors large do so in every correct reader."""
+"""In fp32, a deviation of up to this multiple of the model's own rounding error (float32 compared
+with double precision) also passes: weights that amplify rounding do so in every correct reader."""
 
 RELATIVE_TOLERANCES = {"fp16": 0.02, "int8": 0.2}
-"""Largest deviation of the logits, relative to their spread. A wrong graph is off by 1 and more."""
+"""Largest allowed deviation of the logits, relative to their standard deviation. A wrong
+graph deviates by 1 or more."""
 
 _PICTURES = 16
 _SEED = 0
@@ -36,15 +37,15 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Comparison:
-    """Logits of an ONNX file beside those of the model in PyTorch.
+    """Comparison of the logits of an ONNX file with those of the model in PyTorch.
 
     Attributes:
         pictures: Number of pictures compared.
-        at_threshold: Number of pictures left out, since an attention weight is so near to the
+        at_threshold: Number of pictures left out because an attention weight is so close to the
             mask's threshold that rounding decides what is masked.
         difference: Largest difference of a logit.
         deviation: Root mean square of the differences, divided by the logits' standard deviation.
-        rounding: The same of the model's logits in float32 beside those in double precision, for
+        rounding: The same for the model's logits in float32 compared with double precision, for
             the median picture.
     """
 
@@ -55,7 +56,7 @@ class Comparison:
     rounding: float
 
     def passes(self, precision: str) -> bool:
-        """Whether the file is good enough.
+        """Return whether the file is accurate enough.
 
         Args:
             precision: ``fp32``, ``fp16`` or ``int8``.
@@ -66,12 +67,16 @@ class Comparison:
         return self.deviation <= RELATIVE_TOLERANCES[precision]
 
     def __str__(self) -> str:
-        """In words, for people."""
-        left_out = f", {self.at_threshold} at the mask's threshold" if self.at_threshold else ""
+        """Return a description for log lines and error messages."""
+        left_out = (
+            f"; {self.at_threshold} more left out at the mask's threshold"
+            if self.at_threshold
+            else ""
+        )
         return (
             f"logits of {self.pictures} drawn words differ by up to {self.difference:.1e}, "
-            f"{self.deviation:.1e} of their spread, of which float32 itself rounds "
-            f"{self.rounding:.1e}{left_out}"
+            f"{self.deviation:.1e} of their spread (float32 rounding alone: "
+            f"{self.rounding:.1e}){left_out}"
         )
 
 
@@ -81,13 +86,13 @@ def compare(
     """Compare a file with the model on drawn words, in batches of different sizes.
 
     Args:
-        model: The model that the file was made from.
-        file: The ONNX file.
-        preprocessing: How pictures are prepared.
+        model: Model that the file was made from.
+        file: ONNX file.
+        preprocessing: Preprocessing of the pictures.
         mask: Whether the file uses the mask.
 
     Returns:
-        How near they are. With no picture clear of the threshold, all are compared.
+        The comparison. If no picture is clear of the threshold, all are compared.
     """
     images = preprocessing.normalise(drawn_pictures(preprocessing))
     expected, clear = reference(model, images, mask)
@@ -103,27 +108,27 @@ def compare(
     return Comparison(
         pictures=int(chosen.sum()),
         at_threshold=int((~chosen).sum()),
-        # A NaN must not pass for a small difference.
+        # NaN must not pass as a small difference.
         difference=float(difference.abs().nan_to_num(nan=torch.inf).max()),
         deviation=float(difference.nan_to_num(nan=torch.inf).square().mean().sqrt()) / spread,
-        # The median, since a picture whose mask hangs on the rounding is far off.
+        # The median, because a picture whose mask depends on rounding is far off.
         rounding=float(rounded.median()) / spread,
     )
 
 
 @torch.no_grad()
 def reference(model: LPV, images: torch.Tensor, mask: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the model itself makes of images.
+    """Run the model itself on images.
 
     Args:
-        model: The model; training mode and mask are as before afterwards.
-        images: Shape (N, C, H, W), normalised.
+        model: Model; its training mode and mask are restored afterwards.
+        images: Images of shape (N, C, H, W), normalised.
         mask: Whether to use the mask.
 
     Returns:
-        Logits of the last stage, shape (N, T, C), in the type of the model's parameters, and a
+        Logits of the last stage, shape (N, T, C), in the dtype of the model's parameters, and a
         boolean tensor (N,): whether every attention weight that the mask depends on is clear of its
-        threshold. Both on the CPU.
+        threshold. Both are on the CPU.
     """
     decoder, was_training, had_mask = model.decoder, model.training, model.decoder.with_mask
     parameter = next(model.parameters())
@@ -145,11 +150,11 @@ def reference(model: LPV, images: torch.Tensor, mask: bool) -> tuple[torch.Tenso
 
 
 def drawn_pictures(preprocessing: Preprocessing, number: int = _PICTURES) -> list[torch.Tensor]:
-    """Pictures of random words in the size of the images.
+    """Draw pictures of random words in the size of the network's input.
 
     Args:
-        preprocessing: Says the size.
-        number: How many.
+        preprocessing: Preprocessing, which sets the size.
+        number: Number of pictures.
 
     Returns:
         Pictures of shape (3, H, W), uint8.

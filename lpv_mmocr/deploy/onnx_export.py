@@ -1,4 +1,4 @@
-"""LPV as an ONNX file that is checked before it gets its name."""
+"""Export of LPV to an ONNX file, which is checked before it gets its final name."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from .onnx_metadata import Preprocessing, describe, encode
 
 PRECISIONS = ("fp32", "fp16", "int8")
 OPSET = 20
-"""The first with GELU as one operator; onnxruntime reads it from 1.17 on."""
+"""The first opset with GELU as a single operator; readable by onnxruntime 1.17 and newer."""
 
 
 class OnnxExportError(RuntimeError):
-    """The file cannot be made, or would not read as the model does; the message says why."""
+    """The export failed, or the file does not compute what the model does; see the message."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What came of an export.
+    """Result of an export.
 
     Attributes:
-        path: The file.
-        size: Its size in bytes.
-        metadata: What it says of itself, see :func:`~.onnx_metadata.describe`.
-        comparison: How near its logits are to those of PyTorch.
+        path: Path of the file.
+        size: Size in bytes.
+        metadata: Metadata in the file; see :func:`~.onnx_metadata.describe`.
+        comparison: Comparison of its logits with those of PyTorch.
     """
 
     path: Path
@@ -50,10 +50,10 @@ class Export:
 
 
 class ReadingGraph(nn.Module):
-    """The part of a deployed model that goes into the file: from images to logits.
+    """Part of a deployed model that is exported: from images to logits.
 
     Args:
-        model: The deployed model.
+        model: Deployed model.
         attention: Whether the attention maps are a second output.
     """
 
@@ -63,13 +63,13 @@ class ReadingGraph(nn.Module):
         self.attention = attention
 
     def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        """Read images.
+        """Compute the outputs of the graph.
 
         Args:
-            images: Shape (N, C, H, W), normalised, float32.
+            images: Images of shape (N, C, H, W), normalised, float32.
 
         Returns:
-            Logits of shape (N, T, C), and, if asked for, attention maps of shape
+            Logits of shape (N, T, C), and, if requested, attention maps of shape
             (N, S, T, h, w); both float32.
         """
         decoder = self.model.decoder
@@ -88,32 +88,34 @@ def export_onnx(
     mask: bool | None = None,
     source: str | None = None,
 ) -> Export:
-    """Write a model as an ONNX file with everything in it that reading needs.
+    """Export a model to an ONNX file that contains everything needed for reading.
 
-    Batch norms are folded and earlier classifiers left out, as :func:`to_deploy` does it. The file
-    is checked and compared with the model under a temporary name; only then it gets its own, in
-    the place of an earlier one.
+    Batch norms are folded and earlier classifiers dropped, as in :func:`to_deploy`. The file is
+    checked and compared with the model under a temporary name; only then does it replace an
+    existing file at ``out``.
 
     Args:
-        model: Trained model; it is left as it is.
-        cfg: Its config, whose test pipeline says how pictures are prepared.
+        model: Trained model; not modified.
+        cfg: Config of the model, whose test pipeline sets how pictures are prepared.
         out: File to write.
         precision: ``fp32``; ``fp16`` (attention maps, which decide the mask, stay float32); or
-            ``int8``: weights of the linear layers in 8 bits, one scale per output, their inputs
-            rounded to 8 bits while reading (onnxruntime's dynamic quantisation).
+            ``int8``: weights of the linear layers in 8 bits with one scale per output, their inputs
+            quantised to 8 bits at run time (onnxruntime's dynamic quantisation).
         attention: Whether the attention maps of all stages are a second output.
-        mask: Whether the GLRMs hide a character's tokens from one another; by default as the model
-            has it.
-        source: Name of the checkpoint, kept in the metadata.
+        mask: Whether the GLRMs hide a character's tokens from one another; by default as in the
+            model.
+        source: Name of the checkpoint, stored in the metadata.
 
     Returns:
-        What came of it.
+        Result of the export.
 
     Raises:
-        ValueError: If the precision is unknown, the encoder looks at more than images, the mask is
-            asked for without a GLRM, or a step of the pipeline is unknown to the reader.
+        ValueError: If the precision is unknown, the model cannot be deployed, the encoder uses
+            more than the images, the mask is requested without a GLRM, or the reader does not
+            support the pipeline.
         OSError: If the file cannot be written.
-        OnnxExportError: If a package is missing, or the file does not read as the model does.
+        OnnxExportError: If a package is missing, the graph is not valid ONNX, or it does not
+            compute what the model does.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -124,7 +126,7 @@ def export_onnx(
     if _needs_more_than_images(deployed, preprocessing):
         raise ValueError(
             f"{type(deployed.encoder).__name__} looks at more than the images (data_samples), "
-            "which an ONNX file is not given"
+            "which an ONNX file does not receive"
         )
     decoder = deployed.decoder
     if mask and not decoder.glrms:
@@ -147,21 +149,21 @@ def export_onnx(
         comparison = compare(model, draft, preprocessing, decoder.with_mask)
         if not comparison.passes(precision):
             raise OnnxExportError(
-                f"{out} was not written: what onnxruntime makes of the {precision} graph is not "
+                f"{out} was not written: in onnxruntime the {precision} graph does not compute "
                 f"what the model computes ({comparison})"
             )
     return Export(out, out.stat().st_size, metadata, comparison)
 
 
 def _needs_more_than_images(model: DeployedLPV, preprocessing: Preprocessing) -> bool:
-    """Whether what is known of a picture changes what is read: tried on one, half of it padding."""
+    """Return whether data samples change the result, tried on an image that is half padding."""
     if model.reads_images_alone:
         return False
     image = torch.rand(1, *preprocessing.shape, generator=torch.Generator().manual_seed(0))
     half = TextRecogDataSample(metainfo=dict(valid_ratio=0.5))
     try:
         alone, told = model.logits(image), model.logits(image, [half])
-    except (AttributeError, KeyError, TypeError):  # it cannot do without, or needs to know more
+    except (AttributeError, KeyError, TypeError):  # it requires samples, or other fields in them
         return True
     return not torch.allclose(alone, told, rtol=0, atol=0, equal_nan=True)
 
@@ -177,12 +179,12 @@ def _require_packages() -> None:
 
 @contextlib.contextmanager
 def _draft(out: Path) -> Iterator[Path]:
-    """A file beside ``out`` that takes its name if nothing goes wrong, and else is removed."""
+    """Yield a temporary file for ``out``, which replaces it on success and is removed otherwise."""
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; name a file")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        # A folder, since quantisation needs a second file.
+        # A folder, because quantisation needs a second file.
         folder = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
     except OSError as error:
         raise OSError(f"{out} cannot be written ({error.strerror})") from error
@@ -214,13 +216,13 @@ def _trace(graph: ReadingGraph, preprocessing: Preprocessing, file: Path) -> Non
 def _quantise(file: Path) -> None:
     """Quantise the linear layers of a file in place.
 
-    Convolutions, a tenth of the work, stay float: onnxruntime has no fast kernel for them here.
+    Convolutions, a tenth of the work, stay in float: onnxruntime has no fast kernel for them here.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     prepared = file.with_name("prepared.onnx")
-    # It would look for a package of its own for symbolic shapes, which are not needed.
+    # Symbolic shapes are not needed, and would need another package.
     quant_pre_process(file, prepared, skip_symbolic_shape=True)
     quantize_dynamic(
         prepared,
@@ -241,7 +243,7 @@ def _finish(file: Path, metadata: dict) -> None:
     onnx.helper.set_model_props(graph, {METADATA_KEY: encode(metadata)})
     graph.producer_name = "lpv-mmocr"
     graph.producer_version = metadata["lpv_mmocr"]
-    # Names of the exporter's own passes and of source files of this machine are of no use.
+    # Names of the exporter's passes and of source files on this machine are of no use.
     for node in graph.graph.node:
         del node.metadata_props[:]
     try:

@@ -1,4 +1,4 @@
-"""What an ONNX file of LPV says of itself, so that reading needs nothing beside it."""
+"""Metadata of LPV's ONNX files, so that reading needs nothing but the file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .convert import DeployedLPV
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "lanczos", "hamming")
 
-# What these do is done by reading a picture and by building the batch.
+# The reader does these steps when it loads a picture and when it builds a batch.
 _LOADING = (
     "LoadWordImage",
     "LoadImageFromFile",
@@ -29,7 +29,7 @@ _LOADING = (
     "InferencerLoader",
     "LoadOCRAnnotations",
 )
-# Arguments of loading a file, and their values with which the reader's pictures come out.
+# Arguments of loading a file, with the values for which the reader loads the same pictures.
 _FILE_LOADING = dict(
     color_type=("color", "color_ignore_orientation"), imdecode_backend=("cv2",), to_float32=(False,)
 )
@@ -38,18 +38,18 @@ _PACKING = ("PackWordInputs", "PackTextRecogInputs")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes an image for the network.
+    """Preprocessing that turns a picture into the network's input image.
 
     Attributes:
         height: Height of the image in pixels.
         width: Width of the image in pixels.
-        interpolation: Pillow's name of the filter of the resize.
-        mean: Subtracted from each channel, of pixels in 0..255.
-        std: Divided by.
-        channels: ``rgb`` or ``bgr``.
-        keep_ratio: None where pictures are stretched to height and width. Otherwise
-            ``min_width``, ``max_width`` and ``divisor`` of the width that keeps the proportions,
-            and the value ``fill`` (0..255) of the columns that are added on the right.
+        interpolation: Pillow's name of the resize filter.
+        mean: Values subtracted from the channels, for pixels in 0..255.
+        std: Values that the channels are then divided by.
+        channels: Order of the channels, ``rgb`` or ``bgr``.
+        keep_ratio: None if pictures are stretched to height and width. Otherwise ``min_width``,
+            ``max_width`` and ``divisor`` of the width that keeps the aspect ratio, and the value
+            ``fill`` (0..255) of the columns added on the right.
     """
 
     height: int
@@ -67,21 +67,21 @@ class Preprocessing:
 
     @classmethod
     def of(cls, cfg: Config) -> Preprocessing:
-        """Read it off the test pipeline and the data preprocessor of a config.
+        """Derive the settings from the test pipeline and the data preprocessor of a config.
 
         Args:
-            cfg: The config.
+            cfg: Config.
 
         Raises:
-            ValueError: If the config has no test pipeline, or it does something that the reader of
-                ONNX files does not do.
+            ValueError: If the config has no test pipeline, or one with a step or option that the
+                reader of ONNX files does not support.
         """
         resizing = _resizing(_test_pipeline(cfg))
         _check_padding(cfg.model, resizing["height"], resizing["width"])
         return cls(**resizing, **_normalisation(cfg.model))
 
     def normalise(self, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Normalise pictures of the image's size.
+        """Normalise pictures that already have the image's size.
 
         Args:
             pictures: N pictures of shape (C, H, W), uint8, in the order of ``channels``.
@@ -102,11 +102,11 @@ def describe(
     parameters: int,
     source: str | None,
 ) -> dict[str, Any]:
-    """Say what a reader has to know.
+    """Collect the metadata that a reader needs.
 
     Args:
-        model: The deployed model.
-        preprocessing: How pictures are prepared.
+        model: Deployed model.
+        preprocessing: Preprocessing of the pictures.
         precision: ``fp32``, ``fp16`` or ``int8``.
         attention: Whether the attention maps are a second output.
         parameters: Number of parameters that the model was trained with.
@@ -114,9 +114,9 @@ def describe(
 
     Returns:
         Plain data: ``format``, ``lpv_mmocr`` (version), ``source``, ``parameters``, ``precision``,
-        ``mask``, ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (what
-        each class prints), ``start`` and ``end`` (their indexes), ``preprocessing``, ``tta``
-        (``looks``, which are taken at words that are read less surely than ``sure``).
+        ``mask``, ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (text
+        of each class), ``start`` and ``end`` (class indexes), ``preprocessing``, ``tta`` (test-time
+        augmentation: ``looks``, tried on words read with a confidence below ``sure``).
     """
     decoder = model.decoder
     dictionary = decoder.postprocessor.dictionary
@@ -140,7 +140,7 @@ def describe(
 
 
 def encode(metadata: dict[str, Any]) -> str:
-    """Write metadata as JSON."""
+    """Return metadata as JSON."""
     return json.dumps(metadata, ensure_ascii=False)
 
 
@@ -152,7 +152,7 @@ def _test_pipeline(cfg: Config) -> list[dict]:
     pipeline = pipeline_of_test(cfg)
     if not pipeline:
         raise ValueError(
-            "the config has no test pipeline, so nothing says how pictures are resized"
+            "the config has no test pipeline, so it is unknown how pictures are resized"
         )
     return pipeline
 
@@ -168,7 +168,7 @@ def _resizing(pipeline: Sequence[dict]) -> dict[str, Any]:
     if kinds == ["RescaleToHeight", "PadToWidth"]:
         return _proportional(*steps)
     raise ValueError(
-        "the reader of ONNX files knows two ways to prepare a picture, Resize, and "
+        "the reader of ONNX files supports two ways to prepare a picture, Resize, or "
         f"RescaleToHeight with PadToWidth; the test pipeline has {', '.join(kinds) or 'none'}"
     )
 
@@ -178,7 +178,7 @@ def _check_loading(step: dict) -> None:
         if step.get(name, values[0]) not in values:
             raise ValueError(
                 f"{step['type']} in the test pipeline has {name}={step[name]!r}; the reader of "
-                f"ONNX files knows {values[0]!r} alone"
+                f"ONNX files needs {values[0]!r}"
             )
 
 
@@ -186,7 +186,7 @@ def _stretching(step: dict) -> dict[str, Any]:
     scale = step.pop("scale", None)
     if isinstance(scale, int) or scale is None or step.pop("keep_ratio", False):
         raise ValueError(
-            "Resize in the test pipeline must have a scale (width, height) and keep no ratio"
+            "Resize in the test pipeline must have a scale (width, height) and not keep the ratio"
         )
     interpolation = _interpolation("Resize", step)
     return dict(height=scale[1], width=scale[0], interpolation=interpolation)
@@ -204,14 +204,15 @@ def _proportional(rescale: dict, pad: dict) -> dict[str, Any]:
     if widest is None:
         raise ValueError(
             "RescaleToHeight in the test pipeline has no max_width: pictures of different widths "
-            "cannot be read together"
+            "cannot be read in one batch"
         )
     if widest % divisor:
         widest = round(widest / divisor) * divisor
     if widest > width:
         raise ValueError(
             f"RescaleToHeight makes pictures up to {widest} pixels wide, "
-            f"PadToWidth only {width}: pictures of different widths cannot be read together"
+            f"PadToWidth only {width}: pictures of different widths cannot be read in one "
+            "batch"
         )
     interpolation = _interpolation("RescaleToHeight", rescale)
     return dict(height=height, width=width, interpolation=interpolation, keep_ratio=keep_ratio)
@@ -236,7 +237,7 @@ def _interpolation(kind: str, step: dict) -> str:
         )
     if step:
         raise ValueError(
-            f"the reader of ONNX files does not know {', '.join(step)} of {kind} in the test "
+            f"the reader of ONNX files does not support {', '.join(step)} of {kind} in the test "
             "pipeline"
         )
     return interpolation

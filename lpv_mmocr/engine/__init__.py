@@ -1,4 +1,4 @@
-"""Training machinery: what makes a run safe to interrupt, and checkpoints safe to load."""
+"""Training engine: runs that are safe to interrupt and checkpoints that are safe to load."""
 
 from . import checkpoint_io, checkpoint_search, config_format
 from .amp import AutocastOptimWrapper

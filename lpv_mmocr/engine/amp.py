@@ -1,4 +1,4 @@
-"""Mixed precision that also works where there is no GPU."""
+"""Mixed precision that also works without a GPU."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .deferred_scalars import DeferredOptimWrapper
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(DeferredOptimWrapper):
-    """Runs the forward pass in bfloat16, on a GPU or on a CPU.
+    """Optimiser wrapper that runs the forward pass in bfloat16, on GPU or CPU.
 
-    MMEngine's ``AmpOptimWrapper`` insists on an accelerator. Its reason is the scaling of the loss,
-    which float16 needs and bfloat16, with the exponents of float32, does not. So this wrapper has
-    no scaler, nothing to save beside the optimizer, and no step is ever skipped. A checkpoint of
-    either wrapper can be resumed with it.
+    MMEngine's ``AmpOptimWrapper`` requires an accelerator because it scales the loss. float16 needs
+    that; bfloat16, which has the exponent range of float32, does not. This wrapper therefore has no
+    loss scaler, has no state besides the optimiser's, and never skips a step. It can resume from
+    checkpoints of either wrapper.
 
     Args:
         dtype: "bfloat16"; or "float32" to switch mixed precision off.
         **kwargs: Arguments of ``mmengine.optim.OptimWrapper``.
 
     Raises:
-        ValueError: For another ``dtype``.
+        ValueError: If ``dtype`` is neither of the two.
     """
 
     dtypes = {"bfloat16": torch.bfloat16, "float32": torch.float32}
@@ -35,7 +35,7 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
     def __init__(self, *, dtype: str = "bfloat16", **kwargs) -> None:
         if dtype not in self.dtypes:
             raise ValueError(
-                f"AutocastOptimWrapper knows dtype {' and '.join(self.dtypes)}, got {dtype!r}; "
+                f"AutocastOptimWrapper supports dtype {' and '.join(self.dtypes)}, got {dtype!r}; "
                 "float16 needs the loss scaling of AmpOptimWrapper, and a GPU"
             )
         super().__init__(**kwargs)
@@ -43,10 +43,10 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast, besides what the base class does for gradient accumulation.
+        """Autocast within the base class's context, which handles gradient accumulation.
 
         Args:
-            model: The model, wrapped for distributed training or not.
+            model: Model, with or without its wrapper for distributed training.
         """
         enabled = self.cast_dtype != torch.float32
         with (
@@ -56,10 +56,10 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
             yield
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Take over the optimizer's state, from a run with loss scaling too.
+        """Load the optimiser's state, also from a run with loss scaling.
 
         Args:
-            state_dict: What ``state_dict`` of an ``OptimWrapper`` or ``AmpOptimWrapper`` gave.
+            state_dict: State dict of an ``OptimWrapper`` or ``AmpOptimWrapper``.
         """
         super().load_state_dict(
             {key: value for key, value in state_dict.items() if key != "loss_scaler"}
@@ -67,26 +67,26 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
 
 
 def enable_amp(optim_wrapper: dict) -> None:
-    """Turn mixed precision on in the ``optim_wrapper`` part of a config.
+    """Enable mixed precision in the ``optim_wrapper`` section of a config.
 
-    bfloat16 wherever the device has it; float16 with a dynamic loss scale on older GPUs. A config
-    that has chosen mixed precision itself stays as it is.
+    Uses bfloat16 where the device supports it, and float16 with a dynamic loss scale on older GPUs.
+    A config that already uses mixed precision is left unchanged.
 
     Args:
-        optim_wrapper: The part to change in place.
+        optim_wrapper: Section to change in place.
 
     Raises:
-        ValueError: If the wrapper is one for which mixed precision is not known.
+        ValueError: If mixed precision is not supported for this type of wrapper.
     """
     kind = optim_wrapper.get("type", "OptimWrapper")
     if kind in ("AmpOptimWrapper", "AutocastOptimWrapper"):
         return
     if kind not in ("OptimWrapper", "DeferredOptimWrapper"):
         raise ValueError(
-            f"mixed precision is known for an optim_wrapper of type OptimWrapper, not {kind}; "
-            "choose the precision in the config"
+            "mixed precision needs an optim_wrapper of type OptimWrapper or DeferredOptimWrapper, "
+            f"not {kind}; choose the precision in the config"
         )
-    # Older GPUs only emulate it.
+    # Older GPUs only emulate bfloat16.
     if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
         optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     else:

@@ -1,4 +1,4 @@
-"""MMEngine's way to write files, with files that are whole or not there at all."""
+"""MMEngine file backend whose files are complete or absent."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from ..whole_files import replaced_file
 
 
 class AtomicLocalBackend(LocalBackend):
-    """MMEngine's local file backend, with writing that no interruption leaves half done.
+    """MMEngine's local file backend with atomic writes.
 
     See :func:`lpv_mmocr.whole_files.replaced_file`.
     """
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write a file.
+        """Write a file atomically.
 
         Args:
-            obj: The content.
-            filepath: Where to. Folders above it are made as needed.
+            obj: Content.
+            filepath: Path of the file. Parent folders are created as needed.
 
         Raises:
-            OSError: If it cannot be written. What had that name before is still there.
+            OSError: If it cannot be written; an existing file of that name is kept.
         """
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         with replaced_file(filepath) as file:
             file.write(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        """Write a text file.
+        """Write a text file atomically.
 
         Args:
-            obj: The content.
-            filepath: Where to.
-            encoding: How the text becomes bytes.
+            obj: Content.
+            filepath: Path of the file. Parent folders are created as needed.
+            encoding: Text encoding.
 
         Raises:
-            OSError: If it cannot be written. What had that name before is still there.
+            OSError: If it cannot be written; an existing file of that name is kept.
         """
         self.put(obj.encode(encoding), filepath)
 

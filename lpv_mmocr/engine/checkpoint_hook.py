@@ -1,4 +1,4 @@
-"""Saving checkpoints so that at every moment a whole one is on the disk."""
+"""Saving checkpoints such that a complete one is on disk at all times."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ _HALF_WRITTEN = [f"{name}*{PARTIAL_SUFFIX}" for name in ("*.pth", LAST_CHECKPOIN
 
 @HOOKS.register_module()
 class AtomicCheckpointHook(CheckpointHook):
-    """MMEngine's ``CheckpointHook``, which here never leaves a run without a whole checkpoint.
+    """``CheckpointHook`` that never leaves a run without a complete checkpoint.
 
-    MMEngine writes straight into the final file, and deletes the old best checkpoint, and the
-    oldest of those it keeps, before it writes the new one. Here
+    MMEngine's hook writes directly into the final file, and deletes the previous best checkpoint,
+    and the oldest of those it keeps, before it writes the new one. This hook
 
-    - a file gets its name when it is whole and on the disk (:class:`AtomicLocalBackend`),
-    - old checkpoints go after that, so there must be room for one more than are kept,
-    - a checkpoint holds the random state of every process, for
+    - gives a file its final name once it is complete and on disk (:class:`AtomicLocalBackend`),
+    - deletes old checkpoints after that, so the disk needs room for one more than are kept,
+    - stores the random state of every process in the checkpoint, for
       :class:`lpv_mmocr.engine.ResumableIterBasedTrainLoop`,
-    - a run that a hook stops early is saved where it stopped.
+    - saves a run that another hook stops early, at the iteration where it stopped.
 
-    When a checkpoint cannot be written, on a full disk, say, the log has an error and training goes
-    on: the last whole checkpoint is still there, and room can be made before the next is due. The
-    run ends with an error if that happens ``max_failures`` times in a row, or with the last
-    checkpoint of all.
+    If a checkpoint cannot be written, e.g. because the disk is full, the hook logs an error and
+    training continues: the last complete checkpoint still exists, and space can be freed before the
+    next one is due. The run ends with an error if ``max_failures`` writes in a row fail, or if the
+    final checkpoint cannot be written.
 
     Args:
         interval: Iterations between two checkpoints.
-        max_failures: Writes in a row that may fail before the run ends.
+        max_failures: Number of failed writes in a row after which the run ends.
         **kwargs: Other arguments of ``mmengine.hooks.CheckpointHook``: ``max_keep_ckpts``,
             ``save_best``, ``rule`` and so on. Files are written to local folders.
 
     Raises:
-        CheckpointError: While training, as described above.
-        ValueError: For an argument that is out of range, or not for iterations and local folders.
+        CheckpointError: During training, as described above.
+        ValueError: If an argument is out of range, or asks for epochs or for remote storage.
     """
 
     def __init__(self, *, interval: int, max_failures: int = 3, **kwargs) -> None:
@@ -60,8 +60,8 @@ class AtomicCheckpointHook(CheckpointHook):
         for name in ("backend_args", "file_client_args"):
             if kwargs.pop(name, None) is not None:
                 raise ValueError(
-                    f"AtomicCheckpointHook writes to local folders only, so {name} has no meaning; "
-                    "CheckpointHook writes elsewhere"
+                    "AtomicCheckpointHook writes to local folders only and does not support "
+                    f"{name}; use CheckpointHook for other storage"
                 )
         if "://" in str(kwargs.get("out_dir") or ""):
             raise ValueError(
@@ -73,7 +73,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._failures = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Take over what the checkpoint says of earlier ones, and clear half-written files away."""
+        """Restore the name of the last checkpoint, and delete incomplete and outdated files."""
         super().before_train(runner)
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():
@@ -81,27 +81,25 @@ class AtomicCheckpointHook(CheckpointHook):
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
             for file in chain.from_iterable(map(folder.glob, _HALF_WRITTEN)):
                 if file.is_file():
-                    runner.logger.warning(
-                        f"Deleted {file}: an interrupted run left it half written"
-                    )
+                    runner.logger.warning(f"Deleted {file}: an interrupted run left it incomplete")
                     file.unlink()
-        # The run may have ended between the writing of a checkpoint and this.
+        # The run may have ended after writing a checkpoint and before deleting old ones.
         for step in runner.message_hub.get_info("outdated_ckpt_ids") or []:
             self._delete(runner, self._path(step))
 
     def after_train(self, runner: Runner) -> None:
-        """Save where a hook has stopped the training early, then publish if asked to."""
+        """Save a checkpoint if a hook stopped the run early, then publish if configured."""
         stopped = runner.train_loop.stop_training and self.save_last
         if stopped and self.last_ckpt != self._path(runner.iter):
-            runner.logger.info(f"Saving checkpoint at {runner.iter} iterations, the end")
+            runner.logger.info(f"Saving final checkpoint at {runner.iter} iterations")
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, runner.iter, meta)
         super().after_train(runner)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Write a checkpoint to resume from, then delete those that are too many."""
-        # Running statistics are each process's own until a validation makes one of them. A resumed
-        # run begins with one, so this one goes on with it as well.
+        """Write a checkpoint to resume from, then delete surplus ones."""
+        # Each process has its own running statistics until a validation averages them. A resumed
+        # run starts with averaged ones, so this run continues with them as well.
         all_reduce_params(runner.model.buffers(), op="mean")
         path = self._path(step)
         infos = {"last_ckpt": path, RANDOM_STATES: self._random_states(runner)}
@@ -137,7 +135,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self._delete(runner, self._path(old))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, float]) -> None:
-        """Write the best checkpoint so far, then delete the one that it surpasses."""
+        """Write the best checkpoint so far, then delete the previous best one."""
         if not self.save_best:
             return
         if "auto" in self.key_indicators:
@@ -148,13 +146,13 @@ class AtomicCheckpointHook(CheckpointHook):
             for key, rule in zip(self.key_indicators, self.rules, strict=True)
         ]
         if any(updated) and self.last_ckpt is not None:
-            # A run that resumes has to know the best score, and which file to delete later.
+            # A resumed run needs the best score, and the file to delete later.
             self._save_checkpoint_with_step(runner, runner.iter, meta)
 
     def _save_if_best(
         self, runner: Runner, metrics: dict[str, float], key: str, rule: str, meta: dict
     ) -> bool:
-        """Write the best checkpoint by one metric, if this is it."""
+        """Write a checkpoint if it is the best by one metric; return whether it was written."""
         if key not in metrics:
             raise KeyError(
                 f"save_best={key!r} is not a metric of the validation, which has "
@@ -197,28 +195,28 @@ class AtomicCheckpointHook(CheckpointHook):
         return True
 
     def _name_as_last(self, runner: Runner, path: str) -> None:
-        """Write down which checkpoint is the last one; it is whole already, so this may fail."""
+        """Record which checkpoint is the last one; it is complete already, so this may fail."""
         pointer = Path(runner.work_dir, LAST_CHECKPOINT)
         try:
             self.file_backend.put_text(path, pointer)
         except OSError as error:
             runner.logger.error(
-                f"The checkpoint {path} is whole, but {pointer}, which names the last one, could "
-                f"not be written ({error}). The next checkpoint tries again."
+                f"The checkpoint {path} is complete, but {pointer}, which names the last one, "
+                f"could not be written ({error}). The next checkpoint tries again."
             )
 
     def _is_own(self, path: str) -> bool:
-        """Whether a checkpoint lies where this run writes; the run it came from keeps its own."""
+        """Return whether a checkpoint is in this run's folder; those of other runs are kept."""
         return Path(path).resolve().parent == Path(self.out_dir).resolve()
 
     def _path(self, step: int) -> str:
-        """Where the checkpoint of an iteration is written."""
+        """Return the path of an iteration's checkpoint."""
         return str(Path(self.out_dir, self.filename_tmpl.format(step)))
 
     def _write(self, runner: Runner, path: str, meta: dict, infos: dict, **options) -> None:
-        """Write one checkpoint that holds ``infos``; they are kept only if that succeeds.
+        """Write a checkpoint with ``infos`` in its message hub, which keeps them only on success.
 
-        Only the main process writes, but all of them learn of its error, and raise it together.
+        Only the main process writes, but all processes are told of its error and raise it together.
         """
         hub = runner.message_hub
         before = {key: hub.get_info(key) for key in infos if key in hub.runtime_info}
@@ -246,24 +244,25 @@ class AtomicCheckpointHook(CheckpointHook):
     def _report_failure(
         self, runner: Runner, step: int, path: str, error: OSError, again: str
     ) -> None:
-        """Say what could not be written, and end the run where going on makes no sense."""
+        """Log what could not be written, or end the run where continuing makes no sense."""
         self._failures += 1
-        kept = f"{self.last_ckpt} is still whole" if self.last_ckpt else "there is none before it"
+        kept = f"{self.last_ckpt} is still intact" if self.last_ckpt else "there is none before it"
         message = f"The checkpoint {path} could not be written ({error}); {kept}."
         stopping = step >= runner.max_iters or runner.train_loop.stop_training
         if stopping or self._failures >= self.max_failures:
             raise CheckpointError(
                 f"{message} Training ends here: "
                 + ("it was the last one." if stopping else f"{self._failures} failed in a row.")
-                + " Make room and resume."
+                + " Free some disk space and resume."
             ) from error
-        if is_main_process():  # else each process would repeat it
+        if is_main_process():  # otherwise each process would repeat it
             runner.logger.error(
-                f"{message} Training goes on and tries again {again}; make room until then."
+                f"{message} Training continues and tries again {again}; free some disk space "
+                "until then."
             )
 
     def _delete(self, runner: Runner, path: str) -> bool:
-        """Delete a checkpoint, on the main process; say whether that was done."""
+        """Delete a checkpoint, on the main process; return whether that was done."""
         if not is_main_process() or not self.file_backend.isfile(path):
             return False
         try:
@@ -275,6 +274,6 @@ class AtomicCheckpointHook(CheckpointHook):
 
     @staticmethod
     def _random_states(runner: Runner) -> list[dict]:
-        """The random state of every process, by rank."""
+        """Return the random state of every process, by rank."""
         current = getattr(runner.train_loop, "random_state", random_state)
         return all_gather_object(current())

@@ -1,18 +1,18 @@
-"""Reading and writing of checkpoints without ever running code that a file brings along.
+"""Reading and writing checkpoints without ever running code from a file.
 
 A checkpoint is a pickle, and a pickle is a program. PyTorch's ``weights_only=True`` runs only the
 few instructions that rebuild tensors and plain containers. MMEngine's checkpoints need more than
 that, since its log buffers store NumPy arrays and their own methods. Therefore:
 
-- **Writing.** :func:`save_checkpoint` first turns everything but tensors into plain Python data.
-  Each file that a Runner writes after ``import lpv_mmocr`` loads with ``torch.load(path,
+- **Writing.** :func:`save_checkpoint` first converts everything but tensors to plain Python data.
+  Every file that a Runner writes after ``import lpv_mmocr`` loads with ``torch.load(path,
   weights_only=True)``.
-- **Reading.** :func:`load_checkpoint` asks ``weights_only=True`` first. A file that this refuses
-  goes to :mod:`lpv_mmocr.engine.restricted_unpickler`, which knows what MMEngine wrote and refuses
-  everything else. The standard pickle module is never let near a file.
+- **Reading.** :func:`load_checkpoint` tries ``weights_only=True`` first. A file that this rejects
+  is read by :mod:`lpv_mmocr.engine.restricted_unpickler`, which accepts what MMEngine writes and
+  refuses everything else. The standard unpickler never reads a file.
 
-In memory a checkpoint is what MMEngine expects (its log scalars are ``HistoryBuffer`` objects), so
-the two functions undo each other. :func:`install` puts them in the place of MMEngine's own.
+In memory a checkpoint is what MMEngine expects: :func:`load_checkpoint` turns its log scalars back
+into ``HistoryBuffer`` objects. :func:`install` replaces MMEngine's own functions with these two.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from .restricted_unpickler import RefusedPickleError, restricted_pickle
 
 _write_checkpoint = mmengine_checkpoint.save_checkpoint
 FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-"""Environment variable with which PyTorch takes no pickle module but its own."""
+"""Environment variable that makes PyTorch reject any custom pickle module."""
 _HISTORY_KEYS = {"log_history", "count_history", "max_length"}
 
 
 class CheckpointError(RuntimeError):
-    """A file that is not a checkpoint, or a damaged one."""
+    """A checkpoint cannot be read or written."""
 
 
 class UnsafeCheckpointError(CheckpointError):
@@ -59,20 +59,22 @@ class UnsafeCheckpointError(CheckpointError):
 
 
 def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict:
-    """Read a checkpoint from a local file, running nothing that the file names.
+    """Load a checkpoint from a local file without running any code that the file names.
 
     Args:
         path: File written by :func:`save_checkpoint`, MMEngine or ``torch.save``.
-        map_location: Where the tensors go, as in :func:`torch.load`.
+        map_location: Where to place the tensors, as in :func:`torch.load`.
 
     Returns:
-        The dictionary in the file. MMEngine's log scalars are ``HistoryBuffer`` objects.
+        The dictionary in the file, without what
+        :func:`~lpv_mmocr.engine.foreign_entries.drop_programs` removes. MMEngine's log scalars are
+        ``HistoryBuffer`` objects.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        UnsafeCheckpointError: If the file asks for any code but that which rebuilds tensors, NumPy
+        UnsafeCheckpointError: If the file asks for any code other than what rebuilds tensors, NumPy
             numbers and MMEngine's log buffers.
-        CheckpointError: If the file is damaged, or no checkpoint.
+        CheckpointError: If the file is damaged or not a checkpoint.
     """
     path = Path(os.path.expanduser(path))
     if not path.is_file():
@@ -89,16 +91,16 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
         except pickle.UnpicklingError as error:
             if _weights_only_is_forced():
                 raise CheckpointError(
-                    f"{name} cannot be read: it holds more than weights, as MMEngine's files do, "
-                    f"or it is damaged, and the environment variable {FORCE_WEIGHTS_ONLY} lets "
-                    "PyTorch read nothing but weights. Unset it: without it, too, no code that a "
-                    "file names is run."
+                    f"{name} cannot be read: it is damaged, or it holds more than weights, as "
+                    f"MMEngine's files do, and the environment variable {FORCE_WEIGHTS_ONLY} lets "
+                    "PyTorch read nothing but weights. Unset it: no code that a file names is run "
+                    "without it either."
                 ) from error
             file.seek(0)
             checkpoint = torch.load(
                 file,
                 map_location=map_location,
-                # PyTorch accepts a pickle module of one's own only with this word.
+                # PyTorch accepts a custom pickle module only with this argument.
                 weights_only=False,
                 pickle_module=restricted_pickle,
             )
@@ -106,11 +108,11 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
         raise UnsafeCheckpointError(
             f"{name} was refused, and nothing in it was run: it asks for {error.what}, which no "
             "checkpoint of weights needs. If you trust its origin, open it with the program that "
-            "wrote it and save its state_dict alone."
+            "wrote it and save only its state_dict."
         ) from error
     except CheckpointError:
         raise
-    except Exception as error:  # a damaged pickle can fail in any way at all
+    except Exception as error:  # a damaged pickle can fail in any way
         raise CheckpointError(
             f"{name} cannot be read; it is damaged, incomplete or not a PyTorch checkpoint "
             f"({type(error).__name__}: {error})"
@@ -122,7 +124,7 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
     try:
         _restore_history(checkpoint)
         drop_programs(checkpoint, name)
-    except Exception as error:  # what should be histories and configs can be anything
+    except Exception as error:  # entries for histories and configs can hold anything
         raise CheckpointError(
             f"{name} is damaged: its message_hub or meta is not as MMEngine writes it "
             f"({type(error).__name__}: {error})"
@@ -135,16 +137,17 @@ def _weights_only_is_forced() -> bool:
 
 
 def _refuse_other_formats(file: BinaryIO, name: str) -> None:
-    """Turn away the two formats for which PyTorch leaves the unpickler aside.
+    """Refuse the two formats for which PyTorch bypasses the unpickler.
 
-    ``torch.load`` hands a TorchScript archive to ``torch.jit.load``, which runs the archive's own
-    set-up code, and unpacks a tar file of 2016 onto the disk. Some versions do so even with
-    ``weights_only=True``.
+    ``torch.load`` passes a TorchScript archive to ``torch.jit.load``, which runs the archive's own
+    initialisation code, and unpacks a tar file (the format of 2016) onto the disk. Some versions do
+    so even with ``weights_only=True``.
     """
     is_zip = file.read(4) == b"PK\x03\x04"
     file.seek(0)
     if is_zip:
-        # PyTorch's own reader, so that both see the same entries in a forged archive.
+        # PyTorch's own reader, so that this check and torch.load see the same entries even in a
+        # forged archive.
         if "constants.pkl" in torch._C.PyTorchFileReader(file).get_all_records():
             raise CheckpointError(f"{name} is a TorchScript program, not a checkpoint of weights")
     elif _is_tar(file):
@@ -153,14 +156,14 @@ def _refuse_other_formats(file: BinaryIO, name: str) -> None:
 
 
 def _is_tar(file: BinaryIO) -> bool:
-    # `tarfile.is_tarfile` also says yes to a file of zeros, which a crash may leave behind.
+    # `tarfile.is_tarfile` also accepts a file of zeros, which a crash may leave behind.
     with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=file, mode="r:") as archive:
         return archive.next() is not None
     return False
 
 
 def _restore_history(checkpoint: dict) -> None:
-    """Make ``HistoryBuffer`` objects of what :func:`save_checkpoint` wrote in their place."""
+    """Rebuild ``HistoryBuffer`` objects from what :func:`save_checkpoint` stores for them."""
     message_hub = checkpoint.get("message_hub")
     scalars = message_hub.get("log_scalars") if isinstance(message_hub, dict) else None
     for name, value in (scalars or {}).items():
@@ -176,7 +179,7 @@ def _restore_history(checkpoint: dict) -> None:
 
 
 class _NotPlainError(TypeError):
-    """A value has no counterpart in plain data."""
+    """A value has no representation as plain data."""
 
 
 def save_checkpoint(
@@ -185,12 +188,12 @@ def save_checkpoint(
     file_client_args: dict | None = None,
     backend_args: dict | None = None,
 ) -> None:
-    """Write a checkpoint that ``torch.load(path, weights_only=True)`` reads.
+    """Save a checkpoint that ``torch.load(path, weights_only=True)`` can load.
 
     Has the signature of MMEngine's function.
 
     Args:
-        checkpoint: Weights, and whatever goes with them. It is not modified.
+        checkpoint: Weights and any other entries. It is not modified.
         filename: Path or address to write to.
         file_client_args: MMEngine's older name for ``backend_args``.
         backend_args: Storage backend, as in :func:`mmengine.fileio.get_file_backend`.
@@ -199,34 +202,34 @@ def save_checkpoint(
     if file_client_args is not None or filename.startswith("pavi://"):
         _write_checkpoint(plain, filename, file_client_args, backend_args)
         return
-    # MMEngine's function builds a `FileClient` on this way too, which it does not use, and which
-    # warns twice that its days are numbered.
+    # MMEngine's function would build a `FileClient` here as well, which it does not use and which
+    # warns twice of its deprecation.
     content = io.BytesIO()
     torch.save(plain, content)
-    # Released at once: as part of a cycle with an error it would crash Python 3.12.1's collector.
+    # Released at once: in a reference cycle with an error it would crash Python 3.12.1's collector.
     with content.getbuffer() as buffer:
         get_file_backend(filename, backend_args=backend_args).put(buffer, filename)
 
 
 def plain_data(value: Any, where: str = "value") -> Any:
-    """Copy a nested value with everything but tensors turned into plain Python data.
+    """Copy a nested value, converting everything but tensors to plain Python data.
 
     Tensors are shared, not copied. NumPy scalars become Python numbers, arrays become nested lists,
     log buffers become tensors and paths become strings; a subclass of a container becomes that
-    container. The nearest dictionary entry around anything else is left out with a warning: on
-    resuming, the object that the config builds anew has its own. So does the function that
-    ``OneCycleLR`` keeps, of which nothing is said.
+    container. For anything else, the innermost dictionary entry that contains it is dropped with a
+    warning: on resuming, the object built from the config has its own value. The same applies to
+    the function that ``OneCycleLR`` stores, which is dropped without a warning.
 
     Args:
-        value: What to copy.
-        where: What the value is called in warnings.
+        value: Value to copy.
+        where: Name of the value in warnings.
 
     Returns:
         The copy.
 
     Raises:
-        TypeError: If the value itself, or an element of a sequence outside any dictionary, is not
-            plain.
+        TypeError: If the value itself, or an element of a sequence outside any dictionary, cannot
+            be converted.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -259,7 +262,7 @@ def plain_data(value: Any, where: str = "value") -> Any:
 
 
 _BUILT_ANEW = frozenset({"anneal_func"})
-"""Entries of a scheduler's state that the config builds anew: a function of ``OneCycleLR``."""
+"""Entries of a scheduler's state that the config rebuilds: a function of ``OneCycleLR``."""
 
 
 def _plain_dict(value: dict, where: str) -> dict:
@@ -271,17 +274,17 @@ def _plain_dict(value: dict, where: str) -> dict:
             result[plain_data(key, where)] = plain_data(item, f"{where}[{key!r}]")
         except _NotPlainError as error:
             print_log(
-                f"Left out of the checkpoint, since only plain data can be loaded safely: {error}",
+                f"Not saved in the checkpoint, since only plain data can be loaded safely: {error}",
                 logger="current",
                 level=logging.WARNING,
             )
-    # PyTorch keeps the versions of modules on the state dict itself.
+    # PyTorch stores the versions of modules as an attribute of the state dict.
     if isinstance(value, OrderedDict) and hasattr(value, "_metadata"):
         result._metadata = plain_data(value._metadata, f"{where}._metadata")
     return result
 
 
-# --- In the place of MMEngine's functions -----------------------------------------------------
+# --- Replacements for MMEngine's functions ----------------------------------------------------
 # The names matter: MMEngine's log says "Loads checkpoint by <what follows load_from_> backend".
 
 
@@ -296,11 +299,11 @@ def load_from_http(
     model_dir: str | None = None,
     progress: bool = os.isatty(0),
 ) -> dict:
-    """Load a checkpoint from the web, through PyTorch's cache directory.
+    """Load a checkpoint from a URL, through PyTorch's cache directory.
 
     Args:
-        filename: The address.
-        map_location: Where the tensors go.
+        filename: URL of the checkpoint.
+        map_location: Where to place the tensors.
         model_dir: Cache directory; PyTorch's own by default.
         progress: Whether to show the progress of a download.
 
@@ -313,17 +316,17 @@ def load_from_http(
     if get_rank() == 0:
         _download(filename, path, progress)
     barrier()
-    _download(filename, path, progress)  # another machine has a cache of its own
+    _download(filename, path, progress)  # another machine has its own cache
     try:
         return load_checkpoint(path, map_location)
     except CheckpointError:
-        if not was_there:  # or others would load it by that name, less carefully
+        if not was_there:  # else other programs would load it from the cache, less carefully
             path.unlink(missing_ok=True)
         raise
 
 
 def _cached_name(address: str) -> str:
-    """Name of a download, other for every address unless it ends with a checksum of its own."""
+    """Return the file name of a download, unique to its URL unless it ends with a checksum."""
     name = Path(urlparse(address).path)
     if re.search(r"-[0-9a-f]{8,}$", name.stem):
         return name.name
@@ -352,13 +355,13 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> dict:
         raise CheckpointError(f"OpenMMLab's list of checkpoints has no {name!r}")
     if urlparse(models[name]).scheme in ("http", "https"):
         return load_from_http(models[name], map_location)
-    # An entry of the user's own list may be a path beside that list.
+    # An entry of the user's own list may be a path relative to that list.
     home = mmengine_checkpoint._get_mmengine_home()
     return load_checkpoint(Path(home, models[name]), map_location)
 
 
 def load_from_pavi(filename: str, map_location: Any = None) -> dict:
-    """Refuse an address of SenseTime's internal service, which only its own client can read."""
+    """Refuse an address of SenseTime's internal service, which only its own client can access."""
     raise CheckpointError(
         f"{filename}: pavi:// addresses are not supported; download the file and give its path"
     )
@@ -367,9 +370,9 @@ def load_from_pavi(filename: str, map_location: Any = None) -> dict:
 def install() -> None:
     """Let MMEngine read and write every checkpoint through this module.
 
-    The loaders go through MMEngine's own registry of address schemes; ``torchvision://`` and
-    ``mmcls://`` end in the HTTP loader. Saving has no such door, so the function is replaced where
-    it was imported.
+    The loaders are registered in MMEngine's own registry of URL schemes; ``torchvision://`` and
+    ``mmcls://`` use the HTTP loader. Saving has no such registry, so the function is replaced
+    wherever it has been imported.
     """
     replace_everywhere(mmengine_checkpoint.save_checkpoint, save_checkpoint)
     replace_everywhere(mmengine_checkpoint.load_from_http, load_from_http)

@@ -22,9 +22,9 @@ _NEEDED = ("meta", "state_dict", "optimizer", "message_hub")
 
 
 class _Number(NamedTuple):
-    """What the name of a checkpoint counts: iterations ("iter") or epochs ("epoch"), and how many.
+    """Unit ("iter" or "epoch") and count in the name of a checkpoint.
 
-    The two cannot be compared with each other.
+    Numbers of different units cannot be compared.
     """
 
     kind: str
@@ -32,12 +32,12 @@ class _Number(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What a look into a file has shown.
+    """Result of inspecting a file.
 
     Attributes:
-        file: The file.
-        problem: Why training cannot continue from it; None where nothing is wrong.
-        written: When it was written, a text that sorts by time; empty where that is not known.
+        file: Path of the file.
+        problem: Reason why training cannot continue from it; None if it can.
+        written: Time of writing, as text that sorts by time; empty if not known.
     """
 
     file: Path
@@ -46,29 +46,30 @@ class _Look(NamedTuple):
 
 
 def find_last_complete_checkpoint(path: str) -> str | None:
-    """The last checkpoint of a work folder from which training can continue.
+    """Return the last checkpoint of a work folder from which training can continue.
 
-    It is the one that ``last_checkpoint`` names, or the next one before it that is whole. One of a
-    later iteration counts if it was written afterwards, by a run that ended before it could say so
-    in ``last_checkpoint``; otherwise an earlier run has left it. Where nothing says which is the
-    last, it is that of the highest iteration. Time stamps of files do not count, as copying changes
-    them; the log says so where another file is newer.
+    This is the checkpoint that ``last_checkpoint`` names, or else the closest complete one before
+    it. A checkpoint of a later iteration takes precedence if it was written afterwards, by a run
+    that ended before it could update ``last_checkpoint``; otherwise an earlier run has left it. If
+    nothing states which checkpoint is the last, the one of the highest iteration is used. Time
+    stamps of files are ignored, since copying changes them; the log points it out if another file
+    is newer.
 
-    Each file is read to its end before it is believed; the log names those that are damaged or half
-    written. The best checkpoints do not count, as they are without the optimizer's state. Only
-    where the folder has none, the one that ``last_checkpoint`` names and its neighbours are asked:
-    they lie elsewhere if the checkpoint hook has an ``out_dir``. Where names count nothing, as a
-    ``filename_tmpl`` may have it, the one that ``last_checkpoint`` names is the only one.
+    Each candidate is read completely before it is accepted; the log names those that are damaged or
+    incomplete. The best checkpoints are not candidates, since they lack the optimiser's state. If
+    none in the folder is complete, the folder of the file named in ``last_checkpoint`` is searched,
+    which is another one if the checkpoint hook has an ``out_dir``. If file names contain no count,
+    as with some ``filename_tmpl``, the file that ``last_checkpoint`` names is the only candidate.
 
     Args:
         path: Work folder of the run.
 
     Returns:
-        Path of the checkpoint; ``None`` where there is none.
+        Path of the checkpoint; ``None`` if there is none.
     """
     work_dir = Path(path)
     named = _named_as_last(work_dir)
-    # Second, because a copied or renamed work folder still names files of the original.
+    # Searched second, because a copied or renamed work folder still names files of the original.
     moved = named is not None and named.parent.resolve() != work_dir.resolve()
     elsewhere = [named.parent] if moved else []
     for folder in [work_dir, *elsewhere]:
@@ -76,7 +77,7 @@ def find_last_complete_checkpoint(path: str) -> str | None:
         if found is not None:
             return str(found)
     if named and _number(named) is None:
-        # A checkpoint hook with a filename_tmpl of its own; which others there are is not known.
+        # The checkpoint hook has its own filename_tmpl, so other candidates are not known.
         files = dict.fromkeys((work_dir / named.name, named))
         looks = _looks_until_whole([file for file in files if file.is_file()])
         if looks and looks[-1].problem is None:
@@ -85,47 +86,47 @@ def find_last_complete_checkpoint(path: str) -> str | None:
 
 
 def why_not_resumable(file: Path) -> str | None:
-    """Why training cannot continue from a file, if it cannot.
+    """Return why training cannot continue from a file, if it cannot.
 
     Args:
-        file: The checkpoint; it is read to its end.
+        file: Checkpoint, which is read completely.
 
     Returns:
-        What is wrong, with the file's name; None where nothing is.
+        What is wrong, with the file's name; None if nothing is.
     """
     return _look_into(file).problem
 
 
 def install() -> None:
-    """Let ``resume=True`` of a Runner look for checkpoints with this module."""
+    """Let ``resume=True`` of a Runner search for checkpoints with this module."""
     replace_everywhere(mmengine_checkpoint.find_latest_checkpoint, find_last_complete_checkpoint)
 
 
 def _named_as_last(work_dir: Path) -> Path | None:
-    """What ``last_checkpoint`` names, where there is such a file that names something."""
+    """Return the path in the file ``last_checkpoint``, or None if it is missing or empty."""
     pointer = work_dir / LAST_CHECKPOINT
     name = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
     return Path(name) if name else None
 
 
 def _number(file: Path) -> _Number | None:
-    """What the name of a checkpoint counts; None for the best ones and for other files."""
+    """Return the number in a checkpoint's name; None for the best ones and for other files."""
     match = _PERIODIC.fullmatch(intended_name(file.name))
     return _Number(match[1], int(match[2])) if match else None
 
 
 def _numbered(folder: Path) -> dict[Path, _Number]:
-    """The checkpoints of a folder, half-written ones too."""
+    """Return the numbered checkpoints of a folder, including incomplete ones."""
     files = folder.iterdir() if folder.is_dir() else ()
     return {file: number for file in files if (number := _number(file)) is not None}
 
 
 def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None:
-    """The last of a folder's checkpoints from which training can continue.
+    """Return the last of a folder's checkpoints from which training can continue.
 
     Args:
-        numbers: The checkpoints.
-        named: Number of the one that is said to be the last.
+        numbers: Checkpoints and their numbers.
+        named: Number of the one that ``last_checkpoint`` names; None if it names none.
     """
     if not numbers:
         return None
@@ -147,17 +148,17 @@ def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None
     if newest not in refused and _time_stamp(newest) > _time_stamp(last.file):
         _warn(
             f"Resuming from {last.file}, although {newest} has a newer time stamp: copying changes "
-            f"time stamps, and by its name it is not the last one. --resume {newest} would take it."
+            f"time stamps, and its name is not that of the last one. To use it: --resume {newest}"
         )
     return last.file
 
 
 def _looks_until_whole(files: list[Path], after: _Look | None = None) -> list[_Look]:
-    """Look into files in order, until one is fit to resume from; warn of those before it.
+    """Inspect files in order until one can be resumed from; warn of those before it.
 
     Args:
-        files: The files.
-        after: Those that were written before this one are not wanted.
+        files: Files to inspect.
+        after: Files that were written before this one are rejected; None rejects none.
     """
     looks = []
     for file in files:
@@ -174,7 +175,7 @@ def _looks_until_whole(files: list[Path], after: _Look | None = None) -> list[_L
 
 
 def _look_into(file: Path) -> _Look:
-    """Read a checkpoint to its end."""
+    """Read a checkpoint completely."""
     if is_partial(file.name):
         return _Look(file, f"{file} was being written when the run ended")
     try:

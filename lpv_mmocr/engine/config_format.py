@@ -1,4 +1,4 @@
-"""A cache for the formatted text of a config, which MMEngine asks for again and again."""
+"""Cache for the formatted text of a config, which MMEngine requests repeatedly."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from mmengine.config import config as mmengine_config
 
 
 def install() -> None:
-    """Let MMEngine keep the texts that it has formatted last.
+    """Make MMEngine cache the most recently formatted texts.
 
-    It formats the config anew whenever it writes it down: several times at the start of a run, and
-    for every checkpoint. That takes from a tenth of a second to one, and the text is the same.
+    MMEngine formats the config again whenever it dumps it: several times at the start of a run, and
+    for every checkpoint. Each time takes 0.1 to 1 s, and the text is the same.
     """
     format_code = mmengine_config.FormatCode
 

@@ -1,8 +1,8 @@
-"""Configs that travel as text inside checkpoints, which MMEngine runs as a Python program.
+"""Safe parsing of the config text inside checkpoints, which MMEngine runs as a Python program.
 
-Training writes its config into the checkpoint, and a resumed run and an inferencer run it. The file
-may be anybody's: so the text has to be data, and what it lets MMEngine import be harmless. (What
-may be *built* of it is the concern of :mod:`lpv_mmocr.engine.reading_config`.)
+Training stores its config in the checkpoint, and resumed runs and inferencers execute it. The file
+may come from anyone, so the text must be plain data, and what it makes MMEngine import must be
+harmless. (:mod:`lpv_mmocr.engine.reading_config` restricts what may be *built* from it.)
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from typing import Any
 from ..registry_lookup import OPENMMLAB
 
 Path = tuple[str | int, ...]
-"""Keys and positions that lead to a value, such as ``("model", "encoder", "type")``."""
-# MMEngine replaces what stands in such brackets by variables of the environment, before it runs the
-# text: what it runs is then not what was looked at.
+"""Keys and indices that lead to a value, such as ``("model", "encoder", "type")``."""
+# MMEngine substitutes environment variables in such braces before it runs the text, so it would
+# run something other than what was checked.
 _SUBSTITUTION = "{{"
 
 
 class ConfigTextError(ValueError):
-    """A config's text is more than data, or could lead to more; the message names the place."""
+    """A config's text is more than data, or could load code; the message says where."""
 
 
 def parse_config(text: str) -> dict[str, Any]:
-    """Find what a config's text assigns to names, without running it.
+    """Return what a config's text assigns to names, without running it.
 
-    What MMEngine writes (``Config.pretty_text``) is a row of assignments of literals and of
+    MMEngine writes configs (``Config.pretty_text``) as a sequence of assignments of literals and
     ``dict(key=value)`` calls; nothing else is needed to rebuild a config.
 
     Args:
-        text: A config as Python source.
+        text: Config as Python source.
 
     Returns:
-        The values by name: dictionaries whose keys are strings and numbers, lists, tuples, sets,
-        strings, numbers, None.
+        The values by name: dictionaries whose keys are strings or integers, lists, tuples, sets,
+        strings, numbers, Booleans, None.
 
     Raises:
         ConfigTextError: If the text is more than data, or names modules to import that are neither
             OpenMMLab's, nor this package's, nor imported already.
     """
     if _SUBSTITUTION in text:
-        raise ConfigTextError(f"it has {_SUBSTITUTION}, which MMEngine replaces by something else")
+        raise ConfigTextError(f"it has {_SUBSTITUTION}, which MMEngine would substitute")
     try:
         config = _assigned(ast.parse(text))
     except ConfigTextError:
@@ -58,14 +58,14 @@ def parse_config(text: str) -> dict[str, Any]:
 
 
 def leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Walk through a value and all in it.
+    """Walk through a value and everything nested in it.
 
     Args:
-        value: Dictionaries, lists and whatever is in them.
-        path: Where the value itself is.
+        value: Value, such as nested dictionaries and lists.
+        path: Path of the value itself.
 
     Yields:
-        Where each is, and what it is.
+        Path and value of each, the value itself first.
     """
     yield path, value
     if isinstance(value, dict):
@@ -77,21 +77,21 @@ def leaves(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def shown(path: Path, value: Any) -> str:
-    """A place of a config and what is there, for a message.
+    """Format a path in a config and its value for a message.
 
     Args:
-        path: Where it is.
-        value: What it is.
+        path: Path of the value.
+        value: Value there.
     """
     place = "".join(f".{key}" if isinstance(key, str) else f"[{key}]" for key in path)
     return f"{place[1:]} = {str(value)[:60]!r}"
 
 
 def is_at_hand(module: str) -> bool:
-    """Whether importing a module runs nothing that a checkpoint has chosen.
+    """Return whether importing a module runs no code chosen by a checkpoint.
 
     Args:
-        module: Its name. Whoever has a package of classes of their own imports it before.
+        module: Name of the module. To use a package of your own classes, import it beforehand.
     """
     at_hand = module.partition(".")[0] in (*OPENMMLAB, "lpv_mmocr")
     return at_hand or sys.modules.get(module) is not None
@@ -127,14 +127,14 @@ def _data(node: ast.expr) -> Any:
         value = ast.literal_eval(node)
     except ValueError:
         raise _no_data(node) from None
-    # Not bytes, which Python evaluates as it does text.
+    # Not bytes, which literal_eval accepts too.
     if value is None or isinstance(value, str | int | float):
         return value
     raise _no_data(node)
 
 
 def _merged(node: ast.expr, pairs: Iterator[tuple[ast.expr | str | None, ast.expr]]) -> dict:
-    """A dictionary of pairs; what has no key is one itself, given as ``**{...}``."""
+    """Build a dictionary from pairs; a value without a key is a dictionary given as ``**{...}``."""
     result = {}
     for key, value in pairs:
         if key is None:
@@ -144,7 +144,7 @@ def _merged(node: ast.expr, pairs: Iterator[tuple[ast.expr | str | None, ast.exp
             result.update(inner)
             continue
         name = key if isinstance(key, str) else _data(key)
-        # None as a key is no "**"; numbers name the classes of some data sets.
+        # A key that is a literal None is not "**"; numbers are the classes of some datasets.
         if not isinstance(name, str | int):
             raise _no_data(node)
         result[name] = _data(value)

@@ -1,8 +1,8 @@
-"""Logging that does not make a GPU wait.
+"""Logging without GPU synchronisation in every iteration.
 
-MMEngine asks for the value of every loss, and of the gradient norm, in every iteration. Each time
-the host waits until the GPU has caught up, and then the GPU waits for the host's next order. Here
-values travel to the host on their own time, and are only waited for when a line is logged.
+MMEngine reads the value of every loss, and of the gradient norm, in every iteration. Each time the
+host waits until the GPU has caught up, and then the GPU waits for the host's next kernel launch.
+Here values are copied to the host asynchronously, and only waited for when a line is logged.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from mmocr.registry import HOOKS, OPTIM_WRAPPERS
 
 
 class Travelling(NamedTuple):
-    """Values on their way from the device to the host.
+    """Values being copied from the device to the host.
 
     Attributes:
-        on_host: Where they arrive, float32 (K,).
-        arrived: The event of their arrival; None where they were on the host already.
+        on_host: Destination of the copy, float32 (K,).
+        arrived: CUDA event that marks the end of the copy; None if they were on it already.
     """
 
     on_host: torch.Tensor
@@ -33,7 +33,7 @@ class Travelling(NamedTuple):
 
     @classmethod
     def send(cls, values: torch.Tensor) -> Travelling:
-        """Start the journey of detached values of shape (K,)."""
+        """Start copying detached values of shape (K,)."""
         if not values.is_cuda:
             return cls(values.clone(), None)
         on_host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
@@ -43,7 +43,7 @@ class Travelling(NamedTuple):
         return cls(on_host, arrived)
 
     def has_arrived(self) -> bool:
-        """Whether :meth:`read` would not wait."""
+        """Return whether :meth:`read` would return without waiting."""
         return self.arrived is None or self.arrived.query()
 
     def read(self) -> list[float]:
@@ -54,11 +54,11 @@ class Travelling(NamedTuple):
 
 
 class DeferredScalars:
-    """Scalars of training steps, noted in MMEngine's message hub when they have arrived.
+    """Scalars of training steps, recorded in MMEngine's message hub once they are on the host.
 
     Args:
-        message_hub: Where the log looks for them.
-        finite_only: Skip values that are not finite; one would make the whole average so.
+        message_hub: Message hub from which the log reads them.
+        finite_only: Whether to skip non-finite values; one would make the average non-finite.
     """
 
     def __init__(self, message_hub: MessageHub, *, finite_only: bool = False) -> None:
@@ -67,13 +67,13 @@ class DeferredScalars:
         self._queue: deque[tuple[list[str], Travelling]] = deque()
 
     def add(self, scalars: Mapping[str, torch.Tensor]) -> None:
-        """Note scalars, by key; tensors of one element on one device."""
+        """Queue scalars by key: one-element tensors, all on one device."""
         if scalars:
             values = torch.stack([value.detach().float().reshape(()) for value in scalars.values()])
             self._queue.append((list(scalars), Travelling.send(values)))
 
     def flush(self, *, wait: bool) -> None:
-        """Pass on what has arrived, in order; with ``wait`` everything."""
+        """Record the scalars that have arrived, in order; with ``wait``, all of them."""
         while self._queue and (wait or self._queue[0][1].has_arrived()):
             names, travelling = self._queue.popleft()
             for name, value in zip(names, travelling.read(), strict=True):
@@ -83,16 +83,16 @@ class DeferredScalars:
 
 @OPTIM_WRAPPERS.register_module()
 class DeferredOptimWrapper(OptimWrapper):
-    """MMEngine's ``OptimWrapper``, whose gradient clipping does not make a GPU wait.
+    """``OptimWrapper`` whose gradient clipping does not synchronise with the GPU.
 
-    It keeps the gradient norm as a tensor instead of asking for its value, and needs
-    ``DeferredRuntimeInfoHook``, which logs it.
+    It keeps the gradient norm as a tensor instead of reading its value, and needs
+    ``DeferredRuntimeInfoHook`` to log it.
 
     Attributes:
-        grad_norm: Norm of the last clipped gradient, a tensor on the device; None after it was
-            logged, and before the first step.
-        logs_finite_only: Whether losses and norms that are not finite stay out of the log, where
-            their steps are left out.
+        grad_norm: Norm of the last clipped gradient, a tensor on the device; None before the first
+            step and after the hook has queued it for the log.
+        logs_finite_only: Whether non-finite losses and norms are left out of the log; set to True
+            by ``NonFiniteGuardHook`` if it skips their steps.
     """
 
     grad_norm: torch.Tensor | None = None
@@ -112,15 +112,16 @@ class DeferredOptimWrapper(OptimWrapper):
 
 @HOOKS.register_module()
 class DeferredRuntimeInfoHook(RuntimeInfoHook):
-    """MMEngine's ``RuntimeInfoHook``, which waits for losses only when they are logged.
+    """``RuntimeInfoHook`` that waits for losses only when they are logged.
 
-    In a config it takes that hook's place:
+    It replaces that hook in a config:
     ``default_hooks = dict(runtime_info=dict(type="DeferredRuntimeInfoHook"))``. It also keeps the
-    histories of scalars short: MMEngine copies the whole history, of up to a million values, for
-    every value that it adds.
+    histories of scalars short: MMEngine copies the complete history, of up to a million values,
+    for every value that it adds.
 
     Args:
-        history: Values of each scalar that are kept; more than any window of the log processor.
+        history: Number of values to keep of each scalar; larger than any window of the log
+            processor.
     """
 
     def __init__(self, *, history: int = 10_000) -> None:
@@ -130,9 +131,9 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         self._interval = 1
 
     def before_train(self, runner: Runner) -> None:
-        """Find out how often the log is written, and name the config of this run."""
+        """Determine the logging interval, and record the config of this run."""
         super().before_train(runner)
-        if runner._resume:  # the hub came with the checkpoint, whose run may have had another
+        if runner._resume:  # the hub is the checkpoint's, whose run may have had another config
             runner.message_hub.update_info("cfg", runner.cfg.pretty_text)
         finite_only = getattr(runner.optim_wrapper, "logs_finite_only", False)
         self._scalars = DeferredScalars(runner.message_hub, finite_only=finite_only)
@@ -146,12 +147,12 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Note the losses and the gradient norm of an iteration."""
+        """Queue the losses and the gradient norm of an iteration."""
         scalars = {f"train/{name}": value for name, value in (outputs or {}).items()}
         norm = getattr(runner.optim_wrapper, "grad_norm", None)
         if norm is not None:
             runner.optim_wrapper.grad_norm = None
-            if outputs:  # else the step was skipped
+            if outputs:  # otherwise the step was skipped
                 scalars[f"train/{runner.optim_wrapper.grad_name}"] = norm
         self._scalars.add(scalars)
         logged = self.every_n_train_iters(runner, self._interval) or self.is_last_train_iter(runner)
@@ -161,6 +162,6 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
                 history.max_length = self.history
 
     def after_train(self, runner: Runner) -> None:
-        """Note what is still on its way."""
+        """Record all remaining scalars."""
         self._scalars.flush(wait=True)
         super().after_train(runner)

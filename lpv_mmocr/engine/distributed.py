@@ -1,7 +1,7 @@
-"""Several processes: with GPUs, and without, where MMEngine 0.10.7 cannot start them.
+"""Distributed training, including on CPUs, where MMEngine 0.10.7 cannot start it.
 
-Without one, MMEngine's launchers stop at ``torch.cuda.set_device``, and its
-``DistributedDataParallel`` at the GPU number that it is given.
+Without a GPU, MMEngine's launchers fail at ``torch.cuda.set_device``, and its
+``DistributedDataParallel`` fails because of the GPU number that it is given.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _joined_with_gloo = False
 _launcher = "none"
 
 _RANK_VARIABLES = {
-    # RANK, WORLD_SIZE and LOCAL_RANK as each launcher calls them.
+    # Each launcher's names of RANK, WORLD_SIZE and LOCAL_RANK.
     "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
     "slurm": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"),
     "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
@@ -35,23 +35,26 @@ _RANK_VARIABLES = {
 
 
 def is_first_process() -> bool:
-    """Whether this is the first process, known before the process group exists."""
+    """Return whether this is the first process, even before the process group exists."""
     return _rank(0) == "0"
 
 
 def is_first_of_machine() -> bool:
-    """Whether this process is the first one of its machine, which may lack what others have."""
+    """Return whether this process is the first on its machine.
+
+    Input errors are reported once per machine, since each machine may lack other data.
+    """
     return _rank(2) == "0"
 
 
 def _rank(variable: int) -> str:
-    # Without a launcher, the variables are of processes that have started this one.
+    # Without a launcher, such variables belong to the processes that started this one.
     names = _RANK_VARIABLES.get(_launcher)
     return "0" if names is None else os.environ.get(names[variable], "0")
 
 
 def name_launcher(launcher: str) -> None:
-    """Say what has started this process, so that one of several speaks to the user.
+    """Declare what started this process, so that only one of several processes prints messages.
 
     Args:
         launcher: "none", "pytorch" (``torchrun``), "slurm" or "mpi".
@@ -66,14 +69,15 @@ def name_launcher(launcher: str) -> None:
 
 
 def set_launcher(cfg: Config, launcher: str) -> None:
-    """Prepare a config, and without a GPU this process as well, for a launcher.
+    """Prepare a config for a launcher and, without a GPU, join the process group.
 
     Args:
         cfg: Config to change in place.
         launcher: "none", "pytorch" (``torchrun``), "slurm" or "mpi".
 
     Raises:
-        ValueError: If the launcher is not known, or this process was not started by it.
+        ValueError: If the launcher is not known or did not start this process; or, without a GPU,
+            if ``MASTER_ADDR`` is not set and Slurm does not name the nodes.
     """
     name_launcher(launcher)
     cfg.launcher = launcher
@@ -95,16 +99,16 @@ def set_launcher(cfg: Config, launcher: str) -> None:
 
 
 def without_wrapper(model: nn.Module) -> nn.Module:
-    """The model itself, without what several processes put around it.
+    """Return the model without its wrapper for distributed training.
 
     Args:
-        model: The model of a runner.
+        model: Model of a runner.
     """
     return model.module if is_model_wrapper(model) else model
 
 
 def leave() -> None:
-    """Leave the process group together with the others, if this process is in one."""
+    """Leave the process group together with its other processes, if this process is in one."""
     if dist.is_available() and dist.is_initialized():
         dist.barrier()
         dist.destroy_process_group()
@@ -113,11 +117,12 @@ def leave() -> None:
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Run a program and end this process.
 
-    Where it has been one of several on CPUs, the interpreter is not taken down piece by piece: now
-    and then gloo's threads outlive what they belong to, and abort a process that has done its work.
+    After distributed training on CPUs, the process ends without the interpreter's usual shutdown:
+    occasionally gloo's threads outlive the objects that they use, and abort a process that has
+    finished its work.
 
     Args:
-        main: The program; it returns its exit status, or exits with one.
+        main: Program, which returns its exit status or exits with one.
     """
     try:
         status = main() or 0
@@ -137,14 +142,14 @@ def _check_started_by(launcher: str) -> None:
     missing = [name for name in _RANK_VARIABLES[launcher] if name not in os.environ]
     if missing:
         raise ValueError(
-            f"--launcher {launcher} is for processes that {launcher} has started, and "
+            f"--launcher {launcher} is for processes started by {launcher}, but "
             f"{', '.join(missing)} is not set here. tools/dist_train.sh and tools/slurm_train.sh "
             "start the processes and set the option"
         )
 
 
 def _join_with_gloo(launcher: str, cfg: Config) -> None:
-    """Join the process group on CPU; MMEngine then leaves it as it is."""
+    """Join the process group on CPU; MMEngine then uses it as it is."""
     names = zip(_RANK_VARIABLES["pytorch"], _RANK_VARIABLES[launcher], strict=True)
     for name, source in names:
         os.environ[name] = os.environ[source]
@@ -163,7 +168,7 @@ def _join_with_gloo(launcher: str, cfg: Config) -> None:
 def _first_node(launcher: str) -> str:
     nodes = os.environ.get("SLURM_NODELIST")
     if launcher != "slurm" or not nodes:
-        raise ValueError("MASTER_ADDR is not set: it names the machine that runs process 0")
+        raise ValueError("MASTER_ADDR is not set: set it to the machine that runs process 0")
     listing = subprocess.run(
         ["scontrol", "show", "hostnames", nodes], capture_output=True, text=True, check=True
     )

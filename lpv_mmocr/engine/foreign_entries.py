@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside weights that could do more than carry data."""
+"""Checkpoint entries, other than weights, that could do more than carry data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _PATHS = ("best_ckpt", "last_ckpt")
 
 
 def drop_programs(checkpoint: dict, name: str) -> None:
-    """Take out what would be run or deleted: configs that are more than data, and odd names.
+    """Remove entries that could run code or delete files: configs with code, wrong paths.
 
-    Inferencers and runners that resume run configs as programs; hooks delete or copy earlier
-    checkpoints by the names that they find.
+    Inferencers and resuming runners execute configs as programs; hooks delete or copy earlier
+    checkpoints whose names they find in a checkpoint.
 
     Args:
-        checkpoint: What was read, changed in place.
-        name: Its file.
+        checkpoint: Loaded checkpoint, changed in place.
+        name: Path of its file.
     """
     message_hub = checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
@@ -32,7 +32,7 @@ def drop_programs(checkpoint: dict, name: str) -> None:
             del runtime_info[key]
             (message_hub.get("resumed_keys") or {}).pop(key, None)
     meta = checkpoint.get("meta")
-    # An inferencer takes "cfg" of either; a runner that resumes takes "config" of meta.
+    # An inferencer reads "cfg" of either; a resuming runner reads "config" of meta.
     for holder, key in ((meta, "cfg"), (meta, "config"), (runtime_info, "cfg")):
         text = holder.get(key) if isinstance(holder, dict) else None
         if not isinstance(text, str):
@@ -43,20 +43,23 @@ def drop_programs(checkpoint: dict, name: str) -> None:
             del holder[key]
             print_log(
                 f"The config inside {name} is more than data ({error}). It is left out, and "
-                "nothing in it was run; give a config of your own (--config).",
+                "nothing in it was run; give your own config (--config).",
                 logger="current",
                 level=logging.WARNING,
             )
 
 
 def _beside(name: str, value: Any) -> str:
-    """Where an earlier checkpoint is: beside this one, also if the folder was moved or copied."""
+    """Return an earlier checkpoint's path: next to this one, even if both were moved or copied."""
     file = str(value).replace("\\", "/").rpartition("/")[2]
     return os.path.join(os.path.dirname(os.path.abspath(name)), file)
 
 
 def _can_be_true(key: str, value: Any) -> bool:
-    """Whether what tells of earlier checkpoints is what the hooks would say, and of a file."""
+    """Return whether an entry about earlier checkpoints is one that the hooks could have written.
+
+    A path must also be that of an existing file.
+    """
     if key.startswith(_PATHS):
         named = key == "last_ckpt" or os.path.basename(value).startswith("best_")
         return value.endswith(".pth") and named and os.path.isfile(value)

@@ -1,4 +1,4 @@
-"""The training loop that continues where it was interrupted."""
+"""Training loop that continues exactly where it was interrupted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .random_state import random_state, set_random_state, unchanged_random_state
 from .reproducible_batches import reproducible
 
 RANDOM_STATES = "random_states"
-"""Key in the message hub, while a checkpoint is written: the random state of every process."""
+"""Message hub key of every process's random state, present while a checkpoint is written."""
 
 _BATCH_LAYOUT = "batch_layout"
 _VALIDATED_ITERATION = "last_validation"
@@ -29,37 +29,37 @@ _VALIDATED_ITERATION = "last_validation"
 
 @LOOPS.register_module()
 class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
-    """Trains by iterations; a resumed run goes on as if nothing had happened.
+    """Iteration-based training loop; a resumed run continues as if never interrupted.
 
-    MMEngine's ``IterBasedTrainLoop`` resumes by loading and throwing away every batch of the past,
-    draws other random numbers than before, and leaves out a validation that was due. This loop
+    MMEngine's ``IterBasedTrainLoop`` resumes by loading and discarding every past batch, draws
+    different random numbers than before, and skips a validation that was due. This loop
 
-    - begins at the batch of its iteration at once,
-    - loads in each iteration what it would have loaded without the interruption, augmentation
-      included, whatever the number of workers (:mod:`lpv_mmocr.engine.reproducible_batches`),
-    - continues the random numbers of the model (dropout, stochastic depth) in every process,
-      where :class:`lpv_mmocr.engine.AtomicCheckpointHook` wrote the checkpoint,
-    - makes up for a validation that the interruption prevented,
+    - starts directly at the batch of its iteration,
+    - loads in each iteration what it would have loaded without the interruption, including
+      augmentation, whatever the number of workers (:mod:`lpv_mmocr.engine.reproducible_batches`),
+    - continues the model's random numbers (dropout, stochastic depth) in every process, if
+      :class:`lpv_mmocr.engine.AtomicCheckpointHook` wrote the checkpoint,
+    - catches up on a validation that the interruption prevented,
     - keeps validation from changing the random numbers of training.
 
-    The batch size and the number of processes must be those of the interrupted run; a warning says
-    so where they are not, and the run then goes on with an order of its own.
+    The batch size and the number of processes must be those of the interrupted run; otherwise a
+    warning is logged and the run continues with a different order of samples.
 
     Args:
-        runner: The runner.
+        runner: Runner of the training run.
         dataloader: Data loader or its config, with ``ResumableInfiniteSampler``, alone or with
             ``SourceShareBatchSampler``.
-        max_iters: Iterations to train.
+        max_iters: Number of iterations to train.
         val_begin: First iteration that may be followed by a validation.
         val_interval: Iterations between two validations; one also follows the last iteration,
-            unless a hook stops the training earlier.
+            unless a hook stops training earlier.
         dynamic_intervals: Pairs of an iteration and the ``val_interval`` from there on.
 
     Attributes:
-        at_end: What is to be done when the training ends, be it by an error.
+        at_end: Exit stack of callbacks to run when training ends, even with an error.
 
     Raises:
-        TypeError: If the sampler cannot begin in the middle.
+        TypeError: If the sampler cannot start in the middle.
         ValueError: If ``max_iters`` is not a whole number.
     """
 
@@ -74,12 +74,12 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     ) -> None:
         if int(max_iters) != max_iters:
             raise ValueError(f"max_iters must be a whole number, got {max_iters!r}")
-        # The constructor of IterBasedTrainLoop is left out: it starts the workers, which fetch the
-        # first batches before a checkpoint can say which ones are wanted.
+        # The constructor of IterBasedTrainLoop is skipped: it starts the workers, which would fetch
+        # the first batches before a checkpoint determines which ones are needed.
         BaseLoop.__init__(self, runner, dataloader)
         self._make_reproducible(dataloader)
         self._max_iters = int(max_iters)
-        self._max_epochs = 1  # all of the training, as in IterBasedTrainLoop
+        self._max_epochs = 1  # the complete training run, as in IterBasedTrainLoop
         self._epoch = 0
         self._iter = 0
         self.val_begin = val_begin
@@ -117,7 +117,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         return self.runner.model
 
     def random_state(self) -> dict[str, Any]:
-        """What a checkpoint of this moment should keep as the random state of this process."""
+        """Return this process's random state of training, for a checkpoint written now."""
         return self._training_random_state or random_state()
 
     def _make_reproducible(self, dataloader: DataLoader | dict) -> None:
@@ -127,59 +127,59 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     def _follow_seed(self) -> None:
         if self.runner.seed != self._seed:
-            # A checkpoint brings the seed of the interrupted run, which the config may not give or
-            # may give otherwise; it is known only now.
+            # A checkpoint has the seed of the interrupted run, which may be missing in the config
+            # or differ there; it is known only now.
             if isinstance(self._given_dataloader, dict) and hasattr(
                 self.dataloader.dataset, "stop"
             ):
-                self.dataloader.dataset.stop()  # what it holds on to, such as a folder
+                self.dataloader.dataset.stop()  # release its resources, such as a folder
             BaseLoop.__init__(self, self.runner, self._given_dataloader)
             self._make_reproducible(self._given_dataloader)
 
     def _start_data(self) -> None:
         self._refuse_different_starts()
         if get_world_size() > 1:
-            # Where no state is restored below, all processes would else leave out the same features
-            # of their words.
+            # If no state is restored below, dropout would otherwise drop the same features in all
+            # processes.
             torch.manual_seed(self._seed + 10_007 * get_rank() + self._iter)
         same_layout = self._compare_batch_layout()
         set_start_iteration(self.dataloader, self._iter)
         self.dataloader_iterator = iter(self.dataloader)
         self.at_end.callback(self._end_workers)
-        # Last, since a data loader draws a number for its workers.
+        # Last, since a data loader draws a random number for its workers.
         states = self.runner.message_hub.pop_info(RANDOM_STATES)
         if self._iter > 0 and same_layout:
             self._restore(states)
 
     def _refuse_different_starts(self) -> None:
-        """Stop where some processes resume and others do not: their weights differ by then."""
+        """Raise an error if processes start at different iterations: their weights would differ."""
         starts = all_gather_object(self._iter)
         if len(set(starts)) > 1:
             raise RuntimeError(
                 f"The processes begin at different iterations ({', '.join(map(str, starts))}), so "
-                "they have not found the same checkpoint: give all machines one --work-dir that "
-                "they share"
+                "they have not found the same checkpoint: give all machines the same shared "
+                "--work-dir"
             )
 
     def _end_workers(self) -> None:
-        """End the worker processes of this training, and those of validation that persist.
+        """End the worker processes of training, and persistent ones of validation.
 
-        The garbage collector may take down the queues of an iterator before that tells its workers
-        to end; PyTorch then waits five seconds for each, in whatever runs at that time.
+        Otherwise the garbage collector may destroy the queues of an iterator before that tells its
+        workers to exit; PyTorch then waits five seconds for each, in whatever code runs then.
         """
         loops = [self] if self.runner.val_loop is None else [self, self.runner.val_loop]
-        # Workers that persist hang on their data loader. It has no word for ending them, and to
-        # drop the iterator is not enough: an error in the data keeps it in its traceback.
+        # Persistent workers belong to their data loader. It has no public method to end them, and
+        # dropping the iterator is not enough: the traceback of an error in the data refers to it.
         keepers = [loop.dataloader for loop in loops if hasattr(loop.dataloader, "_iterator")]
         for iterator in (self.dataloader_iterator, *(keeper._iterator for keeper in keepers)):
-            if hasattr(iterator, "_shutdown_workers"):  # it has some
+            if hasattr(iterator, "_shutdown_workers"):  # it has workers
                 iterator._shutdown_workers()
         del self.dataloader_iterator
         for keeper in keepers:
             keeper._iterator = None
 
     def _compare_batch_layout(self) -> bool:
-        """Whether batch size and number of processes are those of the checkpoint."""
+        """Return whether the batch size and the number of processes match the checkpoint's."""
         hub = self.runner.message_hub
         now = [self.dataloader.batch_sampler.batch_size, get_world_size()]
         before = hub.get_info(_BATCH_LAYOUT, now)
@@ -188,9 +188,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             return True
         print_log(
             f"The checkpoint is of a run with batches of {before[0]} in {before[1]} process(es); "
-            f"this one has batches of {now[0]} in {now[1]}. It goes on at iteration {self._iter}, "
-            "but with another order of samples and other random numbers, and the schedule still "
-            "counts iterations.",
+            f"this one has batches of {now[0]} in {now[1]}. It continues at iteration "
+            f"{self._iter}, but with a different order of samples and different random numbers; "
+            "the schedule still counts iterations.",
             logger="current",
             level=logging.WARNING,
         )
@@ -201,7 +201,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             set_random_state(states[get_rank()])
             return
         print_log(
-            "The checkpoint holds no random state, so dropout begins with fresh random numbers; "
+            "The checkpoint holds no random state, so dropout starts with new random numbers; "
             "AtomicCheckpointHook writes checkpoints that hold it.",
             logger="current",
             level=logging.WARNING,
@@ -217,7 +217,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             or hub.get_info(_VALIDATED_ITERATION) == self._iter
         ):
             return
-        # Before it runs, for the checkpoint that is written once the best one is known.
+        # Set before it runs, for the checkpoint that is written after a new best score.
         hub.update_info(_VALIDATED_ITERATION, self._iter)
         with unchanged_random_state() as self._training_random_state:
             self.runner.val_loop.run()

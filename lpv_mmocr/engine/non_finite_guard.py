@@ -1,4 +1,4 @@
-"""What to do when a loss becomes NaN or infinite."""
+"""Guard against losses and gradients that are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _ACTIONS = ("stop", "skip")
 
 
 class NonFiniteLossError(RuntimeError):
-    """A loss or a gradient was infinite or not a number."""
+    """A loss or a gradient is NaN or infinite."""
 
 
 class _Forward(NamedTuple):
-    """What is known of a forward pass; ``flags`` may still be on their way from the GPU."""
+    """Record of a forward pass; its ``flags`` may still be in transfer from the GPU."""
 
     iteration: int
     samples: Sequence[Any]
@@ -35,13 +35,13 @@ class _Forward(NamedTuple):
     flags: Travelling
 
     def read(self) -> tuple[bool, bool]:
-        """Whether the loss of this process, and that of any process, is not finite."""
+        """Return whether the loss is non-finite in this process, and in any process."""
         here, anywhere = self.flags.read()
         return bool(here), bool(anywhere)
 
 
 class _LateNorm(NamedTuple):
-    """The gradient norm of a step whose forward pass is given."""
+    """Gradient norm of a step, with the step's forward pass."""
 
     forward: _Forward | None
     norm: Travelling
@@ -49,36 +49,36 @@ class _LateNorm(NamedTuple):
 
 @HOOKS.register_module()
 class NonFiniteGuardHook(Hook):
-    """Keeps the weights from a step that a non-finite loss or gradient would spoil.
+    """Hook that protects the weights from steps with a non-finite loss or gradient.
 
     Either the run stops with an error that names the iteration and the samples of the batch, or
-    the step is left out and counted. All processes do the same, whichever of them has the bad
-    batch. In the moment of the error the weights are those before the step.
+    the step is skipped and counted. All processes do the same, whichever of them has the bad
+    batch. When the error is raised, the weights are those before the step.
 
-    The check is exact and almost free on a GPU. Its result is copied to the host directly behind
-    the forward pass and read just before the optimizer's step, when the backward pass is already
-    queued: the host waits for the first while the GPU works on the second, and no gap opens. The
-    gradient is judged by the norm that clipping has computed (``clip_grad`` of the config); without
-    clipping only the loss is checked, and so it is with a loss scaler, which handles gradients
-    itself. A fused optimizer on a GPU is told of a bad norm on the device and leaves the step out;
-    the run stops, or the step is counted, when the next one is due. Its forward pass was finite, so
-    running statistics and the log's averages of the loss keep it.
+    The check is exact and almost free on a GPU. Its result is copied to the host directly after the
+    forward pass and read just before the optimiser's step, when the backward pass is already
+    queued: the host waits for the forward pass while the GPU has work left, so the GPU does not
+    idle. The gradient is checked by the norm that clipping computes (``clip_grad`` of the config);
+    without clipping only the loss is checked, as with a loss scaler, which handles gradients
+    itself. A fused optimiser on a GPU reads a flag for a bad norm on the device and skips the step;
+    the run stops, or the step is counted, when the next step is due. Since the forward pass of such
+    a step was finite, it stays in the running statistics and in the log's averages of the loss.
 
-    A skipped step leaves nothing behind: neither weights nor the optimizer's state change, and
-    running statistics (of batch normalisation) are put back. Its loss and a gradient norm that is
-    not finite are left out of the log's averages; ``skipped_steps`` counts. With accumulated
-    gradients all batches of the step go.
+    Otherwise a skipped step has no effect: neither weights nor the optimiser's state change, and
+    running statistics (of batch normalisation) are restored. Its loss and any non-finite gradient
+    norm are left out of the log's averages; ``skipped_steps`` is the count. With gradient
+    accumulation, all batches of the step are dropped.
 
     Args:
         action: "stop" or "skip".
-        max_in_row: Steps in a row that may be skipped before the run stops after all.
+        max_in_row: Maximum number of steps in a row to skip; one more stops the run.
 
     Raises:
-        NonFiniteLossError: While training, as described above.
-        ValueError: For an unknown ``action``, or ``max_in_row`` below 1.
+        NonFiniteLossError: During training, as described above.
+        ValueError: If ``action`` is unknown, or ``max_in_row`` is below 1.
     """
 
-    # Its after_train_iter has to come before the losses are noted for the log.
+    # Its after_train_iter has to run before the losses are recorded for the log.
     priority = "HIGHEST"
 
     def __init__(self, *, action: str = "stop", max_in_row: int = 10) -> None:
@@ -98,7 +98,7 @@ class NonFiniteGuardHook(Hook):
         self._skipped_now = False
 
     def before_train(self, runner: Runner) -> None:
-        """Attach to the model's forward pass and the optimizer's step."""
+        """Attach to the model's forward pass and the optimiser's step."""
         self._runner = runner
         self._skipped = runner.message_hub.get_info("skipped_steps", 0)
         model = without_wrapper(runner.model)
@@ -107,13 +107,13 @@ class NonFiniteGuardHook(Hook):
             runner.optim_wrapper.optimizer.register_step_pre_hook(self._before_step),
         ]
         if self.action == "skip":
-            runner.optim_wrapper.logs_finite_only = True  # where they are noted late
+            runner.optim_wrapper.logs_finite_only = True  # for DeferredRuntimeInfoHook
             self._handles.append(
                 model.register_forward_pre_hook(self._before_forward, with_kwargs=True)
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Detach, and judge the last step."""
+        """Detach from the model and the optimiser, and check the last step."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -126,10 +126,10 @@ class NonFiniteGuardHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Count, and keep what belongs to a skipped step out of the log's averages."""
+        """Count skipped steps, and keep their values out of the log's averages."""
         if self._pending and runner.optim_wrapper.should_update():
-            # The step was due and did not come: a loss scaler has left it out, as it does until
-            # its scale fits float16. Only the loss tells whether there is more to it.
+            # The step was due but not taken: a loss scaler has skipped it, as it does until its
+            # scale fits float16. Only the loss shows whether something else is wrong.
             self._judge(runner.optim_wrapper.optimizer, gradient=0.0)
         if self.action != "skip":
             return
@@ -141,14 +141,14 @@ class NonFiniteGuardHook(Hook):
         runner.message_hub.update_scalar("train/skipped_steps", self._skipped)
 
     def _before_forward(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
-        """Keep the running statistics as they are before the step."""
+        """Save the running statistics as they are before the step."""
         if kwargs.get("mode") == "loss" and not self._pending:
             self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
 
     def _after_forward(
         self, model: nn.Module, args: tuple, kwargs: dict, outputs: dict[str, torch.Tensor]
     ) -> None:
-        """Begin to find out whether the losses are finite."""
+        """Start checking whether the losses are finite."""
         if kwargs.get("mode") != "loss":
             return
         losses = {name: _flat(value) for name, value in outputs.items() if "loss" in name}
@@ -163,16 +163,16 @@ class NonFiniteGuardHook(Hook):
         self._pending.append(_Forward(self._runner.iter, samples, losses, flags))
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
-        """Judge the step that the optimizer is about to take."""
+        """Check the step that the optimiser is about to take."""
         self._settle()
         wrapper = self._runner.optim_wrapper
         norm = getattr(wrapper, "grad_norm", None)
         if hasattr(wrapper, "loss_scaler"):
-            # Infinite gradients are how a loss scaler finds its scale; it leaves such steps out.
+            # A loss scaler finds its scale by infinite gradients, and skips such steps itself.
             self._judge(optimizer, gradient=0.0)
         elif norm is not None and _leaves_out_steps(optimizer, norm):
-            # The optimizer itself looks at this flag, on the device. What the norm was is
-            # learnt when the next step is due, without waiting for the backward pass now.
+            # The optimiser itself reads this flag, on the device. The host reads the norm when the
+            # next step is due, so it does not wait for the backward pass now.
             optimizer.found_inf = (~norm.isfinite()).float().reshape(())
             last = self._pending[-1] if self._pending else None
             self._late = _LateNorm(last, Travelling.send(norm.reshape(1)))
@@ -181,7 +181,7 @@ class NonFiniteGuardHook(Hook):
             self._judge(optimizer, gradient=self._gradient_norm())
 
     def _settle(self, *, last: bool = False) -> None:
-        """Judge the step before, whose gradient norm has arrived by now."""
+        """Check the previous step, whose gradient norm has arrived by now."""
         late, self._late = self._late, None
         if late is None:
             return
@@ -197,11 +197,11 @@ class NonFiniteGuardHook(Hook):
 
     @torch.no_grad()
     def _judge(self, optimizer: torch.optim.Optimizer, *, gradient: float | None) -> None:
-        """Let the step happen, keep it from happening, or stop the run.
+        """Allow the step, skip it, or stop the run.
 
         Args:
-            optimizer: The optimizer.
-            gradient: Norm of the gradient; None where it is not known yet.
+            optimizer: Optimiser that is about to take the step.
+            gradient: Norm of the gradient; None if it is not known yet.
         """
         pending, self._pending = self._pending, []
         bad = [forward for forward in pending if forward.read()[1]]
@@ -212,31 +212,31 @@ class NonFiniteGuardHook(Hook):
             return
         self._leave_out(_describe(bad, pending[-1] if pending else None, gradient))
         self._skipped_now = True
-        self._late = None  # this step has been judged
-        # An optimizer leaves parameters without a gradient alone, and their state too.
+        self._late = None  # this step has been checked
+        # An optimiser changes neither parameters without a gradient nor their state.
         optimizer.zero_grad(set_to_none=True)
         for buffer, before in self._buffers:
             buffer.copy_(before)
 
     def _leave_out(self, message: str) -> None:
-        """Stop the run, or count a step that is left out."""
+        """Stop the run, or count a skipped step."""
         self._in_row += 1
         if self.action == "stop":
             raise NonFiniteLossError(
                 f"{message} The weights are those before this step. A smaller learning rate, a "
-                "stronger clip_grad or float32 may help; NonFiniteGuardHook(action='skip') leaves "
-                "such steps out."
+                "stronger clip_grad or float32 may help; NonFiniteGuardHook(action='skip') skips "
+                "such steps."
             )
         if self._in_row > self.max_in_row:
             raise NonFiniteLossError(
                 f"{message} {self.max_in_row} steps in a row have been skipped before this one: "
-                "the training does not recover."
+                "training does not recover."
             )
         self._skipped += 1
         self._runner.logger.warning(f"{message} Its step is skipped; {self._skipped} so far.")
 
     def _gradient_norm(self) -> float:
-        """The norm that clipping has just computed; 0 where there is no clipping."""
+        """Return the norm that clipping has just computed; 0 without clipping."""
         wrapper = self._runner.optim_wrapper
         if getattr(wrapper, "grad_norm", None) is not None:
             return float(wrapper.grad_norm)
@@ -244,9 +244,10 @@ class NonFiniteGuardHook(Hook):
         return noted.current() if noted is not None else 0.0
 
     def _forget_non_finite_norms(self) -> None:
-        """Take norms out of the log's history that ``OptimWrapper`` noted before they were judged.
+        """Remove non-finite norms that ``OptimWrapper`` has added to the log's history.
 
-        One of them would make the averages of a whole window no number either.
+        It adds them before they are checked; a single one would make the average of a complete
+        window non-finite.
         """
         scalars, name = self._runner.message_hub.log_scalars, self._norm_name()
         if name not in scalars:
@@ -262,29 +263,29 @@ class NonFiniteGuardHook(Hook):
             del scalars[name]  # the log cannot average over nothing
 
     def _norm_name(self) -> str:
-        """What the message hub calls the gradient norm."""
+        """Return the key of the gradient norm in the message hub."""
         return f"train/{getattr(self._runner.optim_wrapper, 'grad_name', None)}"
 
 
 def _leaves_out_steps(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:
-    """Whether an optimizer can be told on the device to leave a step out.
+    """Return whether a flag on the device can make an optimiser skip a step.
 
-    Fused optimizers can. On a CPU there is nothing to gain: values are there at once.
+    Fused optimisers support this. On a CPU it has no benefit, since values are available at once.
     """
     fused = optimizer.defaults.get("fused") and optimizer._step_supports_amp_scaling
     return bool(fused) and norm.is_cuda
 
 
 def _flat(value: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:
-    """Numbers of a loss, of which MMEngine takes lists, too."""
+    """Return the values of a loss, which in MMEngine may be a list of tensors, as one tensor."""
     parts = [value] if isinstance(value, torch.Tensor) else value
     return torch.cat([part.detach().flatten() for part in parts])
 
 
 def _describe(bad: list[_Forward], last: _Forward | None, gradient: float) -> str:
-    """Say what is wrong, and name the samples of every process that has it.
+    """Describe what is non-finite, with the samples in every process where it is.
 
-    All processes come here together, so they can exchange what they know.
+    All processes reach this call together, so they can exchange the names of their samples.
     """
     if bad:
         suspects, what = [forward for forward in bad if forward.read()[0]], "The loss"

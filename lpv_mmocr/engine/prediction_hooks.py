@@ -1,4 +1,4 @@
-"""What a test leaves behind for people to look at: predictions as text, and pictures."""
+"""Hooks that save a test's predictions, as text and as pictures."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from mmocr.structures import TextRecogDataSample
 
 import lpv_onnx
 
-_LONGEST_NAME = 200  # bytes of the name of a picture; systems allow 255
+_LONGEST_NAME = 200  # bytes in the name of a picture file; file systems allow 255
 
 
 def sample_name(sample: TextRecogDataSample) -> str:
-    """Name of a sample: its ``sample_key``, else the path of its picture, else nothing.
+    """Return the name of a sample: its ``sample_key``, else its picture's path, else "".
 
     Args:
-        sample: A sample as it leaves the model.
+        sample: Sample as returned by the model.
     """
     return str(sample.get("sample_key") or sample.get("img_path") or "")
 
 
 def shortened(name: str, size: int) -> str:
-    """As much of a file's name as a number of bytes has room for, in whole characters.
+    """Truncate a file name to a number of bytes, at a character boundary.
 
     Args:
-        name: The name, or its beginning.
-        size: Bytes at most.
+        name: File name, or its beginning.
+        size: Maximum number of bytes.
     """
     while len(os.fsencode(name)) > size:
         name = name[:-1]
@@ -44,15 +44,15 @@ def shortened(name: str, size: int) -> str:
 
 @HOOKS.register_module()
 class PredictionWriterHook(Hook):
-    """Writes what a model read in a test as JSON lines, one word per line.
+    """Hook that writes the predictions of a test as JSON lines, one word per line.
 
     Each line is an object with ``key`` (see :func:`sample_name`), ``label``, ``text``, ``scores``
-    (one probability per character) and, where there are such, ``set`` (of a benchmark), ``path``
-    (two folders of one name have the same keys) and ``word_score``. Lines are in the order of the
-    data set, whatever the number of processes.
+    (one probability per character) and, if available, ``set`` (the benchmark set), ``path`` (since
+    two folders of the same name have the same keys) and ``word_score``. Lines are in the order of
+    the dataset, whatever the number of processes.
 
     Args:
-        out_file: File to write. Folders above it are made as needed.
+        out_file: File to write. Parent folders are created as needed.
     """
 
     def __init__(self, *, out_file: str) -> None:
@@ -60,7 +60,7 @@ class PredictionWriterHook(Hook):
         self._rows: list[dict[str, Any]] = []
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Forget what an earlier test left."""
+        """Discard the words of an earlier test."""
         self._rows.clear()
 
     def after_test_iter(
@@ -70,7 +70,7 @@ class PredictionWriterHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
-        """Note the words of a batch."""
+        """Collect the words of a batch."""
         for sample in outputs or ():
             prediction = sample.pred_text
             row = {
@@ -100,15 +100,16 @@ class PredictionWriterHook(Hook):
 
 @HOOKS.register_module()
 class RecogVisualizationHook(Hook):
-    """Draws what a model read in a test, on the pictures as the model saw them.
+    """Hook that draws the predictions of a test on the pictures as the model received them.
 
-    With test-time augmentation that is the first look, whichever was the surest. MMOCR's
-    ``VisualizationHook`` opens ``img_path`` as a file; words of an LMDB have none.
+    With test-time augmentation this is the first view, even if another was the most confident.
+    MMOCR's ``VisualizationHook`` opens ``img_path`` as a file, which words in an LMDB do not have.
 
     Args:
-        out_dir: Folder for the pictures, one PNG per word, named after the sample and, where there
-            is one, its benchmark set. Where samples of several folders have one name, a number
-            that follows from the folder stands behind it, as with several processes always.
+        out_dir: Folder for the pictures, one PNG per word, named after the sample and, if there is
+            one, its benchmark set. A number derived from the sample's path is appended if samples
+            of several folders have the same name, if the name is shortened, and always with
+            several processes.
         interval: Draw every n-th word.
 
     Raises:
@@ -124,7 +125,7 @@ class RecogVisualizationHook(Hook):
         self._sample_of: dict[str, str] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Make the folder and count from the first word."""
+        """Create the folder and reset the word count."""
         self.out_dir.mkdir(parents=True, exist_ok=True)
         self._seen = 0
         self._sample_of.clear()
@@ -136,7 +137,7 @@ class RecogVisualizationHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
-        """Draw the words of a batch; under test-time augmentation, as the first one shows them."""
+        """Draw the words of a batch; with test-time augmentation, on their first view."""
         pictures = data_batch["inputs"]
         if isinstance(pictures[0], (list, tuple)):
             pictures = pictures[0]
@@ -145,26 +146,26 @@ class RecogVisualizationHook(Hook):
             if (self._seen - 1) % self.interval:
                 continue
             name = self._file_name(sample)
-            # It is padded as the pipeline has done it, and not yet as the batch was.
+            # The picture has the padding of the pipeline, but not yet that of the batch.
             shown = sample.new()
             width = sample.get("batch_input_shape", picture.shape[-2:])[-1]
             shown.set_metainfo(dict(valid_ratio=picture.shape[-1] / width))
             runner.visualizer.add_datasample(
                 name,
-                # (3, H, W), BGR as loaded, to the RGB that visualizers draw on.
+                # From BGR (3, H, W), as loaded, to RGB (H, W, 3), as visualizers expect.
                 picture.flip(0).permute(1, 2, 0).numpy(),
                 data_sample=shown,
                 out_file=str(self.out_dir / f"{name}.png"),
             )
 
     def _file_name(self, sample: TextRecogDataSample) -> str:
-        """A name of letters, digits and few signs that no other sample has."""
+        """Return a name unique to the sample, made of letters, digits and ``_``, ``.``, ``-``."""
         place = f"{sample.get('benchmark_set') or ''}:{sample.get('img_path') or self._seen}"
         name = f"{sample.get('benchmark_set') or ''}_{sample_name(sample)}"
         name = re.sub(r"[^\w.-]+", "_", name).strip("_") or str(self._seen)
         short = shortened(name, _LONGEST_NAME)
         taken = self._sample_of.setdefault(name.casefold(), place) != place
-        # What the other processes have drawn is not known here.
+        # The names that other processes have used are not known here.
         if taken or short != name or get_world_size() > 1:
             short = f"{short}_{zlib.crc32(place.encode(errors='surrogateescape')):08x}"
         return short

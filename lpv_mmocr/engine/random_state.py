@@ -1,4 +1,4 @@
-"""Saving, restoring and replacing for a while the state of this process's random numbers."""
+"""Saving, restoring and temporarily replacing the state of this process's random generators."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 
 
 def random_state() -> dict[str, Any]:
-    """What Python's, NumPy's and PyTorch's generators of this process hold now.
+    """Return the current state of this process's Python, NumPy and PyTorch generators.
 
     Returns:
-        Plain data and uint8 tensors, fit for a checkpoint: ``python``, ``numpy``, ``torch``, and
-        ``cuda`` (of the current device) where CUDA is in use.
+        Plain data and uint8 tensors, suitable for a checkpoint: ``python``, ``numpy``, ``torch``,
+        and ``cuda`` (of the current device) where CUDA is in use.
     """
     kind, keys, *position = np.random.get_state()  # noqa: NPY002  (what transforms draw from)
     state = dict(
@@ -31,11 +31,11 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put the generators of this process back to an earlier state.
+    """Restore an earlier state of this process's generators.
 
     Args:
-        state: What :func:`random_state` gave, whatever device its tensors were loaded to. The part
-            for CUDA is left aside where there is no GPU.
+        state: Return value of :func:`random_state`; its tensors may be on any device. The CUDA
+            entry is ignored where there is no GPU.
     """
     version, keys, gauss = state["python"]
     random.setstate((version, tuple(keys), gauss))
@@ -48,10 +48,10 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def unchanged_random_state() -> Iterator[dict[str, Any]]:
-    """Let a block draw random numbers without a trace.
+    """Restore the random state after a block.
 
     Yields:
-        The state before the block, which is also the one after it.
+        The state before the block, which is also the state after it.
     """
     state = random_state()
     try:
@@ -62,19 +62,19 @@ def unchanged_random_state() -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def seeded(*entropy: int) -> Iterator[None]:
-    """Let a block draw the same random numbers on the CPU whenever it is given the same numbers.
+    """Seed the CPU generators for a block and restore their state after it.
 
     Args:
-        *entropy: Non-negative numbers that together make the seed.
+        *entropy: Non-negative integers that together form the seed.
     """
     words: Sequence[int] = np.random.SeedSequence(entropy).generate_state(4).tolist()
     with unchanged_random_state():
-        # MMOCR's ImgAugWrapper has numbers of its own. They come first: when they are seeded for
-        # the first time, NumPy's are drawn from.
+        # MMOCR's ImgAugWrapper has its own generator. It is seeded first, since seeding it for the
+        # first time draws from NumPy's.
         if "imgaug.random" in sys.modules:
             sys.modules["imgaug.random"].seed(words[3])
         random.seed(words[0])
         np.random.seed(words[1])  # noqa: NPY002
-        # torch.manual_seed would seed the GPU's generator as well, which dropout draws from.
+        # torch.manual_seed would also seed the GPU's generator, from which dropout draws.
         torch.default_generator.manual_seed(words[2] << 32 | words[3])
         yield

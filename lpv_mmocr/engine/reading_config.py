@@ -1,10 +1,10 @@
-"""What an inferencer may build of the config inside a checkpoint.
+"""Restriction of what an inferencer may build from the config inside a checkpoint.
 
-MMEngine's inferencers, given weights alone, build the model, the test pipeline and the visualizer
-of the config inside them. Built of data alone, objects can still do anything: some of MMOCR's and
-MMDetection's classes evaluate their arguments as Python, unpickle or fetch what a string names, or
-send pictures to a server. So only the parts that reading needs are handed on, and of classes of
-OpenMMLab's only those that recognise words or prepare pictures for it.
+Given only weights, MMEngine's inferencers build the model, the test pipeline and the visualizer of
+the config inside them. Even a config that is plain data can then do anything: some classes of MMOCR
+and MMDetection evaluate their arguments as Python, unpickle or download what a string names, or
+send pictures to a server. So only the parts that reading needs are kept, and of OpenMMLab's classes
+only those that recognise words or prepare pictures for it are allowed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MODULES = (
     *("mmocr.models", "mmocr.visualization", "torch.nn"),
     *("mmcv.cnn.bricks", "mmcv.ops.modulated_deform_conv"),
     *("mmengine.model.base_model", "mmengine.model.base_module"),
-    "mmengine.utils.dl_utils.parrots_wrapper",  # batch normalisation of several processes
-    # What MMOCR's own models take from MMDetection.
+    "mmengine.utils.dl_utils.parrots_wrapper",  # synchronised batch normalisation
+    # Used by MMOCR's own models, from MMDetection.
     *("mmdet.models.backbones.resnet", "mmdet.models.necks.fpn"),
     "mmdet.models.roi_heads.roi_extractors",
 )
-"""Where classes come from that reading may need."""
+"""Modules of the classes that reading may need."""
 _TRANSFORMS = frozenset(
     {
         *("LoadImageFromFile", "LoadImageFromNDArray", "InferencerLoader"),
@@ -38,28 +38,28 @@ _TRANSFORMS = frozenset(
         *("PackTextRecogInputs", "PackTextDetInputs", "PackKIEInputs"),
     }
 )
-"""OpenMMLab's transforms that a test needs."""
+"""OpenMMLab's transforms that a test may need."""
 _COLLATES = frozenset({"pseudo_collate", "default_collate"})
 _NOT_REGISTERED = frozenset({"BasicBlock", "Bottleneck", "RoIAlign"})
-"""Values of "type" that MMOCR's models look up elsewhere than in a registry."""
+"""Values of "type" that MMOCR's models look up without a registry."""
 _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
-"""Where pictures may come from. The other backends import clients, and connect to servers."""
+"""Allowed storage of pictures. The other backends import clients, and connect to servers."""
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
 
 
 def config_for_reading(checkpoint: dict, name: str, advice: str = "") -> dict[str, Any] | None:
-    """What :func:`reading_config` keeps of the config inside a checkpoint.
+    """Return the config inside a checkpoint, reduced by :func:`reading_config`.
 
     Args:
-        checkpoint: What :func:`~lpv_mmocr.engine.load_checkpoint` gave.
-        name: Its file, for the error.
-        advice: What to do otherwise, for the error.
+        checkpoint: Return value of :func:`~lpv_mmocr.engine.load_checkpoint`.
+        name: Path of its file, for the error message.
+        advice: What to do instead, for the error message.
 
     Returns:
-        The config, with a model; None where there is none inside.
+        The config, which has a model; None if the checkpoint contains no config.
 
     Raises:
-        ConfigTextError: If it is more than reading needs, or has no model.
+        ConfigTextError: If it could do more than reading needs, or has no model.
     """
     text = _config_inside(checkpoint)
     if text is None:
@@ -70,14 +70,14 @@ def config_for_reading(checkpoint: dict, name: str, advice: str = "") -> dict[st
             raise ConfigTextError("it has no model")
     except ConfigTextError as error:
         raise ConfigTextError(
-            f"the config inside {name} is not taken, as it could do more than to read words "
-            f"({error}){advice}"
+            f"the config inside {name} is not used, as it has no model or could do more "
+            f"than read words ({error}){advice}"
         ) from error
     return config
 
 
 def _config_inside(checkpoint: dict) -> str | None:
-    """The text of the config that came with a checkpoint, where MMEngine's inferencers look."""
+    """Return the config text inside a checkpoint, from where MMEngine's inferencers look it up."""
     meta, message_hub = checkpoint.get("meta"), checkpoint.get("message_hub")
     runtime_info = message_hub.get("runtime_info") if isinstance(message_hub, dict) else None
     for holder in (runtime_info, meta):
@@ -88,18 +88,18 @@ def _config_inside(checkpoint: dict) -> str | None:
 
 
 def reading_config(text: str) -> dict[str, Any]:
-    """The part of a config that reading needs, if it is harmless.
+    """Return the part of a config that reading needs, if it is harmless.
 
     Args:
-        text: The config inside a checkpoint.
+        text: Text of the config inside a checkpoint.
 
     Returns:
-        ``model``, ``test_dataloader`` with nothing but its pipeline and ``collate_fn``,
-        ``test_pipeline``, ``visualizer`` (which writes nowhere) and ``default_scope``, as far as
-        they are there.
+        ``model``, ``test_dataloader`` with only its pipeline and ``collate_fn``,
+        ``test_pipeline``, ``visualizer`` (without backends, so it writes nothing) and
+        ``default_scope``, where present.
 
     Raises:
-        ConfigTextError: If the text is more than data, or a part could do more than to read words.
+        ConfigTextError: If the text is more than data, or a part could do more than read words.
     """
     config = parse_config(text)
     loader = _mapping(config.get("test_dataloader"))
@@ -110,13 +110,13 @@ def reading_config(text: str) -> dict[str, Any]:
         "default_scope": config.get("default_scope"),
     }
     if loader:
-        # Where words of several data sets are read, each has a pipeline of its own.
+        # Where words of several datasets are read, each dataset has its own pipeline.
         pipeline = _mapping(loader.get("dataset")).get("pipeline", kept["test_pipeline"])
         kept["test_dataloader"] = dict(dataset=dict(pipeline=pipeline))
         if "collate_fn" in loader:
             kept["test_dataloader"]["collate_fn"] = loader["collate_fn"]
     if isinstance(kept["visualizer"], dict):
-        # Some write to a folder of the config's choice, or send pictures to a server.
+        # Some backends write to a folder of the config's choice, or send pictures to a server.
         kept["visualizer"] = {**kept["visualizer"], "vis_backends": None}
     kept = {part: value for part, value in kept.items() if value is not None}
     try:
@@ -143,7 +143,7 @@ def _is_harmless(path: Path, value: Any) -> bool:
         return True
     if name in ("_scope_", "default_scope"):
         return is_at_hand(value)
-    if "://" in value or value.startswith(("//", "\\\\")):  # addresses, of shares too
+    if "://" in value or value.startswith(("//", "\\\\")):  # URLs and network shares
         return False
     if name == "dict_file":
         return True
@@ -151,8 +151,8 @@ def _is_harmless(path: Path, value: Any) -> bool:
         return value in _NOT_REGISTERED or _may_be_built(value, unknown=False)
     if name == "collate_fn":
         return value in _COLLATES or _may_be_built(value, unknown=False)
-    # Some classes look up in a registry what they get by an argument of another name than "type".
-    # Of what has a dot MMEngine imports the part before it, whatever follows.
+    # Some classes also look up arguments of other names than "type" in a registry. If a value has a
+    # dot, MMEngine imports the part before it, whatever follows.
     top, dot, _ = value.partition(".")
     if dot:
         return not top or not _is_importable(top)
@@ -160,14 +160,14 @@ def _is_harmless(path: Path, value: Any) -> bool:
 
 
 def _may_be_built(text: str, unknown: bool) -> bool:
-    """Whether whatever is registered under a name is harmless, in whatever registry.
+    """Return whether everything registered under a name, in any registry, is harmless.
 
-    A name that has a dot and is not registered MMEngine takes for a path to import, and calls what
-    it finds. (Not so one word: registry_lookup.py.)
+    MMEngine treats a name that has a dot and is not registered as an import path, and calls what it
+    finds. (For a single word, registry_lookup.py prevents this.)
 
     Args:
-        text: The name, with a scope before it or without.
-        unknown: The answer if nothing has that name.
+        text: Name, with or without a scope before it.
+        unknown: Value to return if nothing has that name.
     """
     if _NAME.fullmatch(text) is None:
         return unknown
@@ -182,7 +182,7 @@ def _may_be_built(text: str, unknown: bool) -> bool:
 
 def _is_allowed(name: str, origin: str) -> bool:
     if origin.partition(".")[0] not in (*OPENMMLAB, "torch"):
-        return True  # of this package, or of the user's own, who has imported it
+        return True  # from this package, or from a package that the user has imported
     known = any(f"{origin}.".startswith(f"{module}.") for module in _MODULES)
     return known or name in _TRANSFORMS or name in _COLLATES
 
@@ -190,12 +190,12 @@ def _is_allowed(name: str, origin: str) -> bool:
 def _is_importable(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # a module that was made otherwise than by importing
+    except (ImportError, ValueError):  # a module that was not created by an import
         return True
 
 
 def _registries() -> Iterator[registry.Registry]:
-    """MMEngine's registries, and all that stand upon them."""
+    """Yield MMEngine's registries and all of their descendants."""
     registries = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
     while registries:
         each = registries.pop()

@@ -1,18 +1,18 @@
-"""A pickle reader for the checkpoints that MMEngine has written, and for nothing else.
+"""Unpickler that reads the checkpoints written by MMEngine, and nothing else.
 
 MMEngine stores its log buffers (:class:`mmengine.logging.HistoryBuffer`) as objects. Their pickle
 names NumPy's constructors and fetches the buffer's own methods through ``builtins.getattr``; with
-that function allowed in general, a file could reach any function of any allowed module. This reader
-therefore never hands out a name that a file asks for. It hands out substitutes of its own, each of
-which does one harmless thing:
+that function allowed in general, a file could reach any function of any allowed module. This
+unpickler therefore never resolves these names to the real objects. It returns its own substitutes,
+each of which does one harmless thing:
 
-- ``getattr`` answers for the four methods of a ``HistoryBuffer`` and refuses every other question;
-- NumPy's constructors accept numbers and strings, never Python objects, structures or foreign
-  flags;
-- the state of an object can be set for the three kinds that need it, and for the ``_metadata`` of a
+- ``getattr`` accepts the four methods of a ``HistoryBuffer`` and refuses everything else;
+- NumPy's constructors accept numbers and strings, never Python objects, structured types or flags
+  from the file;
+- object state can be set only for the three types that need it, and for the ``_metadata`` of a
   state dict.
 
-What PyTorch itself needs (tensors, parameters, devices, data types) is passed through by name.
+Names that PyTorch itself needs (tensors, parameters, devices, data types) resolve to the originals.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class RefusedPickleError(pickle.UnpicklingError):
     """A pickle asks for something that no checkpoint needs.
 
     Attributes:
-        what: What it asks for, such as ``"os.system"``.
+        what: Name or description of what it asks for, such as ``"os.system"``.
     """
 
     def __init__(self, what: str) -> None:
@@ -46,15 +46,15 @@ class RefusedPickleError(pickle.UnpicklingError):
 
 
 class _Pending:
-    """An object that a pickle has created but not yet filled."""
+    """Object that a pickle has created but whose state it has not set yet."""
 
     def finished(self, state: Any) -> Any:
-        """Build the real object from the state that the pickle gives."""
+        """Build the real object from the state in the pickle."""
         raise NotImplementedError
 
 
 class _PendingDtype(_Pending):
-    """Substitute for ``numpy.dtype``: a fixed-size number, truth value or string."""
+    """Substitute for ``numpy.dtype``: a fixed-size number, Boolean or string."""
 
     def __init__(self, name: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(name, str) or not _PLAIN_DTYPE.fullmatch(name):
@@ -63,8 +63,8 @@ class _PendingDtype(_Pending):
 
     def finished(self, state: tuple) -> np.dtype:
         # (version, byte order, subarray, names, fields, size, alignment, flags): a plain type has
-        # no subarray, names or fields, and the last three follow from its name. A file that
-        # contradicted them could make NumPy read bytes as pointers.
+        # no subarray, names or fields, and the last three follow from its name. Other values for
+        # these could make NumPy read bytes as pointers.
         byte_order, *compound = state[1:5]
         if byte_order not in _BYTE_ORDERS or any(part is not None for part in compound):
             raise RefusedPickleError("a compound NumPy data type")
@@ -101,26 +101,26 @@ def _new_array(subtype: Any, shape: Any, type_code: Any) -> _PendingArray:
 
 
 def _number(dtype: Any, content: Any) -> int | float | complex | bool | str | bytes:
-    """Substitute for ``numpy.core.multiarray.scalar``; gives the Python value."""
+    """Substitute for ``numpy.core.multiarray.scalar``; returns the Python value."""
     if not isinstance(dtype, np.dtype) or not isinstance(content, bytes):
         raise RefusedPickleError("a NumPy scalar that holds a Python object")
     return np.ndarray((), dtype, buffer=content).item()
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """Substitute for ``_codecs.encode``, as which pickle protocol 2 spells bytes."""
+    """Substitute for ``_codecs.encode``, with which pickle protocol 2 stores bytes."""
     if encoding not in ("latin1", "latin-1"):
         raise RefusedPickleError(f"_codecs.encode with {encoding!r}")
     return text.encode("latin-1")
 
 
 def _empty_bytes() -> bytes:
-    """Substitute for ``bytes``, as which pickle protocol 2 spells the empty ones."""
+    """Substitute for ``bytes``, with which pickle protocol 2 stores empty bytes."""
     return b""
 
 
 def _history_method(owner: Any, name: Any) -> None:
-    """Substitute for ``builtins.getattr``: the buffer's methods, which a new one has anyway."""
+    """Substitute for ``builtins.getattr``: ignore the buffer's methods, refuse all else."""
     if owner is not _PendingHistory or name not in _HISTORY_METHODS:
         raise RefusedPickleError(f"builtins.getattr(…, {name!r})")
 
@@ -138,7 +138,7 @@ def _allowed_globals() -> dict[str, Any]:
         "numpy.ndarray": _PendingArray,
         "mmengine.logging.history_buffer.HistoryBuffer": _PendingHistory,
     }
-    for builtins in ("builtins", "__builtin__"):  # Python 3, and what protocol 2 writes
+    for builtins in ("builtins", "__builtin__"):  # Python 3; pickle protocol 2
         allowed[f"{builtins}.getattr"] = _history_method
         allowed[f"{builtins}.bytes"] = _empty_bytes
         allowed[f"{builtins}.set"] = set
@@ -156,10 +156,11 @@ _ALLOWED_GLOBALS = _allowed_globals()
 
 
 class RestrictedUnpickler(pickle._Unpickler):
-    """Unpickler that knows the names in an allow-list and refuses every other.
+    """Unpickler that accepts the names in an allow-list and refuses all others.
 
-    It derives from the unpickler written in Python, as the one written in C does not let a
-    subclass decide whose state may be set. It is slower; only MMEngine's own files pay for that.
+    It derives from the unpickler written in Python, since the one written in C does not let a
+    subclass decide which objects may have their state set. It is slower, but only used for files
+    that ``weights_only=True`` rejects, such as MMEngine's own.
 
     Raises:
         RefusedPickleError: From :meth:`load`, if the pickle asks for anything else.
@@ -171,21 +172,21 @@ class RestrictedUnpickler(pickle._Unpickler):
         def whole_line() -> bytes:
             line = file.readline()
             if not line.endswith(b"\n"):
-                # Otherwise a file that ends within a name would be blamed for a forbidden name.
+                # Otherwise a file truncated within a name would be reported as unsafe.
                 raise EOFError("the pickle ends within a line")
             return line
 
         self._file_readline = whole_line
 
     def find_class(self, module: str, name: str) -> Any:
-        """Answer a global that the pickle names."""
+        """Resolve a global name in the pickle."""
         try:
             return _ALLOWED_GLOBALS[f"{module}.{name}"]
         except KeyError:
             raise RefusedPickleError(f"{module}.{name}") from None
 
     def load_build(self) -> None:
-        """Set an object's state: the pickle instruction BUILD."""
+        """Set an object's state (the pickle instruction BUILD)."""
         state = self.stack.pop()
         target = self.stack[-1]
         if isinstance(target, _Pending):
@@ -196,7 +197,7 @@ class RestrictedUnpickler(pickle._Unpickler):
             raise RefusedPickleError(f"setting the state of {target!r}")
 
     def _replace(self, pending: _Pending, finished: Any) -> None:
-        """Put a finished object where the stack and the memo have the pending one."""
+        """Replace a pending object with the finished one, on the stack and in the memo."""
         self.stack[-1] = finished
         for key, value in self.memo.items():
             if value is pending:
@@ -220,4 +221,4 @@ restricted_pickle = types.SimpleNamespace(
     load=_load,
     loads=_refuse,
 )
-"""What :func:`torch.load` takes as its ``pickle_module``."""
+"""Stand-in for the pickle module, to pass to :func:`torch.load` as ``pickle_module``."""

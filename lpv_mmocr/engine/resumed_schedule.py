@@ -1,4 +1,4 @@
-"""Learning rates of a training that goes on under a config that was changed meanwhile."""
+"""Schedules of a training run that is resumed with a changed config."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from mmengine.runner import Runner
 from .schedule import schedulers_of
 
 _PROGRESS = frozenset({"last_step", "_global_step", "_last_value", "verbose"})
-"""What changes in a scheduler while it runs."""
+"""State of a scheduler that changes while it runs."""
 _OF_ANY_LENGTH = (ExponentialParamScheduler, MultiStepParamScheduler, StepParamScheduler)
-"""Schedulers for which ``end`` says when they stop, and nothing else."""
+"""Schedulers for which ``end`` only determines when they stop."""
 
 
 def _lengths(scheduler: Any, state: dict) -> frozenset[str]:
-    """What another length of the training may change; the default of ``end`` is that length."""
+    """Return the keys of the state that depend on the run's length, to which ``end`` defaults."""
     if isinstance(scheduler, OneCycleParamScheduler):
         if state.get("total_steps") == scheduler.total_steps:
             return frozenset({"end"})
@@ -31,19 +31,19 @@ def _lengths(scheduler: Any, state: dict) -> frozenset[str]:
 
 
 class ResumedScheduleHook(Hook):
-    """Lets a schedule go on in a training of another length, and says what else stays as it was.
+    """Hook that adapts schedules to a new length of a resumed run and warns of other changes.
 
-    A checkpoint holds the schedulers as they were, and MMEngine puts them back over those of the
-    config: a longer training would go on where the shorter one had ended, at its lowest rate, and
-    another rate has no effect.
+    A checkpoint stores the state of the schedulers, and MMEngine restores it over what the config
+    specifies: a longer run would continue where the shorter one had ended, at its lowest learning
+    rate, and a changed learning rate has no effect.
 
     Raises:
-        ValueError: When a run is resumed, if it had other schedulers.
+        ValueError: On resuming, if the checkpoint has other schedulers than the config.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take lengths out of what the checkpoint says of the schedulers; compare the rest."""
-        if checkpoint.get("param_schedulers") is None:  # none were saved; they begin anew
+        """Remove lengths from the schedulers' saved state, and compare the rest."""
+        if checkpoint.get("param_schedulers") is None:  # none were saved; they start from scratch
             return
         saved = dict(schedulers_of(checkpoint["param_schedulers"]))
         built = dict(schedulers_of(runner.param_schedulers))
@@ -61,10 +61,10 @@ class ResumedScheduleHook(Hook):
                 if name not in state and value is not None:
                     raise ValueError(f"{key} is of another kind in the checkpoint. {_ADVICE}")
                 if name not in free:
-                    kept.append(f"{name} {state[name]} (by the config {value})")
+                    kept.append(f"{name} {state[name]} (config: {value})")
                     continue
                 if name == "total_steps":
-                    # At its end it was not counted on.
+                    # A one-cycle schedule that has ended no longer counts last_step.
                     state["last_step"] = max(-1, state["_global_step"] - scheduler.begin)
                     runner.logger.info(f"{key} now has {value} steps, {state[name]} before")
                 del state[name]
@@ -73,7 +73,7 @@ class ResumedScheduleHook(Hook):
 
 
 _ADVICE = (
-    "A resumed training keeps the schedules and rates that it began with, but for the length of a "
-    "one-cycle schedule. For others begin a new training with these weights, by --cfg-options "
-    "load_from=CHECKPOINT in the place of --resume"
+    "A resumed training run keeps its original schedules and learning rates, except for the length "
+    "of a one-cycle schedule. To change them, start a new training run from these weights: use "
+    "--cfg-options load_from=CHECKPOINT instead of --resume"
 )

@@ -1,4 +1,4 @@
-"""Whether a learning-rate schedule fits the length and the batch of its training."""
+"""Check of schedules against the run's length, and scaling of learning rates to its batch."""
 
 from __future__ import annotations
 
@@ -14,64 +14,64 @@ from mmocr.registry import PARAM_SCHEDULERS
 from .time_budget import TimeBudgetHook
 
 _ABSOLUTE_RATES = ("eta_max", "eta_min", "min_value")
-"""Options of schedulers that are learning rates; others are factors of the optimiser's."""
+"""Scheduler options that are learning rates; others are factors of the optimiser's."""
 
 
 def check_one_cycle_length(cfg: Config) -> None:
-    """Check that one-cycle schedules end when the training does.
+    """Check that one-cycle schedules end when the training run does.
 
-    PyTorch's and MMEngine's one cycle fails one step after its end, which is when a longer training
-    has lasted as long as the schedule; a shorter one ends before the rate has come down. A schedule
-    with an ``end`` of its own is part of a row of several and not looked at.
+    PyTorch's and MMEngine's one-cycle schedules fail one step after their end, which a longer run
+    reaches; a shorter run ends before the learning rate has decayed. A schedule with its own
+    ``end`` is part of a sequence of schedules and is not checked.
 
     Args:
-        cfg: Config of a training.
+        cfg: Config of a training run.
 
     Raises:
-        ValueError: If ``total_steps`` is missing, not what the training counts up to, or so few
-            that the rate cannot rise.
+        ValueError: If ``total_steps`` is missing, differs from the length of the run, or is too
+            small for the learning rate to rise.
     """
     for key, scheduler in _configs(cfg.get("param_scheduler")):
         if "OneCycle" not in str(scheduler["type"]) or "end" in scheduler:
             continue
         unit = "max_epochs" if scheduler.get("by_epoch", True) else "max_iters"
         length = cfg.train_cfg.get(unit)
-        if length is None:  # counts in the other unit, which only the data can convert
+        if length is None:  # the run counts in the other unit; converting it needs the dataset
             continue
         steps = length - scheduler.get("begin", 0)
         if scheduler.get("total_steps") != steps:
             raise ValueError(
                 f"{key}.total_steps is {scheduler.get('total_steps')}, but train_cfg.{unit} is "
-                f"{length}: the one-cycle schedule has to end when the training does. Set both, "
-                f"as in --cfg-options train_cfg.{unit}={length} {key}.total_steps={steps}"
+                f"{length}: the one-cycle schedule has to end when training does. Set both, as in "
+                f"--cfg-options train_cfg.{unit}={length} {key}.total_steps={steps}"
             )
         share = scheduler.get("pct_start", 0.3)
-        if 0 < share * steps <= 1:  # 0: it does not rise, but begins at its highest
+        if 0 < share * steps <= 1:  # 0: it does not rise, but starts at its maximum
             raise ValueError(
-                f"{key} has {steps} steps, of which the share pct_start={share} is for the rise of "
-                f"the rate, and that is not enough: take {math.ceil(2 / share)} steps at least "
+                f"{key} has {steps} steps, and pct_start={share} of them are too few for the "
+                f"learning rate to rise: use at least {math.ceil(2 / share)} steps "
                 f"(train_cfg.{unit} and {key}.total_steps), or a larger pct_start"
             )
 
 
 def scale_absolute_rates(runner: Runner) -> None:
-    """Scale the learning rates in the options of schedulers, where ``auto_scale_lr`` is enabled.
+    """Scale learning rates in the options of schedulers if ``auto_scale_lr`` is enabled.
 
-    MMEngine scales the optimiser's rate only. ``OneCycleLR`` does not look at that one: it goes to
+    MMEngine scales only the optimiser's learning rate, which ``OneCycleLR`` ignores: it rises to
     ``eta_max``.
 
     Args:
-        runner: Runner whose training has not begun; its schedulers are changed in place.
+        runner: Runner whose training has not started; its schedulers are changed in place.
 
     Raises:
-        ValueError: If a :class:`TimeBudgetHook` sets the rate, which this does not scale.
+        ValueError: If a :class:`TimeBudgetHook` sets the learning rate, which is not scaled.
     """
     scaling = runner.auto_scale_lr or {}
     if not scaling.get("enable"):
         return
     if any(isinstance(hook, TimeBudgetHook) for hook in runner.hooks):
         raise ValueError(
-            "auto_scale_lr has no effect where TimeBudgetHook sets the learning rate: leave out "
+            "auto_scale_lr has no effect where TimeBudgetHook sets the learning rate: omit "
             "--auto-scale-lr and set peak_lr of the hook"
         )
     batch = runner.world_size * runner.cfg.train_dataloader.batch_size
@@ -86,11 +86,11 @@ def scale_absolute_rates(runner: Runner) -> None:
 
 
 def schedulers_of(given: Any, key: str = "param_scheduler") -> Iterator[tuple[str, Any]]:
-    """Every scheduler with its key; several optimisers have a dict of lists.
+    """Yield every scheduler with its key; with several optimisers there is a dict of lists.
 
     Args:
-        given: Schedulers, or their configs, or the states that a checkpoint has of them.
-        key: That of all of them.
+        given: Schedulers, their configs, or their states in a checkpoint.
+        key: Key of ``given`` itself.
     """
     if isinstance(given, (list, tuple)):
         for number, part in enumerate(given):
@@ -103,7 +103,7 @@ def schedulers_of(given: Any, key: str = "param_scheduler") -> Iterator[tuple[st
 
 
 def _configs(given: Any) -> Iterator[tuple[str, dict]]:
-    """Those schedulers that are yet to be built."""
+    """Yield the schedulers that are configs, not built yet."""
     return ((key, config) for key, config in schedulers_of(given) if isinstance(config, dict))
 
 

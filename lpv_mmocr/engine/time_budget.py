@@ -15,41 +15,43 @@ from mmocr.registry import HOOKS
 from .distributed import without_wrapper
 
 FINISHED = "finished"
-"""File that stands in the work folder once the whole budget is used."""
+"""File that is created in the work folder once the budget is used up."""
 
 _USED = "time_budget_used_seconds"
 
 
 @HOOKS.register_module()
 class TimeBudgetHook(Hook):
-    """Fits learning rate, mask and end of a training into minutes of training time.
+    """Hook that schedules learning rate, mask and end of a training run by wall-clock time.
 
-    For a machine that is there for a limited time, and whose speed is not known before: the
-    schedule is a function of the part of the budget that is used, so that the learning rate has
-    come down when the time is up. Time between two runs does not count: checkpoints hold what is
-    used.
+    For machines that are available for a limited time and whose speed is not known in advance: the
+    schedule is a function of the fraction of the budget used so far, so the learning rate has
+    decayed when the time is up. Checkpoints store the time used; time between two runs does not
+    count.
 
-    The rate rises linearly during ``warm_up``, then falls like a cosine. Both training stages of
-    LPV (paper section 3.5) fit into one run: the mask of the GLRMs is off before ``mask_from``,
-    and on from there.
+    The learning rate rises linearly during ``warm_up``, then decays like a cosine. Both training
+    stages of LPV (paper section 3.5) fit into one run: the mask of the GLRMs is off before
+    ``mask_from``, and on from there.
 
-    It is for one process: the clocks of several would part their learning rates and their ends.
+    Supports only one process: the clocks of several would give them different learning rates and
+    ends.
 
     Args:
-        minutes: The budget.
-        peak_lr: Highest learning rate; that of parameters with an ``lr_mult`` is so many times it.
-        warm_up: Part of the budget in which the rate rises.
-        final_lr: Learning rate at the end, as a part of ``peak_lr``.
-        mask_from: Part of the budget after which the mask is on; 0 for all of the training, 1 for
-            none of it, None to leave it as the config has it.
-        call_minutes: End the run in good order when this hook is as old, to go on with
-            ``--resume``. Unlike the budget it counts all that comes before the first iteration,
-            such as the filling of a pool of pictures. A checkpoint is yet to be written then.
+        minutes: Time budget in minutes.
+        peak_lr: Maximum learning rate; for parameters with an ``lr_mult`` it is multiplied by that.
+        warm_up: Fraction of the budget in which the learning rate rises.
+        final_lr: Learning rate at the end, as a fraction of ``peak_lr``.
+        mask_from: Fraction of the budget after which the mask is on; 0 for the complete run, 1 for
+            none of it, None to leave it as configured.
+        call_minutes: Minutes after the creation of this hook at which to end the run cleanly, to be
+            continued with ``--resume``. Unlike the budget, this includes everything before the
+            first iteration, such as filling a pool of pictures, but not the checkpoint that is
+            written at the end.
 
     Raises:
         ValueError: If an argument is out of range.
-        RuntimeError: When training begins in several processes.
-        ValueError: When it begins with schedulers of the config.
+        RuntimeError: When training starts in several processes.
+        ValueError: When training starts with schedulers in the config.
     """
 
     # Before the iteration timer and the log.
@@ -69,20 +71,20 @@ class TimeBudgetHook(Hook):
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value}")
         if not 0 <= warm_up < 1:
-            raise ValueError(f"warm_up is a part of the budget, from 0 to below 1, got {warm_up}")
+            raise ValueError(f"warm_up is a fraction of the budget, 0 to below 1, got {warm_up}")
         if mask_from is not None and not 0 <= mask_from <= 1:
-            raise ValueError(f"mask_from is a part of the budget, from 0 to 1, got {mask_from}")
+            raise ValueError(f"mask_from is a fraction of the budget, 0 to 1, got {mask_from}")
         self.budget = 60.0 * minutes
         self.call_seconds = math.inf if call_minutes is None else 60.0 * call_minutes
         self.peak_lr = peak_lr
         self.warm_up = warm_up
         self.final_lr = final_lr
         self.mask_from = mask_from
-        # Runners make their hooks at their own start, soon after that of the process.
+        # Runners create their hooks at their own start, soon after the process has started.
         self._call_start = time.monotonic()
 
     def before_run(self, runner: Runner) -> None:
-        """Note what share of the rate each group of parameters has, by the config."""
+        """Store each parameter group's learning rate relative to the optimiser's."""
         if not isinstance(runner.optim_wrapper, OptimWrapper):  # a test
             return
         whole = runner.optim_wrapper.optimizer.defaults["lr"]
@@ -94,12 +96,12 @@ class TimeBudgetHook(Hook):
         if get_world_size() > 1:
             raise RuntimeError(
                 f"TimeBudgetHook trains in one process, and these are {get_world_size()}: start "
-                "the training without a launcher"
+                "training without a launcher"
             )
         if runner.param_schedulers:
             raise ValueError(
-                "TimeBudgetHook sets the learning rate itself: the config has to have "
-                "param_scheduler = None"
+                "TimeBudgetHook sets the learning rate itself: set param_scheduler = None in the "
+                "config"
             )
         self._used_before = float(runner.message_hub.get_info(_USED, 0.0))
         self._start: float | None = None
@@ -112,7 +114,7 @@ class TimeBudgetHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Set the learning rate and the mask."""
-        if self._start is None:  # behind the wait for the first batch
+        if self._start is None:  # after the wait for the first batch, which does not count
             self._start = time.monotonic()
         used = self._used_before + time.monotonic() - self._start
         progress = min(used / self.budget, 1.0)
@@ -127,7 +129,7 @@ class TimeBudgetHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Note the time, and end the run when it is up."""
+        """Record the time used, and end the run when it is up."""
         now = time.monotonic()
         used = self._used_before + now - self._start
         runner.message_hub.update_info(_USED, used)
@@ -136,12 +138,12 @@ class TimeBudgetHook(Hook):
         elif now - self._call_start >= self.call_seconds:
             runner.logger.info(
                 f"{used / 60:.1f} of {self.budget / 60:.1f} minutes are used; "
-                "the same command with --resume goes on"
+                "to continue, run the same command with --resume"
             )
             runner.train_loop.stop_training = True
 
     def after_run(self, runner: Runner) -> None:
-        """Leave a sign for scripts once the last checkpoint is written."""
+        """Create a marker file for scripts once the last checkpoint is written."""
         if runner.message_hub.get_info(_USED, 0.0) >= self.budget:
             Path(runner.work_dir, FINISHED).touch()
 
@@ -151,7 +153,7 @@ class TimeBudgetHook(Hook):
             model.decoder.with_mask = self.mask_from < 1 and progress >= self.mask_from
 
     def rate(self, progress: float) -> float:
-        """Learning rate when a part of the budget is used, 0 to 1."""
+        """Return the learning rate at a fraction of the budget, 0 to 1."""
         if progress < self.warm_up:
             return self.peak_lr * max(progress / self.warm_up, 0.01)
         phase = (progress - self.warm_up) / (1 - self.warm_up)

@@ -1,4 +1,4 @@
-"""Hooks around a training: its speed, and its end by a signal."""
+"""Hooks that measure training speed and end training on a signal."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .loops import ResumableIterBasedTrainLoop
 
 @HOOKS.register_module()
 class ThroughputTimerHook(IterTimerHook):
-    """MMEngine's ``IterTimerHook``, which also measures images per second.
+    """``IterTimerHook`` that also measures images per second.
 
-    In a config it takes that hook's place: ``default_hooks = dict(timer=dict(
-    type="ThroughputTimerHook"))``. The log gets ``images_per_second``, of all processes together,
-    beside ``time`` and ``eta``. TensorBoard, which MMEngine does not tell the latter, gets
-    ``eta_hours``.
+    It replaces that hook in a config: ``default_hooks = dict(timer=dict(
+    type="ThroughputTimerHook"))``. In addition to ``time`` and ``eta``, the log shows
+    ``images_per_second``, summed over all processes. TensorBoard, to which MMEngine does not send
+    ``eta``, gets ``eta_hours``.
 
     Args:
-        interval: Iterations that are averaged over, and between two values of ``eta_hours``.
+        interval: Iterations to average over, and between two values of ``eta_hours``.
 
     Raises:
         ValueError: If ``interval`` is below 1.
@@ -62,14 +62,14 @@ class ThroughputTimerHook(IterTimerHook):
 
 
 class _DeafToOthers:
-    """Start of a worker process that obeys signals of the main process only.
+    """Worker initialisation that makes workers obey signals only from the main process.
 
     A scheduler and a terminal signal all processes at once; without its workers the main process
-    could not finish its iteration. Its own signals have to be obeyed: with SIGTERM it ends the
-    workers when it ends itself.
+    could not finish its iteration. But workers have to obey the main process, which ends them by
+    SIGTERM when it ends itself.
 
     Args:
-        signals: The signals.
+        signals: Signals to ignore unless the main process sends them.
         then: The data loader's own ``worker_init_fn``.
     """
 
@@ -94,19 +94,19 @@ class _DeafToOthers:
 
 @HOOKS.register_module()
 class StopOnSignalHook(Hook):
-    """Ends a training in good order when a scheduler or the user asks for it.
+    """Hook that ends training cleanly when a scheduler or the user requests it by a signal.
 
-    At the signal the iteration is finished, and a validation that is running; then
+    On the signal, the current iteration and any running validation are finished; then
     :class:`lpv_mmocr.engine.AtomicCheckpointHook` saves, logs are closed, and the process exits
-    with 128 plus the number of the signal, as shells have it. Another signal ends it at once, if it
-    comes more than ``same_signal_seconds`` later: ``torchrun`` passes on to its processes what a
-    terminal or a scheduler has already sent them.
+    with 128 plus the signal's number, the convention of shells. Another signal ends the process at
+    once if it comes at least ``same_signal_seconds`` later: ``torchrun`` forwards to its processes
+    the signals that a terminal or a scheduler has already sent them.
 
-    Where several processes train together, they agree on the end every few iterations, so that
-    all of them stop at the same one, whichever has got the signal.
+    In distributed training, the processes agree on the end every few iterations, so that all of
+    them stop at the same one, whichever has received the signal.
     """
 
-    # After the log of the iteration, before its checkpoint; and behind the closing of the logs.
+    # After the log of the iteration, before its checkpoint; and after the logs are closed.
     priority = "LOW"
     same_signal_seconds = 3.0
     signals = (signal.SIGTERM, signal.SIGINT)  # Slurm's, and Ctrl-C
@@ -118,17 +118,17 @@ class StopOnSignalHook(Hook):
         self._previous: dict[signal.Signals, Callable | int | None] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Begin to listen, and let worker processes listen to this one only."""
+        """Install the signal handlers, and make workers obey only this process."""
         self._received = 0
         self._agreed = False
         if threading.current_thread() is not threading.main_thread():
-            runner.logger.warning("Not in the main thread: signals will not be listened to")
+            runner.logger.warning("Not in the main thread: signals will not be handled")
             return
         self._previous = {number: signal.signal(number, self._receive) for number in self.signals}
         if isinstance(runner.train_loop, ResumableIterBasedTrainLoop):
-            # However it ends, and not before the last checkpoint is written.
+            # However training ends, but not before the last checkpoint is written.
             runner.train_loop.at_end.callback(self._stop_listening)
-        if not hasattr(signal, "sigwaitinfo"):  # macOS, which has no scheduler to stop for
+        if not hasattr(signal, "sigwaitinfo"):  # macOS, where no scheduler sends signals
             return
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
@@ -142,7 +142,7 @@ class StopOnSignalHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """End the training if a signal has come, in any process."""
+        """End training if any process has received a signal."""
         if get_world_size() == 1:
             self._agreed = bool(self._received)
         elif self.every_n_train_iters(runner, self.agree_interval):
@@ -152,11 +152,11 @@ class StopOnSignalHook(Hook):
             self._agreed = bool(self._received)
         if self._agreed and not _adds_up_gradients(runner.optim_wrapper):
             name = signal.Signals(self._received).name
-            runner.logger.warning(f"Training ends at iteration {runner.iter + 1}, by {name}")
+            runner.logger.warning(f"Training ends at iteration {runner.iter + 1} because of {name}")
             runner.train_loop.stop_training = True
 
     def after_run(self, runner: Runner) -> None:
-        """Stop listening, and exit with the status that tells of the signal."""
+        """Restore the signal handlers, and exit with the status of the signal, if any."""
         self._stop_listening()
         if self._received:
             raise SystemExit(128 + self._received)
@@ -165,7 +165,7 @@ class StopOnSignalHook(Hook):
         now = time.monotonic()
         if not self._received:
             self._received, self._received_at = number, now
-            # Logging is not safe at any moment, and this may be any.
+            # Logging is not safe in a signal handler, which may run at any moment.
             os.write(2, b"Signal received: saving after this iteration. Repeat it to quit now.\n")
         elif now - self._received_at >= self.same_signal_seconds:
             self._stop_listening()
@@ -178,6 +178,6 @@ class StopOnSignalHook(Hook):
 
 
 def _adds_up_gradients(wrapper: OptimWrapper) -> bool:
-    """Whether there are gradients that wait for others; they are in no checkpoint."""
-    # MMEngine asks each of several wrappers by itself.
+    """Return whether gradients are being accumulated; checkpoints do not contain them."""
+    # OptimWrapperDict does not support should_update; its wrappers are queried one by one.
     return not (isinstance(wrapper, OptimWrapperDict) or wrapper.should_update())

@@ -1,4 +1,4 @@
-"""Hooks that look at the weights a run begins with."""
+"""Hooks that check the initial weights of a run."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _ADVICE = "Use the config that it was trained with"
 
 
 class InitialWeightsError(ValueError):
-    """A run lacks the weights that it is to begin with, or has those of another model."""
+    """A run lacks its initial weights, or has those of another model."""
 
 
 @HOOKS.register_module()
 class InitialWeightsHook(Hook):
-    """Stops a training that begins without given weights, or with weights of another model.
+    """Hook that stops a training run without initial weights, or with those of another model.
 
     For configs such as LPV's second stage, which has no meaning without the first: MMEngine would
-    train from scratch without a word, and it only logs what does not fit.
+    silently train from scratch, and only logs weights that do not fit.
 
     Args:
-        source: What to give as ``load_from``, for the error; a path or a description.
+        source: Path or description of what to give as ``load_from``, for the error message.
 
     Raises:
-        InitialWeightsError: When the training is about to begin.
+        InitialWeightsError: When training is about to start.
     """
 
     priority = "VERY_HIGH"
@@ -41,17 +41,17 @@ class InitialWeightsHook(Hook):
         self._loaded = False
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check that the weights are those of this model, all of them."""
+        """Check that the weights fit this model, in names and shapes."""
         self._loaded = True
         wanted, problems = _compare(runner.model, checkpoint)
         if problems:
             raise InitialWeightsError(f"{_complaint(wanted, problems)}. {self._advice()}")
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse to begin without weights."""
+        """Refuse to start without weights."""
         if not self._loaded:
             raise InitialWeightsError(
-                f"This config continues from trained weights, and none are given. {self._advice()}"
+                f"This config continues from trained weights, but none are given. {self._advice()}"
             )
 
     def _advice(self) -> str:
@@ -59,14 +59,14 @@ class InitialWeightsHook(Hook):
 
 
 def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
-    """Find the weights that a model misses.
+    """Find weights of a model that a state dict does not provide.
 
     Args:
         wanted: State dict of the model.
-        given: State dict to fill it with.
+        given: State dict to load into it.
 
     Returns:
-        For each weight that is missing or of another shape, what is wrong.
+        One description for each weight that is missing or of another shape.
     """
     problems = []
     for name, value in wanted.items():
@@ -79,40 +79,40 @@ def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor
 
 
 def differences(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
-    """Like :func:`misfits`, and also what the model has no place for.
+    """Find the :func:`misfits` and also the weights that the model does not have.
 
     Args:
         wanted: State dict of the model.
-        given: State dict to fill it with.
+        given: State dict to load into it.
 
     Returns:
-        For each weight that is missing, of another shape or left over, what is wrong.
+        One description for each weight that is missing, of another shape or left over.
     """
     left_over = (name for name in given if name not in wanted)
     return misfits(wanted, given) + [f"{name} is left over" for name in left_over]
 
 
 def unwrapped(checkpoint: dict) -> dict[str, torch.Tensor]:
-    """Weights of a checkpoint, by the names that they have without several processes.
+    """Return a checkpoint's weights, without the name prefix of distributed training.
 
     Args:
-        checkpoint: What its file holds: a state dict, or a dict with one as ``state_dict``.
+        checkpoint: State dict, or a dict that has one as ``state_dict``.
     """
     given = checkpoint.get("state_dict", checkpoint)
     return {name.removeprefix("module."): value for name, value in given.items()}
 
 
 def require_fit(model: nn.Module, checkpoint: dict) -> None:
-    """Check that a checkpoint holds all weights of a model, in its shapes.
+    """Check that a checkpoint has all weights of a model, in the model's shapes.
 
-    One of an LPV must hold no others: it could be a deeper one's.
+    For an LPV model it must have no other weights: it could be that of a deeper model.
 
     Args:
-        model: The model, which stays as it is.
-        checkpoint: What its file holds: a state dict, or a dict with one as ``state_dict``.
+        model: Model, which is not changed.
+        checkpoint: State dict, or a dict that has one as ``state_dict``.
 
     Raises:
-        InitialWeightsError: If it does not.
+        InitialWeightsError: If the weights do not fit.
     """
     wanted, problems = _compare(model, checkpoint)
     if problems:
@@ -121,16 +121,16 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
 
 @HOOKS.register_module()
 class FittingWeightsHook(Hook):
-    """Stops a run whose checkpoint is of another model; MMEngine fills what fits and goes on.
+    """Hook that stops a run whose checkpoint is of another model; MMEngine loads what fits.
+
+    A warning is also logged if the GLRMs' mask is off but on in the config inside the checkpoint,
+    or, with ``strict``, the other way round: the weights do not reveal this, and the model reads
+    differently.
 
     Args:
-        strict: Whether every weight must fit, and of an LPV's none be left over, as for a test
-            or a resumed run. Otherwise one has to fit, and the log names the others, which begin as
-            they are initialised.
-
-    The log also says so where the GLRMs' mask is off and in the config inside the checkpoint it is
-    on, or, where every weight must fit, the other way round: no weight tells, and the model reads
-    otherwise.
+        strict: Whether every weight must fit and, for an LPV model, none be left over, as for a
+            test or a resumed run. Otherwise at least one has to fit, and the log names those that
+            do not, which keep their initialisation.
 
     Raises:
         InitialWeightsError: When the checkpoint is loaded.
@@ -148,36 +148,36 @@ class FittingWeightsHook(Hook):
             complaint = _complaint(wanted, problems)
             if self.strict or len(problems) == len(wanted):
                 raise InitialWeightsError(f"{complaint}. {_ADVICE}")
-            runner.logger.warning(f"{complaint}. They begin as they are initialised.")
+            runner.logger.warning(f"{complaint}. They keep their initialisation.")
         here, inside = mask_of(runner.model), _mask_inside(checkpoint)
-        # That a training puts the mask on is LPV's second stage.
+        # Training that turns the mask on is LPV's second stage.
         if None not in (here, inside) and here != inside and (inside or self.strict):
             runner.logger.warning(
                 f"The mask of the GLRMs is {_STATES[here]}, and {_STATES[inside]} in the config "
-                f"inside the checkpoint; --cfg-options model.decoder.with_mask={inside} does as "
-                "that one"
+                "inside the checkpoint. To match it, use --cfg-options "
+                f"model.decoder.with_mask={inside}"
             )
 
 
 def mask_of(model: nn.Module) -> bool | None:
-    """Whether the GLRMs' mask of a model is on; None where it has none.
+    """Return whether the GLRMs' mask of a model is on; None if it has none.
 
     Args:
-        model: The model, or what wraps it for several processes or for test-time augmentation.
+        model: Model, or its wrapper for distributed training or test-time augmentation.
     """
     return getattr(getattr(_inner(model), "decoder", None), "with_mask", None)
 
 
 def _mask_inside(checkpoint: dict) -> bool | None:
-    """Whether the mask is on in the config inside a checkpoint; None where that does not say."""
+    """Return whether the mask is on in the config inside a checkpoint; None if unspecified."""
     text = str((checkpoint.get("meta") or {}).get("cfg") or "")
-    # The text is a program, which is not run for this.
+    # The text is a program, which is not executed for this.
     found = {*re.findall(r"with_mask=(True|False)", text)}
     return found.pop() == "True" if len(found) == 1 else None
 
 
 def _inner(model: nn.Module) -> nn.Module:
-    # With several processes test-time augmentation has a wrapper around it, too.
+    # In distributed runs, the test-time augmentation model is wrapped as well.
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
     return model
@@ -186,9 +186,9 @@ def _inner(model: nn.Module) -> nn.Module:
 def _compare(
     model: nn.Module, checkpoint: dict, *, left_over: bool = True
 ) -> tuple[Mapping[str, torch.Tensor], list[str]]:
-    """The model's weights, and what is wrong with those of a checkpoint."""
+    """Return the model's weights, and what is wrong with those of a checkpoint."""
     wanted = _inner(model).state_dict()
-    # Checkpoints of MMOCR's model zoo may hold what their models have no longer.
+    # Checkpoints of MMOCR's model zoo may have weights that their models no longer have.
     compare = differences if left_over and mask_of(model) is not None else misfits
     return wanted, compare(wanted, unwrapped(checkpoint))
 

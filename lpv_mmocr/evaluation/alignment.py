@@ -1,4 +1,4 @@
-"""Which characters of a reading are right, wrong, too many or missing."""
+"""Alignment of a reading with the ground truth, character by character."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .text_protocol import TextProtocol
 
 @dataclass(frozen=True)
 class CharacterMatch:
-    """A character of a reading beside one of the ground truth.
+    """A character of a reading, paired with one of the ground truth.
 
     Attributes:
-        read: What was read, or None where a character was missed.
-        truth: What is there, or None where a character is too many or no truth is known.
-        wrong: Whether to mark it.
+        read: Character that was read, or None if one was missed.
+        truth: True character, or None if the one read is superfluous or the truth is unknown.
+        wrong: Whether to mark the pair as wrong.
     """
 
     read: str | None
@@ -31,13 +31,13 @@ class CharacterMatch:
 def align(
     reading: str, truth: str | None, protocol: TextProtocol | None = None
 ) -> list[CharacterMatch]:
-    """Lay a reading beside the ground truth, with as few differences as possible.
+    """Align a reading with the ground truth, with as few differences as possible.
 
     Args:
-        reading: What was read.
-        truth: Ground truth, or None, which makes nothing wrong.
-        protocol: What counts. Without one everything does but case, and but punctuation, symbols
-            and spaces that are missed or too many.
+        reading: Text that was read.
+        truth: Ground truth; if None, nothing is wrong.
+        protocol: Protocol that determines which differences count. If None, all count except
+            differences in case, and missed or superfluous punctuation, symbols and spaces.
 
     Returns:
         One match for each character of the reading and each missed one, in reading order.
@@ -46,7 +46,7 @@ def align(
         return [CharacterMatch(read, None, False) for read in reading]
     if protocol is None:
         return _laid(reading, truth, str.casefold, _belongs_to_a_word)
-    # What does not count is put back afterwards, so that it moves nothing that does.
+    # Characters that do not count are reinserted afterwards, so that they do not shift others.
     matches = []
     rests = deque(reading), deque(truth)
     letters = [[*filter(protocol.reduce, text)] for text in rests]
@@ -63,7 +63,7 @@ def align(
 
 
 def _until_it_counts(rest: deque[str], protocol: TextProtocol) -> list[str]:
-    """Takes what does not count from the beginning of a text."""
+    """Remove and return the characters at the beginning of a text that do not count."""
     taken = []
     while rest and not protocol.reduce(rest[0]):
         taken.append(rest.popleft())
@@ -96,5 +96,5 @@ def _laid(
 
 
 def _belongs_to_a_word(character: str) -> bool:
-    # Vowel signs of Indic scripts are marks, and neither letters nor digits to str.isalnum.
+    # Vowel signs of Indic scripts are marks; str.isalnum takes them for neither letters nor digits.
     return unicodedata.category(character)[0] in "LMN"

@@ -1,4 +1,4 @@
-"""Several named benchmark sets as one data set, some of which may be absent."""
+"""Several named benchmark sets as one dataset; some of them may be absent."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from ..datasets.lmdb_environment import find_lmdbs
 class BenchmarkDataset(ConcatDataset):
     """Benchmark sets in LMDBs, evaluated in one run.
 
-    A set whose folder is not there is named in the log and in the meta information, from where
-    :class:`BenchmarkMetric` takes it into its report. Every sample carries the name of its set as
+    A set whose folder does not exist is named in the log and in the meta information, from which
+    :class:`BenchmarkMetric` adds it to its report. Every sample carries the name of its set as
     ``benchmark_set``.
 
     Args:
-        sets: Folder of each set, by its name; None leaves one out that an inherited config names.
+        sets: Folder of each set, by set name; None removes a set that an inherited config names.
         data_root: Folder that these are relative to.
-        pipeline: Transforms, as MMEngine builds them. What packs must keep ``sample_key`` and
-            ``bad_sample``, as ``PackWordInputs`` does.
+        pipeline: Transforms, as MMEngine builds them. The packing transform must keep
+            ``sample_key`` and ``bad_sample``, as ``PackWordInputs`` does.
 
     Raises:
-        FileNotFoundError: If no set is there at all.
+        FileNotFoundError: If none of the sets exists.
         LMDBDataError: If the LMDB of a set is damaged.
         ValueError: If ``sets`` names none.
     """
@@ -43,7 +43,7 @@ class BenchmarkDataset(ConcatDataset):
     ) -> None:
         wanted = {name: folder for name, folder in sets.items() if folder is not None}
         if not wanted:
-            raise ValueError("sets of BenchmarkDataset names no set")
+            raise ValueError("'sets' of BenchmarkDataset names no set")
         absent: dict[str, str] = {}
         for name, folder in wanted.items():
             try:
@@ -53,8 +53,8 @@ class BenchmarkDataset(ConcatDataset):
         if len(absent) == len(wanted):
             raise FileNotFoundError(
                 f"None of the benchmark sets {', '.join(wanted)} is there: "
-                f"{next(iter(absent.values()))} (LPV_DATA_ROOT sets the data's root and "
-                "LPV_DATA_TREE what its folders are like, or test_dataloader.dataset.data_root and "
+                f"{next(iter(absent.values()))} (set the data's root in LPV_DATA_ROOT and its "
+                "folder layout in LPV_DATA_TREE, or test_dataloader.dataset.data_root and "
                 "test_dataloader.dataset.sets in the config)"
             )
         for name, reason in absent.items():
@@ -74,24 +74,23 @@ class BenchmarkDataset(ConcatDataset):
         self._metainfo.update(benchmark_sets=self.names, absent_benchmark_sets=absent)
 
     def __getitem__(self, idx: int) -> dict:
-        """A sample as the pipeline packs it, with the name of its set.
+        """Return a sample as the pipeline packs it, with the name of its set.
 
         Args:
             idx: Position in the concatenation of the sets.
 
         Raises:
-            ValueError: If the pipeline does not say whether the sample is a bad one.
+            ValueError: If the pipeline does not pack ``bad_sample``.
         """
         packed = super().__getitem__(idx)
         source, _ = self._get_ori_dataset_idx(idx)
         samples = packed["data_samples"]
-        # Test-time augmentation packs a list: one for each variant.
+        # Test-time augmentation packs a list with one sample per view.
         for sample in samples if isinstance(samples, list) else [samples]:
             if "bad_sample" not in sample:
                 raise ValueError(
-                    "The pipeline of BenchmarkDataset must pack 'bad_sample', or pictures that "
-                    "cannot be read could count as right: end it with "
-                    "dict(type='PackWordInputs')"
+                    "The pipeline of BenchmarkDataset must pack 'bad_sample', or unreadable "
+                    "pictures could count as correct; end it with dict(type='PackWordInputs')"
                 )
             sample.set_metainfo({"benchmark_set": self.names[source]})
         return packed

@@ -17,31 +17,31 @@ from .report import BenchmarkReport
 from .scores import WordScore, mean_score, score_sets
 from .text_protocol import TextProtocol
 
-_SINGLE_SET = "words"  # name of the set where samples name none
+_SINGLE_SET = "words"  # set name for samples that name no set
 
 
 @METRICS.register_module()
 class BenchmarkMetric(BaseMetric):
-    """Accuracy of words, each set for itself and as means over the published groups of sets.
+    """Word accuracy and edit distance, per set and averaged over the published groups of sets.
 
-    Over a :class:`BenchmarkDataset` it gives ``recog/SVT/accuracy``, ``recog/six/accuracy``,
-    ``recog/six/weighted_accuracy`` and so on; a mean whose sets are not all there is not given.
-    Over any other data set it gives ``recog/accuracy`` and ``recog/one_minus_ned``, which
-    ``save_best`` of a training can name; they are NaN where no label has a character that counts.
-    Numbers are fractions and not rounded.
+    Over a :class:`BenchmarkDataset` it returns ``recog/SVT/accuracy``, ``recog/six/accuracy``,
+    ``recog/six/weighted_accuracy`` and so on; a mean is omitted unless all of its sets are present.
+    Over any other dataset it returns ``recog/accuracy`` and ``recog/one_minus_ned``, which
+    ``save_best`` can name in training; they are NaN if no label has a character that counts.
+    Values are fractions and not rounded.
 
-    Each sample counts once, told apart by its set and its name, so that what a sampler repeats to
-    fill the last batch of every process changes nothing. A sample marked ``bad_sample`` is wrong,
-    whatever was read.
+    Each sample counts once, identified by its set and its name, so that samples repeated by a
+    sampler to fill the last batch of every process change nothing. A sample marked ``bad_sample``
+    is wrong, whatever was read.
 
     Args:
-        case_sensitive: Compare 94 characters as they are, instead of 36 without case; see
-            :class:`TextProtocol`.
+        case_sensitive: Whether to compare 94 characters as they are, instead of 36 without case;
+            see :class:`TextProtocol`.
         collect_device: How processes exchange results: over their connection (``"gpu"``, which
-            need not have one), or through files (``"cpu"``); by default the first, unless
-            ``collect_dir`` says where files go.
-        prefix: What the names of the numbers begin with.
-        collect_dir: Folder for the files, seen by all processes; by default one in the current
+            requires no GPU), or through files (``"cpu"``); by default the former, unless
+            ``collect_dir`` is given.
+        prefix: Prefix of the metric names.
+        collect_dir: Folder for the files, visible to all processes; by default one in the current
             folder.
 
     Attributes:
@@ -72,9 +72,9 @@ class BenchmarkMetric(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: For each word ``gt_text.item``, ``pred_text.item`` and its meta
-                information: ``sample_key`` or ``img_path``, ``benchmark_set`` and ``bad_sample``
-                where there are such.
+            data_samples: For each word, ``gt_text.item``, ``pred_text.item`` and its meta
+                information: ``sample_key`` or ``img_path``, and, if there are any,
+                ``benchmark_set`` and ``bad_sample``.
 
         Raises:
             ValueError: If a word has no label or no name.
@@ -85,8 +85,8 @@ class BenchmarkMetric(BaseMetric):
         key = sample_name(sample)
         if not key:
             raise ValueError(
-                "A sample has neither sample_key nor img_path to tell it from others; the pipeline "
-                "must pack one of them"
+                "A sample has neither sample_key nor img_path to identify it; the pipeline must "
+                "pack one of them"
             )
         if "gt_text" not in sample:
             raise ValueError(
@@ -99,7 +99,7 @@ class BenchmarkMetric(BaseMetric):
         return WordScore(
             set_name=sample.get("benchmark_set") or _SINGLE_SET,
             key=key,
-            # Two folders of the same name have the same keys.
+            # Folders of the same name contain the same keys.
             path=str(sample.get("img_path") or ""),
             correct=not bad and self.protocol.reduce(reading) == reduced,
             similarity=0.0 if bad else self.protocol.similarity(label, reading),
@@ -111,35 +111,36 @@ class BenchmarkMetric(BaseMetric):
         """Gather the words of all processes and score them.
 
         Args:
-            size: Number of samples of the data set.
+            size: Number of samples in the dataset.
 
         Returns:
-            The numbers, by name.
+            Metric values by name.
 
         Raises:
             ValueError: See :meth:`compute_metrics`.
         """
         self._size = size
-        # BaseMetric would cut what is more than `size` off the end, which drops repeated samples
-        # only where the sampler deals samples out in turns. Here their names tell.
+        # BaseMetric would truncate the results to `size`, which drops repeated samples only if the
+        # sampler deals samples out in turns. Here, they are recognised by name.
         return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: Sequence[WordScore]) -> dict[str, float]:
-        """Score words, of which some may come more than once.
+        """Score words, some of which may occur more than once.
 
         Args:
             results: The words of all processes.
 
         Raises:
-            ValueError: If some samples were not evaluated, or share their names.
+            ValueError: If some samples were not evaluated, or their names are not unique.
         """
         words = {(word.set_name, word.key, word.path): word for word in results}
         if self._size is not None and len(words) > self._size:
-            # Machines may have the data in different places; two folders of one name do not.
+            # Repeated words have different paths if machines store the data in different places.
+            # Folders of the same name alone never give too many words.
             words = {(word.set_name, word.key): word for word in results}
         if self._size not in (None, len(words)):
             raise ValueError(
-                f"The data set has {self._size} samples, but {len(words)} different ones were "
+                f"The dataset has {self._size} samples, but {len(words)} different ones were "
                 "evaluated: either some were left out, or their names (sample_key or img_path) "
                 "are not unique"
             )
@@ -163,16 +164,16 @@ class BenchmarkMetric(BaseMetric):
         return self.report.to_metrics()
 
     def _warn_of_empty_labels(self, words: Sequence[WordScore]) -> bool:
-        """Say, once, how many labels have nothing that is compared; tell whether all are such.
+        """Warn once of labels without a character that counts; return whether all are such.
 
-        Words of other scripts are equal to whatever else has no character that counts.
+        Words in other scripts equal any other text without a character that counts.
         """
         empty = sum(word.empty_label for word in words)
         if empty and not self._warned:
             print_log(
                 f"{empty} of {len(words)} labels have none of the characters that are compared "
-                f"({self.protocol.name}), so that only an empty reading is right: for other "
-                "characters use MMOCR's WordMetric(mode='exact')",
+                f"({self.protocol.name}), so only an empty reading is correct; for other "
+                "characters, use MMOCR's WordMetric(mode='exact')",
                 logger="current",
                 level=logging.WARNING,
             )

@@ -1,4 +1,4 @@
-"""The benchmark sets that published results are about."""
+"""Benchmark sets for which results are published."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ EXPECTED_COUNTS = {
     "IC13_1015": 1015,
     "IC15_2077": 2077,
 }
-"""Number of words of each set, by its name in this package."""
+"""Number of words in each set, by set name in this package."""
 
 SET_GROUPS = {
     "six": ("IIIT5k", "SVT", "IC13_857", "IC15_1811", "SVTP", "CUTE80"),
     "eight": tuple(EXPECTED_COUNTS),
 }
-"""Sets whose mean is published: most papers take six; the eight add the larger IC13 and IC15."""
+"""Sets whose mean is published: most papers use six; the eight add the larger IC13 and IC15."""

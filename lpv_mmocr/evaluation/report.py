@@ -1,4 +1,4 @@
-"""The report of an evaluation: its means, its table, and what has to be said about it."""
+"""Report of an evaluation: means, table and remarks."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NAMED_BAD_SAMPLES = 20  # of each set in the table; JSON has them all
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkReport:
-    """Scores of all sets that were evaluated, and which ones were not.
+    """Scores of all evaluated sets, and the requested sets that were absent.
 
-    A mean over the six or the eight exists only where all of its sets do. Where sets are missing
-    or others were added, there is a mean over the present sets too, under that name.
+    A mean over the six or the eight exists only if all of its sets do. If sets are missing or
+    others were added, there is also a mean over the present sets, under the name ``present``.
 
     Attributes:
-        protocol: What counts of a text.
-        scores: Scores of the sets, by name.
-        absent: Why a set that was asked for is missing, by its name.
+        protocol: Protocol that the scores follow.
+        scores: Scores of the sets, by set name.
+        absent: Reason why a requested set is missing, by set name.
     """
 
     protocol: TextProtocol
@@ -35,7 +35,7 @@ class BenchmarkReport:
 
     @property
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """Sets without a score in the groups of which no mean can be given."""
+        """Sets without a score, for each group whose mean cannot be computed."""
         gaps = {
             group: tuple(name for name in names if name not in self.scores)
             for group, names in SET_GROUPS.items()
@@ -44,14 +44,14 @@ class BenchmarkReport:
 
     @property
     def means(self) -> dict[str, MeanScore]:
-        """Means that can be given: ``six``, ``eight`` or ``present``."""
+        """Means that can be computed: ``six``, ``eight`` or ``present``."""
         groups = {g: names for g, names in SET_GROUPS.items() if g not in self.missing}
         if all(set(names) != set(self.scores) for names in groups.values()):
             groups["present"] = tuple(self.scores)
         return {group: mean_score(self.scores, names) for group, names in groups.items()}
 
     def to_metrics(self) -> dict[str, float]:
-        """All that could be computed, as plain numbers by name: fractions, not rounded."""
+        """Return all scores and means by name, as fractions, not rounded."""
         metrics = {}
         for name, score in self.scores.items():
             metrics[f"{name}/accuracy"] = score.accuracy
@@ -64,7 +64,7 @@ class BenchmarkReport:
         return metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report as JSON can hold it; means that cannot be given are null."""
+        """Return the complete report as JSON data; means that cannot be computed are null."""
         return {
             "protocol": self.protocol.name,
             "sets": {
@@ -88,9 +88,9 @@ class BenchmarkReport:
 
     @property
     def rows(self) -> list[Row]:
-        """Rows of the table: the sets, those that are absent, and the means.
+        """Rows of the table: evaluated sets, absent sets, and means.
 
-        Means that cannot be given say why.
+        For means that cannot be computed, the remarks give the reason.
         """
         rows = [set_row(name, score) for name, score in self.scores.items()]
         rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in self.absent.items()]
@@ -117,7 +117,7 @@ class BenchmarkReport:
         return rows
 
     def to_markdown(self) -> str:
-        """The report as a table and remarks, aligned so that a terminal can show it as well."""
+        """Return the report as a table and remarks, aligned for terminals, too."""
         rows = [
             (
                 row.name,
@@ -139,7 +139,7 @@ class BenchmarkReport:
         return "\n".join(lines) + "\n"
 
     def _mean_remark(self, group: str, mean: MeanScore) -> str:
-        """What one should know about a mean: its sets where they vary, and wrong counts."""
+        """Return the remark on a mean: its sets if they vary, and unexpected counts."""
         if group == "present":
             return ", ".join(mean.sets)
         wrong = [name for name in mean.sets if not self.scores[name].has_expected_count]

@@ -1,4 +1,4 @@
-"""Shows and saves the reports of a test."""
+"""Hook that prints and saves the reports of a test."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .tested_model import describe, variant_of
 
 @HOOKS.register_module()
 class BenchmarkReportHook(Hook):
-    """Prints the table of a benchmark test and saves it in the work folder.
+    """Hook that prints the table of a benchmark test and saves it in the work folder.
 
     The files are ``CHECKPOINT_benchmark_PROTOCOL.md``, the table, and the same with ``.json``,
-    which adds the config, the checkpoint, what the model was, and all that the table leaves out.
-    Behind ``CHECKPOINT`` stands ``_tta`` or ``_deployed-bf16`` (or another float type) where the
-    model was tested so. Without a :class:`BenchmarkMetric` over a :class:`BenchmarkDataset` nothing
-    happens.
+    which adds the config, the checkpoint, a description of the model, and all that the table leaves
+    out. ``CHECKPOINT`` is followed by ``_tta`` or ``_deployed-bf16`` (or another float type) if the
+    model was tested that way. Without a :class:`BenchmarkMetric` over a :class:`BenchmarkDataset`,
+    the hook does nothing.
     """
 
     @master_only
@@ -42,7 +42,7 @@ class BenchmarkReportHook(Hook):
                 "model": describe(runner.model),
                 **report.to_dict(),
             }
-            # Not with_suffix: the name of a checkpoint may have dots.
+            # Not with_suffix: checkpoint names may contain dots.
             Path(f"{stem}.md").write_text(table, encoding="utf-8")
             Path(f"{stem}.json").write_text(
                 json.dumps(details, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

@@ -1,4 +1,4 @@
-"""The table of sets and means, row by row."""
+"""Rows of the table of sets and means."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from .scores import SetScore
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A set or a mean.
+    """Table row of a set or a mean.
 
     Attributes:
-        name: What it is called.
-        count: Number of words; None where there are none to count.
-        correct: How many of them were read right; None for means.
-        accuracy: Part that was read right, 0 to 1, or the mean of such; None if not computed.
-        one_minus_ned: One minus the normalised edit distance, likewise.
-        remarks: What one should know about it.
-        is_mean: Whether it is a mean.
+        name: Displayed name.
+        count: Number of words; None if there are none to count.
+        correct: Number of words read correctly; None for means.
+        accuracy: Word accuracy, 0 to 1, or a mean of accuracies; None if not computed.
+        one_minus_ned: One minus the normalised edit distance, 0 to 1, or a mean; None if not
+            computed.
+        remarks: Remarks on the numbers, such as why they are missing.
+        is_mean: Whether the row is a mean.
     """
 
     name: str
@@ -31,7 +32,7 @@ class Row:
 
 
 def set_row(name: str, score: SetScore) -> Row:
-    """Row of one set.
+    """Return the row of one set.
 
     Args:
         name: Name of the set.

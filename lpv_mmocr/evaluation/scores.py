@@ -1,4 +1,4 @@
-"""Scores of single words, of a set, and of several sets."""
+"""Scores of single words, of sets, and means over sets."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from .benchmark_sets import EXPECTED_COUNTS
 
 @dataclass(frozen=True, kw_only=True)
 class WordScore:
-    """How one word was read.
+    """Score of one word.
 
     Attributes:
         set_name: Benchmark set that the word belongs to.
         key: Name of the sample.
-        path: Where its picture is, if that is known. Name and path are unique within a set.
-        correct: Whether the reading is right.
+        path: Path of its picture, if known. Name and path together are unique within a set.
+        correct: Whether the reading is correct.
         similarity: One minus the normalised edit distance.
         bad_sample: Whether the picture could not be read; the word then counts as wrong.
-        empty_label: Whether nothing of the label counts, so that reading nothing is right.
+        empty_label: Whether no character of the label counts, so that an empty reading is correct.
     """
 
     set_name: str
@@ -38,11 +38,11 @@ class SetScore:
 
     Attributes:
         count: Number of words, at least 1.
-        correct: How many of them were read right.
+        correct: Number of words read correctly.
         similarity: Sum of one minus the normalised edit distance over the words.
-        expected_count: How many words the set is known to have; None where that is not known.
+        expected_count: Number of words the set should have; None if unknown.
         bad_samples: Keys of the words whose pictures could not be read.
-        empty_labels: Number of words with a label of which nothing counts.
+        empty_labels: Number of words whose labels have no character that counts.
     """
 
     count: int
@@ -54,7 +54,7 @@ class SetScore:
 
     @property
     def accuracy(self) -> float:
-        """Part of the words that were read right, 0 to 1."""
+        """Fraction of the words read correctly, 0 to 1."""
         return self.correct / self.count
 
     @property
@@ -64,12 +64,12 @@ class SetScore:
 
     @property
     def has_expected_count(self) -> bool:
-        """Whether there are as many words as there should be, as far as that is known."""
+        """Whether the number of words is as expected; True if no number is known."""
         return self.expected_count in (None, self.count)
 
     @property
     def remarks(self) -> str:
-        """What one should know before believing the numbers; empty where there is nothing."""
+        """Unexpected count, bad samples and empty labels, as text; empty if there are none."""
         remarks = []
         if not self.has_expected_count:
             remarks.append(f"COUNT: should be {self.expected_count}")
@@ -88,8 +88,8 @@ class MeanScore:
         sets: Names of the sets.
         count: Number of words in all of them.
         accuracy: Mean of the sets' accuracies.
-        weighted_accuracy: The same with each set weighted by its number of words.
-        one_minus_ned: Mean of the sets' one minus normalised edit distance.
+        weighted_accuracy: The same, with each set weighted by its number of words.
+        one_minus_ned: Mean of the sets' ``one_minus_ned``.
         weighted_one_minus_ned: The same, weighted.
     """
 
@@ -102,13 +102,13 @@ class MeanScore:
 
 
 def score_sets(words: Sequence[WordScore]) -> dict[str, SetScore]:
-    """Sum up words set by set.
+    """Aggregate the scores of words by set.
 
     Args:
-        words: Every word once.
+        words: Scores of the words, each word once.
 
     Returns:
-        Scores by the name of the set, in the order in which the sets first appear.
+        Scores by set name, in the order in which the sets first appear.
     """
     by_set: dict[str, list[WordScore]] = {}
     for word in words:
@@ -117,7 +117,7 @@ def score_sets(words: Sequence[WordScore]) -> dict[str, SetScore]:
         name: SetScore(
             count=len(members),
             correct=sum(word.correct for word in members),
-            # fsum: the order of words, which depends on the number of processes, must not show.
+            # fsum: the order of words, which depends on the number of processes, must not matter.
             similarity=math.fsum(word.similarity for word in members),
             expected_count=EXPECTED_COUNTS.get(name),
             bad_samples=tuple(word.key for word in members if word.bad_sample),
@@ -128,11 +128,11 @@ def score_sets(words: Sequence[WordScore]) -> dict[str, SetScore]:
 
 
 def mean_score(scores: Mapping[str, SetScore], names: Sequence[str]) -> MeanScore:
-    """Means over some of the sets.
+    """Return means over some of the sets.
 
     Args:
-        scores: Scores by the name of the set.
-        names: Sets to take the mean of, at least one.
+        scores: Scores by set name.
+        names: Names of the sets to average, at least one.
 
     Raises:
         KeyError: If one of them has no score.

@@ -1,4 +1,4 @@
-"""What tells one test of a checkpoint from another."""
+"""Names and descriptions that distinguish tests of the same checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TTA = "_tta"
 
 
 def deployed(dtype: str) -> str:
-    """What files about a deployed model add to the name of its checkpoint.
+    """Return the suffix of the checkpoint name in files about a deployed model.
 
     Args:
         dtype: ``fp32``, ``bf16`` or ``fp16``.
@@ -22,7 +22,7 @@ def deployed(dtype: str) -> str:
 
 
 def variant_of(model: nn.Module) -> str:
-    """What files about a test add to the name of the checkpoint: nothing for the plain model.
+    """Return the suffix of the checkpoint name in files about a test; empty for the plain model.
 
     Args:
         model: The model that was tested.
@@ -37,7 +37,7 @@ def variant_of(model: nn.Module) -> str:
 
 
 def describe(model: nn.Module) -> str:
-    """Class, float types and mask of a model, in words.
+    """Return a description of a model: class, float types and mask.
 
     Args:
         model: The model that was tested.

@@ -1,4 +1,4 @@
-"""LPV's modules, one concept per file; importing registers them in MMOCR's registries."""
+"""Modules of LPV, one concept per file; importing them registers them in MMOCR's registries."""
 
 from .best_look_tta import BestLookTTAModel
 from .character_dictionary import CharacterDictionary

@@ -1,4 +1,4 @@
-"""What the cascade looked at, kept for people to see."""
+"""Records of the cascade's attention, kept for visualisation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def character_relations(
     forbidden: torch.Tensor | None,
     attn_maps: torch.Tensor,
 ) -> torch.Tensor:
-    """How much the tokens of each character attended to those of each other one in a GLRM.
+    """Return how much the characters attended to one another in a GLRM.
 
     With A^l the attention matrix of the GLRM's layer l, averaged over heads, L the number of
     layers, and P (T, h*w) the position-attention maps of the stage before the GLRM, whose rows sum
@@ -27,21 +27,21 @@ def character_relations(
 
         R = P (1/L sum_l A^l) P^T,    then every row of R divided by its sum.
 
-    So ``P A`` is what character i saw, token by token, each of its tokens counting as much as the
-    position attention looked at it, and ``R[i, j]`` compares the average weight that it gave to
-    the tokens of character j with what it gave to the other characters'. Layers are averaged,
-    without the residual connections: the matrix says who looked at whom, not how much of a token
-    was replaced.
+    Row i of ``P A`` is what character i attended to, token by token, with each of its tokens
+    weighted by the position attention; ``R[i, j]`` compares the average weight that it gave to the
+    tokens of character j with the weights that it gave to those of the other characters. Layers
+    are averaged without the residual connections: the matrix shows which characters attended to
+    which, not how much of a token was replaced.
 
     Args:
-        glrm: The module.
-        features: Feature map that goes into it, shape (N, D, h, w).
-        forbidden: Its mask of shape (N, h*w, h*w), or None.
-        attn_maps: Attention maps P of the stage before it, shape (N, T, h, w).
+        glrm: GLRM module.
+        features: Input feature map of the GLRM, shape (N, D, h, w).
+        forbidden: Mask of the GLRM, shape (N, h*w, h*w), or None.
+        attn_maps: Attention maps P of the stage before the GLRM, shape (N, T, h, w).
 
     Returns:
         Tensor of shape (N, T, T), float32, non-negative, rows summing to 1. A character whose
-        tokens may see nothing has a row of zeros.
+        tokens have every key masked has a row of zeros.
     """
     maps = attn_maps.flatten(2).float()
     relations = maps.new_zeros(maps.shape[0], maps.shape[1], maps.shape[1])
@@ -57,16 +57,16 @@ def attention_records(
     relations: Sequence[torch.Tensor],
     postprocessor: BaseTextRecogPostprocessor,
 ) -> list[LabelData]:
-    """Pack what a batch was read from into one record for each word.
+    """Pack the attention of a batch into one record per word.
 
     Args:
         probs: Class probabilities of the S stages, each (N, T, C).
         attn_maps: Attention maps of the S stages, each (N, T, h, w).
-        relations: Of each GLRM the tensor (N, T, T) of :func:`character_relations`.
-        postprocessor: Decodes the probabilities of every stage.
+        relations: Result of :func:`character_relations` for each GLRM, shape (N, T, T).
+        postprocessor: Postprocessor that decodes the probabilities of every stage.
 
     Returns:
-        N records as :attr:`CPADecoder.keep_attention` describes them.
+        N records as described in :attr:`CPADecoder.keep_attention`.
     """
     maps = torch.stack(list(attn_maps), 1).float().cpu().numpy()
     views = [view.cpu().numpy() for view in relations]
@@ -89,7 +89,7 @@ def attention_records(
                     "".join(_letter(dictionary, index) for index in printed) for printed, _ in read
                 ],
                 stage_scores=[[float(score) for score in scores] for _, scores in read],
-                # The stage before a GLRM says whose relations these are.
+                # The stage before a GLRM determines which characters the rows belong to.
                 relations=np.array(
                     [
                         view[word][np.ix_(order, order)]
@@ -103,17 +103,17 @@ def attention_records(
 
 
 def _reading_order(best: list[int], printed: list[int], start: int) -> list[int]:
-    """Positions such that those of the characters read stand side by side.
+    """Return the positions in an order that puts those of the characters read next to each other.
 
-    A start class between characters prints nothing; its position moves behind the end.
+    A start class between characters prints nothing; its position moves to the end.
 
     Args:
         best: Most probable class of each of the T positions.
         printed: Classes of the characters read, in order.
-        start: The start class.
+        start: Index of the start class.
 
     Returns:
-        All T positions: 0, those of the characters, the others.
+        All T positions: 0, then those of the characters, then the rest.
     """
     order = [0]
     for index in printed:
@@ -125,6 +125,6 @@ def _reading_order(best: list[int], printed: list[int], start: int) -> list[int]
 
 
 def _letter(dictionary: Dictionary, index: int) -> str:
-    """Text of a class, of length 1 so that it has one map."""
+    """Return the text of a class, always one character so that it has one attention map."""
     text = dictionary.idx2str([index])
     return text if len(text) == 1 else "\N{REPLACEMENT CHARACTER}"

@@ -1,4 +1,4 @@
-"""Test-time augmentation of words: look again where the first look is unsure."""
+"""Test-time augmentation for words whose first reading has low confidence."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from mmocr.structures import TextRecogDataSample
 from torch import nn
 
 SURE = 0.8
-"""Confidence from which a reading is taken as it is; docs/reading.md has the measure."""
+"""Confidence from which a reading is accepted without further views; see docs/reading.md."""
 
 
 @MODELS.register_module()
 class BestLookTTAModel(BaseTTAModel):
-    """Reads words of low confidence again, and keeps the most confident reading of each.
+    """Test-time augmentation that reads low-confidence words again in other views.
 
-    One look after the other is taken, at those words alone of which no look so far was sure, and
-    not where it leaves the picture as it is.
-    MMOCR's ``EncoderDecoderRecognizerTTAModel`` takes all looks at all words, and goes by the mean
-    over the characters, with which a long word hides the one character that is a guess.
+    The views ("looks") are tried one after another, each only on words that no earlier view read
+    confidently and that the view changes; the most confident reading of each word is kept.
+    MMOCR's ``EncoderDecoderRecognizerTTAModel`` runs all views on all words and ranks them by the
+    mean score of the characters, in which a single guessed character of a long word hardly shows.
 
     Args:
-        module: The recogniser, or its config.
-        data_preprocessor: Its data preprocessor, where it has none of its own.
-        sure: Confidence from which no further look is taken; above 1 all are taken at all words.
+        module: Recogniser or its config.
+        data_preprocessor: Data preprocessor, for a recogniser without its own.
+        sure: Confidence from which no further view is tried; above 1, every view is tried on every
+            word that it changes.
     """
 
     def __init__(
@@ -44,10 +45,10 @@ class BestLookTTAModel(BaseTTAModel):
         """Read a batch of N words.
 
         Args:
-            data: ``inputs`` and ``data_samples``, each a list over the looks of lists of N.
+            data: ``inputs`` and ``data_samples``, each a list with one list of N items per view.
 
         Returns:
-            The N samples of the most confident looks; the earlier one where two are alike.
+            The N samples of the most confident views; on ties, of the earlier view.
         """
         first, *others = (
             dict(zip(data, look, strict=True)) for look in zip(*data.values(), strict=True)
@@ -71,27 +72,27 @@ class BestLookTTAModel(BaseTTAModel):
     def merge_preds(
         self, data_samples_list: Sequence[Sequence[TextRecogDataSample]]
     ) -> list[TextRecogDataSample]:
-        """Keep the most confident look at each word.
+        """Keep the most confident view of each word.
 
         Args:
-            data_samples_list: N words with the samples of some looks each.
+            data_samples_list: For each of N words, the samples of some views.
 
         Returns:
-            N samples; the earlier one where two are alike.
+            N samples; on ties, the earlier one.
         """
         return [max(samples, key=word_confidence) for samples in data_samples_list]
 
 
 def word_confidence(sample: TextRecogDataSample) -> float:
-    """Probability of a whole word.
+    """Return the probability of a complete word.
 
     Args:
-        sample: A sample with ``pred_text``.
+        sample: Sample with ``pred_text``.
 
     Returns:
-        Its ``word_score``, or, as recognisers of MMOCR itself have none, the product over the
-        characters. 0 where it is not a number, and where there is nothing to go by: some of
-        MMOCR's recognisers score characters alone, and an empty text has none.
+        Its ``word_score``, or, for MMOCR's own recognisers, which have none, the product of the
+        character scores. 0 if the result is NaN or there is no score: some of MMOCR's recognisers
+        score only characters, of which an empty text has none.
     """
     scores = list(map(float, sample.pred_text.score))
     confidence = float(sample.pred_text.get("word_score", math.prod(scores) if scores else 0.0))

@@ -1,4 +1,4 @@
-"""Dictionary whose characters stand in the config itself."""
+"""Dictionary whose characters are stored in the config itself."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class CharacterDictionary(Dictionary):
     """MMOCR's dictionary, given as a string of characters instead of a file.
 
     A ``dict_file`` ends up as an absolute path in the config inside every checkpoint, which then
-    cannot be used on another machine. A string travels with it.
+    cannot be used on another machine. A string is stored in the config itself.
 
-    Classes are the characters in the given order, then start, then end, then whatever other
-    special token is asked for.
+    Classes are the characters in the given order, then start, then end, then any other special
+    tokens requested.
 
     Args:
-        characters: The characters to recognise, each once.
+        characters: Characters to recognise, each once.
         with_start: Whether there is a start class, [GO] in the released code.
         with_end: Whether there is an end class, [s] in the released code.
         **kwargs: Further arguments of ``mmocr.models.common.Dictionary``, except ``dict_file``.
@@ -47,20 +47,20 @@ class CharacterDictionary(Dictionary):
 
 
 def require_start_and_end(dictionary: Dictionary, owner: str) -> None:
-    """Check that a dictionary has the two classes that frame a word, and that they differ.
+    """Check that a dictionary has a start and an end class, and that they differ.
 
     Args:
-        dictionary: The dictionary.
-        owner: What needs the classes, for the message.
+        dictionary: Dictionary to check.
+        owner: Name of the class that needs them, for the message.
 
     Raises:
-        ValueError: If one is missing, or one class stands for both, as in most of MMOCR's configs:
-            the start class is ignored in the loss, so no model could learn where words end.
+        ValueError: If one is missing, or one class serves as both, as in most of MMOCR's configs:
+            the loss ignores the start class, so no model could learn where words end.
     """
     if dictionary.start_idx is None or dictionary.end_idx is None:
         raise ValueError(f"{owner} needs a dictionary with_start=True and with_end=True")
     if dictionary.start_idx == dictionary.end_idx:
         raise ValueError(
-            f"{owner} needs a start and an end class of their own: give the dictionary "
+            f"{owner} needs a start and an end class that differ: give the dictionary "
             "same_start_end=False"
         )

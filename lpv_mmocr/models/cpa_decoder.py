@@ -23,49 +23,49 @@ GLRMObserver = Callable[[GLRM, torch.Tensor, "torch.Tensor | None", torch.Tensor
 class CPADecoder(BaseDecoder):
     """Cascade of position attentions with a GLRM between successive ones (paper section 3.3).
 
-    It takes any feature map (N, D, h, w), be it of an encoder or, where there is none, of a
-    backbone. All position attentions are initialised alike, and so are all GLRMs and all
-    classifiers, as released.
+    It takes any feature map (N, D, h, w) of an encoder or, without an encoder, of a backbone. As
+    in the released code, all position attentions start from equal weights, and so do all GLRMs and
+    all classifiers.
 
     Args:
         in_channels: Width D of the features.
-        dictionary: Dictionary or its config; needs a start and an end class.
+        dictionary: Dictionary or its config, with a start and an end class.
         module_loss: Config of the loss, usually ``CPAModuleLoss``.
         postprocessor: Config of the postprocessor, usually ``CPAPostprocessor``.
-        max_seq_len: Number of characters of the longest word; there are T = max_seq_len + 2
+        max_seq_len: Maximum number of characters of a word; there are T = max_seq_len + 2
             positions.
         num_stages: Number S of position attentions.
         attention: Config of the position attentions; width and T are filled in.
-        glrm: Config of the GLRMs; the width is filled in. None, or one stage, means no GLRM.
+        glrm: Config of the GLRMs; the width is filled in. None for no GLRMs; one stage has none.
         with_mask: Whether the GLRMs hide the tokens of one character from one another. Off in
-            training stage 1, on in stage 2 and whenever a model trained so is used.
+            training stage 1, on in stage 2 and whenever a model trained with it is used.
         mask_threshold: Attention weight above which a token belongs to a character.
-        keep_attention: Whether :meth:`predict` also keeps what was looked at. It costs time and
-            changes no reading.
-        init_cfg: MMEngine initialisation config, for all that is in the decoder. By default its
-            parts have PyTorch's initialisation, as released.
+        keep_attention: Whether :meth:`predict` also stores the attention. It costs time and does
+            not change any prediction.
+        init_cfg: MMEngine initialisation config for all modules of the decoder. By default they
+            keep PyTorch's initialisation, as in the released code.
 
     Attributes:
         keep_attention: As above; may be set on a built model. Every data sample then gets a
             ``pred_attention`` with
 
             - ``attn_maps``: float32 array (S, T, h, w), the attention maps of every stage, each
-              summing to 1. All T positions are there, because stages may read words of different
-              lengths: map 0 belongs to the start class, map k + 1 to character k, and the one
-              after the last character to the end class. A start class that was read between
-              characters, which prints nothing, stands behind these.
-            - ``stage_texts``: S strings, what each stage reads by itself; the last is the
+              summing to 1. All T positions are included, because stages may read words of
+              different lengths: map 0 belongs to the start class, map k + 1 to character k, and
+              the one after the last character to the end class. The map of a start class read
+              between characters, which prints nothing, comes after these.
+            - ``stage_texts``: S strings, the text that each stage reads by itself; the last is the
               prediction. A class with several characters, such as ``<UKN>``, is one U+FFFD.
-            - ``stage_scores``: S lists of the characters' probabilities, one of the end class for
-              an empty text.
-            - ``relations``: float32 array (S - 1, T, T), what the GLRM after each stage let the
-              characters see of one another, rows summing to 1; see
+            - ``stage_scores``: S lists of the characters' probabilities; for an empty text, that
+              of the end class.
+            - ``relations``: float32 array (S - 1, T, T), how much the characters attended to one
+              another in the GLRM after each stage, rows summing to 1; see
               :func:`~lpv_mmocr.models.attention_record.character_relations`. (0, T, T) without
               GLRMs.
 
     Raises:
         ValueError: If ``num_stages`` is below 1, the dictionary lacks a start or an end class or
-            has one for both, or the mask is on without a GLRM to use it.
+            has one class for both, or ``with_mask`` is true without any GLRM.
     """
 
     def __init__(
@@ -126,12 +126,12 @@ class CPADecoder(BaseDecoder):
         out_enc: torch.Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Run the cascade; the same in training and in evaluation mode.
+        """Run the cascade, in training mode as in evaluation mode.
 
         Args:
-            feat: Feature map of the backbone, shape (N, D, h, w), used where there is no encoder.
+            feat: Feature map of the backbone, shape (N, D, h, w); used without an encoder.
             out_enc: Feature map of the encoder, shape (N, D, h, w).
-            data_samples: Not used; MMOCR passes it to every decoder.
+            data_samples: Not used; MMOCR passes them to every decoder.
 
         Returns:
             ``logits`` of shape (S, N, T, C) and ``attn_maps`` of shape (S, N, T, h, w).
@@ -155,8 +155,8 @@ class CPADecoder(BaseDecoder):
 
         Args:
             features: Feature map of shape (N, D, h, w).
-            observe: Called before each GLRM with the module, the features and the mask (or None)
-                that go into it, and the attention maps of the stage before.
+            observe: Callback that is called before each GLRM with the module, its input features
+                and mask (or None), and the attention maps of the stage before.
 
         Yields:
             Character vectors of shape (N, T, D) and attention maps of shape (N, T, h, w) of each
@@ -170,7 +170,8 @@ class CPADecoder(BaseDecoder):
             shape = None if features is None else tuple(features.shape)
             raise ValueError(
                 f"CPADecoder needs a feature map of shape (N, {width}, h, w), got {shape}: set "
-                "in_channels to the channels of the backbone or encoder, which must keep the map"
+                "in_channels to the number of channels of the backbone or encoder, which must keep "
+                "the feature map"
             )
         characters, maps = features.new_zeros(1, self.num_positions, width), None
         for stage, attention in enumerate(self.attentions):
@@ -184,7 +185,7 @@ class CPADecoder(BaseDecoder):
             yield characters, maps
 
     def last_logits(self, features: torch.Tensor | None) -> torch.Tensor:
-        """Class scores of the last stage; reading needs no other classifier.
+        """Return the logits of the last stage, the only ones that inference needs.
 
         Args:
             features: Feature map of shape (N, D, h, w).
@@ -201,7 +202,7 @@ class CPADecoder(BaseDecoder):
         out_enc: torch.Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> torch.Tensor:
-        """Class probabilities of the last stage.
+        """Return the class probabilities of the last stage.
 
         Args:
             feat: See :meth:`forward_train`.
@@ -219,7 +220,7 @@ class CPADecoder(BaseDecoder):
         out_enc: torch.Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Losses of a batch, in training and in evaluation mode.
+        """Compute the losses of a batch, in training mode as in evaluation mode.
 
         Args:
             feat: See :meth:`forward_train`.
@@ -227,7 +228,7 @@ class CPADecoder(BaseDecoder):
             data_samples: N samples with ``gt_text.item``.
 
         Returns:
-            The losses of ``module_loss``.
+            Losses of ``module_loss``.
 
         Raises:
             ValueError: If the decoder was built without ``module_loss``.
@@ -253,7 +254,7 @@ class CPADecoder(BaseDecoder):
         out_enc: torch.Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> Sequence[TextRecogDataSample]:
-        """Read the words.
+        """Predict the texts.
 
         Args:
             feat: See :meth:`forward_train`.
@@ -261,7 +262,7 @@ class CPADecoder(BaseDecoder):
             data_samples: N samples to write ``pred_text`` to.
 
         Returns:
-            The same samples; see ``CPAPostprocessor`` for what is written, and
+            The same samples; see ``CPAPostprocessor`` for ``pred_text`` and
             :attr:`keep_attention` for ``pred_attention``.
         """
         if not self.keep_attention:

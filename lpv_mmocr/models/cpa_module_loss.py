@@ -18,22 +18,22 @@ from .encoded_words import EncodedWords, LabelEncoding
 
 @MODELS.register_module()
 class CPAModuleLoss(BaseTextRecogModuleLoss):
-    """Cross-entropy over all stages at once, with equal weights (paper section 3.5).
+    """Cross-entropy averaged over all stages with equal weights (paper section 3.5).
 
     The target of a word is [start], its characters, [end], then [start] up to T = max_seq_len + 2
     positions. The start class is ignored, so neither position 0 nor anything after [end] counts.
 
-    Labels are treated as the released code does: a word whose raw text is longer than
-    ``max_seq_len`` does not count at all, then the case is changed, then characters outside the
-    dictionary are dropped (or become the unknown class where the dictionary has one).
+    Labels are processed as in the released code: a word whose raw text is longer than
+    ``max_seq_len`` is ignored; then the case is changed; then characters outside the dictionary
+    are dropped (or become the unknown class if the dictionary has one).
 
     Args:
-        dictionary: Dictionary or its config; needs a start and an end class.
-        max_seq_len: Number of characters of the longest word.
+        dictionary: Dictionary or its config, with a start and an end class.
+        max_seq_len: Maximum number of characters of a word.
         letter_case: "lower", "upper" or "unchanged".
 
     Raises:
-        ValueError: If the dictionary lacks a start or an end class, or has one for both.
+        ValueError: If the dictionary lacks a start or an end class, or has one class for both.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             dictionary, max_seq_len=max_seq_len, letter_case=letter_case, pad_with="none"
         )
         require_start_and_end(self.dictionary, "CPAModuleLoss")
-        # MMOCR's own choices of a padding class leave the start class out.
+        # MMOCR's options for the padding class do not include the start class.
         self.pad_idx = self.dictionary.start_idx
         self._encoding = LabelEncoding.of(self)
         self._warned_long = self._warned_unknown = False
 
-    # A compiler would take each word for a reason to compile again.
+    # Compiled, it would be recompiled for each word.
     @torch.compiler.disable
     def get_targets(
         self, data_samples: Sequence[TextRecogDataSample] | EncodedWords
@@ -59,14 +59,14 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         """Add the target indexes to the samples.
 
         Args:
-            data_samples: Samples with ``gt_text.item``, or words that are encoded already.
+            data_samples: Samples with ``gt_text.item``, or words that are already encoded.
 
         Returns:
             The same samples, with ``gt_text.indexes`` (characters only) and
-            ``gt_text.padded_indexes`` (T,), both int64 on the CPU.
+            ``gt_text.padded_indexes`` (T,), both int64 on the CPU; encoded words unchanged.
 
         Raises:
-            ValueError: If words are encoded for another dictionary, length or case.
+            ValueError: If the words were encoded for another dictionary, length or case.
         """
         if isinstance(data_samples, EncodedWords):
             if data_samples.encoding not in (None, self._encoding):
@@ -89,13 +89,13 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         return data_samples
 
     def _encode(self, text: str, data_sample: TextRecogDataSample) -> list[int] | None:
-        """Character indexes of a label, or None for a word that is too long to be learnt."""
+        """Return the character indexes of a label, or None if it is too long."""
         if len(text) > self.max_seq_len:
             if not self._warned_long:
                 MMLogger.get_current_instance().warning(
                     f"{data_sample.get('sample_key', data_sample.get('img_path', 'a sample'))}: "
                     f"the label {text!r} has more than max_seq_len={self.max_seq_len} characters. "
-                    "Such words do not count in the loss; this is said once."
+                    "Such words are ignored in the loss; this is reported once."
                 )
                 self._warned_long = True
             return None
@@ -106,10 +106,10 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             unknown = text[indexes.index(None)]
             MMLogger.get_current_instance().warning(
                 f"the label {text!r} has the character {unknown!r}, which the dictionary lacks. "
-                "Such characters are left out of what is learnt; this is said once."
+                "Such characters are dropped from the targets; this is reported once."
             )
             self._warned_unknown = True
-        # Changing the case can lengthen a text: "İ".lower() has two characters.
+        # Changing the case can make a text longer: "İ".lower() has two characters.
         return [index for index in indexes if index is not None][: self.max_seq_len]
 
     def forward(
@@ -120,12 +120,13 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         """Compute the loss.
 
         Args:
-            outputs: Output of ``CPADecoder.forward_train``; ``logits`` of shape (S, N, T, C).
-            data_samples: N samples that went through :meth:`get_targets`.
+            outputs: Output of ``CPADecoder.forward_train``, with ``logits`` of shape
+                (S, N, T, C).
+            data_samples: N samples processed by :meth:`get_targets`.
 
         Returns:
-            ``loss_cpa``, the mean over every counted position of every stage, and for the log
-            ``ce_stage1`` ... ``ce_stageS``, the same mean stage by stage, detached.
+            ``loss_cpa``, the mean over the counted positions of all stages, and for the log
+            ``ce_stage1`` ... ``ce_stageS``, the same mean per stage, detached.
         """
         logits = outputs["logits"]
         targets = _stacked_targets(data_samples).to(logits.device, non_blocking=True)
@@ -136,7 +137,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             ignore_index=self.pad_idx,
             reduction="none",
         )
-        # A batch without a single counted position gives 0 instead of NaN.
+        # A batch without any counted position gives 0 instead of NaN.
         counted = (targets != self.pad_idx).sum().clamp(min=1)
         per_stage = cross_entropy.view(num_stages, -1).sum(1) / counted
         losses = dict(loss_cpa=per_stage.mean())
@@ -147,7 +148,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
 
 @torch.compiler.disable
 def _stacked_targets(data_samples: Sequence[TextRecogDataSample] | EncodedWords) -> torch.Tensor:
-    """Targets of a batch, shape (N, T)."""
+    """Return the targets of a batch, shape (N, T)."""
     if isinstance(data_samples, EncodedWords):
         return data_samples.targets
     return torch.stack([sample.gt_text.padded_indexes for sample in data_samples])

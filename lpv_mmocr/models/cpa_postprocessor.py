@@ -17,18 +17,18 @@ from .character_dictionary import require_start_and_end
 
 @MODELS.register_module()
 class CPAPostprocessor(BaseTextRecogPostprocessor):
-    """Turns the probabilities of the last stage into text and confidences.
+    """Postprocessor that turns the probabilities of the last stage into text and confidences.
 
-    Positions 1, 2, ... are read greedily up to the first end class; position 0 belongs to the
-    start class. A start class read later on prints nothing but counts in the word's confidence.
-    Where no end class comes, all T - 1 positions are read.
+    Positions 1, 2, ... are decoded greedily up to the first end class; position 0 belongs to the
+    start class. A start class at a later position prints nothing but counts in the word's
+    confidence. Without an end class, all T - 1 positions are decoded.
 
     Args:
-        dictionary: Dictionary or its config; needs a start and an end class.
-        max_seq_len: Number of characters of the longest word.
+        dictionary: Dictionary or its config, with a start and an end class.
+        max_seq_len: Maximum number of characters of a word.
 
     Raises:
-        ValueError: If the dictionary lacks a start or an end class, or has one for both.
+        ValueError: If the dictionary lacks a start or an end class, or has one class for both.
     """
 
     def __init__(self, dictionary: dict | Dictionary, max_seq_len: int = 25) -> None:
@@ -45,9 +45,9 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
             data_sample: Not used.
 
         Returns:
-            Class indexes of the printed characters, and their probabilities. For an empty text
-            there is one probability, so that a mean over them is finite: that of the end class
-            where it was read, or at the last position where it was not.
+            Class indexes of the printed characters, and their probabilities. An empty text has
+            one probability, so that the mean is finite: that of the end class at the position
+            where it was read, or at the last position if it was not read.
         """
         scores, indexes = probs.max(-1)
         last_end = probs[-1, self.dictionary.end_idx].item()
@@ -71,7 +71,7 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
         """
         scores, indexes = probs.max(-1)
         last_ends = probs[:, -1, self.dictionary.end_idx]
-        # Transfers for the batch, not for each word.
+        # One transfer per tensor, not per word.
         columns = (column.tolist() for column in (indexes, scores, last_ends))
         for data_sample, *word in zip(data_samples, *columns, strict=True):
             characters, character_scores, word_score = self._decode(*word)
@@ -85,11 +85,11 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
     def _decode(
         self, indexes: list[int], scores: list[float], last_end: float
     ) -> tuple[list[int], list[float], float]:
-        """Characters, their scores and the word score from the T best classes of a word.
+        """Return characters, their scores and the word score, given the T best classes of a word.
 
         Args:
-            indexes: Best class of each position.
-            scores: Its probability.
+            indexes: Most probable class of each position.
+            scores: Probability of that class.
             last_end: Probability of the end class at the last position.
         """
         indexes, scores = indexes[1:], scores[1:]

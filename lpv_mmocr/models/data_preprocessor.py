@@ -1,4 +1,4 @@
-"""From words as a data loader hands them over to the model's input."""
+"""Data preprocessor that turns batches of a data loader into model input."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .encoded_words import EncodedWords
 
 @MODELS.register_module()
 class WordDataPreprocessor(TextRecogDataPreprocessor):
-    """MMOCR's preprocessor, which brings a batch to the device in one piece and without waiting.
+    """MMOCR's preprocessor with a single asynchronous transfer of the batch to the device.
 
-    MMOCR sends picture by picture, and swaps the channels of each with a list of indexes, for which
-    the host waits until a GPU has done all its work. Pictures of one size need none
-    of this; those of several sizes go MMOCR's way. The result is the same, except that in
-    training the samples are changed in place, not copied.
+    MMOCR transfers images one by one and swaps the channels of each with a list of indexes, for
+    which the host waits until the GPU has finished all its work. Images of equal size need none of
+    this; images of different sizes are still processed by MMOCR's code. The result is the same,
+    except that in training the samples are modified in place instead of copied.
 
-    Batches of :class:`~lpv_mmocr.streaming.StreamedWordDataset` are taken as well. What the
-    augmentations of ``batch_augments`` return counts; MMOCR throws it away.
+    Batches of :class:`~lpv_mmocr.streaming.StreamedWordDataset` are supported too. The return
+    values of ``batch_augments`` are used; MMOCR discards them.
 
-    The arguments are MMOCR's.
+    The arguments are those of MMOCR's class.
     """
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
@@ -36,7 +36,7 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
         Args:
             data: ``inputs``, a list of N images (3, h, w) or a tensor (N, 3, h, w), and
                 ``data_samples``, a list or :class:`EncodedWords`, or None or absent.
-            training: Whether to augment.
+            training: Whether to augment; samples are then modified in place instead of copied.
 
         Returns:
             ``inputs``, a float tensor of shape (N, 3, H, W), and ``data_samples``.
@@ -49,8 +49,8 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
                 numbers=words.numbers.to(self.device),
             )
         elif words is not None:
-            # Copies, which predictions are written into. Training does not predict, and copying
-            # takes longer than all the rest of this.
+            # Copies, because predictions are written into them. Training does not predict, and
+            # copying takes longer than the rest of this method.
             words = words if training else self.cast_data(words)
             _describe_padding(words, inputs)
         if training:
@@ -59,7 +59,7 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
         return dict(inputs=inputs, data_samples=words)
 
     def _images(self, images: Sequence[torch.Tensor] | torch.Tensor) -> torch.Tensor:
-        """Normalised images on the device, shape (N, 3, H, W)."""
+        """Return the normalised images on the device, shape (N, 3, H, W)."""
         stacked = isinstance(images, torch.Tensor)
         shapes = {images.shape[1:]} if stacked else {image.shape for image in images}
         if len(shapes) != 1 or shapes.pop()[0] != 3 or self.pad_size_divisor != 1:
@@ -67,7 +67,7 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
         batch = images if stacked else torch.stack(tuple(images))
         if self.device.type == "cuda" and batch.device.type == "cpu" and not batch.is_pinned():
             batch = batch.pin_memory()
-        batch = batch.to(self.device, non_blocking=True)  # nothing to do where it lies there
+        batch = batch.to(self.device, non_blocking=True)  # no-op if it is already there
         if self._channel_conversion:
             batch = batch.flip(1)
         batch = batch.float()
@@ -75,7 +75,7 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
 
 
 def _describe_padding(words: Sequence[TextRecogDataSample], inputs: torch.Tensor) -> None:
-    """Note what part of the input's width is picture, which some of MMOCR's modules ask for."""
+    """Store the fraction of the input's width that is not padding, for some of MMOCR's modules."""
     shape = tuple(inputs.shape[-2:])
     for word in words:
         valid_ratio = word.valid_ratio * word.img_shape[1] / shape[1]

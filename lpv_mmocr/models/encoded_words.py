@@ -1,4 +1,4 @@
-"""Labels of a batch in the form that the loss wants them."""
+"""Labels of a batch, encoded for the loss."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 
 
 class LabelEncoding(NamedTuple):
-    """What the targets of a label depend on.
+    """Settings that determine the targets of a label.
 
     Attributes:
-        characters: Classes in their order.
-        max_seq_len: Number of characters of the longest word.
+        characters: Classes in order.
+        max_seq_len: Maximum number of characters of a word.
         letter_case: "lower", "upper" or "unchanged".
     """
 
@@ -25,21 +25,21 @@ class LabelEncoding(NamedTuple):
 
     @classmethod
     def of(cls, loss: BaseTextRecogModuleLoss) -> LabelEncoding:
-        """That of a loss."""
+        """Return the encoding that a loss uses."""
         return cls("".join(loss.dictionary.dict), loss.max_seq_len, loss.letter_case)
 
 
-# No Sequence: MMEngine would take it apart to move its parts to the device.
+# Not a Sequence: MMEngine would unpack it to move its items to the device.
 @dataclass(frozen=True, eq=False)
 class EncodedWords:
-    """Labels of N words that wait on the device, in place of N data samples.
+    """Labels of N words on the device, instead of N data samples.
 
-    A data sample for every word costs the host more time than a GPU takes to train on it.
+    Creating a data sample for a word takes the host longer than a GPU takes to train on it.
 
     Attributes:
         targets: Class indexes of shape (N, T), int64, padded as ``CPAModuleLoss`` pads them.
-        numbers: Numbers of the pictures within their source, shape (N,), int64.
-        encoding: How they were encoded; None where that is not known.
+        numbers: Indexes of the images within their source, shape (N,), int64.
+        encoding: Settings the labels were encoded with; None if unknown.
     """
 
     targets: torch.Tensor
@@ -47,10 +47,10 @@ class EncodedWords:
     encoding: LabelEncoding | None = None
 
     def __len__(self) -> int:
-        """Number N of words."""
+        """Return the number N of words."""
         return len(self.targets)
 
     def __iter__(self) -> Iterator[dict[str, str]]:
-        """What an error message calls the words; asks the device for their numbers."""
+        """Yield a ``sample_key`` per word for error messages; copies ``numbers`` to the host."""
         for number in self.numbers.tolist():
             yield dict(sample_key=f"picture {number}")

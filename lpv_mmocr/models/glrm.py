@@ -18,17 +18,17 @@ from .token_linear import token_linear
 
 
 def linguistic_mask(attn_maps: torch.Tensor, threshold: float = 0.05) -> torch.Tensor:
-    """Hide from one another the tokens that make up one character (paper section 3.4).
+    """Return the mask that hides the tokens of a character from one another (paper section 3.4).
 
     Token i may not attend to token j when some position t has both ``A[t, i] > threshold`` and
-    ``A[t, j] > threshold``. A token that no position looks at sees, and is seen by, every token.
+    ``A[t, j] > threshold``. A token that no position attends to sees, and is seen by, every token.
 
     Args:
-        attn_maps: Attention maps A of the stage before, shape (N, T, h, w).
+        attn_maps: Attention maps A of the previous stage, shape (N, T, h, w).
         threshold: Attention weight above which a token belongs to a character.
 
     Returns:
-        Boolean tensor of shape (N, h*w, h*w), true where attention is forbidden. It carries no
+        Boolean tensor of shape (N, h*w, h*w), true where attention is forbidden; without
         gradient.
     """
     # Counts of common positions: at most T, and exact in every float type up to T = 256.
@@ -37,12 +37,12 @@ def linguistic_mask(attn_maps: torch.Tensor, threshold: float = 0.05) -> torch.T
 
 
 class TokenMask(NamedTuple):
-    """Which tokens an attention may see, prepared once for all layers and heads.
+    """Attention mask, prepared once for all layers and heads.
 
     Attributes:
-        bias: Added to the scores, shape (N, 1, L, L). A blind token may see everything, which
-            keeps its softmax finite.
-        blind: Boolean tensor (N, L, 1), true for tokens that may see nothing at all.
+        bias: Bias added to the scores, shape (N, 1, L, L). It hides nothing from blind tokens,
+            which keeps their softmax finite.
+        blind: Boolean tensor (N, L, 1), true for blind tokens: those with every key masked.
     """
 
     bias: torch.Tensor
@@ -50,7 +50,7 @@ class TokenMask(NamedTuple):
 
     @classmethod
     def hiding(cls, forbidden: torch.Tensor, dtype: torch.dtype = torch.float32) -> TokenMask:
-        """Build the mask from a boolean tensor (N, L, L) that is true where seeing is forbidden."""
+        """Build the mask from a boolean tensor (N, L, L), true where attention is forbidden."""
         blind = forbidden.all(-1, keepdim=True)
         return cls(hiding_bias(~forbidden | blind, dtype)[:, None], blind)
 
@@ -61,16 +61,16 @@ def masked_attention(
     mask: TokenMask | None,
     dropout: float = 0.0,
 ) -> torch.Tensor:
-    """Multi-head self-attention between the two projections, in which a token may be blind.
+    """Compute multi-head self-attention in which a token may have every key masked.
 
-    PyTorch's attention gives NaN, or an arbitrary mean, depending on version and kernel, for a
-    token with every key masked. Here the output of such a token is zero, in any precision,
-    forward and backward.
+    For such a token, PyTorch's attention returns NaN or an arbitrary mean, depending on version
+    and kernel. Here its output is zero, and so is its gradient, in any precision. As in
+    :func:`~lpv_mmocr.models.attention.self_attention`, the projections are not included.
 
     Args:
         qkv: Queries, keys and values of all heads, shape (N, L, 3 * D).
         num_heads: Number of heads.
-        mask: What may be seen; None lets every token see every token.
+        mask: Attention mask; None lets every token see every token.
         dropout: Probability that an attention weight is dropped.
 
     Returns:
@@ -79,20 +79,20 @@ def masked_attention(
     if mask is None:
         return self_attention(qkv, num_heads, dropout=dropout)
     mixed = self_attention(qkv, num_heads, mask.bias, dropout)
-    return mixed.masked_fill(mask.blind, 0.0)  # this stops the gradient, too
+    return mixed.masked_fill(mask.blind, 0.0)  # this stops the gradient as well
 
 
 class MaskedEncoderLayer(nn.TransformerEncoderLayer):
-    """Post-norm transformer layer in which a token may be forbidden every key.
+    """Post-norm transformer layer in which a token may have every key masked.
 
-    Parameters, their initialisation and the places of dropouts are those of
+    Parameters, their initialisation and the positions of the dropouts are those of
     ``nn.TransformerEncoderLayer``; the attention is :func:`masked_attention`, and the dropouts are
     :class:`~lpv_mmocr.models.dropout.Dropout`.
 
     Args:
         dim: Width D of the tokens.
         num_heads: Number of attention heads.
-        ffn_dim: Hidden width of the feed-forward layers, between which is a GELU.
+        ffn_dim: Hidden width of the feed-forward layers, which have a GELU in between.
         dropout: Dropout probability on attention weights, in the feed-forward layers and on both
             residuals.
     """
@@ -110,7 +110,7 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
 
         Args:
             src: Tokens of shape (N, L, D).
-            mask: What may be seen; None lets every token see every token.
+            mask: Attention mask; None lets every token see every token.
 
         Returns:
             Tokens of shape (N, L, D).
@@ -121,17 +121,17 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
         return self.norm2(x + self.dropout2(out))
 
     def attention_weights(self, src: torch.Tensor, mask: TokenMask | None = None) -> torch.Tensor:
-        """Attention matrix of the layer, averaged over heads, without dropout.
+        """Return the attention matrix of the layer, averaged over heads, without dropout.
 
-        Reading does not need it: the fused attention never makes it.
+        Inference does not need it: the fused attention never builds it.
 
         Args:
             src: Tokens of shape (N, L, D).
-            mask: What may be seen; None lets every token see every token.
+            mask: Attention mask; None lets every token see every token.
 
         Returns:
-            Tensor of shape (N, L, L); row i says how much token i sees of each token. Rows sum to
-            1, those of blind tokens to 0.
+            Tensor of shape (N, L, L); row i holds the weights that token i gives to each token.
+            Rows sum to 1, those of blind tokens to 0.
         """
         attention = self.self_attn
         width = attention.embed_dim
@@ -160,15 +160,16 @@ class GLRM(BaseModule):
     """Global linguistic reconstruction module (paper section 3.4).
 
     A stack of post-norm transformer layers over the tokens of the feature map. With the mask, the
-    tokens of one character see only those of the others, and so have to be rebuilt from them:
-    that is how a vision model learns linguistics.
+    tokens of a character see only those of the other characters and have to be reconstructed from
+    them: this is how a vision model learns linguistics.
 
     Args:
         dim: Width D of the features.
-        num_layers: Number L of transformer layers. They start from equal values, as released.
+        num_layers: Number L of transformer layers. They start from equal weights, as in the
+            released code.
         num_heads: Number of attention heads.
         ffn_dim: Hidden width of the feed-forward layers.
-        dropout: Dropout probability after the position table, on attention weights, inside the
+        dropout: Dropout probability after adding the position table, on attention weights, in the
             feed-forward layers and on both residuals.
 
     Raises:
@@ -197,7 +198,7 @@ class GLRM(BaseModule):
     def forward(
         self, features: torch.Tensor, forbidden: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Rebuild the features from one another.
+        """Reconstruct the features from one another.
 
         Args:
             features: Feature map of shape (N, D, h, w).
@@ -214,9 +215,9 @@ class GLRM(BaseModule):
     def attention_weights(
         self, features: torch.Tensor, forbidden: torch.Tensor | None = None
     ) -> Iterator[torch.Tensor]:
-        """Who sees whom in each layer; see :meth:`MaskedEncoderLayer.attention_weights`.
+        """Yield the attention matrices; see :meth:`MaskedEncoderLayer.attention_weights`.
 
-        The layers are run for it once more, so that :meth:`forward` need not know of it.
+        The layers are run again for this, so that :meth:`forward` does not have to support it.
 
         Args:
             features: Feature map of shape (N, D, h, w).
@@ -233,7 +234,7 @@ class GLRM(BaseModule):
     def _tokens(
         self, features: torch.Tensor, forbidden: torch.Tensor | None
     ) -> tuple[torch.Tensor, TokenMask | None]:
-        """Tokens (N, h*w, D) with the position table, and the mask prepared for all layers."""
+        """Return tokens (N, h*w, D) with positions added, and the mask for all layers."""
         x = features.flatten(2).transpose(1, 2)
         x = self.dropout(self.position(x))
         return x, None if forbidden is None else TokenMask.hiding(forbidden, x.dtype)

@@ -15,11 +15,11 @@ from mmocr.structures import TextRecogDataSample
 class LPV(EncoderDecoderRecognizer):
     """LPV scene text recogniser (arXiv 2305.05140): an SVTR encoder and a CPA decoder.
 
-    MMOCR's encoder-decoder recogniser, with an empty text for a picture that is marked as bad.
+    MMOCR's encoder-decoder recogniser, except that samples marked as bad get an empty text.
 
     Args:
         preprocessor: Optional config of a rectifier such as MMOCR's ``STN``.
-        backbone: Optional config of a backbone in front of, or instead of, the encoder.
+        backbone: Optional config of a backbone before, or instead of, the encoder.
         encoder: Config of the encoder, usually ``LPVSVTREncoder``.
         decoder: Config of the decoder, usually ``CPADecoder``.
         data_preprocessor: Config of the data preprocessor.
@@ -29,17 +29,17 @@ class LPV(EncoderDecoderRecognizer):
     def predict(
         self, inputs: torch.Tensor, data_samples: Sequence[TextRecogDataSample], **kwargs
     ) -> Sequence[TextRecogDataSample]:
-        """Read words.
+        """Predict the texts of a batch.
 
         Args:
             inputs: Images of shape (N, C, H, W), normalised.
-            data_samples: N samples. Where one says ``bad_sample``, its picture could not be
-                decoded and the image is a stand-in.
-            **kwargs: Passed on to the base class, which has no use for them.
+            data_samples: N samples. ``bad_sample`` marks those whose image could not be decoded
+                and was replaced by a placeholder.
+            **kwargs: Passed to the base class, which ignores them.
 
         Returns:
-            The samples with ``pred_text`` as ``CPAPostprocessor`` writes it; an empty text with
-            score 0 for a bad sample.
+            The samples with ``pred_text`` as written by ``CPAPostprocessor``; an empty text with
+            score 0 for bad samples.
         """
         return self.empty_bad_samples(super().predict(inputs, data_samples, **kwargs))
 
@@ -47,13 +47,13 @@ class LPV(EncoderDecoderRecognizer):
     def empty_bad_samples(
         data_samples: Sequence[TextRecogDataSample],
     ) -> Sequence[TextRecogDataSample]:
-        """Replace what was read out of stand-ins for pictures that could not be decoded.
+        """Clear the predictions of samples whose image could not be decoded.
 
         Args:
             data_samples: Samples with ``pred_text``.
 
         Returns:
-            The same samples; those that say ``bad_sample`` have an empty text with score 0.
+            The same samples; those marked ``bad_sample`` have an empty text with score 0.
         """
         for sample in data_samples:
             if sample.get("bad_sample"):
@@ -61,7 +61,7 @@ class LPV(EncoderDecoderRecognizer):
         return data_samples
 
     def to_deploy(self, **options) -> LPV:
-        """Make a copy of the model that only reads, in less time.
+        """Return a faster copy of the model for inference only.
 
         Args:
             **options: See :func:`lpv_mmocr.deploy.to_deploy`.

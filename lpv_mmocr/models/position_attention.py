@@ -1,4 +1,4 @@
-"""Position attention: reads one character vector per position out of a feature map."""
+"""Position attention: extracts one character vector per position from a feature map."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ConvNormReLU(nn.Sequential):
     """3x3 convolution, batch norm, ReLU.
 
     Args:
-        in_channels: Incoming channels.
-        out_channels: Outgoing channels.
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
         stride: Vertical and horizontal stride.
     """
 
@@ -65,7 +65,7 @@ class KeyUNet(nn.Module):
             x = down(x)
         for level, up in zip(reversed(range(len(skips))), self.up, strict=True):
             x = up(F.interpolate(x, size=skips[level].shape[-2:], mode="nearest"))
-            if level > 0:  # the features themselves are not added to the keys
+            if level > 0:  # the input features are not added to the keys
                 x = x + skips[level]
         return x
 
@@ -74,7 +74,7 @@ class KeyUNet(nn.Module):
 class PositionAttention(BaseModule):
     """Position attention of one stage of the cascade (paper section 3.3).
 
-    ``A = softmax(q k^T / sqrt(D))`` over the h*w places, with queries from the character vectors
+    ``A = softmax(q k^T / sqrt(D))`` over the h*w locations, with queries from the character vectors
     of the previous stage and keys from a U-Net over the features. The values are the features
     themselves.
 
@@ -107,7 +107,7 @@ class PositionAttention(BaseModule):
     def forward(
         self, features: torch.Tensor, characters: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Read one vector per position.
+        """Extract one vector per position.
 
         Args:
             features: Feature map of shape (N, D, h, w).
@@ -123,6 +123,6 @@ class PositionAttention(BaseModule):
         values = features.flatten(2).transpose(1, 2)
         queries = self.query(self.position(characters)).expand(features.shape[0], -1, -1)
         scores = torch.matmul(queries * self.scale, keys)
-        # At least float32: the mask of the GLRM compares these weights with a threshold.
+        # At least float32: the GLRM's mask compares these weights with a threshold.
         maps = scores.softmax(-1, dtype=torch.promote_types(scores.dtype, torch.float32))
         return torch.matmul(maps.to(values.dtype), values), maps.unflatten(2, grid)

@@ -9,17 +9,17 @@ from torch import nn
 
 
 def sinusoidal_table(length: int, dim: int, device: torch.device | str = "cpu") -> torch.Tensor:
-    """Tabulate the sinusoidal position encoding of "Attention Is All You Need", section 3.5.
+    """Return the sinusoidal position encoding of "Attention Is All You Need", section 3.5.
 
     ``table[p, 2i] = sin(p / 10000^(2i/dim))`` and ``table[p, 2i+1] = cos(p / 10000^(2i/dim))``.
 
-    The table is computed in float32 whatever the default dtype is, as in the released LPV code:
-    a table computed more exactly moves the logits of a trained model by up to 2e-5.
+    The table is computed in float32 regardless of the default dtype, as in the released LPV code:
+    a more exact table changes the logits of a trained model by up to 2e-5.
 
     Args:
         length: Number of positions.
         dim: Width of the features that the table is added to.
-        device: Where to compute it; only the CPU's is the same on all machines.
+        device: Device to compute it on; only on the CPU is it the same on all machines.
 
     Returns:
         Table of shape (length, dim), float32.
@@ -34,11 +34,11 @@ def sinusoidal_table(length: int, dim: int, device: torch.device | str = "cpu") 
 
 
 class SinusoidalPosition(nn.Module):
-    """Adds the sinusoidal table to a sequence; the table grows to the longest sequence seen.
+    """Sinusoidal position encoding, with a table that grows to the longest sequence seen.
 
-    The table is a function of its shape alone, so it is neither in the state dict nor a buffer:
-    what averages or exchanges the buffers of two models, as MMEngine's ``EMAHook`` does, would stop
-    at tables of different lengths.
+    The table depends on its shape alone, so it is neither in the state dict nor a buffer: code that
+    averages or swaps the buffers of two models, such as MMEngine's ``EMAHook``, would fail on
+    tables of different lengths.
 
     Args:
         dim: Width D of the sequence.
@@ -50,18 +50,18 @@ class SinusoidalPosition(nn.Module):
         self._tables: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
 
     def rows(self, length: int, like: torch.Tensor) -> torch.Tensor:
-        """First rows of the table.
+        """Return the first rows of the table.
 
         Args:
             length: Number L of rows.
-            like: Gives the dtype and the device.
+            like: Tensor whose dtype and device are used.
 
         Returns:
             Rows of shape (L, D).
         """
         kind = like.device, like.dtype
         if torch.compiler.is_dynamo_compiling():
-            # What is kept between calls would be a reason to compile again.
+            # State kept between calls would cause recompilation.
             return sinusoidal_table(length, self.dim, like.device).to(like.dtype)
         if kind not in self._tables or len(self._tables[kind]) < length:
             self._tables[kind] = sinusoidal_table(length, self.dim).to(*kind)

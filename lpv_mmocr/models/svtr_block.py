@@ -13,7 +13,7 @@ LAYER_NORM_EPS = 1e-6
 
 
 def local_window(grid: tuple[int, int], window: tuple[int, int]) -> torch.Tensor:
-    """Say which tokens of a grid see each other in local mixing.
+    """Return which tokens of a grid see each other in local mixing.
 
     Args:
         grid: Height h and width w of the token grid.
@@ -24,7 +24,7 @@ def local_window(grid: tuple[int, int], window: tuple[int, int]) -> torch.Tensor
         Boolean tensor of shape (h*w, h*w): entry (i, j) is true where query token i sees token j.
 
     Raises:
-        ValueError: If a side of the window is even, so that it has no centre.
+        ValueError: If a side of the window is even, so that it has no centre token.
     """
     if window[0] % 2 == 0 or window[1] % 2 == 0:
         raise ValueError(f"window_size must be odd in both directions, got {tuple(window)}")
@@ -57,7 +57,7 @@ class MixingAttention(nn.Module):
         self.num_heads = num_heads
         self.qkv = TokenLinear(dim, 3 * dim)
         self.proj = TokenLinear(dim, dim)
-        # Not persistent: the window follows from the configuration, not from training.
+        # Not persistent: the window is determined by the config, not by training.
         bias = None if visible is None else hiding_bias(visible)
         self.register_buffer("bias", bias, persistent=False)
 
@@ -80,8 +80,8 @@ class MixingBlock(nn.Module):
         dim: Feature width D.
         num_heads: Number of attention heads.
         mlp_ratio: Width of the hidden layer of the MLP, as a multiple of D.
-        drop_path: Probability that a residual branch is dropped for a sample while training.
-        visible: Tokens that see each other, see :class:`MixingAttention`.
+        drop_path: Probability that a residual branch is dropped for a sample in training.
+        visible: Which tokens see each other; see :class:`MixingAttention`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""SVTR encoder that keeps the full two-dimensional feature map, as LPV needs it."""
+"""SVTR encoder that keeps the full two-dimensional feature map, as LPV requires."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .svtr_block import LAYER_NORM_EPS, MixingBlock, local_window
 
 
 def _strided(size: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
-    """Size of a map after a 3x3 convolution with padding 1 and the given stride."""
+    """Return the size of a map after a 3x3 convolution with padding 1 and the given stride."""
     return -(-size[0] // stride[0]), -(-size[1] // stride[1])
 
 
@@ -42,11 +42,11 @@ class PatchEmbedding(nn.Sequential):
 
 
 class Merging(nn.Module):
-    """Strided convolution and layer norm between two stages; returns tokens.
+    """Strided convolution and layer norm on tokens, between two stages.
 
     Args:
-        in_dim: Width of the incoming tokens.
-        out_dim: Width of the outgoing tokens.
+        in_dim: Width of the input tokens.
+        out_dim: Width of the output tokens.
         stride: Vertical and horizontal stride.
     """
 
@@ -65,8 +65,8 @@ class Merging(nn.Module):
 class LPVSVTREncoder(BaseModule):
     """SVTR encoder of LPV (paper section 3.2; SVTR, arXiv 2205.00159).
 
-    Unlike MMOCR's ``SVTREncoder`` it neither pools the height away nor ends in a CTC neck: the
-    position attention of the decoder needs the whole map. The first ``num_local_blocks`` blocks
+    Unlike MMOCR's ``SVTREncoder``, it neither pools the height away nor ends in a CTC neck: the
+    decoder's position attention needs the full map. The first ``num_local_blocks`` blocks
     mix locally, the rest globally.
 
     Args:
@@ -75,15 +75,16 @@ class LPVSVTREncoder(BaseModule):
         embed_dims: Feature width of each stage.
         depths: Number of blocks of each stage.
         num_heads: Number of attention heads of each stage.
-        num_local_blocks: How many of the first blocks, counted over all stages, mix locally.
-        window_size: Height and width in tokens of the window of local mixing, both odd.
+        num_local_blocks: Number of leading blocks, counted over all stages, that mix locally.
+        window_size: Height and width of the local mixing window in tokens, both odd.
         merge_strides: (vertical, horizontal) stride of the merging after each stage but the last.
         mlp_ratio: Hidden width of a block's MLP as a multiple of its feature width.
         drop_path_rate: Drop-path probability of the last block; it grows linearly from 0.
-        with_cp: Whether blocks compute their activations again in the backward pass instead of
-            keeping them (gradient checkpointing): less memory, for a second forward pass.
+        with_cp: Whether blocks recompute their activations in the backward pass instead of storing
+            them (gradient checkpointing): less memory at the cost of a second forward pass.
         init_cfg: MMEngine initialisation config. By default Linear weights are truncated normal
-            with standard deviation 0.02 and convolutions Kaiming normal (fan out), as released.
+            with standard deviation 0.02 and convolutions Kaiming normal (fan out), as in the
+            released code.
 
     Raises:
         ValueError: If the per-stage arguments differ in length or a value is out of range.
@@ -158,7 +159,7 @@ class LPVSVTREncoder(BaseModule):
         self.norm = nn.LayerNorm(embed_dims[-1], eps=LAYER_NORM_EPS)
 
     def init_weights(self) -> None:
-        """Initialise as released; the position embedding is truncated normal as well."""
+        """Initialise as in the released code; the position embedding is truncated normal too."""
         if not self._is_init:
             nn.init.trunc_normal_(self.pos_embed, std=self.pos_embed_std)
         super().init_weights()
@@ -170,13 +171,13 @@ class LPVSVTREncoder(BaseModule):
 
         Args:
             img: Images of shape (N, C, H, W) with (H, W) = ``img_size``.
-            data_samples: Not used; MMOCR passes it to every encoder.
+            data_samples: Not used; MMOCR passes them to every encoder.
 
         Returns:
             Feature map of shape (N, D, h, w).
 
         Raises:
-            ValueError: If the images are not of the size that the encoder was built for.
+            ValueError: If the images do not have the size that the encoder was built for.
         """
         if tuple(img.shape[-2:]) != self.img_size:
             raise ValueError(

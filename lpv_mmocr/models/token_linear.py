@@ -1,4 +1,4 @@
-"""Linear layers over tokens, by the faster of PyTorch's two matrix libraries."""
+"""Linear layers over tokens, computed by the faster of PyTorch's two matrix libraries."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# Below this, PyTorch computes 1x1 convolutions with another library on a single thread.
+# For smaller batches on a single thread, PyTorch computes 1x1 convolutions with another library.
 LEAST_BATCH = 16
 
 
 def token_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Compute ``x W^T + b``.
 
-    In float32 on a CPU, PyTorch hands linear layers to MKL, and 1x1 convolutions, which are the
-    same function, to oneDNN. On processors other than Intel's the latter takes half the time,
-    forward and backward; on Intel's there is little between them.
+    In float32 on a CPU, PyTorch computes linear layers with MKL, and 1x1 convolutions, which are
+    the same function, with oneDNN. On processors not made by Intel, oneDNN takes half the time,
+    forward and backward; on Intel's, the two differ little.
 
     Args:
         x: Tokens of shape (N, L, D_in).
@@ -33,7 +33,7 @@ def token_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
 
 def _convolves(x: torch.Tensor) -> bool:
     return (
-        not torch.compiler.is_compiling()  # a compiler chooses for itself
+        not torch.compiler.is_compiling()  # a compiler makes its own choice
         and x.dim() == 3
         and x.dtype is torch.float32
         and x.device.type == "cpu"
@@ -45,7 +45,7 @@ def _convolves(x: torch.Tensor) -> bool:
 
 
 class TokenLinear(nn.Linear):
-    """``nn.Linear`` over tokens of shape (N, L, D), by :func:`token_linear`."""
+    """``nn.Linear`` over tokens of shape (N, L, D), computed by :func:`token_linear`."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Apply the layer."""

@@ -1,4 +1,4 @@
-"""Whether a shipped file is the one that was published, by a list as ``sha256sum`` writes it."""
+"""Verification of shipped files against a list of checksums in the format of ``sha256sum``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import re
 from pathlib import Path
 
 LIST = "SHA256SUMS"
-"""Name of the list, in the folder of the files."""
+"""Name of the checksum list, in the folder of the files."""
 
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 
 def sha256(file: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 of a file's content in hexadecimal."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def verify(file: Path) -> None:
-    """Compare a file with the list beside it, if there is one.
+    """Check a file against the checksum list in its folder, if there is one.
 
     Raises:
-        ValueError: If the file is another, or the list has no line for it or cannot be read.
+        ValueError: If the checksum differs, or the list has no line for the file or is malformed.
     """
     listed = file.parent / LIST
     if not listed.is_file():
@@ -31,19 +31,19 @@ def verify(file: Path) -> None:
         raise ValueError(f"{listed} has no line for {file.name}. {_advice(file, listed)}")
     if sha256(file) != expected:
         raise ValueError(
-            f"{file} is not the file that was published: its SHA-256 is not that in {listed}. "
+            f"{file} is not the file that was published: its SHA-256 is not the one in {listed}. "
             f"{_advice(file, listed)}"
         )
 
 
 def record(file: Path) -> Path:
-    """Write the line of a file into the list beside it, in place of an earlier one.
+    """Write the checksum of a file to the list in its folder, replacing an earlier one.
 
     Returns:
-        The list.
+        Path of the list.
 
     Raises:
-        ValueError: If there is a list that cannot be read.
+        ValueError: If an existing list is malformed.
     """
     listed = file.parent / LIST
     sums = _read(listed) if listed.is_file() else {}
@@ -55,7 +55,7 @@ def record(file: Path) -> Path:
 
 def _advice(file: Path, listed: Path) -> str:
     return (
-        f"Get {file.name} again; or, if it is one of your own, name it (--weights FILE), or "
+        f"Get {file.name} again; if it is your own file, name its path (--weights FILE) or "
         f"delete {listed}"
     )
 

@@ -1,4 +1,4 @@
-"""MMOCR's inferencer, made strict and quiet."""
+"""A strict and quiet version of MMOCR's inferencer."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ..engine.config_text import ConfigTextError
 
 
 class StrictInferencer(TextRecInferencer):
-    """``TextRecInferencer`` that accepts only weights of exactly its model, and draws nothing.
+    """``TextRecInferencer`` that accepts only weights that fit exactly, and draws nothing.
 
-    MMOCR's own fills what fits, warns of the rest, and reads nonsense.
+    MMOCR's own inferencer loads the weights that match, warns of the rest, and reads nonsense.
     """
 
     def _load_weights_to_model(
@@ -33,12 +33,12 @@ class StrictInferencer(TextRecInferencer):
         _load_checkpoint_to_model(model, checkpoint, strict=True)
 
     def _init_collate(self, cfg: Config) -> Callable:
-        # Looking for what is not there makes MMEngine warn of a wrong scope.
+        # Looking up a missing collate_fn makes MMEngine warn of a wrong scope.
         named = "collate_fn" in cfg.test_dataloader
         return super()._init_collate(cfg) if named else pseudo_collate
 
     def _init_visualizer(self, cfg: Config) -> None:
-        """None, since it draws nothing."""
+        """Return None, since nothing is drawn."""
 
 
 def build_inferencer(
@@ -47,10 +47,10 @@ def build_inferencer(
     """Load a model for reading.
 
     Args:
-        weights: File or address of the checkpoint.
+        weights: Path or URL of the checkpoint.
         config: Config, its file, or a path such as ``lpv_mmocr::textrecog/lpv/NAME.py``; by default
             the config inside the checkpoint.
-        device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
+        device: Device such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
 
     Returns:
         The inferencer.
@@ -59,7 +59,7 @@ def build_inferencer(
         FileNotFoundError: If the config or the checkpoint does not exist.
         ValueError: If there is no config, it cannot be read, the weights do not fit it, or the
             device cannot be used.
-        CheckpointError: If the checkpoint is damaged, or no checkpoint.
+        CheckpointError: If the file is damaged, or is not a checkpoint.
     """
     if isinstance(config, (str, os.PathLike)):
         config = _read_config(os.fspath(config))
@@ -74,11 +74,11 @@ def build_inferencer(
         if config is None and "config" in str(error):
             raise ValueError(
                 f"{weights} has no config inside, or one that was left out (the log says why): "
-                "name one with --config (config=... in Python). Weights of the authors' code are "
-                "converted first: lpv-mmocr convert"
+                "name one with --config (config=... in Python). Convert weights of the authors' "
+                "code first, with lpv-mmocr convert"
             ) from error
         raise
-    except CheckpointError:  # a RuntimeError as well, which speaks of a state_dict, too
+    except CheckpointError:  # also a RuntimeError that mentions a state_dict
         raise
     except RuntimeError as error:
         if "state_dict" not in str(error):
@@ -88,7 +88,7 @@ def build_inferencer(
 
 
 def _read_config(path: str) -> Config | str:
-    """The config of a file; a name that is none is left to MMOCR, which has names for models."""
+    """Return the config in a file; other names are left to MMOCR, which has names for models."""
     path = os.path.expanduser(path)
     if os.path.isdir(path):
         raise ValueError(f"the config {path} is a folder; give the file (.py) in it")
@@ -100,13 +100,13 @@ def _read_config(path: str) -> Config | str:
 
 
 _standard_output = threading.Lock()
-"""Held while another stream stands in, which two threads would restore in the wrong order."""
+"""Held while standard output is redirected: two threads would restore it in the wrong order."""
 
 
 @contextmanager
 def _silent_on_loading() -> Iterator[None]:
-    """Keeps MMEngine from printing whence it loads the checkpoint, which the user has just said."""
-    MMLogger.get_current_instance()  # a logger made below would keep writing to what stands in
+    """Suppress MMEngine's message about where it loads the checkpoint, which the user knows."""
+    MMLogger.get_current_instance()  # a logger made below would keep writing to `printed`
     printed = io.StringIO()
     try:
         with _standard_output, redirect_stdout(printed):
@@ -121,13 +121,13 @@ def check_device(device: str) -> None:
     """Check that PyTorch can use a device.
 
     Args:
-        device: Such as ``cpu`` or ``cuda:1``.
+        device: Device such as ``cpu`` or ``cuda:1``.
 
     Raises:
-        ValueError: If it cannot.
+        ValueError: If the device cannot be used.
     """
     try:
-        torch.empty(0, device=device).tolist()  # which a device without memory, meta, refuses
+        torch.empty(0, device=device).tolist()  # fails on "meta", which has no memory
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"the device {device!r} cannot be used: {reason}") from error
@@ -138,7 +138,7 @@ def _name(config: str | Config) -> str:
 
 
 def _summary(error: RuntimeError) -> str:
-    # One line per kind of misfit, each with hundreds of names.
+    # One line per kind of mismatch, each with hundreds of names.
     lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
     shown = "; ".join(line if len(line) < 120 else f"{line[:117]}..." for line in lines[:2])
     return f"{shown} (and more)" if len(lines) > 2 else shown

@@ -1,4 +1,4 @@
-"""Looking again at words that were read unsurely."""
+"""Test-time augmentation: other views of words read with low confidence."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..models.best_look_tta import SURE, word_confidence
 
 @dataclass(frozen=True)
 class SeenWord:
-    """A word as it was read best.
+    """Most confident reading of a word, and the view it came from.
 
     Attributes:
-        sample: What was read.
-        picture: The picture that was read, uint8 (H, W, 3).
-        matrix: Leads from the given picture to that one, as that of :meth:`WordLook.look`.
+        sample: The reading.
+        picture: The view that was read, uint8 (H, W, 3).
+        matrix: Map from the given picture to that view, as returned by :meth:`WordLook.look`.
     """
 
     sample: TextRecogDataSample
@@ -30,15 +30,15 @@ class SeenWord:
     matrix: np.ndarray
 
     def boxes_in_given(self, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Bring boxes back to the given picture.
+        """Map boxes back to the given picture.
 
         Args:
             boxes: Shape (n, 4), x1, y1, x2, y2 in pixels of ``picture``.
             size: Height and width of the given picture.
 
         Returns:
-            The upright boxes around the middles of their sides in the given picture, inside of it,
-            float32 (n, 4). Boxes around the corners would be larger and overlap.
+            The axis-aligned boxes around the midpoints of their sides in the given picture, clipped
+            to it, float32 (n, 4). Boxes around the corners would be larger and overlap.
         """
         x1, y1, x2, y2 = boxes.T
         x, y = (x1 + x2) / 2, (y1 + y2) / 2
@@ -56,16 +56,17 @@ def read_with_looks(
     looks: Sequence[WordLook] = LOOKS,
     sure: float = SURE,
 ) -> list[SeenWord]:
-    """Read pictures, again and changed where the reading is unsure, and keep what is surest.
+    """Read pictures, try other views where confidence is low, and keep the best readings.
 
     Args:
-        read: Reads one picture (H, W, 3) or more; it is given an empty list only if there are none.
+        read: Callback that reads one or more pictures (H, W, 3); it gets an empty list only if
+            there are none.
         pictures: Pictures of words.
-        looks: What is tried one after the other; nothing is tried if there are none.
-        sure: Confidence from which no further look is taken.
+        looks: Views to try in this order; may be empty.
+        sure: Confidence from which no further view is tried.
 
     Returns:
-        What was read best in each picture; the earlier look where two are alike.
+        The most confident reading of each picture; on ties, that of the earlier view.
     """
     best = lpv_onnx.read_with_looks(
         lambda words: read([picture for picture, _ in words]),
@@ -80,6 +81,6 @@ def read_with_looks(
 def _take(
     look: WordLook, word: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """A picture changed, and the matrix that leads there; None if it is to be left as it is."""
+    """Return a view of a picture and the matrix that maps to it; None if it would not change."""
     given, _ = word
     return look.look(given) if look.applies(given) else None

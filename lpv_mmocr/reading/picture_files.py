@@ -1,4 +1,4 @@
-"""Finding the pictures that a command names."""
+"""Search for the pictures that a command names."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
     | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 )
-"""Suffixes, in small letters, of the files that are read out of folders."""
+"""Lower-case suffixes of the files that are read from folders."""
 
 
 class PictureFiles:
-    """The picture files that paths name, found one after another.
+    """Iterable over the picture files that paths name.
 
-    A path may be a file, whatever its suffix; a folder, whose pictures (by suffix) are taken in
-    alphabetical order, those of its folders included; or a pattern with ``*``, ``?``, ``[...]`` or
-    ``**``. Where a path leads to nothing, it comes up itself, so that it is reported by whoever
-    tries to read it, and nothing is lost. Iterating again searches again.
+    A path may be a file with any suffix; a folder, whose pictures (by suffix) are taken in
+    alphabetical order, including those in its subfolders; or a pattern with ``*``, ``?``,
+    ``[...]`` or ``**``. A path that leads to nothing is yielded itself, so that the attempt to
+    read it reports the error and nothing is lost. Iterating again searches again.
 
     Args:
         paths: Paths and patterns.
-        listed: Further paths, such as those on standard input; they are no patterns, and come
-            after the others.
-        results: Folder of pictures that are made of what is read; it is passed over where it lies
-            in a folder that is read.
+        listed: Further paths, such as those on standard input; not treated as patterns, and
+            yielded after ``paths``.
+        results: Folder for pictures made from the readings; skipped if it is inside a folder that
+            is read.
 
     Attributes:
-        left_alone: Files in folders, found by the last iteration, that have no picture's suffix.
+        left_alone: Number of files that the last iteration skipped in folders: those without a
+            picture suffix, and pipes.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class PictureFiles:
         self.left_alone = 0
 
     def __iter__(self) -> Iterator[str]:
-        """Search; each file comes up as soon as it is found."""
+        """Search, and yield each file as soon as it is found."""
         self.left_alone = 0
         for path in self._paths:
             yield from self._matching(path)
@@ -54,11 +55,11 @@ class PictureFiles:
             yield from self._below(path)
 
     def _matching(self, path: str) -> Iterator[str]:
-        """What a path or a pattern names, each file once."""
+        """Yield the files that a path or pattern names, each once."""
         matches = _matches(path)
         named, opened, found = set(matches), set(), set()
         for match in matches:
-            # "**/word*" finds folders, and what lies in them.
+            # "**/word*" finds folders as well as their contents.
             if os.path.isdir(match):
                 if opened.intersection(_folders_above(match)):
                     continue
@@ -66,7 +67,7 @@ class PictureFiles:
             for file in self._below(match, named):
                 if file in found:
                     continue
-                if file in named:  # only these can come up again
+                if file in named:  # only these can be found again
                     found.add(file)
                 yield file
 
@@ -80,7 +81,7 @@ class PictureFiles:
         )
         for folder, subfolders, names in walk:
             real = os.path.realpath(folder)
-            # A link that leads in a circle, or results.
+            # A circular link, or the results folder.
             if real in seen or (real == self._results and folder != path):
                 subfolders.clear()
                 continue
@@ -99,7 +100,7 @@ class PictureFiles:
 
 
 def _is_pipe(path: str) -> bool:
-    """Whether reading a file may wait for ever; pipes are read where they are named."""
+    """Return whether a file is a pipe, which may block for ever and is read only if named."""
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except OSError:
@@ -107,9 +108,9 @@ def _is_pipe(path: str) -> bool:
 
 
 def leads_nowhere(path: str) -> bool:
-    """Whether a path is neither a file nor a folder, nor a pattern that fits one.
+    """Return whether a path is no file, folder or URL, nor a pattern that matches a file or folder.
 
-    What lies in a folder that may not be entered may exist: reading it says what is wrong.
+    A path inside a folder that may not be entered may exist: reading it reports the error.
 
     Args:
         path: Path or pattern.
@@ -128,17 +129,17 @@ def _may_exist(path: str) -> bool:
 
 
 def _folders_above(path: str) -> Iterator[str]:
-    """The folders above a path, as it spells them."""
+    """Yield the parent folders of a path, as spelt in it."""
     while (above := os.path.dirname(path)) != path:
         yield above
         path = above
 
 
 def _matches(path: str) -> list[str]:
-    # A file may have a bracket in its name: what exists is no pattern.
+    # A file name may contain brackets: an existing path is not a pattern.
     if os.path.exists(path) or not glob.has_magic(path):
         return [path]
     matches = sorted(glob.iglob(path, recursive=True))
-    if os.path.basename(path) == "**":  # it finds the files of the folders, too
+    if os.path.basename(path) == "**":  # it finds the files in the folders, too
         matches = [match for match in matches if not os.path.isdir(match)]
     return matches or [path]

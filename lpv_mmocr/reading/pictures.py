@@ -1,4 +1,4 @@
-"""Loading the pictures that are to be read."""
+"""Loading of the pictures to read."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from ..datasets.transforms.word_image import to_bgr
 def load_picture(
     source: str | os.PathLike | np.ndarray | Image.Image, *, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Load a picture, decoded as ``LoadWordImage`` does (so EXIF orientation is followed).
+    """Load a picture as ``LoadWordImage`` does, applying the EXIF orientation.
 
     Args:
-        source: Path or address of a file, an array as ``LoadWordImage`` takes it, BGR, or a picture
-            of Pillow's, which becomes what ``LoadWordImage`` would make of it in a file.
-        max_pixels: Refuse files and pictures of Pillow's with more. Nothing of them is decoded.
+        source: Path or URL of a file, a BGR array that ``LoadWordImage`` accepts, or a Pillow
+            image, which is converted as ``LoadWordImage`` would convert it from a file.
+        max_pixels: Maximum number of pixels; larger files and Pillow images are rejected without
+            decoding.
 
     Returns:
         The picture in BGR order, uint8, shape (H, W, 3).
 
     Raises:
-        PictureError: If there is no such file, or it is not a picture, is damaged or too large, or
-            it is a JPEG that was cut short, whose missing part OpenCV would fill with grey.
-        TypeError: If the source is nothing of the kind.
+        PictureError: If the file does not exist, is not a picture, is damaged or too large, or is
+            a truncated JPEG, whose missing part OpenCV would fill with grey.
+        TypeError: If the source is of another type.
     """
     if isinstance(source, np.ndarray):
         return to_bgr(source)
@@ -70,9 +71,9 @@ def _read_file(path: str) -> bytes:
         raise PictureError(error.strerror or str(error)) from error
     except ValueError as error:  # such as a null character in the path
         raise PictureError(str(error)) from error
-    except http.client.HTTPException as error:  # of an address that is none, or of half an answer
+    except http.client.HTTPException as error:  # invalid URL, or incomplete response
         raise PictureError(f"the address gives no picture ({error!r})") from error
-    except (KeyError, ImportError) as error:  # MMEngine knows s3://, with a package of its own
+    except (KeyError, ImportError) as error:  # MMEngine supports s3:// with an extra package
         kind = path.partition("://")[0]
         raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
     if not encoded:
@@ -81,13 +82,13 @@ def _read_file(path: str) -> bytes:
 
 
 def _check_header(encoded: bytes, max_pixels: int) -> None:
-    """Look at what a file says of itself; nothing is decoded yet."""
+    """Check format and size in the header of a file, without decoding it."""
     try:
         header = Image.open(io.BytesIO(encoded))
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(max_pixels) from error
-    except Exception as error:  # Pillow has many kinds for damaged files
-        # OpenCV knows a few formats more, none of them of words, and has next to no limits.
+    except Exception as error:  # Pillow raises many types for damaged files
+        # OpenCV reads a few more formats, none of them used for words, and has hardly any limits.
         raise PictureError("it is not a picture, or one of unknown or damaged format") from error
     if header.width * header.height > max_pixels:
         raise _too_many_pixels(max_pixels, *header.size)

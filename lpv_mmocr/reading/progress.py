@@ -1,4 +1,4 @@
-"""Progress of a run whose length may be unknown, below the lines of results that it prints."""
+"""Progress bar of a run whose length may be unknown, below the printed results."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 def reading_progress(
     total: Callable[[], int | None],
 ) -> Iterator[tuple[Callable[[], None], TextIO]]:
-    """Show a bar on standard error, if that is a terminal.
+    """Show a progress bar on standard error, if that is a terminal.
 
-    Lines that are printed on standard error meanwhile appear above the bar.
+    Lines printed on standard error in the meantime appear above the bar.
 
     Args:
-        total: Counts the pictures, or says None where they cannot be counted. Called only if the
-            bar is shown.
+        total: Callback that returns the number of pictures, or None if they cannot be counted.
+            Called only if the bar is shown.
 
     Yields:
-        A function to call for each picture that is done, and where to write results: standard
-        output, or a stand-in that keeps them off the bar if both are the terminal.
+        A function to call after each picture, and the stream for results: standard output, or a
+        wrapper that prints them above the bar if both are the terminal.
     """
     if not sys.stderr.isatty():
         yield (lambda: None), sys.stdout
@@ -48,7 +48,7 @@ def reading_progress(
 
 
 class _Terminal(io.TextIOBase):
-    """Writes whole lines above what a console shows live; as they are, without wrapping."""
+    """Stream that writes complete lines above a console's live display, without wrapping them."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""What was read in a picture."""
+"""Result of reading a picture."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mmengine.structures import LabelData
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in a picture of a word.
+    """Result of reading a picture of a word.
 
     Attributes:
         source: Path of the file; for anything else, its position among the pictures, from 0.
-        text: The text; None where the picture could not be read.
+        text: The text; None if the picture could not be read.
         confidence: Probability of the whole word: the product of the probabilities of all its
             characters and of its end.
         scores: Probability of each character of the text.
@@ -23,10 +23,10 @@ class Reading:
             picture; None if not asked for.
         attention: Attention maps and texts of all stages, as the decoder's ``pred_attention``;
             None if not asked for. :func:`lpv_mmocr.visualization.draw_attention` draws it.
-        picture: What was read, BGR uint8 (H, W, 3): the picture, or, if it was read best turned or
-            cut otherwise, that, with black behind it where the model was shown so; kept together
-            with the attention, which belongs to it.
-        error: Why the picture could not be read; None where it could.
+        picture: Picture that the attention refers to, BGR uint8 (H, W, 3): the given picture or
+            the view with the most confident reading, with black padding if the model was given
+            any; None without attention.
+        error: Why the picture could not be read; None if it could.
     """
 
     source: str | int
@@ -39,10 +39,10 @@ class Reading:
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, without attention and picture.
+        """Return plain data for JSON, without attention and picture.
 
         Returns:
-            ``path``, ``text``, ``confidence``, ``scores``, ``error`` and, where there are some,
+            ``path``, ``text``, ``confidence``, ``scores``, ``error`` and, if there are any,
             ``boxes``. Probabilities have six significant digits, boxes tenths of a pixel.
         """
         row: dict[str, Any] = {
@@ -58,5 +58,5 @@ class Reading:
 
 
 def _short(probability: float) -> float:
-    # Significant digits, since a word of 25 uncertain characters is far below any decimal place.
+    # Significant digits: for 25 uncertain characters, all decimal places would be 0.
     return float(f"{probability:.6g}")

@@ -23,32 +23,33 @@ from .reading import Reading
 from .weights import find_weights
 
 Picture = str | os.PathLike | np.ndarray | Image.Image
-"""A file or folder, an array in BGR order, as ``LoadWordImage`` takes it, or a Pillow image."""
+"""A file or folder, a BGR array that ``LoadWordImage`` accepts, or a Pillow image."""
 
 
 class WordReader:
-    """Reads pictures of words, with a model that is loaded once.
+    """Reader for pictures of words that loads its model once.
 
-    MMOCR's ``TextRecInferencer`` does the work; this finds weights and pictures, keeps count of
-    what cannot be read, and hands out plain data.
+    MMOCR's ``TextRecInferencer`` does the work; this class finds weights and pictures, reports
+    pictures that cannot be read, and returns plain data.
 
     Args:
         weights: Checkpoint; by default that of :func:`~lpv_mmocr.reading.weights.find_weights`.
         config: Config or its path; by default the one inside the checkpoint.
-        device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
-        batch_size: Number of pictures that are read at once; fewer where they are photos, of which
-            so many would take gigabytes.
-        attention: Keep the attention in each reading, and the picture.
-        boxes: Locate each character.
-        deploy: Read with the deployed model (``fp32``, ``bf16`` or ``fp16``), which is faster.
-        max_pixels: Files with more pixels are not read.
-        tta: Look again at words read with low confidence, turned and cut otherwise, and keep the
-            surest reading (:mod:`lpv_mmocr.reading.looks`).
+        device: Device such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
+        batch_size: Maximum number of pictures to read at once; fewer if they are large photos, to
+            save memory.
+        attention: Whether to keep attention and picture in each reading.
+        boxes: Whether to locate each character.
+        deploy: Float type (``fp32``, ``bf16`` or ``fp16``) of the deployed model to read with,
+            which is faster; None for the model as trained.
+        max_pixels: Maximum number of pixels; larger files are not read.
+        tta: Whether to read low-confidence words again in other views (rotated, sheared, cropped),
+            and keep the most confident reading (:mod:`lpv_mmocr.reading.looks`).
 
     Raises:
         FileNotFoundError: If there are no weights or no config.
         ValueError: If weights, config, device and options do not go together.
-        CheckpointError: If the checkpoint is damaged, or no checkpoint.
+        CheckpointError: If the file is damaged, or is not a checkpoint.
 
     Example:
         >>> reader = WordReader("lpv-tiny", device="cpu")
@@ -74,8 +75,8 @@ class WordReader:
             raise ValueError(f"deploy must be one of {', '.join(DTYPES)}, got {deploy!r}")
         if deploy is not None and (attention or boxes):
             raise ValueError(
-                "a deployed model keeps no attention, so there are neither pictures of it nor "
-                "character boxes; leave deploy out"
+                "a deployed model keeps no attention, so neither attention nor boxes are "
+                "available; leave deploy out"
             )
         self.batch_size = batch_size
         self.max_pixels = max_pixels
@@ -91,8 +92,8 @@ class WordReader:
                 )
             if model.with_preprocessor:
                 raise ValueError(
-                    f"{type(model.preprocessor).__name__} bends pictures before they are read; "
-                    "attention and boxes would not lie where characters are in them"
+                    f"{type(model.preprocessor).__name__} warps pictures before they are read; "
+                    "attention and boxes would not match the positions of the characters"
                 )
             model.decoder.keep_attention = True
         if deploy is not None:
@@ -102,30 +103,30 @@ class WordReader:
         """Read pictures.
 
         Args:
-            images: A picture or several. A folder stands for the pictures in it, by suffix.
+            images: One or more pictures. A folder stands for the pictures in it, by suffix.
 
         Returns:
-            One reading per picture, in their order. Those of pictures that cannot be read have an
+            One reading per picture, in order. Readings of pictures that cannot be read have an
             ``error`` and no text.
 
         Raises:
-            TypeError: If something is not a picture of any of these kinds.
+            TypeError: If an item is of none of these types.
         """
         return list(self.iterate(images))
 
     def iterate(self, images: Picture | Iterable[Picture]) -> Iterator[Reading]:
-        """Read pictures and hand out each batch as it is done, so that any number can be read.
+        """Read any number of pictures, and yield the readings of each batch once it is done.
 
         Args:
             images: See :meth:`read`.
 
         Yields:
-            What :meth:`read` returns.
+            Readings, as in the result of :meth:`read`.
 
         Raises:
-            TypeError: If something is not a picture of any of these kinds.
+            TypeError: If an item is of none of these types.
         """
-        # What is neither one picture nor several is refused as one, with the kinds that there are.
+        # Any other object is treated as one picture, so that the error lists the accepted types.
         if isinstance(images, Picture | bytes) or not isinstance(images, Iterable):
             images = [images]
         batch: list[tuple[str | int, np.ndarray | str]] = []
@@ -168,7 +169,7 @@ class WordReader:
         sample = seen.sample
         text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
         boxes = shown = None
-        if self._boxes or self._attention:  # their maps reach over all that the model was shown
+        if self._boxes or self._attention:  # attention maps cover the padding, too
             shown = with_padding(seen.picture, sample.get("valid_ratio", 1.0))
         if self._boxes:
             attention = sample.pred_attention
@@ -202,29 +203,29 @@ def read(
 ) -> list[Reading]:
     """Read pictures of words.
 
-    It loads the model each time. To read again and again, keep a :class:`WordReader`.
+    This loads the model on each call. To read repeatedly, keep a :class:`WordReader`.
 
     Args:
-        images: A picture or several: paths of files, of folders (for the pictures in them),
-            arrays in BGR order, and pictures of Pillow's, mixed as they come.
+        images: One or more pictures, of any mix of types: paths of files or folders (for the
+            pictures in them), arrays in BGR order, and Pillow images.
         weights: Checkpoint; by default the file that the environment variable ``LPV_WEIGHTS``
             names, else the checkpoint shipped with the project.
         config: Config or its path; by default the one inside the checkpoint.
-        device: Such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
-        batch_size: Number of pictures that are read at once.
-        attention: Keep the attention in each reading, and the picture.
-        boxes: Locate each character.
-        tta: Look again at words read with low confidence (:class:`WordReader`).
+        device: Device such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
+        batch_size: Maximum number of pictures to read at once.
+        attention: Whether to keep attention and picture in each reading.
+        boxes: Whether to locate each character.
+        tta: Whether to use test-time augmentation on low-confidence words (:class:`WordReader`).
 
     Returns:
-        One reading per picture, in their order. Those of pictures that cannot be read have an
+        One reading per picture, in order. Readings of pictures that cannot be read have an
         ``error`` and no text.
 
     Raises:
         FileNotFoundError: If there are no weights or no config.
         ValueError: If weights, config, device and options do not go together.
-        CheckpointError: If the checkpoint is damaged, or no checkpoint.
-        TypeError: If something is not a picture of any of these kinds.
+        CheckpointError: If the file is damaged, or is not a checkpoint.
+        TypeError: If an item is of none of these types.
     """
     reader = WordReader(
         weights,
@@ -239,14 +240,14 @@ def read(
 
 
 def _numbered(images: Iterable[Picture]) -> Iterator[tuple[str | int, Picture]]:
-    """Each picture with its source; folders opened."""
+    """Yield each picture with its source, expanding folders."""
     position = 0
     for image in images:
         if not isinstance(image, (str, os.PathLike)):
             yield position, image
             position += 1
             continue
-        # Listed: in Python a name is a name, and no pattern.
+        # Listed: in Python, names are not patterns.
         for file in PictureFiles((), [os.fspath(image)]):
             yield file, file
             position += 1

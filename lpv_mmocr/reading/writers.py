@@ -1,4 +1,4 @@
-"""Writing readings as text, JSON lines or CSV, one line each as they come."""
+"""Writers of readings as text, JSON lines or CSV, one line per reading as it comes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..whole_files import partial_of
 from .reading import Reading
 
 Writer = Callable[[Reading, str | None], None]
-"""Writes a reading, with the path of its picture of attention if there is one."""
+"""Callback that writes a reading, with the path of its attention figure or None."""
 
 
 def text_writer(stream: TextIO) -> Writer:
-    """Lines for people: path, text and confidence, between tabs, then the boxes if there are some.
+    """Return a writer of tab-separated path, text and confidence, then boxes if there are any.
 
     Pictures that could not be read get no line.
 
     Args:
-        stream: Where to write.
+        stream: Stream to write to.
     """
 
     def write(reading: Reading, picture: str | None) -> None:
@@ -39,10 +39,10 @@ def text_writer(stream: TextIO) -> Writer:
 
 
 def json_writer(stream: TextIO) -> Writer:
-    """JSON lines: an object for each picture, as :meth:`Reading.to_dict` makes it.
+    """Return a writer of JSON lines: one object per picture, from :meth:`Reading.to_dict`.
 
     Args:
-        stream: Where to write.
+        stream: Stream to write to.
     """
 
     def write(reading: Reading, picture: str | None) -> None:
@@ -55,13 +55,13 @@ def json_writer(stream: TextIO) -> Writer:
 
 
 def csv_writer(stream: TextIO) -> Writer:
-    """CSV with a header: path, text, confidence, scores, boxes, attention, error.
+    """Return a writer of CSV with path, text, confidence, scores, boxes, attention, error.
 
-    Scores are separated by blanks; a box is ``left,top,right,bottom``, and boxes are separated by
-    blanks. On a terminal there are escapes for what cannot be printed.
+    The first row is a header. Scores are separated by blanks; a box is ``left,top,right,bottom``,
+    and boxes are separated by blanks. On a terminal, unprintable characters are escaped.
 
     Args:
-        stream: Where to write.
+        stream: Stream to write to.
     """
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(["path", "text", "confidence", "scores", "boxes", "attention", "error"])
@@ -79,18 +79,18 @@ def csv_writer(stream: TextIO) -> Writer:
 
 
 WRITERS = {"text": text_writer, "jsonl": json_writer, "csv": csv_writer}
-"""Writers by the name of what they write."""
+"""Writers by output format."""
 
 
 @contextmanager
 def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
-    """Write readings into ``readings.jsonl`` or ``readings.csv`` of a folder.
+    """Write readings to ``readings.jsonl`` or ``readings.csv`` in a folder.
 
-    Until all is written, the file has ``.partial`` behind its name; what an interrupted run had
-    read stays there.
+    Until it is complete, the file name has the suffix ``.partial``; the readings of an interrupted
+    run stay there.
 
     Args:
-        folder: Made if it is not there; None writes nothing.
+        folder: Output folder, created if missing; None to write nothing.
         kind: ``jsonl`` or ``csv``.
 
     Yields:
@@ -106,7 +106,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
     final = folder / f"readings.{kind}"
     partial = partial_of(final)
     with ExitStack() as stack:
-        # A file name that is not valid UTF-8 comes out as the escape that JSON has for it.
+        # File names that are not valid UTF-8 are written with the escapes that JSON uses for them.
         options = dict(encoding="utf-8", errors="backslashreplace", newline="")
         yield WRITERS[kind](stack.enter_context(partial.open("w", **options)))
     partial.replace(final)

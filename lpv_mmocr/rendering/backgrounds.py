@@ -17,7 +17,7 @@ BANK_SEED = 20230515
 
 
 def _plasma(rng: np.random.Generator, size: tuple[int, int], roughness: float = 0.6) -> np.ndarray:
-    """Fractal noise: random grids of growing resolution, enlarged smoothly and added up."""
+    """Return fractal noise: the sum of upsampled random grids of increasing resolution."""
     height, width = size
     total = np.zeros(size, np.float32)
     strength, cells = 1.0, 2
@@ -89,7 +89,7 @@ def _marble(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _clutter(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Overlapping bodies in and out of focus, as behind signs in photographs."""
+    """Return overlapping shapes in and out of focus, as behind signs in photographs."""
     height, width = size
     scene = cv2.normalize(_plasma(rng, size, 0.5), None, 40, 215, cv2.NORM_MINMAX)
     for sharp in (rng.uniform(2, 5), rng.uniform(0.5, 1.5)):
@@ -132,7 +132,7 @@ SCENES: tuple[Callable[..., np.ndarray], ...] = (_clutter, _clutter, _clutter, _
 
 
 class TextureBank:
-    """Grey textures made once per process, from a seed of their own."""
+    """Grey textures, generated once per process from a fixed seed."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(BANK_SEED)
@@ -144,12 +144,12 @@ class TextureBank:
     def crop(
         self, rng: np.random.Generator, size: tuple[int, int], *, scene: bool = False
     ) -> np.ndarray:
-        """Cuts a random piece at a random scale, perhaps mirrored.
+        """Crop a random piece at a random scale, sometimes mirrored.
 
         Args:
             rng: Source of randomness.
-            size: Height and width wanted.
-            scene: From cluttered scenes instead of surfaces.
+            size: Height and width of the result.
+            scene: Whether to crop from cluttered scenes instead of surfaces.
 
         Returns:
             float32 (h, w), values 0 to 1.
@@ -170,9 +170,9 @@ class TextureBank:
         return np.multiply(piece, np.float32(1 / 255), dtype=np.float32)
 
     def grain(self, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-        """Cuts a piece of white noise, float32 (h, w, 3), standard deviation 1.
+        """Crop a piece of white noise, float32 (h, w, 3), standard deviation 1.
 
-        Drawing millions of normal numbers anew would take longer than all the rest.
+        Drawing millions of fresh normal numbers would take longer than everything else.
         """
         height, width = min(size[0], 256), min(size[1], 1024)
         top = rng.integers(256 - height + 1)
@@ -191,7 +191,7 @@ def _finish(texture: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def texture_bank() -> TextureBank:
-    """Returns the bank of this process."""
+    """Return the texture bank of this process."""
     return TextureBank()
 
 
@@ -202,7 +202,7 @@ def make_background(
     config: RenderConfig,
     bank: TextureBank,
 ) -> np.ndarray:
-    """Paints what lies behind the text.
+    """Paint the background of a picture.
 
     Args:
         rng: Source of randomness.
@@ -212,8 +212,8 @@ def make_background(
         bank: Textures.
 
     Returns:
-        float32 (3, h, w), values about 0 to 255. Planes, because NumPy is several times faster on
-        them than on interleaved colours.
+        float32 (3, h, w), values about 0 to 255; planar, because NumPy is several times faster
+        on planes than on interleaved colours.
     """
     kind = rng.random()
     base = palette.background[:, None, None]
@@ -239,7 +239,7 @@ def make_background(
 
 @lru_cache(maxsize=2048)
 def ramp(length: int) -> np.ndarray:
-    """Returns float32 (length,) rising from -0.5 to 0.5."""
+    """Return a linear ramp from -0.5 to 0.5, float32 (length,)."""
     values = np.linspace(-0.5, 0.5, length, dtype=np.float32)
     values.flags.writeable = False
     return values

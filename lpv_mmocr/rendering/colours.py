@@ -1,4 +1,4 @@
-"""Colours that tell text from background."""
+"""Colours that set text apart from its background."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def luminance(tone: np.ndarray) -> float:
-    """Returns the luma of an RGB colour."""
+    """Return the luma of an RGB colour."""
     return float(tone[0] * LUMA[0] + tone[1] * LUMA[1] + tone[2] * LUMA[2])
 
 
 def colour(rng: np.random.Generator, target: float, grey_prob: float) -> np.ndarray:
-    """Draws a colour of a given luminance (ITU-R BT.601 luma).
+    """Draw a random colour of a given luminance (ITU-R BT.601 luma).
 
     Args:
         rng: Source of randomness.
@@ -35,7 +35,7 @@ def colour(rng: np.random.Generator, target: float, grey_prob: float) -> np.ndar
     wheel = [min(max(abs((hue + turn) % 6 - 3) - 1, 0.0), 1.0) for turn in (0.0, 4.0, 2.0)]
     middle = sum(value * weight for value, weight in zip(wheel, LUMA, strict=True))
     chroma = [value - middle for value in wheel]
-    # How far the colour may leave grey before a channel leaves its range.
+    # Maximum distance from grey before a channel leaves its range.
     room = min((255 - target if value > 0 else target) / max(abs(value), 1e-6) for value in chroma)
     return np.array([target + saturation * room * value for value in chroma], np.float32)
 
@@ -47,7 +47,7 @@ class Palette:
     Attributes:
         text: Colour of the letters.
         background: Main colour behind them.
-        contrast: Difference of their luminances, in grey levels.
+        contrast: Difference between their luminances, in grey levels.
         grey_prob: Probability of grey for further colours.
     """
 
@@ -58,21 +58,21 @@ class Palette:
 
     @property
     def texture_reach(self) -> float:
-        """How far textures may move luminance without swallowing the text."""
+        """Maximum luminance change by textures: 0.75 of the contrast, to keep the text visible."""
         return 0.75 * self.contrast
 
     def near_background(self, rng: np.random.Generator, reach: float) -> np.ndarray:
-        """Draws a colour whose luminance is within ``reach`` of the background's."""
+        """Draw a colour whose luminance is within ``reach`` of the background's."""
         here = luminance(self.background)
         away = 1.0 if here >= luminance(self.text) else -1.0
-        # Rather away from the text's luminance than towards it.
+        # Preferably away from the text's luminance.
         step = reach * (rng.uniform(0, 1) if rng.random() < 0.6 else -rng.uniform(0, 0.7)) * away
         if rng.random() < 0.5:
             return np.clip(self.background + step, 0, 255).astype(np.float32)
         return colour(rng, here + step, self.grey_prob)
 
     def beyond_text(self, rng: np.random.Generator) -> np.ndarray:
-        """Draws a colour for outlines: well apart from the text's."""
+        """Draw a colour for outlines, well apart from the text's."""
         here = luminance(self.text)
         if rng.random() < 0.6:  # On the background's side, and further out.
             side = 1.0 if luminance(self.background) >= here else -1.0
@@ -83,11 +83,11 @@ class Palette:
 
 
 def draw_palette(rng: np.random.Generator, config: RenderConfig) -> Palette:
-    """Draws the colours of a picture: polarity, contrast and hues.
+    """Draw the colours of a picture: polarity, contrast and hues.
 
     Args:
         rng: Source of randomness.
-        config: Ranges of contrast, probability of grey.
+        config: Contrast ranges and probability of grey.
 
     Returns:
         The palette.

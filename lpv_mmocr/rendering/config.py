@@ -1,4 +1,4 @@
-"""Every number of the word renderer in one place, and the difficulty presets."""
+"""Settings of the word renderer, and the difficulty presets."""
 
 from __future__ import annotations
 
@@ -19,78 +19,81 @@ def _frozen(**items: float) -> Mapping[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class RenderConfig:
-    """What rendered words look like.
+    """Settings for the text and appearance of rendered words.
 
-    Probabilities are in [0, 1]; a range is ``(low, high)`` and is drawn from uniformly unless the
+    Probabilities are in [0, 1]; ranges are ``(low, high)`` and are sampled uniformly unless the
     field says otherwise. Lengths are relative to the text height (the height of a capital letter
     with its usual surroundings, about 0.75 em), so that nothing depends on the resolution.
 
     Attributes:
         text_height: Height of the text in the finished picture, in pixels; log-uniform.
-        dense_text_height: Least text height of words with characters beyond ASCII; Chinese takes
-            more pixels than Latin to be read.
-        min_char_width: Mean width of a character in the finished picture, in pixels, below which
-            the picture is made larger.
+        dense_text_height: Minimum text height of words with non-ASCII characters; Chinese needs
+            more pixels than Latin to be legible.
+        min_char_width: Mean character width in the finished picture, in pixels, below which the
+            picture is enlarged, at most to the size at which it was drawn.
         stretch: Horizontal scale of the text; log-uniform.
         spacing_prob: Probability of unusual letter spacing.
         spacing: Extra space between letters, relative to the text height.
-        jitter_prob: Probability that letters leave the base line one by one.
-        curve_prob: Probability of text on a circular arc.
-        curve_angle: Angle that the arc spans, in degrees.
-        rotation_std: Standard deviation of the rotation, in degrees.
-        rotation_max: Largest rotation, in degrees.
+        jitter_prob: Probability of shifting letters individually off the baseline.
+        curve_prob: Probability of text on a circular arc, from three characters on.
+        curve_angle: Angle spanned by the arc, in degrees.
+        rotation_std: Standard deviation of the rotation, in degrees; clipped to 12 either way.
+        rotation_max: Maximum rotation, in degrees.
         steep_prob: Probability of a rotation drawn uniformly up to ``rotation_max``.
-        quarter_turn_prob: Probability of a picture turned by 90 degrees.
-        shear: Largest horizontal shear (tangent), drawn from both signs.
-        perspective_prob: Probability of perspective.
-        perspective: Largest shift of a corner, relative to the text height.
-        margin_x: Space left and right of the text in the crop, relative to the text height.
-        margin_y: Space above and below the text in the crop, relative to the text height.
-        cut_prob: Probability of a crop that cuts a sliver of the text away.
+        quarter_turn_prob: Probability of turning the picture by 90 degrees.
+        shear: Maximum horizontal shear (tangent), in either direction.
+        perspective_prob: Probability of perspective distortion.
+        perspective: Maximum shift of a corner, relative to the text height.
+        margin_x: Space left and right of the text in the crop, relative to the text height; all
+            margins of a crop are multiplied by one random factor of 0.1 to 1.
+        margin_y: Space above and below the text in the crop, in the same way.
+        cut_prob: Probability of a crop that cuts off a sliver of the text.
         neighbour_prob: Probability of other text at the edges of the crop.
-        plain_prob: Probability of a background in one colour (with a slight gradient).
-        photo_prob: Probability of a cluttered background, as in a photograph. The rest is
-            textured.
-        plate_prob: Probability of a sign plate or frame line around the text.
-        contrast: Difference of luminance between text and background, in grey levels.
+        plain_prob: Probability of a single-colour background (possibly with a slight gradient).
+        photo_prob: Probability of a cluttered background, as in a photograph. All other
+            backgrounds are textured.
+        plate_prob: Probability of a sign plate, frame or line around text that is not curved.
+        contrast: Difference in luminance between text and background, in grey levels.
         faint_prob: Probability of drawing the contrast from ``faint_contrast``.
         faint_contrast: The same difference for faint text.
-        grey_prob: Probability of a colour without saturation.
+        grey_prob: Probability of a colour with little or no saturation.
         gradient_prob: Probability of text filled with a gradient.
         texture_prob: Probability of text filled with a texture.
         outline_prob: Probability of an outline.
-        hollow_prob: Probability of letters drawn by their outline only.
+        hollow_prob: Probability of letters drawn as outlines only.
         shadow_prob: Probability of a drop shadow.
         extrude_prob: Probability of letters with depth.
         emboss_prob: Probability of embossed letters.
         glow_prob: Probability of glowing letters, as in neon signs.
-        blend_prob: Probability of text that lets the background through.
-        lighting_prob: Probability of uneven light.
-        lighting: Strength of uneven light.
+        blend_prob: Probability of semi-transparent text.
+        lighting_prob: Probability of uneven lighting.
+        lighting: Strength of uneven lighting.
         exposure_prob: Probability of wrong exposure (dim, washed out, low contrast).
         reflection_prob: Probability of a reflection or glare.
-        shade_prob: Probability of the hard shadow of another object.
-        occlusion_prob: Probability of thin things in front of the text (wires, scratches).
-        clean_prob: Probability of a picture without any of the defects that follow.
+        shade_prob: Probability of a hard shadow cast by another object.
+        occlusion_prob: Probability of thin objects in front of the text (wires, scratches).
+        clean_prob: Probability of a picture without wrong exposure, blur, motion blur, low
+            resolution, noise and over-sharpening; JPEG compression still applies.
         blur_prob: Probability of defocus blur.
-        blur: Standard deviation of the blur, relative to the text height.
+        blur: Standard deviation of the blur, relative to the text height; low values are likelier.
         motion_prob: Probability of motion blur.
-        motion: Length of the motion, relative to the text height.
-        lowres_prob: Probability of a picture enlarged from a smaller one.
-        lowres_height: Text height of that smaller picture, in pixels.
+        motion: Length of the motion blur, relative to the text height.
+        lowres_prob: Probability of a picture upsampled from a lower resolution.
+        lowres_height: Text height at that lower resolution, in pixels; at most the final one.
         noise_prob: Probability of sensor noise.
-        noise: Standard deviation of the noise, in grey levels.
-        sharpen_prob: Probability of the over-sharpening of phone cameras.
+        noise: Standard deviation of the noise, in grey levels; low values are likelier.
+        sharpen_prob: Probability of over-sharpening, as by phone cameras.
         jpeg_quality: JPEG quality of the finished picture.
-        min_contrast: Colour distance between text and surroundings, in grey levels, that the
-            finished picture must keep in nearly every part of the text.
-        kinds: Relative frequency of the kinds of text: ``word``, ``number``, ``price``, ``date``,
+        min_contrast: Minimum colour distance between text and surroundings, in grey levels, in
+            nearly every part of the text, in the picture before JPEG compression.
+        kinds: Relative frequencies of the kinds of text: ``word``, ``number``, ``price``, ``date``,
             ``time``, ``code``, ``phone``, ``web``, ``random``.
-        cases: Relative frequency of ``upper``, ``lower``, ``title``, ``mixed`` words.
-        punctuation_prob: Probability of punctuation beside a word.
-        compound_prob: Probability of two words joined (with or without hyphen) into one.
+        cases: Relative frequencies of ``upper``, ``lower``, ``title``, ``mixed`` words.
+        punctuation_prob: Probability of adding punctuation to a word.
+        compound_prob: Probability of joining two words into one: directly or with a hyphen, ``&``
+            or ``/``.
         frequency_power: Exponent that flattens the word frequencies (1: as in running text,
-            0: all words alike).
+            0: all words equally likely).
     """
 
     text_height: Range = (10.0, 44.0)
@@ -168,7 +171,7 @@ class RenderConfig:
     frequency_power: float = 0.45
 
     def __post_init__(self) -> None:
-        """Checks all fields."""
+        """Validate all fields."""
         for item in dataclasses.fields(self):
             value = getattr(self, item.name)
             if item.default is dataclasses.MISSING:
@@ -204,7 +207,7 @@ class RenderConfig:
             object.__setattr__(self, name, MappingProxyType(dict(table)))
 
     def replace(self, **changes: object) -> RenderConfig:
-        """Returns a copy with some fields changed.
+        """Return a copy with some fields changed.
 
         Raises:
             ValueError: If a field does not exist or its new value is out of range.
@@ -216,7 +219,7 @@ class RenderConfig:
         return dataclasses.replace(self, **changes)
 
     def for_dense_text(self) -> RenderConfig:
-        """Returns the settings for characters with many strokes: larger and less blurred."""
+        """Return the settings for characters with many strokes: larger and less blurred."""
         low, high = self.text_height
         least = self.dense_text_height
         return self.replace(
@@ -227,11 +230,11 @@ class RenderConfig:
         )
 
     def __reduce__(self) -> tuple:
-        """Pickle by fields, so that processes that are not forked can have it."""
+        """Pickle by field values, so that spawned processes can receive it."""
         return functools.partial(RenderConfig, **self.to_dict()), ()
 
     def to_dict(self) -> dict[str, object]:
-        """Returns the fields as plain data, ready for JSON."""
+        """Return the fields as plain, JSON-compatible data."""
         plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         return {
             name: dict(value) if isinstance(value, Mapping) else value
@@ -244,7 +247,7 @@ def _is_number(value: object) -> bool:
 
 
 def _checked_range(name: str, value: object) -> Range:
-    """A range as a tuple, from the tuple or list that a config can hold."""
+    """Validate a range and return it as a tuple; configs may give it as a list."""
     if not (
         isinstance(value, tuple | list)
         and len(value) == 2
@@ -304,11 +307,11 @@ PRESETS: Mapping[str, RenderConfig] = MappingProxyType(
         "full": RenderConfig(),
     }
 )
-"""Ready-made settings: ``easy`` for quick trials, ``full`` for training on real words."""
+"""Ready-made settings: ``easy`` for quick trials, ``full`` for models that read real words."""
 
 
 def preset(name: str) -> RenderConfig:
-    """Returns a preset by name.
+    """Return a preset by name.
 
     Raises:
         ValueError: If there is no such preset.

@@ -1,4 +1,4 @@
-"""Many word pictures in one, to look at."""
+"""Contact sheets of rendered words."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COLUMNS = 10
 def write_contact_sheet(
     renderer: WordRenderer, path: str | Path, *, count: int = 200, seed: int = 0
 ) -> None:
-    """Writes a sheet of rendered words with their labels.
+    """Write a contact sheet of rendered words with their labels.
 
     Args:
-        renderer: Where pictures come from.
-        path: PNG file.
+        renderer: Renderer of the words.
+        path: PNG file to write.
         count: Number of words.
         seed: Seed of the set.
 
@@ -44,13 +44,13 @@ def write_contact_sheet(
 def save_sheet(
     entries: Iterable[tuple[np.ndarray, str, str | None]], count: int, path: str | Path
 ) -> None:
-    """Writes pictures with captions as one picture.
+    """Write pictures with captions to one contact sheet.
 
     Args:
-        entries: For each a picture, RGB uint8 of shape (H, W, 3), its caption, and a font file that
-            has the caption's characters; None for Latin ones.
-        count: Number of entries; fewer than a row of them make a narrower sheet.
-        path: PNG file. Folders above it are made as needed.
+        entries: Tuples of a picture, RGB uint8 of shape (H, W, 3), its caption, and a font file
+            that has the caption's characters (None for Latin captions).
+        count: Number of entries; the sheet is narrower if they do not fill one row.
+        path: PNG file to write; parent folders are created as needed.
     """
     rows, columns = -(-count // COLUMNS), min(count, COLUMNS)
     sheet = Image.new("RGB", (columns * CELL[0], rows * CELL[1]), "white")
@@ -67,7 +67,7 @@ def save_sheet(
 
 
 def _shortened(caption: str, letters: ImageFont.FreeTypeFont) -> str:
-    """A caption on one line and no wider than its cell; an ellipsis says that more was there."""
+    """Return a caption on one line, cut to the width of its cell with an ellipsis if needed."""
     caption = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in caption)
     if letters.getlength(caption) <= PICTURE[0]:
         return caption
@@ -77,7 +77,7 @@ def _shortened(caption: str, letters: ImageFont.FreeTypeFont) -> str:
 
 
 def _fitted(picture: np.ndarray) -> np.ndarray:
-    """Scales a picture into its cell, keeping its aspect."""
+    """Scale a picture to its cell, keeping the aspect ratio."""
     height, width = picture.shape[:2]
     scale = min(PICTURE[0] / width, PICTURE[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,4 +1,4 @@
-"""A data set that renders its words while training."""
+"""Dataset that renders its words during training."""
 
 from __future__ import annotations
 
@@ -22,38 +22,41 @@ _LEAST_POOL = 100
 
 @DATASETS.register_module()
 class RenderedWordDataset(Dataset):
-    """Words rendered on demand, with a pool of pictures to use again.
+    """Dataset of words rendered on demand, with a pool of pictures for reuse.
 
-    With ``reuse=1`` a sample depends on its index alone. With more, every ``reuse``-th index asks
-    for the picture of that number and puts it into the pool of its process; the others take one
-    from the pool. Rendering then costs ``1 / reuse`` of what it would cost without a pool, but what
-    an index gives depends on what the process has rendered before: runs differ with the number of
-    worker processes, and a resumed one begins with empty pools. Either way a shuffling sampler that
-    is fast-forwarded on resume goes on to pictures not seen before. Give it a length beyond what a
-    training run draws.
+    With ``reuse=1`` a sample depends only on its index. With larger values, every ``reuse``-th
+    index renders its picture and puts it into the pool of its process; all other indices take one
+    from the pool, once it holds 100 (or ``pool_size``, if smaller). Rendering then costs
+    ``1 / reuse`` of what it would without a pool, but the sample at an index depends on what the
+    process has rendered before: runs differ with the number of worker processes, and a resumed run
+    starts with empty pools. In both cases, a shuffling sampler that is fast-forwarded on resume
+    continues with pictures not seen before. Choose a length greater than the number of samples that
+    a training run draws.
 
-    The log says how many fonts and words there are: with few of either, a model learns little.
+    The log shows the number of fonts and words; with few of either, a model learns little.
 
-    Samples are dicts as MMOCR's recognition pipelines expect them: ``img`` (uint8 (h, w, 3), BGR),
+    Samples are dicts as expected by MMOCR's recognition pipelines: ``img`` (uint8 (h, w, 3), BGR),
     ``img_shape``, ``ori_shape``, ``instances`` (``[dict(text=...)]``), ``img_path``.
 
     Args:
         length: Number of samples.
-        pipeline: Transforms, as configs or callables; start behind the loading of the image.
+        pipeline: Transforms to apply to the loaded image, as configs or callables.
         seed: Seed of the pictures.
         difficulty: Name of a preset.
-        render: Fields of :class:`RenderConfig` that differ from the preset.
-        charset: A name of :data:`~lpv_mmocr.rendering.words.CHARSETS`, or characters.
-        min_length: Fewest characters of a word.
-        max_length: Most characters of a word.
-        words: File of words, or None for the default list.
+        render: Fields of :class:`RenderConfig` that override the preset.
+        charset: Key of :data:`~lpv_mmocr.rendering.words.CHARSETS`, or the characters themselves.
+        min_length: Minimum number of characters of a word.
+        max_length: Maximum number of characters of a word.
+        words: Word list file, or None for the default list.
         fonts: Folders of fonts, or font files.
-        system_fonts: Also use the fonts of the system and those that come with matplotlib.
-        reuse: How often a picture is used on average; 1 renders every sample.
-        pool_size: Most pictures that a process keeps for further use.
+        system_fonts: Whether to also use the system's fonts and those bundled with matplotlib.
+        reuse: Average number of uses of a picture; 1 renders every sample.
+        pool_size: Maximum number of pictures that a process keeps for reuse.
 
     Raises:
-        ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, or ``seed`` negative.
+        ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, ``seed`` is negative,
+            or a setting of the texts, fonts or appearance is wrong.
+        FileNotFoundError: If the word list or a folder of fonts does not exist.
     """
 
     def __init__(
@@ -106,28 +109,28 @@ class RenderedWordDataset(Dataset):
 
     @property
     def fingerprint(self) -> dict[str, str]:
-        """Hashes of the words and of the fonts, whatever their files are called."""
+        """Hashes of the words and of the fonts, independent of file names."""
         return dict(words=self._words.digest(), fonts=self.renderer.fonts.digest())
 
     def __len__(self) -> int:
-        """Number of samples."""
+        """Return the number of samples."""
         return self.length
 
     def __getitem__(self, index: int) -> dict:
-        """Returns the sample of an index, after the pipeline.
+        """Return the sample at an index, after the pipeline.
 
         Raises:
             IndexError: If the index is not in ``range(len(self))``.
         """
         if not 0 <= index < self.length:
-            raise IndexError(f"sample {index} of {self.length}")
+            raise IndexError(f"index out of range: sample {index} of {self.length}")
         return self.pipeline(self.get_data_info(index))
 
     def full_init(self) -> None:
-        """Does nothing: everything is ready after construction (MMEngine's interface)."""
+        """Do nothing: everything is ready after construction (MMEngine's interface)."""
 
     def get_data_info(self, index: int) -> dict:
-        """Returns the sample of an index before the pipeline."""
+        """Return the sample at an index, before the pipeline."""
         number, jpeg, text = self._picture(index)
         image = decode_image(jpeg)
         return dict(
@@ -141,7 +144,7 @@ class RenderedWordDataset(Dataset):
 
     def _picture(self, index: int) -> tuple[int, bytes, str]:
         pool = self._pool
-        # A pool of few would give the same picture again and again.
+        # A small pool would return the same pictures again and again.
         if index % self.reuse and len(pool) >= min(self.pool_size, _LEAST_POOL):
             rng = np.random.default_rng((self.seed, index, 1))
             return pool[rng.integers(len(pool))]
@@ -150,6 +153,6 @@ class RenderedWordDataset(Dataset):
         if self.reuse > 1:
             if len(pool) < self.pool_size:
                 pool.append(entry)
-            else:  # Any old picture makes room, so that the pool keeps no order of its own.
+            else:  # Replace an arbitrary picture, so that the pool has no order.
                 pool[index // self.reuse % self.pool_size] = entry
         return entry

@@ -1,4 +1,4 @@
-"""What cameras, lenses, light and files do to a word."""
+"""Image degradation by light, lenses, cameras and file formats."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .config import RenderConfig
 def add_light(
     rng: np.random.Generator, picture: np.ndarray, config: RenderConfig, bank: TextureBank
 ) -> np.ndarray:
-    """Lets light, shade, reflections and thin obstacles fall on a scene.
+    """Add uneven light, shade, reflections and thin obstacles to a scene.
 
     Args:
         rng: Source of randomness.
-        picture: float32 (3, h, w), 0 to 255.
-        config: Probabilities.
+        picture: float32 (3, h, w), values about 0 to 255.
+        config: Probabilities and strength of uneven lighting.
         bank: Textures.
 
     Returns:
-        float32 (3, h, w), 0 to 255.
+        float32 (3, h, w), values about 0 to 255; not clipped.
     """
     height, width = size = picture.shape[1:]
     if rng.random() < config.lighting_prob:
@@ -78,15 +78,15 @@ def degrade(
     config: RenderConfig,
     bank: TextureBank,
 ) -> np.ndarray:
-    """Photographs a scene: blur, resolution, exposure, noise, sharpening.
+    """Simulate photographing a scene: blur, resolution, exposure, sharpening, noise.
 
     Args:
         rng: Source of randomness.
-        planes: float32 (3, h, w), 0 to 255.
-        text_height: Height of the text in it, in pixels.
-        final_height: Height that the text shall have.
+        planes: float32 (3, h, w), values about 0 to 255.
+        text_height: Height of the text in the scene, in pixels.
+        final_height: Height of the text in the result, in pixels.
         config: Probabilities and strengths.
-        bank: Noise.
+        bank: Source of noise.
 
     Returns:
         uint8 (h', w', 3), scaled by ``final_height / text_height``.
@@ -102,7 +102,7 @@ def degrade(
     if rng.random() < config.motion_prob:
         length = round(text_height * rng.uniform(*config.motion))
         if length > 1:
-            # Coarse steps of the angle, so that the kernels can be kept.
+            # Quantise the angle, so that kernels can be cached.
             kernel = _motion_kernel(length, int(rng.integers(24)))
             picture = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT)
     scale = final_height / text_height
@@ -121,7 +121,7 @@ def degrade(
         low, high = config.noise
         strength = low + (high - low) * rng.random() ** 2
         style = rng.random()
-        if style < 0.35:  # Of light only, as most cameras leave it.
+        if style < 0.35:  # Luminance noise only, as most cameras leave it.
             grain = cv2.cvtColor(np.ascontiguousarray(grain[:, :, 0]), cv2.COLOR_GRAY2RGB)
         elif style < 0.6:  # Coarse grain, as after compression or enlargement.
             grain = 2 * cv2.GaussianBlur(grain, (0, 0), 0.8)
@@ -130,7 +130,7 @@ def degrade(
 
 
 def _as_bytes(picture: np.ndarray) -> np.ndarray:
-    """Rounds and saturates to uint8."""
+    """Round and saturate to uint8."""
     return cv2.convertScaleAbs(cv2.max(picture, 0))
 
 
@@ -167,17 +167,17 @@ def _expose(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     else:
         gamma = np.float32(np.exp(rng.uniform(-0.6, 0.6)))
         picture = 255 * cv2.pow(cv2.max(picture, 0) * np.float32(1 / 255), float(gamma))
-    if rng.random() < 0.5:  # Pale colours, or a tint of the light.
+    if rng.random() < 0.5:  # Pale colours.
         keep = rng.uniform(0.2, 1.0)
         grey = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         picture = cv2.addWeighted(picture, keep, grey, 1 - keep, 0)
-    if rng.random() < 0.4:
+    if rng.random() < 0.4:  # Tint of the light.
         picture = cv2.transform(picture, np.diag(rng.uniform(0.85, 1.12, 3)))
     return picture
 
 
 def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
-    """Encodes an RGB picture.
+    """Encode an RGB picture as JPEG.
 
     Args:
         picture: uint8 (h, w, 3), RGB.
@@ -185,6 +185,9 @@ def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
 
     Returns:
         The bytes of a JPEG file.
+
+    Raises:
+        RuntimeError: If OpenCV cannot encode the picture.
     """
     flags = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)
@@ -194,7 +197,7 @@ def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
 
 
 def decode_jpeg(data: bytes) -> np.ndarray:
-    """Decodes a JPEG file to uint8 (h, w, 3), RGB."""
+    """Decode a JPEG file to uint8 (h, w, 3), RGB."""
     return cv2.cvtColor(
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
     )

@@ -1,4 +1,4 @@
-"""Drawing from weighted alternatives, fast."""
+"""Fast drawing from weighted alternatives."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import numpy as np
 
 
 def draw_index(rng: np.random.Generator, cumulative: np.ndarray) -> int:
-    """Draws an index with given odds.
+    """Draw an index according to given weights.
 
-    ``Generator.choice`` checks and sums the odds at every call, which takes longer than drawing a
-    letter.
+    ``Generator.choice`` checks and sums the weights at every call, which takes longer than
+    drawing a letter.
 
     Args:
         rng: Source of randomness.
-        cumulative: Running sum of the odds, (n,).
+        cumulative: Cumulative sum of the weights, (n,).
 
     Returns:
-        0 to n - 1.
+        Index from 0 to n - 1.
     """
     return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

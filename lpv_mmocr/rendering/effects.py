@@ -1,4 +1,4 @@
-"""Painting letters: fill, outline, shadow, depth, emboss, glow."""
+"""Text effects: fill, outline, shadow, depth, emboss, glow."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def paint_text(
     config: RenderConfig,
     bank: TextureBank,
 ) -> np.ndarray:
-    """Paints letters onto a background.
+    """Paint letters onto a background.
 
     Args:
         rng: Source of randomness.
-        picture: Background, float32 (3, h, w), 0 to 255.
+        picture: Background, float32 (3, h, w), values about 0 to 255.
         ink: Mask of all letters, uint8 (h, w).
-        text_height: Height of the text in pixels; sizes of effects follow it.
+        text_height: Height of the text in pixels; effect sizes scale with it.
         palette: Colours.
         config: Probabilities.
         bank: Textures.
@@ -63,7 +63,7 @@ def paint_text(
 
 
 def hollow_out(ink: np.ndarray, text_height: float) -> np.ndarray:
-    """Leaves only the contours of letters.
+    """Keep only the contours of letters.
 
     Args:
         ink: Mask of letters, uint8 (h, w).
@@ -82,7 +82,7 @@ def paint_plate(
     text_height: float,
     palette: Palette,
 ) -> np.ndarray:
-    """Paints a sign plate, a frame or a rule around the place of the text.
+    """Paint a sign plate or a frame around the text, or a line along it.
 
     Args:
         rng: Source of randomness.
@@ -117,7 +117,7 @@ def paint_plate(
 
 
 def _as_cover(mask: np.ndarray) -> np.ndarray:
-    """Turns a uint8 mask into float32 opacities."""
+    """Convert a uint8 mask to float32 opacities."""
     return np.multiply(mask, np.float32(1 / 255), dtype=np.float32)
 
 
@@ -194,7 +194,7 @@ def _gradient(rng: np.random.Generator, size: tuple[int, int], palette: Palette)
 
 
 def _relief(rng: np.random.Generator, cover: np.ndarray, text_height: float) -> np.ndarray:
-    """Light and shade on the edges of raised or sunken letters."""
+    """Return light and shade at the edges of raised or sunken letters."""
     soft = cv2.GaussianBlur(cover, (0, 0), max(0.6, text_height * rng.uniform(0.02, 0.06)))
     angle = rng.uniform(0, 2 * np.pi)
     slope = cv2.Sobel(soft, cv2.CV_32F, 1, 0) * np.cos(angle)

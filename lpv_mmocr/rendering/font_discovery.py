@@ -1,4 +1,4 @@
-"""Finding font files: given folders, the system's fonts, and matplotlib's own as the floor."""
+"""Font discovery: given folders, system fonts, and matplotlib's own, which are always there."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc", ".woff")
 
 
 def matplotlib_font_folder() -> Path:
-    """Returns the folder of the fonts that come with matplotlib (DejaVu, STIX, Computer Modern)."""
+    """Return the folder of the fonts bundled with matplotlib (DejaVu, STIX, Computer Modern)."""
     import matplotlib
 
     return Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 
 
 def find_font_files(folders: Sequence[str | Path] = (), *, system: bool = True) -> list[Path]:
-    """Lists font files.
+    """List font files.
 
     Args:
         folders: Folders (searched recursively) or single font files.
-        system: Also list the fonts of the system, through matplotlib's font manager, and those
-            that matplotlib brings.
+        system: Whether to also list the system's fonts, found by matplotlib's font manager, and
+            those bundled with matplotlib.
 
     Returns:
-        Absolute paths without repetition, sorted.
+        Sorted absolute paths without duplicates.
 
     Raises:
         FileNotFoundError: If a folder does not exist.
-        ValueError: If a given file is not a font file or a given folder holds none.
+        ValueError: If a given file is not a font file, or a given folder contains none.
     """
     found: set[Path] = set()
     for entry in map(Path, folders):
@@ -61,5 +61,5 @@ def _font_files_in(folder: Path) -> set[Path]:
     return {
         path.resolve()
         for path in folder.rglob("*")
-        if path.suffix.lower() in FONT_SUFFIXES and path.is_file()  # no link that leads nowhere
+        if path.suffix.lower() in FONT_SUFFIXES and path.is_file()  # no broken links
     }

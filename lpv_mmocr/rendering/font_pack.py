@@ -1,4 +1,4 @@
-"""Taking screened fonts to another machine."""
+"""Font packs: screened fonts for use on another machine."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ def write_font_pack(
     max_megabytes: float = 40.0,
     latin_only: bool = False,
 ) -> list[Path]:
-    """Copies screened fonts, with their verdicts, into one folder.
+    """Copy screened fonts, with their verdicts, into one folder.
 
     Every family gets one face before any gets a second one; small files of legible faces come
-    first, so that a given size holds many.
+    first, so that many fit into a given size.
 
     Args:
         library: Screened fonts.
-        folder: Where to put them; must not exist or be empty.
-        max_megabytes: Stop before the files exceed this size.
-        latin_only: Keep only the glyphs of English words (:func:`write_latin_subset`), so that
-            about four times as many fonts fit; fonts of other scripts stay behind.
+        folder: Target folder; must be empty or not exist.
+        max_megabytes: Maximum total size of the fonts, in MB.
+        latin_only: Whether to keep only the glyphs of English words
+            (:func:`write_latin_subset`), so that about four times as many fonts fit; fonts
+            without Latin letters are left out.
 
     Returns:
         The files written.
 
     Raises:
-        FileExistsError: If the folder holds something.
+        FileExistsError: If the folder is not empty, or ``FOLDER.partial`` exists.
         ValueError: If not even one font fits.
     """
-    folder = Path(os.path.realpath(folder))  # a link stays, and leads to the pack
+    folder = Path(os.path.realpath(folder))  # keeps a link, which then leads to the pack
     if folder.exists():
         if any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty; choose another folder for the fonts")
@@ -62,12 +63,12 @@ def write_font_pack(
 
 
 def _files(library: FontLibrary) -> dict[str, Path]:
-    """The file of each font."""
+    """Return the file of each font."""
     return {face.verdict.path: Path(face.verdict.path) for face in library.faces}
 
 
 def _latin_files(library: FontLibrary, scratch: Path) -> dict[str, Path]:
-    """A smaller file for each font that has Latin letters."""
+    """Write a smaller file for each font that has Latin letters."""
     files: dict[str, Path] = {}
     for face in library.faces:
         source = face.verdict.path
@@ -80,7 +81,7 @@ def _latin_files(library: FontLibrary, scratch: Path) -> dict[str, Path]:
 def _choose(
     library: FontLibrary, files: Mapping[str, Path], max_megabytes: float
 ) -> dict[str, str]:
-    """Fonts that fit, with the names that they get."""
+    """Return the fonts that fit, with their names in the pack."""
     sizes = {source: file.stat().st_size for source, file in files.items()}
     budget = max_megabytes * 1e6
     names: dict[str, str] = {}
@@ -90,7 +91,7 @@ def _choose(
         if source in names or sizes[source] > budget:
             continue
         name = Path(source).name
-        # Some file systems take names for equal that differ in case.
+        # Some file systems ignore case in names.
         names[source] = name if name.casefold() not in taken else f"{len(names)}-{name}"
         taken.add(names[source].casefold())
         budget -= sizes[source]
@@ -100,10 +101,10 @@ def _choose(
 
 
 def _round_robin(library: FontLibrary, sizes: Mapping[str, int]) -> Iterator[Face]:
-    """All faces with a size, family by family in turns, the cheapest of each turn first."""
+    """Yield the faces that have a size: one per family and turn, cheapest first in each turn."""
 
     def price(face: Face) -> float:
-        """Size of the file, the dearer the less legible the face is."""
+        """Return the file size, scaled up the less legible the face is."""
         return sizes[face.verdict.path] / face.verdict.legibility**6
 
     families = [

@@ -1,4 +1,4 @@
-"""Deciding once per font file whether people can read it, and which characters it really shows."""
+"""Font screening, once per file: legibility, and the characters that a font really shows."""
 
 from __future__ import annotations
 
@@ -35,42 +35,43 @@ from .legibility import (
 from .processes import single_threaded_opencv, worker_pool
 
 SCREENING_VERSION = 7
-"""Part of the cache's name: raise it when a verdict may change."""
+"""Part of the cache's file name; increase it when a verdict may change."""
 
 MIN_LEGIBILITY = 0.56
-"""Below lie dingbats, ciphers, Greek on Latin keys and letters lost in ornament."""
+"""Faces below this are dingbats, ciphers, Greek on Latin keys, or letters lost in ornament."""
 
 MIN_LETTER_LIKENESS, MIN_SYMBOL_LIKENESS = 0.35, 0.85
 MIN_OTHER_LETTERS = 100
 MIN_ADVANCE = 0.5
-"""Median step from letter to letter, in widths of their ink, below which letters lie on each other.
-Two of Debian's faces have none at all; the next have 0.7."""
+"""Median advance per letter, in widths of its ink, below which letters overlap.
+Two of Debian's faces have no advance at all; the next have 0.7."""
 
 MANY_FILES = 50
-"""Files whose screening takes long enough to be announced."""
+"""Number of files whose screening takes long enough to be announced."""
 
 PACK_FILE = "screened.json"
-"""Beside fonts that were screened elsewhere: their verdicts."""
+"""File with the verdicts of fonts that were screened elsewhere, stored next to the fonts."""
 
 
 @dataclass(frozen=True)
 class FontVerdict:
-    """The outcome of screening one face.
+    """Result of screening one face.
 
     Attributes:
         path: Font file.
-        index: Face in the file.
+        index: Index of the face in the file.
         family: Family name.
         usable: Whether words may be rendered with it.
-        reason: Why not, when it is not usable.
-        characters: Printable ASCII characters with a glyph of their own that looks like them.
-        legibility: Share of letters and digits that look like what they stand for; 1 for fonts of
-            other scripts.
-        only_case: "upper" where small letters are drawn as capitals, "lower" where capitals are
-            drawn as small letters; only that case may be asked for. Empty for all other faces.
-        twins: Letters and digits that are drawn exactly as another one, such as 0 and O.
-        fingerprint: Equal for faces with equal Latin glyphs; for those without any, the file's
-            content and the face in it.
+        reason: Why it is not usable, if so.
+        characters: Printable ASCII characters with their own glyph that looks like them.
+        legibility: Fraction of letters and digits that look like what they stand for; 1 for fonts
+            of other scripts.
+        only_case: "upper" if small letters are drawn as capitals, "lower" if capitals are drawn as
+            small letters; only that case may be rendered. Empty for all other faces.
+        twins: Letters and digits that are drawn exactly like another one, such as 0 and O; case
+            pairs, such as o and O, do not count.
+        fingerprint: Equal for faces with equal Latin glyphs; for those without any, identifies
+            the file's content and the face in it.
     """
 
     path: str
@@ -88,18 +89,21 @@ class FontVerdict:
 def screen_fonts(
     files: Sequence[str | Path], *, workers: int = 1, show_progress: bool = False
 ) -> list[FontVerdict]:
-    """Screens font files, reading earlier verdicts from the cache.
+    """Screen font files, reading earlier verdicts from font packs and the cache.
 
-    A verdict belongs to a path, a size and a time of change; it is made again when one of them
-    differs. Of files with faces of equal fingerprints, the first is kept.
+    A cached verdict belongs to a path, a size and a modification time; if any of them differs,
+    the file is screened again. Of files with faces of equal fingerprints, the first is kept.
 
     Args:
         files: Font files.
-        workers: Processes to use for files that are not in the cache.
-        show_progress: Show a bar.
+        workers: Number of processes for files that are not in the cache.
+        show_progress: Whether to show a progress bar.
 
     Returns:
         One verdict per face, in the order of the files.
+
+    Raises:
+        ValueError: If the verdicts of a font pack are damaged.
     """
     store = cache_folder() / f"fonts-v{SCREENING_VERSION}.json"
     known: dict[str, list[dict]] = {}
@@ -122,7 +126,7 @@ def screen_fonts(
             for file, verdicts in _screen_many(missing, workers):
                 known[keys[file]] = [asdict(item) for item in verdicts]
                 advance(1)
-        # In a read-only home they are merely screened again next time.
+        # With a read-only home folder, fonts are simply screened again next time.
         with contextlib.suppress(OSError):
             store.parent.mkdir(parents=True, exist_ok=True)
             with replaced_file(store, durable=False) as cache:
@@ -136,7 +140,7 @@ def screen_fonts(
 
 
 def _packed_verdicts(file: Path) -> list[dict] | None:
-    """Returns the verdicts that came with a font pack, or None."""
+    """Return the verdicts shipped with a font pack, or None."""
     files = _read_pack(str(file.parent))
     if file.name not in files:
         return None
@@ -153,7 +157,7 @@ def _read_pack(folder: str) -> dict[str, list[dict]]:
         if content["version"] != SCREENING_VERSION:
             print_log(
                 f"The fonts of {folder} were screened by another version of this package, and are "
-                "screened anew; a pack made today would save that",
+                "screened again; a new pack would save that",
                 logger="current",
                 level=logging.WARNING,
             )
@@ -161,14 +165,14 @@ def _read_pack(folder: str) -> dict[str, list[dict]]:
         _check_verdicts(content["files"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
-            f"{pack} is damaged ({type(error).__name__}: {error}); copy the pack of fonts anew, or "
-            "delete the file, and the fonts are screened here"
+            f"{pack} is damaged ({type(error).__name__}: {error}); copy the font pack again, or "
+            "delete the file to have the fonts screened here"
         ) from error
     return content["files"]
 
 
 def _check_verdicts(verdicts: dict[str, list[dict]]) -> None:
-    """Fails in one way or another where the verdicts of some file are none."""
+    """Raise an exception of some kind if an entry is not a valid verdict."""
     for items in verdicts.values():
         for item in items:
             FontVerdict(**item)
@@ -201,18 +205,18 @@ def _without_duplicates(verdicts: Sequence[FontVerdict]) -> list[FontVerdict]:
 
 
 def screen_font(path: str | Path) -> list[FontVerdict]:
-    """Screens every face of one font file.
+    """Screen every face of one font file.
 
     Args:
         path: Font file.
 
     Returns:
-        One verdict per face; a single rejecting one when the file cannot be read.
+        One verdict per face; a single rejection if the file cannot be read.
     """
     path = str(path)
     try:
         faces = len(TTCollection(path, lazy=True)) if path.lower().endswith("c") else 1
-    except Exception as error:  # Font files in the wild fail in every way there is.
+    except Exception as error:  # Font files in the wild fail in every possible way.
         return [_reject(path, 0, f"not readable ({type(error).__name__})")]
     return [_screen_face(path, index) for index in range(faces)]
 
@@ -249,7 +253,7 @@ def _screen_face(path: str, index: int) -> FontVerdict:
     glyphs = {char: draw_glyph(font, char) for char in characters}
     advance = np.median([font.getlength(char) / glyphs[char].shape[1] for char in letters])
     if advance < MIN_ADVANCE:
-        return _reject(path, index, f"letters lie on each other (step {advance:.2f})", family)
+        return _reject(path, index, f"letters overlap (step {advance:.2f})", family)
     templates = {char: template(glyph) for char, glyph in glyphs.items()}
     scores = dict(zip(templates, likeness(list(templates.values())), strict=True))
     score = legibility({char: scores[char] for char in letters})
@@ -270,7 +274,7 @@ def _screen_face(path: str, index: int) -> FontVerdict:
 
 
 def _twins(glyphs: Mapping[str, np.ndarray]) -> str:
-    """Characters with the glyph of another one, case set aside."""
+    """Return the characters with the glyph of another one; case pairs do not count as others."""
     alike: dict[tuple, list[str]] = {}
     for char, glyph in glyphs.items():
         alike.setdefault((glyph.shape, glyph.tobytes()), []).append(char)
@@ -280,20 +284,20 @@ def _twins(glyphs: Mapping[str, np.ndarray]) -> str:
 
 
 def _trusted(characters: str, scores: Mapping[str, np.ndarray]) -> str:
-    """The characters that a face draws as themselves."""
+    """Return the characters that a face draws as themselves."""
     kept = "".join(char for char in characters if _resembles(char, scores[char]))
     symbols, kept_symbols = (
         sum(not char.isalnum() for char in each) for each in (characters, kept)
     )
-    if kept_symbols < symbols / 2:  # others are in their place, and some resemble them by chance
+    if kept_symbols < symbols / 2:  # others are in their place, a few similar by chance
         kept = "".join(char for char in kept if char.isalnum())
     return kept
 
 
 def _resembles(char: str, scores: np.ndarray) -> bool:
-    """Whether a single glyph is near enough to its character in some known face.
+    """Return whether a glyph is close enough to its character in some known face.
 
-    Mathematical faces draw arrows where brackets should be; a letter may differ more.
+    Mathematical faces draw arrows where brackets should be; letters may differ more.
     """
     floor = MIN_LETTER_LIKENESS if char.isalnum() else MIN_SYMBOL_LIKENESS
     own = scores[PRINTABLE.index(char)]
@@ -303,15 +307,15 @@ def _resembles(char: str, scores: np.ndarray) -> bool:
 
 
 def glyph_coverage(path: str, index: int, characters: Iterable[str]) -> set[str]:
-    """Returns the characters that a face really shows.
+    """Return the characters that a face really shows.
 
-    A character counts when the character map holds it, its glyph leaves ink, differs from the
-    glyph for missing characters, and is not shared by three or more characters (fonts that fill
-    gaps with a box).
+    A character counts if the character map contains it and its glyph leaves ink, differs from
+    the glyph for missing characters, and is not shared by three or more characters (some fonts
+    fill gaps with a box).
 
     Args:
         path: Font file.
-        index: Face in the file.
+        index: Index of the face in the file.
         characters: Characters to check.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Font files without the glyphs that English words never need."""
+"""Font subsets with only the glyphs that English words need."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from fontTools.subset import Options, Subsetter, load_font, save_font
 from .font_screening import glyph_coverage
 
 LATIN = (*range(0x20, 0x7F), *range(0xA0, 0x100))
-"""ASCII and Latin-1 without control characters, as code points."""
+"""Code points of ASCII and Latin-1 without control characters."""
 
-# They choose among glyphs by rules, or serve editors of fonts; some are damaged in old fonts.
+# Glyph selection rules, signatures and data of font tools; some are damaged in old fonts.
 _TABLES_TO_DROP = ("GSUB", "DSIG", "FFTM", "PfEd", "TeX ", "BDF ", "Silf", "Sill", "Glat", "Gloc")
 
 
 def write_latin_subset(source: Path, target: Path, characters: str) -> bool:
-    """Copy a font, of which only the glyphs of :data:`LATIN` and their kerning are kept.
+    """Copy a font, keeping only the glyphs of :data:`LATIN` and their kerning.
 
-    Hints for the grid of pixels go, too. Collections of fonts are copied whole, and so are files
-    that fontTools cannot read, or that would show other characters afterwards.
+    Hinting is dropped, too. Files other than ``.ttf`` and ``.otf``, such as font collections, are
+    copied unchanged, as are files that fontTools cannot read or that would show other characters as
+    a subset.
 
     Args:
         source: Font file.
-        target: Where to write.
+        target: File to write.
         characters: Characters that the font shows (:class:`FontVerdict`).
 
     Returns:
-        Whether it was made smaller.
+        Whether a subset was written; False if the file was copied unchanged.
 
     Raises:
         OSError: If the file cannot be copied.
@@ -41,7 +42,7 @@ def write_latin_subset(source: Path, target: Path, characters: str) -> bool:
             _write(source, target)
             if glyph_coverage(str(target), 0, characters) == set(characters):
                 return True
-        except Exception:  # old fonts are damaged in every way there is
+        except Exception:  # old fonts are damaged in every possible way
             target.unlink(missing_ok=True)
     shutil.copyfile(source, target)
     return False
@@ -51,7 +52,7 @@ def _write(source: Path, target: Path) -> None:
     options = Options(
         hinting=False,
         layout_features=["kern"],
-        legacy_kern=True,  # words are drawn without OpenType's layout
+        legacy_kern=True,  # words are drawn without OpenType layout
         name_IDs=["*"],
         notdef_outline=True,
     )
@@ -65,7 +66,7 @@ def _write(source: Path, target: Path) -> None:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Silence fontTools, which warns of every second font."""
+    """Silence fontTools, which warns about every second font."""
     logger = logging.getLogger("fontTools")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""A collection of screened fonts, drawn from family by family."""
+"""Library of screened fonts, sampled by family."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PICK_ATTEMPTS = 24
 
 @lru_cache(maxsize=8192)
 def load_face(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
-    """Opens a face at a pixel size, once per process.
+    """Open a face at a pixel size, once per process.
 
-    Basic layout: it needs no optional library, so pictures do not depend on whether one is there.
+    The basic layout needs no optional library, so pictures do not depend on installed ones.
 
     Args:
         path: Font file.
-        index: Face in the file (collections hold several).
+        index: Index of the face in the file (collections hold several).
         size: Pixels per em.
 
     Returns:
@@ -38,28 +38,28 @@ def load_face(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One usable face.
+    """A usable face.
 
     Attributes:
-        verdict: What screening found out about it.
+        verdict: Result of its screening.
     """
 
     verdict: FontVerdict
     _known: dict[str, bool] = field(default_factory=dict, repr=False)
 
     def at(self, size: int) -> ImageFont.FreeTypeFont:
-        """Returns the Pillow font at a pixel size."""
+        """Return the Pillow font at a pixel size."""
         return load_face(self.verdict.path, self.verdict.index, size)
 
     def shows(self, text: str) -> bool:
-        """Whether every character of a text has a glyph of its own in this face."""
+        """Return whether every character of a text has its own glyph in this face."""
         self.learn(text)
         return all(self._known[char] for char in text)
 
     def learn(self, characters: Iterable[str]) -> None:
-        """Checks characters that were not asked for before, all in one go.
+        """Check all characters not checked before, in one go.
 
-        Printable ASCII was screened; others (Chinese, say) are looked at here.
+        Printable ASCII was screened; other characters (e.g. Chinese) are checked here.
         """
         known = self._known
         if not known:
@@ -71,14 +71,15 @@ class Face:
 
 
 class FontLibrary:
-    """Faces to choose from.
+    """Usable faces, sampled by family.
 
     A family is drawn first and then one of its faces, so that a family with forty weights does not
-    drown one with a single file. A family's odds are the square root of its number of faces times
-    the cube of their mean legibility: ornamental faces stay in, as seldom as they are on streets.
+    drown out one with a single file. A family's odds are the square root of its number of faces
+    times the cube of their mean legibility: ornamental faces are included, but rare, as they are on
+    streets.
 
     Args:
-        verdicts: Screened faces; rejected ones are left out.
+        verdicts: Screening results; rejected faces are left out.
 
     Raises:
         ValueError: If no usable face is left.
@@ -87,7 +88,7 @@ class FontLibrary:
     def __init__(self, verdicts: Iterable[FontVerdict]) -> None:
         families: dict[str, list[Face]] = {}
         self.rejected: list[FontVerdict] = []
-        # Sorted by glyphs, not by path: pictures are the same wherever fonts are installed.
+        # Sorted by glyphs, not by path: pictures do not depend on where fonts are installed.
         for verdict in sorted(verdicts, key=lambda item: (item.family, item.fingerprint)):
             if verdict.usable:
                 families.setdefault(verdict.family, []).append(Face(verdict))
@@ -110,13 +111,13 @@ class FontLibrary:
         workers: int = 1,
         show_progress: bool = False,
     ) -> FontLibrary:
-        """Discovers, screens and collects fonts.
+        """Find and screen fonts, and collect them in a library.
 
         Args:
             folders: Folders (searched recursively) or font files.
-            system: Also use the fonts of the system and those that matplotlib brings.
-            workers: Processes that screen fonts not seen before.
-            show_progress: Show a bar while screening.
+            system: Whether to also use the system's fonts and those bundled with matplotlib.
+            workers: Number of processes that screen fonts not seen before.
+            show_progress: Whether to show a progress bar while screening.
 
         Returns:
             The library.
@@ -129,18 +130,18 @@ class FontLibrary:
         return cls(screen_fonts(files, workers=workers, show_progress=show_progress))
 
     def __len__(self) -> int:
-        """Number of faces."""
+        """Return the number of faces."""
         return len(self.faces)
 
     def pick(self, rng: np.random.Generator, text: str) -> Face | None:
-        """Draws a face that shows every character of a text.
+        """Draw a face that shows every character of a text.
 
         Args:
             rng: Source of randomness.
-            text: What is to be shown.
+            text: Text to show.
 
         Returns:
-            The face; None if no single one shows all characters.
+            The face; None if no single face shows all characters.
         """
         families, odds = (self.families, self._odds) if text.isascii() else self._beyond_ascii
         for _ in range(PICK_ATTEMPTS):
@@ -152,13 +153,13 @@ class FontLibrary:
         return able[rng.integers(len(able))] if able else None
 
     def shows(self, text: str) -> bool:
-        """Whether some single face shows every character of a text."""
+        """Return whether any single face shows every character of a text."""
         families = self.families if text.isascii() else self._beyond_ascii[0]
         return any(face.shows(text) for faces in families for face in faces)
 
     def digest(self) -> str:
-        """Returns a short hash of the faces and their order, by what pictures depend on."""
-        # A pack's subset of a font has equal glyphs, but not what fits them to small sizes.
+        """Return a short hash of the faces and their order, as far as pictures depend on them."""
+        # A pack's subset of a font has equal glyphs but no hinting; the file size tells them apart.
         data = repr(
             [
                 (
@@ -174,10 +175,10 @@ class FontLibrary:
         return hashlib.sha1(data.encode(), usedforsecurity=False).hexdigest()
 
     def uncovered(self, characters: Iterable[str]) -> list[str]:
-        """Returns those characters that no face shows, sorted.
+        """Return the characters that no face shows, sorted.
 
-        Faces remember the outcome, and later draws of text beyond ASCII only turn to faces that
-        show some of these characters.
+        Faces remember the result, and later draws for non-ASCII text only consider faces that show
+        some of the non-ASCII characters given here, if there are any.
         """
         characters = sorted(set(characters))
         others = [char for char in characters if not char.isascii()]
@@ -195,7 +196,7 @@ class FontLibrary:
 
 
 def _family_odds(families: Sequence[tuple[Face, ...]]) -> np.ndarray:
-    """Running sum of the odds of families."""
+    """Return the cumulative sum of the odds of families."""
     return np.cumsum(
         [
             len(faces) ** 0.5 * float(np.mean([face.verdict.legibility for face in faces])) ** 3

@@ -1,4 +1,4 @@
-"""Where the text lies in the crop: size, slant, rotation, perspective, curve and margins."""
+"""Geometry of the text in the crop: size, slant, rotation, perspective, curve and margins."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ BORDER_POINTS = 17
 
 @dataclass(frozen=True)
 class Warp:
-    """A mapping from the text canvas to the crop.
+    """Mapping from the text canvas to the crop.
 
     Attributes:
         matrix: Homography, float64 (3, 3), from canvas (after bending) to crop.
         size: Height and width of the crop.
-        radius: Signed radius of the arc in canvas pixels (positive: the middle is higher), or 0.
-        centre: Point of the canvas about which the text is bent.
+        radius: Signed radius of the arc in canvas pixels (positive: the middle is higher), or 0
+            without an arc.
+        centre: Canvas point about which the text is bent.
     """
 
     matrix: np.ndarray
@@ -30,7 +31,7 @@ class Warp:
     centre: tuple[float, float]
 
     def apply(self, mask: np.ndarray) -> np.ndarray:
-        """Maps a mask of the canvas into the crop.
+        """Map a mask from the canvas to the crop.
 
         Args:
             mask: uint8 (h, w).
@@ -51,7 +52,7 @@ class Warp:
         return cv2.remap(mask, x, y, cv2.INTER_LINEAR)
 
     def map_points(self, points: np.ndarray) -> np.ndarray:
-        """Maps points (n, 2) of the canvas, as x and y, into the crop."""
+        """Map points (n, 2), as x and y, from the canvas to the crop."""
         points = np.asarray(points, np.float64)
         if self.radius:
             points = _bend(points, self.radius, self.centre)
@@ -59,7 +60,7 @@ class Warp:
 
 
 def _bend(points: np.ndarray, radius: float, centre: tuple[float, float]) -> np.ndarray:
-    """Moves points (n, 2) of a straight line of text onto an arc."""
+    """Move points (n, 2) of a straight line of text onto an arc."""
     angle = (points[:, 0] - centre[0]) / radius
     reach = radius - (points[:, 1] - centre[1])
     return np.stack(
@@ -70,7 +71,7 @@ def _bend(points: np.ndarray, radius: float, centre: tuple[float, float]) -> np.
 def _unbend(
     x: np.ndarray, y: np.ndarray, radius: float, centre: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of :func:`_bend` on coordinate grids."""
+    """Invert :func:`_bend` on coordinate grids."""
     sign = np.float32(np.sign(radius))
     across = (x - np.float32(centre[0])) * sign
     along = (np.float32(centre[1] + radius) - y) * sign
@@ -89,18 +90,17 @@ def place_text(
     characters: int,
     config: RenderConfig,
 ) -> Warp:
-    """Draws the geometry of a picture.
+    """Draw the geometry of a picture.
 
     Args:
         rng: Source of randomness.
         layer: The word on its canvas.
-        text_height: Height that the upright word shall have, in pixels.
+        text_height: Height of the upright word, in pixels.
         characters: Number of characters.
-        config: Ranges.
+        config: Ranges and probabilities.
 
     Returns:
-        The mapping into a crop that holds the whole word, except where a sliver is cut on
-        purpose.
+        The mapping to a crop that contains the whole word, unless a sliver is cut off on purpose.
     """
     left, top, right, bottom = layer.box
     centre = (left + right) / 2, (top + bottom) / 2
@@ -111,7 +111,7 @@ def place_text(
     if characters > 2 and rng.random() < config.curve_prob:
         angle = np.deg2rad(rng.uniform(*config.curve_angle)) * (1 if rng.random() < 0.7 else -1)
         radius = width / angle
-        if abs(radius) < 1.5 * height:  # Letters would run into one another.
+        if abs(radius) < 1.5 * height:  # Letters would run into each other.
             radius = float(np.sign(radius)) * 1.5 * height
     degrees = min(max(config.rotation_std * rng.standard_normal(), -12.0), 12.0)
     if rng.random() < config.steep_prob:
@@ -120,7 +120,7 @@ def place_text(
     slant = rng.uniform(-config.shear, config.shear) if rng.random() < 0.5 else 0.0
     turn = np.deg2rad(degrees)
     cos, sin = np.cos(turn) * scale, np.sin(turn) * scale
-    # Rotation and size after slant and stretch, about the middle of the word.
+    # Slant and stretch, then rotate and scale, about the middle of the word.
     linear = np.array([[cos * stretch, cos * slant - sin], [sin * stretch, sin * slant + cos]])
     matrix = np.eye(3)
     matrix[:2, :2] = linear
@@ -130,7 +130,7 @@ def place_text(
         matrix = _perspective(rng, matrix, points, text_height, config.perspective)
     points = cv2.perspectiveTransform(points[None], matrix)[0]
     near, far = points.min(axis=0), points.max(axis=0)
-    # Tight crops are the rule in word data sets.
+    # Tight crops are the rule in word datasets.
     tightness = rng.uniform(0.1, 1.0)
     margins = [rng.uniform(*span) * tightness for span in (config.margin_x, config.margin_y) * 2]
     if rng.random() < config.cut_prob:
@@ -144,13 +144,13 @@ def place_text(
 
 
 def corners_of(box: tuple[int, int, int, int]) -> np.ndarray:
-    """The corners of a box, clockwise from the top left, float64 (4, 2)."""
+    """Return the corners of a box, clockwise from the top left, float64 (4, 2)."""
     left, top, right, bottom = box
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
 
 
 def _border(box: tuple[int, int, int, int]) -> np.ndarray:
-    """Points along the edges of a box, float64 (4 * BORDER_POINTS, 2)."""
+    """Return points along the edges of a box, float64 (4 * BORDER_POINTS, 2)."""
     left, top, right, bottom = box
     steps = np.linspace(0, 1, BORDER_POINTS)
     x = left + steps * (right - left)
@@ -167,7 +167,7 @@ def _border(box: tuple[int, int, int, int]) -> np.ndarray:
 
 
 def log_uniform(rng: np.random.Generator, span: tuple[float, float]) -> float:
-    """Draws from a range so that every ratio is as likely as any other."""
+    """Draw from a range log-uniformly."""
     return float(span[0] * (span[1] / span[0]) ** rng.random())
 
 
@@ -178,7 +178,7 @@ def _perspective(
     text_height: float,
     strength: float,
 ) -> np.ndarray:
-    """Composes a random perspective that moves the corners of the text by up to ``strength``."""
+    """Add a random perspective; corners move by up to ``strength`` times the text height."""
     mapped = cv2.perspectiveTransform(points[None], matrix)[0]
     (x0, y0), (x1, y1) = mapped.min(axis=0), mapped.max(axis=0)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)

@@ -1,4 +1,4 @@
-"""Which characters come out right when they are set one by one, from left to right."""
+"""Detection of text that cannot be set character by character, from left to right."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ _SHAPED_SCRIPTS = """
     MYANMAR NANDINAGARI NEWA ORIYA PHAGS-PA REJANG SAURASHTRA SHARADA SIDDHAM SINHALA SOYOMBO
     SUNDANESE SYLOTI TAGALOG TAGBANWA TAI TAKRI TAMIL TELUGU TIBETAN TIRHUTA ZANABAZAR
 """
-"""First words of Unicode names: scripts whose letters join, stack or change places."""
+"""First words of the Unicode names of scripts whose letters join, stack or change places."""
 
 _SHAPED = frozenset(_SHAPED_SCRIPTS.split())
 
 
 def layout_fault(text: str) -> str | None:
-    """Says why a text would not look as it is written, if it would not.
+    """Return why a text needs a layout engine to look right, or None.
 
     Args:
-        text: The text, in normal form C, so that a letter with an accent is one character.
+        text: Text in Unicode normal form C, where an accented letter is one character.
 
     Returns:
-        The first character that needs a layout engine and why, for an error; None for text that
-        needs none.
+        The first character that needs a layout engine and the reason, for an error message; None
+        for text that needs none.
     """
     if text.isascii():
         return None

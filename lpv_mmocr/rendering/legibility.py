@@ -1,4 +1,4 @@
-"""Telling whether glyphs look like the characters that they stand for."""
+"""Glyph legibility: whether glyphs look like the characters that they stand for."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ REFERENCE_FONTS = (
     "STIXGeneralItalic.ttf",
 )
 REFERENCE_FONTS_FOR_LETTERS = ("cmr10.ttf", "cmss10.ttf", "cmti10.ttf")
-"""TeX's fonts, in which less-than is an exclamation mark upside down, and a brace a dash."""
-# Fattened copies stand for the heavy and condensed faces that the references lack.
+"""TeX's fonts, in which less-than is an inverted exclamation mark, and a brace is a dash."""
+# Dilated copies stand in for the heavy and condensed faces that the references lack.
 THICKENERS = (None, np.ones((3, 3), np.uint8), np.ones((3, 7), np.uint8))
 LOOK_ALIKES = ("0o", "1il", "5s", "2z", "uv", "9g")
 CASE_PAIRS_THAT_DIFFER = "abdeghnqrt"
 SMALL_LETTER_FACES = 0.3
-"""Share of capitals up to which a face is one of small letters. Of 59 faces with one case (Debian),
-three had at most 0.1; then came 0.5: capitals with a small a, e or n here and there."""
+"""Maximum fraction of capitals in a face of small letters. Of 59 faces with one case (Debian),
+three had at most 0.1; the next had 0.5: capitals with an occasional small a, e or n."""
 
 
 def draw_glyph(font: ImageFont.FreeTypeFont, char: str) -> np.ndarray:
-    """Draws one character.
+    """Draw one character.
 
     Args:
         font: Typeface at a pixel size.
         char: The character.
 
     Returns:
-        uint8 (h, w), empty when the glyph has no extent.
+        uint8 (h, w), empty if the glyph has no extent.
     """
     left, top, right, bottom = font.getbbox(char)
     if right <= left or bottom <= top:
@@ -59,10 +59,10 @@ def draw_glyph(font: ImageFont.FreeTypeFont, char: str) -> np.ndarray:
 
 
 def template(glyph: np.ndarray) -> np.ndarray:
-    """Brings a glyph to a fixed size, zero mean and unit norm.
+    """Normalise a glyph to a fixed size, zero mean and unit norm.
 
-    The aspect is given up unless it is extreme, so that condensed and wide faces match while a
-    dash stays a dash.
+    The aspect ratio is discarded unless it is extreme, so that condensed and wide faces match
+    while a dash stays a dash.
 
     Args:
         glyph: uint8 (h, w).
@@ -89,7 +89,7 @@ def template(glyph: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _references() -> np.ndarray:
-    """Templates of known faces, float32 (94, faces * thickeners, SIDE²); zeros for none."""
+    """Return templates of known faces, float32 (94, faces * thickeners, SIDE²); zeros for none."""
     faces, of_letters = (
         [ImageFont.truetype(str(file), GLYPH_SIZE) for file in _files(names)]
         for names in (REFERENCE_FONTS, REFERENCE_FONTS_FOR_LETTERS)
@@ -108,18 +108,18 @@ def _references() -> np.ndarray:
 
 
 def _files(names: Sequence[str]) -> list[Path]:
-    # Before 3.11, matplotlib came without cmti10.ttf.
+    # Before 3.11, matplotlib does not include cmti10.ttf.
     return [file for name in names if (file := matplotlib_font_folder() / name).is_file()]
 
 
 def likeness(templates: Sequence[np.ndarray]) -> np.ndarray:
-    """Compares templates with all printable ASCII characters.
+    """Compare templates with all printable ASCII characters.
 
     Args:
         templates: Each float32 (SIDE * SIDE,).
 
     Returns:
-        float32 (n, 94): the correlation with the best matching known face, per character in the
+        float32 (n, 94): correlation with the best-matching known face, per character in the
         order of ``string.printable``.
     """
     references = _references()
@@ -128,16 +128,16 @@ def likeness(templates: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def legibility(scores: Mapping[str, np.ndarray]) -> float:
-    """Share of letters and digits that people would probably recognise.
+    """Return the fraction of letters and digits that people would probably recognise.
 
-    A glyph counts when its own character is among the three that it resembles most, case and the
-    usual look-alikes set aside.
+    A glyph counts if its own character is among the three that it resembles most, ignoring case
+    and the usual look-alikes.
 
     Args:
-        scores: Per letter or digit, its row of :func:`likeness`.
+        scores: For each letter or digit, its row of :func:`likeness`.
 
     Returns:
-        0 to 1.
+        Fraction from 0 to 1.
     """
     correct = 0
     for char, row in scores.items():
@@ -149,15 +149,16 @@ def legibility(scores: Mapping[str, np.ndarray]) -> float:
 
 
 def only_case(templates: Mapping[str, np.ndarray], scores: Mapping[str, np.ndarray]) -> str:
-    """Which case a typeface without a difference between the two draws.
+    """Return the case that a typeface with identical upper and lower case draws.
 
     Args:
-        templates: Templates of the letters at hand.
+        templates: Templates of the available letters.
         scores: Their rows of :func:`likeness`.
 
     Returns:
-        Empty when the two cases differ, as they mostly do; "upper" when most letters whose two
-        cases usually differ are alike and drawn as capitals; "lower" when they are drawn small.
+        Empty if the two cases differ, as they mostly do: of the letters whose cases usually differ,
+        the median correlation of both cases is at most 0.9. Otherwise "upper" if more than
+        ``SMALL_LETTER_FACES`` of the small ones resemble capitals more, else "lower".
     """
     pairs = [low for low in CASE_PAIRS_THAT_DIFFER if low in templates and low.upper() in templates]
     alike = [float(templates[low] @ templates[low.upper()]) for low in pairs]

@@ -1,4 +1,4 @@
-"""Where the letters of a rendered word are: the truth that character boxes are measured by."""
+"""Letter positions in rendered words: the ground truth for character boxes."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .text_layer import letter_starts
 
 @dataclass(frozen=True, eq=False)
 class LetterPlaces:
-    """How a word was set and photographed; boxes are worked out only when they are asked for.
+    """Layout and geometry of a rendered word; boxes are computed only on request.
 
     Attributes:
         font: Typeface at the pixel size of the canvas.
         text: The word.
         spacing: Extra pixels between letters on the canvas.
-        lifts: Pixels by which each letter left the base line, or None.
+        lifts: Pixels by which each letter is off the baseline, or None.
         corner: Left and top of the word's ink on the canvas.
         warp: Mapping from the canvas to the scene.
-        size: Height and width of the picture before it was turned.
-        turn: OpenCV's code of the quarter turn, or None.
+        size: Height and width of the picture before any quarter turn.
+        turn: OpenCV's rotation code of the quarter turn, or None.
     """
 
     font: ImageFont.FreeTypeFont
@@ -37,11 +37,11 @@ class LetterPlaces:
     turn: int | None
 
     def boxes(self) -> np.ndarray:
-        """Boxes around the ink of the letters.
+        """Return boxes around the ink of the letters.
 
         Returns:
-            float32 (n, 4), x1, y1, x2, y2 in pixels of the finished picture, inside of it. A letter
-            that leaves no ink, and one that was cut off, has a box without area.
+            float32 (n, 4), x1, y1, x2, y2 in pixels of the finished picture, clipped to it. A
+            letter that leaves no ink or was cut off has a box without area.
         """
         outlines = self._outlines()
         inked = [outline for outline in outlines if len(outline)]
@@ -62,7 +62,7 @@ class LetterPlaces:
         return boxes
 
     def _outlines(self) -> list[np.ndarray]:
-        """Hull of each letter's ink, float64 (m, 2), relative to the pen's start."""
+        """Return the hull of each letter's ink, float64 (m, 2), relative to the pen's start."""
         starts = letter_starts(self.font, self.text, self.spacing, self.lifts)
         outlines = []
         for letter, start in zip(self.text, starts, strict=True):

@@ -1,4 +1,4 @@
-"""Rendering a whole LMDB with many processes, so that it can be interrupted and continued."""
+"""Resumable rendering of a complete LMDB with many processes."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ def render_lmdb(
     on_start: Callable[[int], None] = lambda done: None,
     on_progress: Callable[[int], None] = lambda steps: None,
 ) -> bool:
-    """Renders pictures into an LMDB: ``num-samples``, ``image-%09d``, ``label-%09d`` from 1.
+    """Render pictures into an LMDB: ``num-samples``, ``image-%09d``, ``label-%09d`` from 1.
 
-    Pictures go into ``OUT.partial``, in order and one transaction per chunk; the finished folder
-    is renamed. A run that was interrupted is continued behind its last full chunk, so its result
-    equals that of an uninterrupted one, whatever the number of workers.
+    Pictures go into ``OUT.partial``, in order and with one transaction per chunk; the finished
+    folder is renamed. An interrupted run resumes after its last complete chunk, so its result
+    equals that of an uninterrupted one, regardless of the number of workers.
 
     Args:
         out: Folder of the LMDB.
         count: Number of pictures.
         seed: Seed of the set.
-        make_renderer: Makes the renderer; called once in every worker process.
-        recipe: Everything that the pictures depend on, as JSON data. It is kept beside the data,
-            and an interrupted run is only continued with an equal one.
+        make_renderer: Factory of the renderer, called once in every process that renders.
+        recipe: Everything that the pictures depend on, as JSON data. It is stored with the data,
+            and an interrupted run is only resumed with an equal one.
         workers: Number of processes.
-        on_start: Called once with the number of pictures that an earlier run left.
-        on_progress: Called with the number of pictures just finished.
+        on_start: Callback, called once with the number of pictures left by an earlier run.
+        on_progress: Callback, called with the number of pictures just finished.
 
     Returns:
-        False when the finished LMDB was there already.
+        False if the finished LMDB already exists, otherwise True.
 
     Raises:
         ChildProcessError: If a worker process dies.
-        OSError: If it cannot be written, such as on a full disk; the same call continues.
-        FileExistsError: If ``out`` or its partial folder holds something else, or another run is
-            writing there.
-        ValueError: If ``count`` or ``workers`` is not positive, ``seed`` is negative, or the recipe
-            of what is there is damaged.
+        OSError: If the LMDB cannot be written, e.g. on a full disk; the same call resumes.
+        FileExistsError: If ``out`` or its partial folder holds something else or was made with
+            another recipe, or another run is writing there.
+        ValueError: If ``count`` or ``workers`` is not positive, ``seed`` is negative, or the
+            existing recipe is damaged.
     """
     if count < 1 or workers < 1:
         raise ValueError(f"count and workers must be positive, got {count} and {workers}")
@@ -83,7 +83,7 @@ def render_lmdb(
         _check_recipe(partial, recipe, "give --restart, or delete it, to start again")
     else:
         partial.mkdir(parents=True)
-        # The recipe goes first: a folder without one is never mistaken for ours.
+        # The recipe comes first: a folder without one is never mistaken for ours.
         write_recipe(partial / RECIPE_FILE, recipe)
     with _only_run_in(partial):
         with writing(partial):
@@ -104,32 +104,31 @@ def render_lmdb(
 
 
 def remove_partial(out: str | Path) -> None:
-    """Deletes what an interrupted run left for ``out``.
+    """Delete what an interrupted run left for ``out``.
 
     Args:
         out: Folder of the LMDB.
 
     Raises:
-        FileExistsError: If the run is not interrupted at all, but writing there, or something else
-            has the name.
+        FileExistsError: If a run is still writing there, or something else has the name.
     """
     partial = partial_of(Path(out))
     if (partial / RECIPE_FILE).is_file():
         with _only_run_in(partial):
             shutil.rmtree(partial, ignore_errors=True)
     elif partial.is_dir() and not any(partial.iterdir()):
-        partial.rmdir()  # a run that ended at once may have left it
+        partial.rmdir()  # perhaps left by a run that ended immediately
     elif partial.exists():
         raise FileExistsError(f"{partial} {_NOT_OURS}")
 
 
 @contextlib.contextmanager
 def _only_run_in(partial: Path) -> Iterator[None]:
-    """Refuses a folder in which another run is writing, and keeps other runs out of it.
+    """Lock a folder against other runs, or fail if another run is writing in it.
 
-    The lock is the system's: it ends with the process, however that ends.
+    The operating system releases the lock when the process ends, however that happens.
     """
-    # For writing: on network drives a file that is open for reading alone cannot be locked so.
+    # For writing: on network drives, a file open only for reading cannot be locked like this.
     with open(partial / RECIPE_FILE, "r+b") as handle:
         try:
             import fcntl
@@ -140,7 +139,7 @@ def _only_run_in(partial: Path) -> Iterator[None]:
                 f"another run is writing in {partial}; wait for it, or choose another --out"
             ) from None
         except (ImportError, OSError):
-            pass  # Where locks do not exist (Windows, some network drives) nobody is kept out.
+            pass  # Without locks (Windows, some network drives), no run is kept out.
         yield
 
 
@@ -158,7 +157,7 @@ def _check_recipe(folder: Path, recipe: dict, advice: str) -> None:
 def _rendered(
     chunks: list[tuple[int, int, int]], make_renderer: Callable[[], WordRenderer], workers: int
 ) -> Iterator[tuple[int, list[tuple[bytes, str]]]]:
-    """Yields chunks in order, rendered by one or more processes."""
+    """Yield chunks in order, rendered by one or more processes."""
     if not chunks:
         return
     with single_threaded_opencv():
@@ -180,7 +179,7 @@ def _rendered(
 def _in_order(
     executor: ProcessPoolExecutor, chunks: list[tuple[int, int, int]], ahead: int
 ) -> Iterator[tuple[int, list[tuple[bytes, str]]]]:
-    """Yields chunks in order, of which at most ``ahead`` are rendered before they are asked for."""
+    """Yield chunks in order, rendering at most ``ahead`` of them in advance."""
     waiting: deque[Future] = deque()
     for chunk in chunks:
         waiting.append(executor.submit(_render_chunk, chunk))
@@ -192,7 +191,7 @@ def _in_order(
 
 def _start_worker(make_renderer: Callable[[], WordRenderer]) -> None:
     global _worker_renderer
-    cv2.setNumThreads(1)  # A spawned worker has OpenCV's default.
+    cv2.setNumThreads(1)  # Spawned workers start with OpenCV's default.
     _worker_renderer = make_renderer()
 
 

@@ -1,4 +1,4 @@
-"""Worker processes: beside OpenCV's threads, and never longer than their parent."""
+"""Worker processes that work with OpenCV's threads and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import cv2
 
 
 def worker_context() -> BaseContext:
-    """Returns how to start workers: by fork where there is one.
+    """Return the context for starting workers: fork where available.
 
-    Forked workers share the fonts and textures that are loaded already.
+    Forked workers share the fonts and textures that are already loaded.
     """
     methods = multiprocessing.get_all_start_methods()
     return multiprocessing.get_context("fork" if "fork" in methods else "spawn")
@@ -26,11 +26,11 @@ def worker_context() -> BaseContext:
 def worker_pool(
     workers: int, initializer: Callable[..., None] | None = None, initargs: tuple = ()
 ) -> ProcessPoolExecutor:
-    """Makes a pool whose processes end when their parent does, even if that was killed.
+    """Create a pool whose processes end when their parent does, even if it is killed.
 
     Args:
         workers: Number of processes.
-        initializer: Called once in every process.
+        initializer: Callable that runs once in every process.
         initargs: Its arguments.
     """
     return ProcessPoolExecutor(
@@ -39,22 +39,22 @@ def worker_pool(
 
 
 def _start(initializer: Callable[..., None] | None, initargs: tuple) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # What the parent does then is not for workers.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # The parent's handler is not for workers.
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if initializer is not None:
         initializer(*initargs)
 
 
 def _end_with_parent() -> None:
-    # A worker waits for work on a pipe of which it holds the other end, too, so it would not
-    # notice that nobody is left to send any.
+    # A worker waits for work on a pipe whose other end it also holds, so it would not notice that
+    # no process is left to send any.
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Lets SIGTERM end a block as Ctrl-C does: with KeyboardInterrupt, so that it can tidy up."""
+    """Raise KeyboardInterrupt on SIGTERM, as on Ctrl-C, so that the block can clean up."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -68,11 +68,11 @@ def sigterm_interrupts() -> Iterator[None]:
 
 @contextmanager
 def single_threaded_opencv() -> Iterator[None]:
-    """Ends OpenCV's threads while workers start, and allows them again afterwards.
+    """Stop OpenCV's threads while workers start, and allow them again afterwards.
 
     A forked process inherits OpenCV's record of its threads, but not the threads; the first call
-    that sets their number then waits for ever for them to end. So they have to end before the
-    fork. One process per core also leaves them nothing to do.
+    that sets their number then waits forever for them to end. So they must end before the fork.
+    With one process per core, they would have nothing to do anyway.
     """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""What pictures were made by, kept beside them: runs with other settings must not mix theirs in."""
+"""Recipes, stored next to pictures, so that runs with different settings are not mixed."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ def write_recipe(file: Path, recipe: dict) -> None:
     """Write a recipe.
 
     Args:
-        file: Where to.
+        file: File to write.
         recipe: Everything that the pictures depend on, as JSON data.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
     with replaced_file(file) as handle:
         handle.write(json.dumps(recipe, indent=1).encode())
 
 
 def differing_settings(file: Path, recipe: dict) -> list[str]:
-    """Compare a recipe with that of pictures which are there already.
+    """Compare a recipe with that of existing pictures.
 
     Args:
-        file: Theirs.
-        recipe: The recipe.
+        file: Recipe file of the existing pictures.
+        recipe: Recipe to compare with it.
 
     Returns:
-        Names of what has another value, in order. What is not there counts as None.
+        Sorted names of the settings that differ; a missing setting counts as None.
 
     Raises:
         ValueError: If the file is damaged.
@@ -39,11 +39,11 @@ def differing_settings(file: Path, recipe: dict) -> list[str]:
         found = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(found, dict):
             raise ValueError(f"it holds a {type(found).__name__}")
-    except ValueError as error:  # no text, or no JSON, too
+    except ValueError as error:  # includes invalid UTF-8 and JSON
         raise ValueError(
-            f"{file} is damaged, perhaps since the machine stopped ({error}): delete the folder "
-            f"{file.parent}, whose pictures are made anew then"
+            f"{file} is damaged, perhaps because the machine stopped ({error}): delete the folder "
+            f"{file.parent} to have its pictures made again"
         ) from error
-    # Tuples become lists, and keys texts, when they are written.
+    # JSON turns tuples into lists and keys into strings.
     recipe = json.loads(json.dumps(recipe))
     return sorted(key for key in {*found, *recipe} if found.get(key) != recipe.get(key))

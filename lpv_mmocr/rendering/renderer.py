@@ -1,4 +1,4 @@
-"""The word renderer: one seeded call makes one picture and its label."""
+"""Word renderer: one seeded call makes one picture and its label."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LEAST_WORKING_HEIGHT = 26.0
 
 @dataclass(frozen=True)
 class RenderedWord:
-    """A picture of a word.
+    """Picture of a word.
 
     Attributes:
         jpeg: The picture as a JPEG file.
-        label: What it says.
-        mask: Where the word's ink is, uint8 (h, w), aligned with the picture.
+        label: Text in the picture.
+        mask: Ink of the word, uint8 (h, w), aligned with the picture.
         font: Path of the font file.
-        letters: Where its letters are.
+        letters: Positions of the letters.
     """
 
     jpeg: bytes
@@ -45,21 +45,21 @@ class RenderedWord:
 
     @property
     def image(self) -> np.ndarray:
-        """The picture, uint8 (h, w, 3), RGB, with its compression artefacts."""
+        """The picture, uint8 (h, w, 3), RGB, with compression artefacts."""
         return decode_jpeg(self.jpeg)
 
 
 class WordRenderer:
-    """Renders words.
+    """Renderer of words.
 
     Args:
         fonts: Typefaces to draw from.
         texts: Texts to draw from.
-        config: What pictures look like.
+        config: Appearance of the pictures; None for the defaults.
 
     Raises:
-        ValueError: If no font shows some character of the character set, or no word can be drawn
-            and nothing else is asked for.
+        ValueError: If the charset has a character that no font shows, or if only words are
+            requested and none can be drawn.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class WordRenderer:
             shown = "".join(uncovered[:30])
             raise ValueError(
                 f"no font shows {len(uncovered)} of the {len(texts.charset)} characters of the "
-                f"charset: {shown!r}; add a font that has them or take them out"
+                f"charset: {shown!r}; add a font that has them or remove them"
             )
         words = texts.words.words
         if words and set(texts.config.kinds) == {"word"} and not any(map(self._has_font, words)):
@@ -84,10 +84,10 @@ class WordRenderer:
         self._bank = texture_bank()
 
     def __call__(self, seed: int, index: int) -> RenderedWord:
-        """Renders one word.
+        """Render one word.
 
-        The picture depends on the configuration, the fonts, the words, ``seed`` and ``index``
-        alone: not on the order of calls, nor on the process.
+        The picture depends only on the configuration, the fonts, the words, ``seed`` and
+        ``index``, not on the order of calls or the process.
 
         Args:
             seed: Seed of the whole set.
@@ -97,7 +97,7 @@ class WordRenderer:
             The picture and its label.
 
         Raises:
-            ValueError: If no attempt gave a picture in which the text can be seen.
+            ValueError: If no attempt produced a picture with visible text.
         """
         rng = np.random.default_rng((seed, index))
         for _ in range(MAX_ATTEMPTS):
@@ -106,21 +106,21 @@ class WordRenderer:
                 return word
         raise ValueError(
             f"no readable picture in {MAX_ATTEMPTS} attempts (seed {seed}, picture {index}): "
-            "min_contrast is too high for the other settings, the fonts have one case alone and "
-            "the charset the other, or hardly a text has a font with all of its characters"
+            "min_contrast is too high for the other settings, the fonts have only one case and "
+            "the charset only the other, or hardly any text has a font with all its characters"
         )
 
     def _has_font(self, word: str) -> bool:
-        # Words of ASCII have letters of the charset alone, which any Latin font has.
+        # ASCII words only have characters of the charset, which any Latin font has.
         return word.isascii() or self.fonts.shows(word)
 
     @cached_property
     def undrawable(self) -> list[str]:
-        """Words of which no single font shows all characters; others are drawn for them."""
+        """Words that no single font shows completely; other words are drawn instead."""
         return [word for word in self.texts.words.words if not self._has_font(word)]
 
     def describe_words(self) -> str:
-        """How many words there are to draw, and how many of the list are left out."""
+        """Return how many words there are to draw, and how many of the list are left out."""
         words, given = self.texts.words, self.texts.given
         text = f"{len(words) - len(self.undrawable)} words ({words.source})"
         reasons = {
@@ -162,7 +162,7 @@ class WordRenderer:
         if rng.random() < config.plate_prob and warp.radius == 0:
             plate = cv2.perspectiveTransform(corners_of(layer.box)[None], warp.matrix)[0]
         text_height = max(working_height, 8.0)
-        # Setting and bending text takes longest: other colours and another shot come first.
+        # Setting and bending text is the slowest step: first try other colours and another shot.
         for _ in range(SHOTS):
             scene = self._paint(rng, ink, plate, text_height, config)
             image = degrade(rng, scene, text_height, text_height * scale, config, self._bank)
@@ -182,7 +182,7 @@ class WordRenderer:
         text_height: float,
         config: RenderConfig,
     ) -> np.ndarray:
-        """Colours a scene, float32 (3, h, w), from its mask of letters."""
+        """Paint a scene, float32 (3, h, w), from its mask of letters."""
         palette = draw_palette(rng, config)
         scene = make_background(rng, ink.shape, palette, config, self._bank)
         if plate is not None:
@@ -198,7 +198,7 @@ class WordRenderer:
         letters: LetterPlaces,
         face: Face,
     ) -> RenderedWord:
-        """Turns a picture by a quarter now and then, and encodes it."""
+        """Occasionally turn the picture by 90 degrees, and encode it."""
         config = self.config
         if rng.random() < config.quarter_turn_prob:
             turn = cv2.ROTATE_90_CLOCKWISE if rng.random() < 0.5 else cv2.ROTATE_90_COUNTERCLOCKWISE
@@ -218,6 +218,9 @@ class WordRenderer:
 
 
 def _can_be_told(text: str, twins: str) -> bool:
-    """Whether nobody has to guess if an O is a zero: among letters it is none, nor is it in 105."""
+    """Return whether twins such as O and 0 can be told apart in a text by their context.
+
+    Among letters an O is no zero, and in 105 the zero is no O; only mixed text is ambiguous.
+    """
     mixed = any(map(str.isdigit, text)) and any(map(str.isalpha, text))
     return not mixed or set(twins).isdisjoint(text)

@@ -1,4 +1,4 @@
-"""Setting a word in a typeface: a mask of the word, and one of the text around it."""
+"""Text layout: a mask of a word set in a typeface, and one of the text around it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from PIL import Image, ImageDraw, ImageFont
 from .config import RenderConfig
 
 FONT_SIZES = (36, 50)
-"""Pixels per em that faces are opened at; every size of text is made from one of them."""
+"""Pixels per em at which faces are opened; every text size is scaled from one of them."""
 
-# Room around the pen for swashes, in em: left and right, above the base line, below it.
+# Room around the pen for swashes, in em: left and right, above the baseline, below it.
 ROOM = (0.7, 1.6, 0.9)
 NEIGHBOUR_LETTERS = 4
 
 
 @dataclass
 class TextLayer:
-    """A word before perspective and colour.
+    """Word before perspective and colour.
 
     Attributes:
         mask: The word's ink, uint8 (h, w).
         around: Ink of neighbouring text on the same canvas, uint8 (h, w), or None.
         box: Left, top, right, bottom of the word's ink on the canvas, in pixels.
         spacing: Extra pixels between letters.
-        lifts: Pixels by which each letter leaves the base line, or None.
+        lifts: Pixels by which each letter is off the baseline, or None.
     """
 
     mask: np.ndarray
@@ -49,17 +49,17 @@ def set_text(
     spacing: float = 0.0,
     lifts: np.ndarray | None = None,
 ) -> tuple[np.ndarray, int]:
-    """Sets a line of text.
+    """Set a line of text.
 
     Args:
         font: Typeface at a pixel size.
-        text: What to set.
+        text: Text to set.
         spacing: Extra pixels between letters.
-        lifts: Pixels by which each letter leaves the base line, or None.
+        lifts: Pixels by which each letter is off the baseline, or None.
 
     Returns:
-        The tight ink mask, uint8 (h, w), and the row of the base line in it (which may lie
-        outside). An empty mask, (0, 0), when nothing was drawn.
+        The tight ink mask, uint8 (h, w), and the row of the baseline in it (which may be
+        outside). The mask is empty, (0, 0), if nothing was drawn.
     """
     if spacing == 0 and lifts is None:
         placed = [(0.0, 0, text)]
@@ -67,7 +67,7 @@ def set_text(
         starts = _spaced_starts(font, text, spacing, lifts)
         placed = [(x, y, char) for (x, y), char in zip(starts, text, strict=True)]
     last, _, piece = placed[-1]
-    # A canvas with room to spare costs less than asking for the exact extent first.
+    # A canvas with room to spare is cheaper than computing the exact extent first.
     side, above, below = (int(room * font.size) for room in ROOM)
     slack = int(np.abs(lifts).max()) if lifts is not None else 0
     width = int(last + font.getlength(piece)) + 2 * side
@@ -85,16 +85,16 @@ def set_text(
 def letter_starts(
     font: ImageFont.FreeTypeFont, text: str, spacing: float, lifts: np.ndarray | None
 ) -> list[tuple[float, int]]:
-    """Where :func:`set_text` starts each letter.
+    """Return where :func:`set_text` starts each letter.
 
     Args:
         font: Typeface at a pixel size.
-        text: What is set.
+        text: Text to set.
         spacing: Extra pixels between letters.
-        lifts: Pixels by which each letter leaves the base line, or None.
+        lifts: Pixels by which each letter is off the baseline, or None.
 
     Returns:
-        For each letter, pixels to the right of the first one's start and below the base line.
+        For each letter, pixels to the right of the first letter's start and below the baseline.
     """
     if spacing == 0 and lifts is None:  # set in one piece, with kerning
         ends = (font.getlength(text[: index + 1]) for index in range(len(text)))
@@ -108,7 +108,7 @@ def _spaced_starts(
     starts, advanced = [], 0.0
     for index, char in enumerate(text):
         starts.append((advanced, int(lifts[index]) if lifts is not None else 0))
-        # No kerning here: it is lost beside spacing that is wider than usual.
+        # No kerning here: it is negligible next to unusual spacing.
         advanced += font.getlength(char) + spacing
     return starts
 
@@ -120,17 +120,17 @@ def lay_out(
     config: RenderConfig,
     neighbours: list[str | None],
 ) -> TextLayer | None:
-    """Sets a word with the letter spacing of this picture, and other text around it.
+    """Set a word with random letter spacing, and other text around it.
 
     Args:
         rng: Source of randomness.
         font: Typeface at a pixel size.
         text: The word.
         config: Ranges of spacing and jitter.
-        neighbours: Text to the left, to the right, above and below, or None.
+        neighbours: Text to the left, right, above and below; None for no text.
 
     Returns:
-        The layer, or None when the face leaves no ink.
+        The layer, or None if the face leaves no ink.
     """
     size = font.size
     spacing = 0.0
@@ -173,7 +173,7 @@ def lay_out(
 
 
 def _paste(canvas: np.ndarray, piece: np.ndarray, left: int, top: int) -> None:
-    """Adds a piece to a canvas where the two overlap."""
+    """Add a piece to a canvas where the two overlap."""
     rows = slice(max(top, 0), max(min(top + piece.shape[0], canvas.shape[0]), 0))
     cols = slice(max(left, 0), max(min(left + piece.shape[1], canvas.shape[1]), 0))
     if rows.start >= rows.stop or cols.start >= cols.stop:

@@ -1,4 +1,4 @@
-"""Checking on the finished picture that its label can be seen."""
+"""Visibility check of the label in a rendered picture, before JPEG compression."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ MIN_VISIBLE_SHARE = 0.85
 def text_visibility(
     picture: np.ndarray, mask: np.ndarray, cells: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Measures how well letters stand out, piece by piece along the word.
+    """Measure how well letters stand out, piece by piece along the word.
 
-    Per piece, the letters and their near surroundings are compared in the mixture of the three
-    channels that tells them apart best over the whole word. Contrast is what a faint word lacks;
-    likeness (the correlation between picture and letter shapes) is what blur, noise and clutter
-    take away.
+    For each piece, the letters and their near surroundings are compared in the combination of the
+    three channels that separates them best over the whole word. Contrast is what a faint word
+    lacks; likeness (the correlation between picture and letter shapes) is what blur, noise and
+    clutter reduce.
 
     Args:
         picture: uint8 (h, w, 3).
@@ -25,8 +25,9 @@ def text_visibility(
         cells: Number of pieces, from left to right.
 
     Returns:
-        Contrast in grey levels and likeness (0 to 1), float (k,) each, of the k pieces that hold
-        ink.
+        Contrast in grey levels and likeness (0 to 1), float (k,) each, of the k pieces that
+        contain ink and surroundings; a single 0 each if there are none, or if the word does not
+        differ from its surroundings.
     """
     height, width = mask.shape
     cells = max(1, min(cells, width // 2))
@@ -55,25 +56,25 @@ def text_visibility(
     count, strokes, tones, squares, both = sums[:, held]
     contrast = both / strokes - (tones - both) / (count - strokes)
     variance = squares / count - (tones / count) ** 2
-    share = strokes / count  # Ink is nearly 0 or 1, so that its variance follows from its mean.
+    share = strokes / count  # Ink is nearly 0 or 1, so its variance follows from its mean.
     covariance = both / count - tones / count * share
     likeness = covariance / np.sqrt(np.maximum(variance * share * (1 - share), 1e-6))
-    # The Euclidean length over three channels, brought back to grey levels of one.
+    # Scale the Euclidean length over three channels to the grey levels of one.
     return np.abs(contrast) / np.sqrt(3), np.abs(likeness)
 
 
 def is_visible(picture: np.ndarray, mask: np.ndarray, characters: int, min_contrast: float) -> bool:
-    """Whether nearly all of a word stands out from its surroundings.
+    """Return whether nearly all of a word stands out from its surroundings.
 
     Args:
         picture: uint8 (h, w, 3).
         mask: Ink of the word, uint8 (h, w).
         characters: Number of characters.
-        min_contrast: Contrast asked for, in grey levels.
+        min_contrast: Required contrast, in grey levels.
 
     Returns:
-        True when at least 85 % of the pieces of the word reach the contrast and the likeness asked
-        for, and none falls below half of either.
+        True if at least 85 % of the pieces of the word reach the required contrast and likeness,
+        and none falls below half of either.
     """
     contrast, likeness = text_visibility(picture, mask, characters)
     quality = np.minimum(contrast / min_contrast, likeness / MIN_LIKENESS)

@@ -1,4 +1,4 @@
-"""Words with weights: from a file, from the wordfreq package, or the list that comes along."""
+"""Weighted word lists: from a file, from the wordfreq package, or bundled with this one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class WordList:
     Attributes:
         words: The words.
         weights: One positive weight per word.
-        source: Where they come from, for messages and data cards.
+        source: Origin of the words, for messages and data cards.
     """
 
     words: tuple[str, ...]
@@ -35,15 +35,15 @@ class WordList:
     source: str = "words"
 
     def __len__(self) -> int:
-        """Number of words."""
+        """Return the number of words."""
         return len(self.words)
 
     def __getitem__(self, index: int) -> str:
-        """Returns the word of an index."""
+        """Return the word at an index."""
         return self.words[index]
 
     def filtered(self, keep: Callable[[str], bool]) -> WordList:
-        """Returns the words for which ``keep`` is true."""
+        """Return the words for which ``keep`` is true."""
         kept = [index for index, word in enumerate(self.words) if keep(word)]
         return WordList(
             tuple(self.words[index] for index in kept),
@@ -52,24 +52,24 @@ class WordList:
         )
 
     def digest(self) -> str:
-        """Returns a short hash of words and weights."""
+        """Return a short hash of words and weights."""
         return hashlib.sha1(self.to_text().encode(), usedforsecurity=False).hexdigest()
 
     def to_text(self) -> str:
-        """Returns the list as :func:`read_words` reads it."""
+        """Return the list in the format that :func:`read_words` reads."""
         rows = zip(self.words, self.weights, strict=True)
         return "".join(f"{word}\t{weight!r}\n" for word, weight in rows)
 
     def cumulative(self, power: float) -> np.ndarray:
-        """Returns the running sum of ``weight ** power``, for drawing."""
+        """Return the cumulative sum of ``weight ** power``, for drawing."""
         return np.cumsum(np.asarray(self.weights, np.float64) ** power)
 
 
 def read_words(path: str | Path) -> WordList:
-    """Reads a list of words: one per line, optionally followed by a tab and a weight.
+    """Read a word list: one word per line, optionally followed by a tab and a weight.
 
-    Lines that are empty or start with ``# `` are comments. Words are brought into Unicode's normal
-    form C: a letter with an accent is one character.
+    Lines that are empty or start with ``# `` are ignored. Words are converted to Unicode normal
+    form C, where an accented letter is one character.
 
     Args:
         path: UTF-8 text file.
@@ -79,8 +79,8 @@ def read_words(path: str | Path) -> WordList:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is not UTF-8, a weight is not a positive number, a word holds white
-            space or a character that needs a layout engine, or there is no word at all.
+        ValueError: If the file is not UTF-8, a weight is not a positive number, a word contains
+            white space or a character that needs a layout engine, or there are no words at all.
     """
     path = Path(path)
     if not path.is_file():
@@ -112,8 +112,8 @@ def _parse(lines: Iterable[str], source: str) -> WordList:
         fault = layout_fault(word)
         if fault:
             raise ValueError(
-                f"{source}, line {number}: {word!r} holds {fault}; that needs a layout engine: "
-                "take such words out"
+                f"{source}, line {number}: {word!r} contains {fault}; that needs a layout engine: "
+                "remove such words"
             )
         weights[word] = weights.get(word, 0.0) + value
     if not weights:
@@ -127,9 +127,9 @@ def _packaged(name: str) -> str:
 
 @lru_cache(maxsize=1)
 def built_in_words() -> WordList:
-    """Returns the list that comes with the package: words of signs, shops, streets and products.
+    """Return the list bundled with the package: words of signs, shops, streets and products.
 
-    Earlier lines hold commoner words; the weight falls with the rank of the line, as in running
+    The list begins with the most common words; the weight falls with a word's rank, as in running
     text (Zipf's law).
     """
     words = list(dict.fromkeys(_packaged(BUILT_IN).split()))
@@ -140,10 +140,10 @@ def built_in_words() -> WordList:
 
 @lru_cache(maxsize=1)
 def wordfreq_words() -> WordList:
-    """Returns the commonest English words according to the wordfreq package.
+    """Return the most common English words according to the wordfreq package.
 
-    Words that hold a vulgar stem are left out, whatever else they mean: pictures of words are shown
-    to people. So are words that need a layout engine.
+    Words that contain a vulgar stem are left out, whatever else they mean, because pictures of
+    words are shown to people. So are words that need a layout engine, hold white space or "00".
 
     Raises:
         ImportError: If wordfreq is not installed.
@@ -155,7 +155,7 @@ def wordfreq_words() -> WordList:
         word
         for word in wordfreq.top_n_list("en", WORDFREQ_WORDS)
         if not any(map(str.isspace, word))
-        and "00" not in word  # wordfreq makes zeros of all digits of a number
+        and "00" not in word  # wordfreq replaces all digits of a number by zeros
         and not layout_fault(word)
         and not any(stem in word.lower() for stem in stems)
     ]
@@ -164,7 +164,7 @@ def wordfreq_words() -> WordList:
 
 
 def default_words() -> WordList:
-    """Returns wordfreq's words where that package is installed, the built-in list elsewhere."""
+    """Return wordfreq's words if that package is installed, otherwise the built-in list."""
     try:
         return wordfreq_words()
     except ImportError:

@@ -1,4 +1,4 @@
-"""Drawing the text of a picture: words by frequency, and the other things that signs show."""
+"""Text sampling: words by frequency, and other kinds of text that signs show."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHARSETS = {
     "alnum": string.digits + string.ascii_letters,
     "printable": string.printable[:94],
 }
-"""Names for common sets of characters."""
+"""Common character sets, by name."""
 
 CONSONANTS, VOWELS = "bcdfghjklmnpqrstvwxyz", "aeiou"
 CURRENCY = "$$$$££€€¥"
@@ -34,16 +34,17 @@ DAY_NAMES = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
 def resolve_charset(charset: str) -> str:
-    """Turns the name of a set of characters, or the characters themselves, into characters.
+    """Return the characters of a named set, or the given characters themselves.
 
     Args:
-        charset: A key of :data:`CHARSETS`, or the characters.
+        charset: Key of :data:`CHARSETS`, or the characters.
 
     Returns:
         The characters, each once.
 
     Raises:
-        ValueError: If nothing is given, white space, or characters that need a layout engine.
+        ValueError: If the charset is empty, or contains white space or characters that need a
+            layout engine.
     """
     composed = unicodedata.normalize("NFC", CHARSETS.get(charset, charset))
     characters = "".join(dict.fromkeys(composed))
@@ -54,22 +55,22 @@ def resolve_charset(charset: str) -> str:
         )
     fault = layout_fault(characters)
     if fault:
-        raise ValueError(f"charset holds {fault}; that needs a layout engine: leave it out")
+        raise ValueError(f"charset contains {fault}; that needs a layout engine: leave it out")
     return characters
 
 
 class TextSampler:
-    """Draws texts that stay inside a character set and a range of lengths.
+    """Sampler of texts within a character set and a range of lengths.
 
     Args:
-        config: Relative frequency of kinds of text and of upper and lower case.
+        config: Relative frequencies of kinds of text and of upper and lower case.
         words: The words and their weights.
         charset: Allowed characters.
-        min_length: Smallest number of characters.
-        max_length: Largest number of characters.
+        min_length: Minimum number of characters.
+        max_length: Maximum number of characters.
 
     Raises:
-        ValueError: If the lengths are no range, or if no text can be made from the characters.
+        ValueError: If the lengths are not a valid range, or no text fits them and the charset.
     """
 
     def __init__(
@@ -117,7 +118,7 @@ class TextSampler:
         if not self._kinds:
             raise ValueError(
                 f"none of the words fits the charset and lengths {min_length} to {max_length}, "
-                "and no other kind of text is asked for"
+                "and no other kind of text is requested"
             )
         self._kind_odds = np.cumsum([weight for _, weight in self._kinds])
         self._case_names = list(config.cases)
@@ -133,7 +134,7 @@ class TextSampler:
 
     def _fitting(self, words: WordList) -> WordList:
         def fits(word: str) -> bool:
-            # Some capitals are longer ("ß" becomes "SS"), and not what is drawn.
+            # Some upper-case forms are longer ("ß" becomes "SS") and are not drawn.
             forms = (form for form in (word, word.upper(), word.lower()) if len(form) == len(word))
             return self.min_length <= len(word) <= self.max_length and any(
                 map(self.allowed.issuperset, forms)
@@ -142,13 +143,13 @@ class TextSampler:
         return words.filtered(fits)
 
     def __call__(self, rng: np.random.Generator) -> str:
-        """Draws one text.
+        """Draw one text.
 
         Args:
             rng: Source of randomness.
 
         Returns:
-            The text, inside the character set and the lengths.
+            The text, within the character set and the lengths.
         """
         for _ in range(DRAW_ATTEMPTS):
             text = self._kinds[draw_index(rng, self._kind_odds)][0](rng)
@@ -157,7 +158,7 @@ class TextSampler:
         return self._random(rng)
 
     def accepts(self, text: str) -> bool:
-        """Whether a text keeps to the lengths and the character set."""
+        """Return whether a text fits the lengths and the character set."""
         return self.min_length <= len(text) <= self.max_length and self.allowed.issuperset(text)
 
     def _word(self, rng: np.random.Generator) -> str:
@@ -176,7 +177,7 @@ class TextSampler:
         return self.words[draw_index(rng, self._word_odds)]
 
     def _cased(self, rng: np.random.Generator, word: str) -> str:
-        """Puts a word into upper, lower, title or mixed case; a form outside the set is redrawn."""
+        """Put a word into upper, lower, title or mixed case; redraw forms outside the charset."""
         if word.upper() == word.lower():
             return word
         for _ in range(8):
@@ -204,7 +205,7 @@ class TextSampler:
         if choice < 0.75:
             return word + ("'S" if word.isupper() else "'s")
         first, last = ENCLOSURES[rng.integers(len(ENCLOSURES))]
-        # Only one half of a pair often falls into the box of a word.
+        # Often only one half of a pair is inside the box of a word.
         side = rng.random()
         return (first if side < 0.7 else "") + word + (last if side > 0.3 else "")
 
@@ -216,7 +217,7 @@ class TextSampler:
     def _number(self, rng: np.random.Generator) -> str:
         longest = min(self.max_length, 10)
         shortest = min(self.min_length, longest)
-        # Short numbers are by far the commonest: a geometric-looking draw.
+        # Short numbers are by far the most common: a roughly geometric draw.
         length = shortest + int((longest - shortest + 1) * rng.random() ** 2)
         digits = self._digits(rng, length, length)
         if length > 3 and rng.random() < 0.15:
@@ -312,7 +313,7 @@ class TextSampler:
         return site.upper() if style == 2 and rng.random() < 0.5 else site
 
     def _random(self, rng: np.random.Generator) -> str:
-        """A string without meaning: pronounceable, or letters, or also digits, or anything."""
+        """Return a random string: pronounceable, letters, letters and digits, or any characters."""
         longest = min(self.max_length, max(self.min_length, 12))
         length = int(rng.integers(self.min_length, longest + 1))
         if rng.random() < 0.4:
@@ -326,7 +327,7 @@ class TextSampler:
             if self.allowed.issuperset(text):
                 return text
         choice = rng.random()
-        # Symbols that no other kind of text holds would never be drawn otherwise.
+        # Symbols that no other kind of text contains would never be drawn otherwise.
         name = "letters" if choice < 0.4 else "any" if choice < 0.8 else "all"
         pool = self._pools[name] or self._pools["all"]
         text = "".join(pool[index] for index in rng.integers(len(pool), size=length))
@@ -335,7 +336,7 @@ class TextSampler:
 
 
 def _ordinal_ending(number: int) -> str:
-    """Returns "st", "nd", "rd" or "th"."""
+    """Return "st", "nd", "rd" or "th"."""
     if number % 100 in (11, 12, 13):
         return "th"
     return {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

@@ -1,4 +1,4 @@
-"""A page about a test that people can look at, made by ``lpv-mmocr eval --report``."""
+"""HTML report of a test, written by ``lpv-mmocr eval --report``."""
 
 from .hook import REPORT_NAME, ReportPageHook
 from .page import Report, Table, render

@@ -1,4 +1,4 @@
-"""Whether a confidence of 90 % is right nine times out of ten."""
+"""Calibration: whether readings with a confidence of 90 % are correct nine times out of ten."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ NUM_BINS = 10
 
 @dataclass
 class Tally:
-    """How many there were, and how many of them were right.
+    """Number of words or characters, and of those read correctly.
 
     Attributes:
         count: Number of words or characters.
-        right: How many were read right.
+        right: Number of these read correctly.
     """
 
     count: int = 0
@@ -21,19 +21,19 @@ class Tally:
 
     @property
     def accuracy(self) -> float:
-        """Part that was right, 0 to 1.
+        """Fraction read correctly, 0 to 1.
 
         Raises:
-            ZeroDivisionError: If there was none.
+            ZeroDivisionError: If the count is 0.
         """
         return self.right / self.count
 
     def add(self, count: int, right: int) -> None:
-        """Count more.
+        """Add to the counts.
 
         Args:
-            count: How many.
-            right: How many of these were right.
+            count: Number of words or characters.
+            right: Number of these read correctly.
         """
         self.count += count
         self.right += right
@@ -57,7 +57,7 @@ class ConfidenceBin(Tally):
 
 @dataclass
 class Calibration:
-    """Confidence against accuracy, in intervals of equal width.
+    """Accuracy by confidence, in intervals of equal width.
 
     Attributes:
         bins: :data:`NUM_BINS` intervals; number b is [b / NUM_BINS, (b + 1) / NUM_BINS), and a
@@ -72,9 +72,9 @@ class Calibration:
         """Count a word.
 
         Args:
-            confidence: Probability that it is right, as the model has it. What rounding put
-                outside 0 to 1 is put back.
-            right: Whether it is.
+            confidence: Probability that the reading is correct according to the model; clamped to
+                0..1 because of rounding.
+            right: Whether it is correct.
         """
         confidence = min(max(confidence, 0.0), 1.0)
         chosen = self.bins[min(int(confidence * NUM_BINS), NUM_BINS - 1)]

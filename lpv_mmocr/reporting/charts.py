@@ -1,4 +1,4 @@
-"""Charts of a report, as SVG that takes its text colour and fonts from the page around it."""
+"""Charts of a report, as SVG that inherits text colour and fonts from the page around it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .calibration import Calibration, Tally
 from .text_display import single
 
 MAX_CHARACTERS = 36
-"""More columns than this cannot be told apart on a phone."""
+"""Maximum number of columns that can be told apart on a phone."""
 
-# Colours that stand out from white as well as from black.
+# Colours that are visible on white as well as on black.
 _BAR = "#3b82c4"
 _LINE = "#d9622b"
 _GREY = "#8a8a8a"
@@ -27,10 +27,10 @@ _SIZE = (4.8, 3.4)  # inches; small, so that the text stays legible when a phone
 
 
 def length_chart(by_length: Mapping[int, Tally]) -> str:
-    """Accuracy, and number of words, by the length of the label.
+    """Plot accuracy and number of words by label length.
 
     Args:
-        by_length: At least one length.
+        by_length: Counts of words by label length, at least one length.
 
     Returns:
         An SVG element.
@@ -48,10 +48,10 @@ def length_chart(by_length: Mapping[int, Tally]) -> str:
 
 
 def character_chart(by_character: Mapping[str, Tally]) -> str:
-    """Accuracy by character, the worst first; of too many, those with the most errors.
+    """Plot accuracy by character, worst first; if too many, only those with the most errors.
 
     Args:
-        by_character: At least one character.
+        by_character: Counts by character, at least one character.
 
     Returns:
         An SVG element.
@@ -74,10 +74,10 @@ def character_chart(by_character: Mapping[str, Tally]) -> str:
 
 
 def reliability_diagram(calibration: Calibration) -> str:
-    """Accuracy against confidence, above a histogram of the confidence with its counts.
+    """Plot accuracy against confidence, above a histogram of the confidence with its counts.
 
     Args:
-        calibration: At least one word.
+        calibration: Calibration of at least one word.
 
     Returns:
         An SVG element.
@@ -106,7 +106,7 @@ def reliability_diagram(calibration: Calibration) -> str:
     upper.legend(frameon=False, loc="upper left")
     centres = [(place + 0.5) * width for place in range(len(bins))]
     columns = lower.bar(centres, [each.count for each in bins], 0.92 * width, color=_BAR)
-    # Counts written on the columns: beside a tall one, small ones cannot be seen.
+    # Counts on the columns: next to a tall one, small ones are invisible.
     lower.bar_label(columns, [f"{each.count:,}" for each in bins], fontsize=7, padding=1)
     lower.margins(y=0.25)
     lower.set_xlim(0, 1)
@@ -147,7 +147,7 @@ def _accuracy_bars(axes: Axes, places: Sequence[float], tallies: Sequence[Tally]
 
 
 def _interval(tallies: Sequence[Tally]) -> list[list[float]]:
-    """How far below and above the accuracy its 95 % interval (Wilson's) reaches."""
+    """Return how far the 95 % Wilson intervals reach below and above the accuracies."""
     below, above = [], []
     for tally in tallies:
         interval = binomtest(tally.right, tally.count).proportion_ci(method="wilson")
@@ -157,18 +157,18 @@ def _interval(tallies: Sequence[Tally]) -> list[list[float]]:
 
 
 def _svg(figure: Figure, name: str) -> str:
-    """The figure as an element to be put into HTML."""
+    """Return the figure as an SVG element for HTML."""
     options = {
         "svg.fonttype": "none",  # the browser has fonts for scripts that matplotlib's lacks
-        "svg.hashsalt": name,  # ids that differ between the charts of a page
-        "text.parse_math": False,  # a dollar is a character that can be read like any other
+        "svg.hashsalt": name,  # gives each chart of a page different ids
+        "text.parse_math": False,  # a dollar is a character like any other
     }
     file = io.StringIO()
     with matplotlib.rc_context(options), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        # What the metadata says is on the page already, with a date that differs in every run.
+        # The page shows the metadata already, and its date would differ in every run.
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(file, format="svg", transparent=True, metadata=nothing)
     document = file.getvalue()
-    # Names of groups are the same in every chart, and nothing refers to them.
+    # Group ids are the same in every chart, and nothing refers to them.
     return re.sub(r'<g id="[^"]*"', "<g", document[document.index("<svg") :])

@@ -1,4 +1,4 @@
-"""Comparison of texts as they are."""
+"""Exact comparison of texts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from ..evaluation import TextProtocol
 
 
 class ExactText(TextProtocol):
-    """Every character counts, of any script: for tests whose evaluator has no text protocol."""
+    """Protocol that counts every character of any script, for evaluators without a protocol."""
 
     @property
     def name(self) -> str:
-        """What the protocol is called in reports."""
+        """Name of the protocol in reports."""
         return "exact"
 
     def reduce(self, text: str) -> str:
-        """The part of a text that counts, which is all of it.
+        """Return the text unchanged, since every character counts.
 
         Args:
             text: A label or a reading.

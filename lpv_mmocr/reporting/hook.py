@@ -1,4 +1,4 @@
-"""Gathers what a report needs while a test runs, and writes it at the end."""
+"""Hook that collects the data of a report during a test and writes it at the end."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ REPORT_NAME = "report.html"
 
 @HOOKS.register_module()
 class ReportPageHook(Hook):
-    """Writes a page about a test: scores, confusions, calibration and the worst errors.
+    """Hook that writes a page with scores, confusions, calibration and worst errors of a test.
 
-    What counts as right is up to the first :class:`BenchmarkMetric` of the evaluator; without one,
-    label and reading have to be equal. Every word of the data set counts once, whatever the number
-    of processes.
+    The first :class:`BenchmarkMetric` of the evaluator determines what counts as correct; without
+    one, label and reading must be equal. Every word of the dataset counts once, whatever the
+    number of processes.
 
     Args:
-        out_dir: Folder for ``report.html``, made at once so that a test does not run in vain.
-        num_worst: How many of the worst errors to show.
+        out_dir: Folder for ``report.html``, created at once so that a test does not run in vain.
+        num_worst: Number of worst errors to show.
 
     Raises:
-        InputError: If the folder cannot be made or written to.
+        InputError: If the folder cannot be created or written to.
         ValueError: If ``num_worst`` is negative; when testing, if a word has no label.
     """
 
@@ -57,7 +57,7 @@ class ReportPageHook(Hook):
         self._indexes: Iterator[int] = iter(())
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Begin anew, with the words of the data set that this process reads."""
+        """Start from scratch, with the indexes of the words that this process reads."""
         self._words.clear()
         self._indexes = chain.from_iterable(runner.test_dataloader.batch_sampler)
 
@@ -68,7 +68,7 @@ class ReportPageHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
-        """Note the words of a batch."""
+        """Record the words of a batch."""
         self._words += map(_read_word, outputs or (), self._indexes)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -99,14 +99,14 @@ class ReportPageHook(Hook):
                 metrics=_other_metrics(runner, metrics or {}),
             )
         )
-        # Labels are whatever is in the data; half a surrogate pair has no UTF-8.
+        # Labels may hold anything; a lone surrogate cannot be encoded as UTF-8.
         content = page.encode("utf-8", errors="xmlcharrefreplace")
         AtomicLocalBackend().put(content, self.file)
         runner.logger.info(f"The report is {self.file}")
 
 
 def _once(words: Iterable[ReadWord]) -> list[ReadWord]:
-    """Words in the order of the data set; samplers repeat some so that processes get as many."""
+    """Return each word once, in dataset order; samplers repeat some to fill all processes."""
     by_index = {word.index: word for word in words}
     return [by_index[index] for index in sorted(by_index)]
 
@@ -115,8 +115,8 @@ def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:
     key = sample_name(sample)
     if "gt_text" not in sample:
         raise ValueError(
-            f"{key or 'a word'} has no label (gt_text), and a report compares with labels; the "
-            "pipeline needs dict(type='LoadOCRAnnotations', with_text=True)"
+            f"{key or 'a word'} has no label (gt_text), which a report needs; add "
+            "dict(type='LoadOCRAnnotations', with_text=True) to the pipeline"
         )
     prediction = sample.pred_text
     confidence = prediction.get("word_score")
@@ -149,7 +149,7 @@ def _tables(runner: Runner, statistics: ReadingStatistics) -> list[Table]:
 
 
 def _other_metrics(runner: Runner, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Numbers that no table has: those of other metrics than the benchmark's."""
+    """Return the values that are in no table, those of metrics other than BenchmarkMetric."""
     tabled: set[str] = set()
     for metric in _benchmark_metrics(runner):
         names = ("accuracy", "one_minus_ned")

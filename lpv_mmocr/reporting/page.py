@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else."""
+"""The report as a single self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ class Table:
 
     @property
     def meaning(self) -> str:
-        """What the protocol compares."""
+        """Description of the characters that the protocol compares."""
         return _PROTOCOLS.get(self.protocol, "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that the page shows.
+    """Content of the page.
 
     Attributes:
-        title: What was tested, in a few words.
+        title: Short name of what was tested.
         facts: Config, checkpoint, date and the like, by name.
         tables: Scores of the sets; the first is under the protocol of the statistics.
-        statistics: What is known of all words.
-        looks: Pictures of ``statistics.worst``.
-        metrics: What other metrics than the tables' measured, by name.
+        statistics: Statistics over all words.
+        looks: Pictures of the words in ``statistics.worst``.
+        metrics: Metrics that are not in the tables, by name.
     """
 
     title: str
@@ -70,7 +70,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Error:
-    """A wrong word as the template wants it."""
+    """A misread word, prepared for the template."""
 
     word: ReadWord
     label: list[Run]
@@ -81,13 +81,13 @@ class _Error:
 
 
 def render(report: Report) -> str:
-    """Make the page.
+    """Render the page.
 
     Args:
-        report: What to show.
+        report: Content of the page.
 
     Returns:
-        HTML with everything in it: style, charts and pictures.
+        Self-contained HTML with style, charts and pictures.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lpv_mmocr.reporting"),
@@ -110,7 +110,7 @@ def render(report: Report) -> str:
         versions={"lpv-mmocr": __version__, "PyTorch": torch.__version__},
         charts=_charts(report.statistics),
         matrix=_confusion_matrix(report.statistics),
-        # Order must not depend on which process read a word.
+        # The order must not depend on which process read a word.
         confusions=sorted(
             report.statistics.confusions.items(), key=lambda item: (-item[1], item[0])
         )[:_NUM_CONFUSIONS],
@@ -125,7 +125,7 @@ def render(report: Report) -> str:
 
 
 def _charts(statistics: ReadingStatistics) -> dict[str, Markup]:
-    # matplotlib escapes what it writes.
+    # matplotlib escapes its output.
     drawn = {}
     if statistics.by_length:
         drawn["length"] = Markup(charts.length_chart(statistics.by_length))
@@ -137,7 +137,7 @@ def _charts(statistics: ReadingStatistics) -> dict[str, Markup]:
 
 
 def _confusion_matrix(statistics: ReadingStatistics) -> dict:
-    """Counts between the characters that are confused most often."""
+    """Return the confusion matrix of the characters that are confused most often."""
     involved: dict[str, int] = {}
     for pair, count in statistics.confusions.items():
         for character in pair:
@@ -164,7 +164,7 @@ def _errors(report: Report) -> list[_Error]:
         runs = compare(word.label, word.text, protocol)
         compared = (protocol.reduce(word.label), protocol.reduce(word.text))
         if compared in ((word.label, word.text), (word.label.lower(), word.text.lower())):
-            compared = None  # plain to see
+            compared = None  # obvious
         weakest = ""
         if word.text and len(word.text) == len(word.character_scores):
             score, character = min(zip(word.character_scores, word.text, strict=True))
@@ -174,7 +174,7 @@ def _errors(report: Report) -> list[_Error]:
 
 
 def _data_uri(picture: np.ndarray, quality: int = 100) -> str:
-    """A picture (H, W, 3), RGB, uint8, as an address that holds it; lossless at quality 100."""
+    """Encode a picture (H, W, 3), RGB, uint8, as a data URI; lossless at quality 100."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="WEBP", quality=quality, lossless=quality == 100)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Reads the worst errors once more, to show the pictures and what the model looked at."""
+"""Second pass over the worst errors, to show the pictures and the attention of the model."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Look:
     """Pictures of a word.
 
     Attributes:
-        picture: The word as the model saw it, RGB, uint8, (H, W, 3); None if the data set no
-            longer has that word in its place.
-        attention: The attention of every stage, drawn, of the same kind; None if the model keeps
-            none.
+        picture: The word as the model saw it, RGB, uint8, (H, W, 3); None if the dataset no longer
+            has that word at its index.
+        attention: Visualisation of the attention of every stage, in the same format; None if the
+            model keeps none.
     """
 
     picture: np.ndarray | None
@@ -36,18 +36,18 @@ class Look:
 def look_again(
     model: nn.Module, loader: DataLoader, words: Sequence[ReadWord], protocol: TextProtocol
 ) -> list[Look]:
-    """Read words again, one by one, with attention where the model can keep it.
+    """Read words again, one by one, keeping the attention if the model can.
 
-    During a test it is not kept: of 100,000 words it would be gigabytes.
+    During a test it is not kept: for 100,000 words it would take gigabytes.
 
     Args:
-        model: The model that read them, in evaluation mode, not wrapped.
-        loader: Loader of the data set that they come from.
+        model: The model that read the words, in evaluation mode, not wrapped.
+        loader: Loader of the dataset that contains the words.
         words: The words.
-        protocol: What counts of a text.
+        protocol: Protocol that determines which characters count.
 
     Returns:
-        What there is to see, word by word.
+        Pictures of each word.
     """
     with _attention_kept(model):
         return [_look(model, loader, word, protocol) for word in words]
@@ -56,7 +56,7 @@ def look_again(
 @torch.no_grad()
 def _look(model: nn.Module, loader: DataLoader, word: ReadWord, protocol: TextProtocol) -> Look:
     packed = loader.dataset[word.index]
-    # Test-time augmentation packs lists of variants, the first of which is the plain picture.
+    # Test-time augmentation packs lists of views, the first of which is the plain picture.
     variants = packed["inputs"] if isinstance(packed["inputs"], list) else [packed["inputs"]]
     (sample,) = model.test_step(loader.collate_fn([packed]))
     if (sample_name(sample), sample.gt_text.item) != (word.key, word.label):

@@ -1,4 +1,4 @@
-"""What the words of a test come to: counts, and the worst errors."""
+"""Statistics over the words of a test: counts and worst errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..evaluation.alignment import align
 from .calibration import Calibration, Tally
 
 MISSING = ""
-"""Stands in a confusion for the character that is not there."""
+"""Placeholder for the missing character of a confusion."""
 
 _NAMED_BAD_SAMPLES = 20
 
@@ -22,13 +22,13 @@ class ReadWord:
     """A word with its label and what was read.
 
     Attributes:
-        index: Position in the data set.
+        index: Index in the dataset.
         key: Name of the sample.
         label: The label.
-        text: What was read.
-        confidence: Probability that the model gives to the whole text, 0 to 1; None without one.
+        text: Text that was read.
+        confidence: Probability that the model assigns to the entire text, 0 to 1; None if unknown.
         character_scores: Probabilities of the single characters of ``text``.
-        set_name: Benchmark set that the word belongs to, or nothing.
+        set_name: Benchmark set that the word belongs to, or an empty string.
         bad_sample: Whether the picture could not be read; the word then counts as wrong.
     """
 
@@ -46,24 +46,25 @@ class ReadWord:
 class ReadingStatistics:
     """Counts over the words of a test.
 
-    A word whose picture could not be read counts as wrong among the words, and not at all among
-    characters and confidences: nothing was read.
+    A word whose picture could not be read counts as a wrong word, but is left out of the counts of
+    characters and confidences, since nothing was read.
 
     Attributes:
-        protocol: What counts of a text; characters that do not are never seen here.
-        num_worst: How many errors to keep.
-        words: All words.
+        protocol: Protocol that determines which characters count; all others are ignored here.
+        num_worst: Maximum number of errors to keep.
+        words: Counts over all words.
         similarity: Sum over the words of one minus the normalised edit distance.
-        empty_labels: Words of whose label nothing counts, so that reading nothing is right.
-        empty_texts: Words out of which nothing was read, unreadable pictures aside.
-        num_bad_samples: Pictures that could not be read.
+        empty_labels: Number of labels without a character that counts, for which an empty reading
+            is correct.
+        empty_texts: Number of empty readings, apart from unreadable pictures.
+        num_bad_samples: Number of pictures that could not be read.
         bad_samples: Names of the first of them.
-        by_length: Words by the number of characters of the label.
-        by_character: Characters of the labels, and how many of each were read right.
-        confusions: How often the first character was read as the second. One of both is
-            :data:`MISSING` where a character was left out or is one too many.
-        calibration: Confidence against accuracy.
-        worst: The errors that the model was most sure of, the surest first.
+        by_length: Counts of words by the number of characters in the label.
+        by_character: Counts of each character in the labels, and of those read correctly.
+        confusions: How often the first character was read as the second. One of the two is
+            :data:`MISSING` if a character was missed or superfluous.
+        calibration: Accuracy by confidence.
+        worst: Errors with the highest confidence, the most confident first.
     """
 
     protocol: TextProtocol
@@ -84,7 +85,7 @@ class ReadingStatistics:
         """Count a word.
 
         Args:
-            word: A word that was not counted yet. A confidence that is not a number counts as none.
+            word: A word not counted before. A confidence that is not finite is ignored.
         """
         if word.confidence is not None and not math.isfinite(word.confidence):
             word = replace(word, confidence=None)
@@ -111,7 +112,7 @@ class ReadingStatistics:
 
     @property
     def score(self) -> SetScore:
-        """All words as one set, as the table of sets has it."""
+        """Score of all words as one set, for the table of sets."""
         return SetScore(
             count=self.words.count,
             correct=self.words.right,
@@ -121,6 +122,6 @@ class ReadingStatistics:
 
 
 def _sureness(word: ReadWord) -> tuple[float, int]:
-    """Order of errors; of two that are as sure, the first of the data set comes first."""
+    """Return the sort key of errors; on ties, the one earlier in the dataset ranks higher."""
     confidence = -1.0 if word.confidence is None else word.confidence
     return confidence, -word.index

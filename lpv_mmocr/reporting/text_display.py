@@ -1,4 +1,4 @@
-"""Texts of any script as a page can show them: nothing invisible, differences marked."""
+"""Display of texts of any script: invisible characters made visible, differences marked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..evaluation.alignment import align
 
 
 class Run(NamedTuple):
-    """Neighbouring characters that are shown alike.
+    """Consecutive characters that are shown alike.
 
     Attributes:
         text: The characters.
@@ -25,14 +25,14 @@ class Run(NamedTuple):
 
 
 def visible(text: str) -> str:
-    """Make characters visible that are not.
+    """Make invisible characters visible.
 
     Args:
         text: Any text.
 
     Returns:
-        The text with ``␣`` for spaces, and code points such as ``U+200B`` for what cannot be
-        printed: control characters, marks of direction, unassigned code points.
+        The text with ``␣`` for spaces, and code points such as ``U+200B`` for unprintable
+        characters: control characters, direction marks, unassigned code points.
     """
     return "".join(map(_visible_character, text))
 
@@ -44,20 +44,20 @@ def _visible_character(character: str) -> str:
 
 
 def single(character: str) -> str:
-    """Show a character that stands alone.
+    """Make a single character displayable.
 
     Args:
         character: One character.
 
     Returns:
-        What :func:`visible` makes of it; combining marks sit on a dotted circle.
+        The result of :func:`visible`, with combining marks placed on a dotted circle.
     """
     shown = visible(character)
     return f"\N{DOTTED CIRCLE}{shown}" if unicodedata.category(character)[0] == "M" else shown
 
 
 def character_name(character: str) -> str:
-    """Code point and Unicode name, which tell apart what looks the same.
+    """Return code point and Unicode name, which distinguish characters that look the same.
 
     Args:
         character: One character.
@@ -70,11 +70,11 @@ def compare(label: str, text: str, protocol: TextProtocol) -> tuple[list[Run], l
 
     Args:
         label: The label.
-        text: What was read.
-        protocol: What counts; what does not is never marked.
+        text: Text that was read.
+        protocol: Protocol that determines which characters count; others are never marked.
 
     Returns:
-        The runs of the label and those of the text, all characters visible.
+        The runs of the label and those of the text, with all characters visible.
     """
     matches = align(text, label, protocol)
     return (
@@ -84,8 +84,8 @@ def compare(label: str, text: str, protocol: TextProtocol) -> tuple[list[Run], l
 
 
 def _runs(marked: Iterable[tuple[str, bool]]) -> list[Run]:
-    """Runs of a text, given its characters and whether they are wrong."""
-    # Runs, not single characters: letters of many scripts change their shape beside others.
+    """Return the runs of a text, given its characters and whether they are wrong."""
+    # Runs, not single characters: in many scripts, the shape of a letter depends on its neighbours.
     return [
         Run(visible("".join(character for character, _ in run)), is_wrong)
         for is_wrong, run in groupby(marked, itemgetter(1))

@@ -1,4 +1,4 @@
-"""Words that wait on the device: for a GPU that trains faster than data loaders hand over."""
+"""Training words in pools on the device, for GPUs that train faster than data loaders deliver."""
 
 from .batch_augment import BatchTextAugment
 from .dataset import StreamedWordDataset

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches of word pictures on the device that trains."""
+"""Augmentation of batches of word images on the training device."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from .batch_operations import (
 )
 
 PROBABILITIES = dict(warp=0.6, colour=0.6, pattern=0.25, blur=0.4, low_resolution=0.25, noise=0.35)
-"""How often each group is used on a picture that is not left intact, in the order of use: what
-happens to the word, its light, what stands before it, the lens, and the camera."""
+"""Probability of each group for an image that is not left intact, in order of application:
+deformation of the word, lighting, occlusion, lens and camera."""
 
 _NUM_BLOCKS = 3
-# A change of colour that leaves less of the contrast than this is not made.
+# Colour changes that keep less than this fraction of the contrast are rejected.
 _CONTRAST_TO_KEEP = 0.4
 
 
 @MODELS.register_module()
 class BatchTextAugment(nn.Module):
-    """Augment a batch where it lies, each picture by its own combination of operations.
+    """In-place augmentation of a batch, with a separate combination of operations for each image.
 
     An entry of ``batch_augments`` of MMOCR's ``TextRecogDataPreprocessor``, which calls it after
-    normalisation, and in training only. That class throws away what augmentations return, so the
-    pictures are **overwritten**. They must be normalised to 0..1 (``mean=[0, 0, 0]``,
+    normalisation, and in training only. That class discards what augmentations return, so the
+    images are **overwritten**. They must be normalised to 0..1 (``mean=[0, 0, 0]``,
     ``std=[255, 255, 255]``); values cannot be checked without waiting for the device.
 
-    On average a share ``intact_prob`` of a batch, drawn anew, stays as it is; the rest is taken
-    out, augmented and put back, so that intact pictures cost nothing. A picture that is augmented
-    goes through every group with the group's probability, at a strength of its own.
+    On average, a fraction ``intact_prob`` of each batch, drawn at random, stays unchanged; only
+    the rest is gathered, augmented and written back, so that intact images cost nothing. Each
+    group is applied to an augmented image with the group's probability and a random strength.
 
     The set follows STR-Aug (Atienza, "Data Augmentation for Scene Text Recognition", ICCVW 2021)
-    as far as it can be had in a few kernels; ``TextAugment`` is the whole of it.
+    as far as a few kernels allow; ``TextAugment`` implements all of it.
 
     Args:
-        intact_prob: Probability of leaving a picture as it is.
-        magnitude: Least and greatest strength; 0 changes nothing, 1 is as strong as text stays
-            readable. Each picture and group draws from this range.
-        groups: Names of the groups to use with their usual probabilities (``PROBABILITIES``), or
-            a mapping to their probabilities; all when None.
+        intact_prob: Probability of leaving an image unchanged.
+        magnitude: Minimum and maximum strength; 0 changes nothing, 1 is the strongest at which
+            text stays readable. Drawn from this range for each image and group.
+        groups: Names of the groups to use with their default probabilities (``PROBABILITIES``),
+            or a mapping of names to probabilities; None for all groups.
 
     Raises:
         ValueError: If a value is out of range or a name is unknown.
@@ -88,17 +88,17 @@ class BatchTextAugment(nn.Module):
         """Augment ``inputs`` in place.
 
         Args:
-            inputs: Floating-point pictures of shape (N, 3, H, W), 0..1, RGB. Computation is in
-                float32, under autocast too.
-            data_samples: Labels of any kind; handed back.
-            generator: Source of all randomness, of the device of ``inputs``; that device's own
-                when None, which ``torch.manual_seed`` seeds.
+            inputs: Floating-point images of shape (N, 3, H, W), 0..1, RGB. Computation is in
+                float32, also under autocast.
+            data_samples: Labels of any kind; returned unchanged.
+            generator: Random generator on the device of ``inputs``; None for the device's default
+                generator, which ``torch.manual_seed`` seeds.
 
         Returns:
             ``inputs``, overwritten, and ``data_samples``.
 
         Raises:
-            TypeError: If ``inputs`` is no floating-point tensor of shape (N, 3, H, W).
+            TypeError: If ``inputs`` is not a floating-point tensor of shape (N, 3, H, W).
         """
         if not inputs.is_floating_point() or inputs.dim() != 4 or inputs.size(1) != 3:
             raise TypeError(
@@ -114,7 +114,7 @@ class BatchTextAugment(nn.Module):
                 chosen = order.argsort()[:count]
                 pictures = inputs.index_select(0, chosen)
                 augmented = self.augment(pictures.float(), generator).to(inputs.dtype)
-                # Where the share of the batch is not whole, chance decides on the last one.
+                # If the fraction is not a whole number of images, chance decides on the last one.
                 rank = torch.arange(count, device=inputs.device)
                 bound = num_changed - torch.rand(1, device=inputs.device, generator=generator)
                 augmented = torch.where(per_pixel(rank < bound), augmented, pictures)
@@ -122,7 +122,7 @@ class BatchTextAugment(nn.Module):
         return inputs, data_samples
 
     def augment(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Augment every picture, float32 (N, 3, H, W), 0..1, and return new ones."""
+        """Return augmented copies of all images, float32 (N, 3, H, W), 0..1."""
         batch = _Batch(images, generator)
         for name in PROBABILITIES:
             if name in self.probabilities:
@@ -131,13 +131,13 @@ class BatchTextAugment(nn.Module):
         return images
 
     def draw_strength(self, name: str, batch: _Batch) -> Tensor:
-        """Draw how strongly a group acts on each of N pictures, (N,); 0 where it does not."""
+        """Draw the strength of a group for each of N images, (N,); 0 where it is not applied."""
         share, chance = batch.uniform(2)
         least, greatest = self.magnitude
         return (least + (greatest - least) * share) * (chance < self.probabilities[name])
 
     def extra_repr(self) -> str:
-        """Show the settings."""
+        """Return the settings for ``repr``."""
         return (
             f"intact_prob={self.intact_prob}, magnitude={self.magnitude}, "
             f"groups={self.probabilities}"
@@ -147,13 +147,13 @@ class BatchTextAugment(nn.Module):
 def _checked_probabilities(
     groups: Sequence[str] | Mapping[str, float] | None,
 ) -> dict[str, float]:
-    """Probability of every group that is used."""
+    """Return the probability of every group in use."""
     if isinstance(groups, str):
         raise TypeError(f"groups must be a list of names, e.g. [{groups!r}]")
     groups = PROBABILITIES if groups is None else groups
     unknown = sorted(set(groups) - set(PROBABILITIES))
     if unknown:
-        raise ValueError(f"unknown group {unknown[0]!r}; there are {', '.join(PROBABILITIES)}")
+        raise ValueError(f"unknown group {unknown[0]!r}; the groups are {', '.join(PROBABILITIES)}")
     if not isinstance(groups, Mapping):
         groups = {name: PROBABILITIES[name] for name in groups}
     for name, probability in groups.items():
@@ -165,37 +165,37 @@ def _checked_probabilities(
 
 
 class _Batch:
-    """What the groups need to know of the N pictures of a batch, and random numbers for them.
+    """Properties of the N images of a batch that the groups need, and random numbers for them.
 
     Args:
-        images: Pictures (N, 3, H, W), before any change.
+        images: Images (N, 3, H, W), before any change.
         generator: Source of randomness.
 
     Attributes:
-        clarity: How well the text stands out, 0 to 1, (N,). What covers text is held back by it.
+        clarity: How well the text stands out, 0 to 1, (N,); limits operations that cover text.
         generator: Source of randomness.
     """
 
     def __init__(self, images: Tensor, generator: torch.Generator | None) -> None:
-        # Text that covers a quarter of a plain picture stands out by 2.3 times this deviation.
+        # Text that covers a quarter of a plain image differs from it by 2.3 times this deviation.
         self.clarity = (4 * _contrast(images)).clamp(max=1)
         self.generator = generator
         self._device = images.device
         self._num_pictures = len(images)
 
     def uniform(self, count: int) -> Tensor:
-        """Numbers in [0, 1), (count, N)."""
+        """Return random numbers in [0, 1), (count, N)."""
         return torch.rand(
             (count, self._num_pictures), device=self._device, generator=self.generator
         )
 
     def signed(self, count: int) -> Tensor:
-        """Numbers in [-1, 1), (count, N)."""
+        """Return random numbers in [-1, 1), (count, N)."""
         return 2 * self.uniform(count) - 1
 
 
 def _warp(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
-    """Turn, shear, tilt, stretch, move and bend."""
+    """Rotate, shear, tilt, stretch, shift and bend."""
     aspect = images.size(3) / images.size(2)
     angle, shear, vanish_x, vanish_y, bend, *place = batch.signed(7)
     width, height, frequency, phase = batch.uniform(4)
@@ -203,20 +203,20 @@ def _warp(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
         angle=math.radians(15) * strength * angle,
         shear=0.4 * strength * shear,
         perspective=torch.stack((0.3 * strength * vanish_x, 0.2 * strength * vanish_y), dim=1),
-        # A little larger than the frame at times: crops of real words cut letters, too.
+        # Sometimes a little larger than the frame: crops of real words cut letters, too.
         size=1 + strength[:, None] * (0.04 - 0.29 * torch.stack((width, height), dim=1)),
         place=torch.stack(place, dim=1),
         aspect=aspect,
     )
-    # Half of the pictures stay straight.
+    # Half of the images stay straight.
     bend = 0.3 * strength * bend.relu()
     return warp(images, matrix, bend, 0.4 + 0.8 * frequency, 2 * math.pi * phase)
 
 
 def _colour(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
-    """Change brightness, contrast, gamma, saturation and hue; rarely grey, inverse, few levels."""
+    """Change brightness, contrast, gamma, saturation, hue; rarely make grey, invert, posterise."""
     brightness, contrast, gamma, saturation = strength * batch.signed(4)
-    # Grey, inverse and few levels have no weak form that is of use; they are rare instead.
+    # Grey, inverse and few levels have no useful weak form; they are rare instead.
     grey, inverse, few = (batch.uniform(3) < 0.12) & (strength > 0)
     tinted = (batch.uniform(1)[0] < 0.5) * strength
     one, zero = torch.ones_like(strength), torch.zeros_like(strength)
@@ -242,11 +242,11 @@ def _pattern(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
     height, width = images.shape[2:]
     pixel = height / 32
     kind, direction, angle, density, phase, *colour = batch.uniform(8)
-    # Upright, level and slanting lines are equally likely.
+    # Vertical, horizontal and oblique lines are equally likely.
     upright, level = direction < 1 / 3, direction >= 2 / 3
     angle = (math.pi * angle).masked_fill(upright, 0).masked_fill(level, math.pi / 2)
     crossed = kind < 1 / 3
-    # Two sets of lines cover twice as much, so they lie further apart.
+    # Two sets of lines cover twice as much, so they are further apart.
     period = pixel * (10 - 6 * strength * density + 2 * crossed)
     lines = line_mask(height, width, angle, period, phase, crossed)
     numbers = batch.uniform(4 * _NUM_BLOCKS).T.view(-1, 4, _NUM_BLOCKS, 1)
@@ -258,7 +258,7 @@ def _pattern(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
 
 
 def _blur(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
-    """Blur evenly, along a direction, by motion or over a box, or sharpen."""
+    """Apply Gaussian, oblong, motion or box blur, or sharpen."""
     pixel = images.size(2) / 32
     kind, angle, narrow = batch.uniform(3)
     gaussian, oblong, motion, box = (kind * 5 // 1 == number for number in range(4))
@@ -266,7 +266,7 @@ def _blur(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
     reach = pixel * strength * (1.4 * gaussian + 2.2 * oblong + 3.0 * motion + 1.8 * box)
     reach = reach.masked_fill(sharp, pixel)
     across = reach * (1 - oblong * (0.5 + 0.3 * narrow))
-    # At the box's exponent this is a line one pixel wide.
+    # With the box's exponent, this is a line one pixel wide.
     across = across.masked_fill(motion, 0.6)
     kernels = blur_kernels(
         torch.stack((reach, across), dim=1).clamp(min=0.2),
@@ -279,7 +279,7 @@ def _blur(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
 
 
 def _low_resolution(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
-    """Sample down and up again, to a smaller size the stronger."""
+    """Downsample, to a smaller size the higher the strength, and upsample again."""
     return coarsen(images, (3 * strength).ceil())
 
 
@@ -297,8 +297,8 @@ def _noise(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
 
 
 def _contrast(images: Tensor) -> Tensor:
-    """Standard deviation over the pixels, all channels together, (N,)."""
-    # Three times as fast as std() on a CPU; no picture is so plain that rounding counts.
+    """Return the standard deviation over the pixels, pooled over the channels, (N,)."""
+    # Three times as fast as std() on a CPU; no image is so plain that rounding matters.
     squares, means = images.square().mean((2, 3)), images.mean((2, 3))
     return (squares - means.square()).mean(1).clamp(min=0).sqrt()
 

@@ -1,8 +1,8 @@
-"""Operations on whole batches of word pictures, each picture with its own parameters.
+"""Operations on batches of word images, with separate parameters for each image.
 
-Parameters have a first dimension N, one entry for each picture. How many kernels run depends on no
-value, and none is asked for, so the host runs ahead of the device. Constants come from scalars and
-``arange``: a tensor made of a Python list would have to be copied to the device, which waits.
+Parameters have a first dimension N, one entry per image. The number of kernels depends on no
+value, and no value is read back, so the host runs ahead of the device. Constants come from scalars
+and ``arange``: copying a tensor made from a Python list to the device would block.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ _SHARES = (0.75, 0.6, 0.45)
 def warp(
     images: Tensor, matrix: Tensor, amplitude: Tensor, frequency: Tensor, phase: Tensor
 ) -> Tensor:
-    """Resample pictures once, by a projective map followed by a wave along x.
+    """Resample images once, by a projective map followed by a wave along x.
 
     Lengths are in half heights: x goes from -W/H to W/H and y from -1 (top) to 1. A point p of the
-    result shows (x, (1 + |a|) y + a sin(2π f x H / 2W + φ)) of the picture, where (x, y) is
-    ``matrix`` applied to p. The factor keeps the crests of the wave within the picture.
+    result shows (x, (1 + |a|) y + a sin(2π f x H / 2W + φ)) of the image, where (x, y) is
+    ``matrix`` applied to p. The factor keeps the crests of the wave within the image.
 
     Args:
-        images: Pictures (N, 3, H, W).
-        matrix: Homogeneous maps from the result to the picture, (N, 3, 3).
-        amplitude: Height a of the wave.
+        images: Images (N, 3, H, W).
+        matrix: Homogeneous maps from the result to the image, (N, 3, 3).
+        amplitude: Amplitude a of the wave.
         frequency: Number f of waves over the width.
         phase: Phase φ in radians.
 
     Returns:
-        Pictures of the same shape, bilinear; beyond the border its pixels go on.
+        Images of the same shape, bilinearly interpolated, with border pixels repeated outwards.
     """
     height, width = images.shape[2:]
     x = (torch.arange(width, device=images.device) + 0.5) * 2 / height - width / height
@@ -51,21 +51,21 @@ def warp(
 def fitted_matrix(
     angle: Tensor, shear: Tensor, perspective: Tensor, size: Tensor, place: Tensor, aspect: float
 ) -> Tensor:
-    """Projective maps that turn, shear and tilt a picture and fit what results into its frame.
+    """Return projective maps that rotate, shear and tilt images and fit them into their frames.
 
-    So no letter is pushed out, however strong the map, unless ``size`` exceeds 1.
+    However strong the map, no letter leaves the frame unless ``size`` exceeds 1.
 
     Args:
         angle: Rotation in radians, (N,).
         shear: Shift of x for each unit of y, (N,).
-        perspective: Vanishing along x and y, (N, 2): points are divided by 1 + perspective ·
-            (x H / W, y). The two sizes must add up to less than 1.
-        size: Width and height of the result as shares of the frame, (N, 2).
-        place: Where the result lies in the room that is left (or that it lacks), -1..1, (N, 2).
-        aspect: Width of the frame by its height.
+        perspective: Perspective along x and y, (N, 2): points are divided by 1 + perspective ·
+            (x H / W, y). The two magnitudes must add up to less than 1.
+        size: Width and height of the result as fractions of the frame, (N, 2).
+        place: Position of the result within the spare (or missing) space, -1..1, (N, 2).
+        aspect: Width of the frame divided by its height.
 
     Returns:
-        Maps from the frame to the picture for :func:`warp`, (N, 3, 3).
+        Maps from the frame to the image for :func:`warp`, (N, 3, 3).
     """
     cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
     affine = matrices(
@@ -73,7 +73,7 @@ def fitted_matrix(
     )
     vanish_x, vanish_y = perspective.unbind(1)
     vanishing = matrices((one, zero, zero), (zero, one, zero), (vanish_x / aspect, vanish_y, one))
-    # Perspective acts first, on the frame itself, whose reach is known.
+    # Perspective acts first, on the frame itself, whose extent is known.
     forward = product(affine, vanishing)
     sign = torch.arange(4, device=angle.device)
     corner_x, corner_y = (sign % 2 * 2 - 1) * aspect, sign // 2 * 2 - 1
@@ -87,7 +87,7 @@ def fitted_matrix(
     move_y = (1 - size[:, 1]) * place[:, 1] - scale_y * centre_y
     fit = matrices((scale_x, zero, move_x), (zero, scale_y, move_y), (zero, zero, one))
     forward = product(fit, forward)
-    # The adjugate is the inverse but for a factor, which does not count; no solver is asked.
+    # The adjugate is the inverse up to a factor, which does not matter, and needs no solver.
     rows = torch.linalg.cross(forward.roll(-1, 1), forward.roll(-2, 1), dim=2)
     return rows.transpose(1, 2)
 
@@ -95,7 +95,7 @@ def fitted_matrix(
 def blur_kernels(
     reach: Tensor, angle: Tensor, exponent: Tensor, amount: Tensor, radius: int
 ) -> Tensor:
-    """Kernels of any direction and shape: exp(-½ (|p / σp|ᵉ + |q / σq|ᵉ)) along rotated axes.
+    """Return kernels exp(-½ (|p / σp|ᵉ + |q / σq|ᵉ)) along rotated axes p and q.
 
     Args:
         reach: σp and σq in pixels, positive, (N, 2).
@@ -120,9 +120,9 @@ def blur_kernels(
 
 
 def convolve(images: Tensor, kernels: Tensor) -> Tensor:
-    """Correlate each picture (N, 3, H, W) with its kernel (N, k, k), its border pixels going on."""
+    """Correlate each image (N, 3, H, W) with its kernel (N, k, k), repeating border pixels."""
     radius = kernels.size(-1) // 2
-    # Pictures as channels, colours as the batch: one depthwise convolution.
+    # Images as channels, colours as the batch: one depthwise convolution.
     padded = F.pad(images.transpose(0, 1), (radius,) * 4, mode="replicate")
     return F.conv2d(padded, kernels[:, None], groups=len(images)).transpose(0, 1)
 
@@ -137,21 +137,21 @@ def add_noise(
     """Add noise that is independent from pixel to pixel.
 
     Args:
-        images: Pictures (N, 3, H, W), 0..1.
-        gaussian: Standard deviation of what is added.
-        speckle: Standard deviation of what is added to a value of 1; less to darker ones.
-        impulse: Share of pixels that become black or white.
+        images: Images (N, 3, H, W), 0..1.
+        gaussian: Standard deviation of the additive noise.
+        speckle: Standard deviation of the noise added to a value of 1; proportional to the value.
+        impulse: Fraction of pixels that become black or white.
         generator: Source of randomness.
 
     Returns:
-        Pictures of the same shape, 0..1.
+        Images of the same shape, 0..1.
     """
     options = dict(device=images.device, generator=generator)
     normal = torch.randn(images.shape, **options)
     chance = torch.rand((len(images), 1, *images.shape[2:]), **options)
     noisy = images + normal * (per_pixel(gaussian) + per_pixel(speckle) * images)
     half = per_pixel(impulse) / 2
-    # Dots are written as values out of range, which the clamp makes black and white.
+    # Dots are written as out-of-range values, which the clamp turns black and white.
     dots = 9.0 * (chance >= 1 - half) - 9.0 * (chance < half)
     return (noisy + dots).clamp(0, 1)
 
@@ -159,17 +159,17 @@ def add_noise(
 def recolour(
     images: Tensor, matrix: Tensor, offset: Tensor, gamma: Tensor, levels: Tensor
 ) -> Tensor:
-    """Mix the channels, bend the curve, and keep a number of levels.
+    """Mix the channels, apply a gamma curve, and quantise the values.
 
     Args:
-        images: Pictures (N, 3, H, W), 0..1.
-        matrix: Mixes of the channels, (N, 3, 3).
-        offset: Added to what is mixed, (N,).
+        images: Images (N, 3, H, W), 0..1.
+        matrix: Channel mixing matrices, (N, 3, 3).
+        offset: Values added after mixing, (N,).
         gamma: Exponent of the values, positive.
-        levels: Number of levels that are kept, at least 2.
+        levels: Number of levels to quantise to, at least 2.
 
     Returns:
-        Pictures of the same shape, 0..1.
+        Images of the same shape, 0..1.
     """
     mixed = torch.baddbmm(offset[:, None, None], matrix, images.flatten(2)).view_as(images)
     curved = mixed.clamp(0, 1) ** per_pixel(gamma)
@@ -178,7 +178,7 @@ def recolour(
 
 
 def cover(images: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor) -> Tensor:
-    """Paint a colour (N, 3) over the mask (N, H, W), as opaque as (N,) says."""
+    """Paint a colour (N, 3) over the mask (N, H, W) with the given opacity (N,)."""
     weight = opacity[:, None, None] * mask
     return torch.lerp(images, colour[..., None, None], weight[:, None])
 
@@ -186,15 +186,15 @@ def cover(images: Tensor, mask: Tensor, colour: Tensor, opacity: Tensor) -> Tens
 def line_mask(
     height: int, width: int, angle: Tensor, period: Tensor, phase: Tensor, crossed: Tensor
 ) -> Tensor:
-    """Lines a pixel wide, ``period`` pixels apart, or two sets at right angles where ``crossed``.
+    """Return masks of parallel lines one pixel wide, or of a grid where ``crossed``.
 
     Args:
-        height: Picture height H.
-        width: Picture width W.
-        angle: Direction across the lines in radians, (N,).
-        period: Distance of the lines in pixels.
-        phase: Place of the first line in periods, 0..1.
-        crossed: Whether there is a second set, bool.
+        height: Image height H.
+        width: Image width W.
+        angle: Direction perpendicular to the lines in radians, (N,).
+        period: Distance between lines in pixels.
+        phase: Offset of the first line in periods, 0..1.
+        crossed: Whether there is a second set at right angles, bool.
 
     Returns:
         Boolean masks (N, H, W).
@@ -210,11 +210,11 @@ def line_mask(
 
 
 def block_mask(height: int, width: int, centre: Tensor, size: Tensor) -> Tensor:
-    """Upright rectangles, several for each picture.
+    """Return masks of axis-aligned rectangles, K per image.
 
     Args:
-        height: Picture height H.
-        width: Picture width W.
+        height: Image height H.
+        width: Image width W.
         centre: Centres in pixels (x, y), (N, K, 2).
         size: Widths and heights in pixels, (N, K, 2).
 
@@ -228,14 +228,14 @@ def block_mask(height: int, width: int, centre: Tensor, size: Tensor) -> Tensor:
 
 
 def coarsen(images: Tensor, level: Tensor) -> Tensor:
-    """Sample pictures down and up again.
+    """Downsample images and upsample them again.
 
     Args:
-        images: Pictures (N, 3, H, W).
-        level: 0 leaves a picture alone; 1, 2 and 3 go through 75, 60 and 45 % of its size.
+        images: Images (N, 3, H, W).
+        level: 0 leaves an image unchanged; 1, 2 and 3 go through 75, 60 and 45 % of its size.
 
     Returns:
-        Pictures of the same shape.
+        Images of the same shape.
     """
     result, options = images, dict(mode="bilinear", align_corners=False)
     for number, share in enumerate(_SHARES, 1):
@@ -247,15 +247,15 @@ def coarsen(images: Tensor, level: Tensor) -> Tensor:
 
 
 def per_pixel(values: Tensor) -> Tensor:
-    """Shape (N,) as (N, 1, 1, 1), to go with pictures."""
+    """Reshape (N,) to (N, 1, 1, 1), to broadcast over images."""
     return values[:, None, None, None]
 
 
 def matrices(*rows: tuple[Tensor, ...]) -> Tensor:
-    """Matrices (N, R, C) of R rows of C entries of shape (N,)."""
+    """Return matrices (N, R, C) given R rows of C entries of shape (N,)."""
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=1)
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:
-    """Product of small matrices in full precision, which ``@`` lacks where TF32 is allowed."""
+    """Multiply small matrices in full precision, which ``@`` lacks where TF32 is allowed."""
     return (left[..., None] * right[:, None]).sum(2)

@@ -1,4 +1,4 @@
-"""Files of some thousand pictures, ready for the model, and their targets."""
+"""Files of a few thousand pictures, ready for the model, with their targets."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _NAME = re.compile(r"chunk_(\d{8})\.npz")
 
 
 class DamagedChunkError(ValueError):
-    """A file holds no whole chunk."""
+    """Raised when a file holds no complete chunk."""
 
 
 class Chunk(NamedTuple):
-    """Pictures of one size.
+    """Pictures of one size, with their targets.
 
     Attributes:
         images: uint8, shape (n, 3, H, W), BGR.
         targets: Class indexes, int16, shape (n, T).
-        numbers: Numbers of the pictures within their source, int64, shape (n,).
+        numbers: Indexes of the pictures within their source, int64, shape (n,).
     """
 
     images: np.ndarray
@@ -39,18 +39,18 @@ class Chunk(NamedTuple):
 
 
 def make_chunk(samples: Iterable[tuple[int, dict]], loss: BaseTextRecogModuleLoss) -> Chunk:
-    """Bring samples into the form of a chunk.
+    """Build a chunk from samples.
 
     Args:
-        samples: Number and sample of each picture; a sample has ``img`` (uint8 (H, W, 3), all of
+        samples: Index and sample of each picture; a sample has ``img`` (uint8 (H, W, 3), all of
             one size) and ``instances[0]["text"]``.
-        loss: Encodes the labels, as it does in training.
+        loss: Loss that encodes the labels, as it does in training.
 
     Returns:
         The chunk.
 
     Raises:
-        ValueError: If there is no sample, or they differ in size.
+        ValueError: If there are no samples, or they differ in size.
     """
     images, words, numbers = [], [], []
     for number, sample in samples:
@@ -60,7 +60,7 @@ def make_chunk(samples: Iterable[tuple[int, dict]], loss: BaseTextRecogModuleLos
         words.append(word)
         numbers.append(number)
     if not images:
-        raise ValueError("a chunk needs pictures, but the data set is empty")
+        raise ValueError("a chunk needs pictures, but the dataset is empty")
     if len({image.shape for image in images}) != 1:
         raise ValueError(
             f"a chunk needs pictures of one size, got {len(images)} pictures of sizes "
@@ -71,23 +71,23 @@ def make_chunk(samples: Iterable[tuple[int, dict]], loss: BaseTextRecogModuleLos
 
 
 def chunk_path(folder: Path, number: int) -> Path:
-    """Where the chunk of a number lies."""
+    """Return the path of the chunk with the given number."""
     return folder / f"chunk_{number:08d}.npz"
 
 
 def chunk_numbers(folder: Path) -> list[int]:
-    """Numbers of the chunks in a folder, in order."""
+    """Return the numbers of the chunks in a folder, in ascending order."""
     found = (_NAME.fullmatch(name) for name in os.listdir(folder))
     return sorted(int(match[1]) for match in found if match)
 
 
 def write_chunk(folder: Path, number: int, chunk: Chunk) -> None:
-    """Write a chunk; it has its name only when it is whole.
+    """Write a chunk atomically.
 
     Raises:
-        OSError: If it cannot be written; nothing is left of it then.
+        OSError: If it cannot be written; no partial file is left then.
     """
-    # A chunk that a power failure damages is made again.
+    # Not durable: a chunk damaged by a power failure is deleted later, and others take its place.
     with replaced_file(chunk_path(folder, number), durable=False) as file:
         np.savez(file, **chunk._asdict())
 
@@ -96,7 +96,7 @@ def read_chunk(folder: Path, number: int) -> Chunk:
     """Read a chunk.
 
     Raises:
-        FileNotFoundError: If it is not there.
+        FileNotFoundError: If it does not exist.
         DamagedChunkError: If it is damaged.
     """
     path = chunk_path(folder, number)
@@ -107,13 +107,13 @@ def read_chunk(folder: Path, number: int) -> Chunk:
         ValueError,
         EOFError,
         KeyError,
-        RuntimeError,  # a compression or a password that there is not
+        RuntimeError,  # unsupported compression or encryption
         zipfile.BadZipFile,
         OSError,
     ) as error:
-        # A place before the file's beginning; other errors of the system are no damage.
+        # EINVAL: an offset before the start of the file; other system errors are not damage.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
         raise DamagedChunkError(
-            f"{path} is damaged, perhaps since the machine stopped ({error}); delete it"
+            f"{path} is damaged, perhaps because the machine stopped ({error}); delete it"
         ) from error

@@ -1,4 +1,4 @@
-"""Batches out of pools of pictures on the device."""
+"""Dataset of batches drawn from pools of pictures on the device."""
 
 from __future__ import annotations
 
@@ -21,36 +21,38 @@ from .sources import StreamedSource, WholeSource
 
 @FUNCTIONS.register_module()
 def only_item(items: list[Any]) -> Any:
-    """Collate a batch of one item, which is a batch already."""
+    """Collate one item that is already a batch."""
     (item,) = items
     return item
 
 
 @DATASETS.register_module()
 class StreamedWordDataset(Dataset):
-    """Whole batches of words, drawn at random from pools on the device that trains.
+    """Dataset of complete batches, drawn at random from pools on the training device.
 
-    For a GPU that trains faster than data loaders hand over batches. Each source has a pool
-    (:class:`PicturePool`): one with a ``capacity`` is a stream of new pictures
-    (:class:`StreamedSource`), the others are loaded whole (:class:`WholeSource`). A batch is taken
-    from the pools in the ratio of their weights. Which pictures are in a pool at a given moment
-    depends on how fast they are made, so two runs are not alike to the bit.
+    For GPUs that train faster than data loaders deliver batches. Each source has a pool
+    (:class:`PicturePool`): a source with a ``capacity`` is a stream of new pictures
+    (:class:`StreamedSource`), the others are loaded completely (:class:`WholeSource`). A batch
+    takes words from the pools in proportion to the sources' weights. Which pictures are in a pool
+    at a given moment depends on how fast they are made, so runs are not bitwise reproducible.
 
-    An item is a batch, so the data loader has ``batch_size=1``, ``num_workers=0`` and
-    ``collate_fn=dict(type="only_item")``, and the model ``WordDataPreprocessor``.
+    An item is a batch, so the data loader needs ``batch_size=1``, ``num_workers=0`` and
+    ``collate_fn=dict(type="only_item")``, and the model needs ``WordDataPreprocessor``.
 
     Args:
-        batch_size: Words in a batch.
-        sources: For each source ``dataset``, a config whose pipeline ends with a ``Resize`` to the
-            model's size, ``weight`` (1 by default), and the arguments of :class:`StreamedSource`.
-        loss: Config of the model's loss, with its dictionary; it encodes the labels.
-        length: Number of batches; more than a run draws.
-        device: Where the pools lie; the first GPU if there is one by default.
+        batch_size: Number of words in a batch.
+        sources: Options of each source: ``dataset``, a config whose pipeline ends with a
+            ``Resize`` to the model's size, ``weight`` (1 by default), and the arguments of
+            :class:`StreamedSource`.
+        loss: Config of the model's loss, including its dictionary; it encodes the labels.
+        length: Number of batches; must exceed the number that a run draws.
+        device: Device of the pools; by default the first GPU if there is one.
 
     Raises:
-        ValueError: If there is no source, a source has no word in a batch or is half a stream, or
-            several processes train.
-        RuntimeError: When a process of a data loader asks for a batch.
+        ValueError: If there are no sources, a weight is not positive, a source would get no word
+            in a batch or has options of a stream but no ``capacity``, two sources share a folder,
+            or several processes train.
+        RuntimeError: If a worker process of a data loader requests a batch.
     """
 
     metainfo = dict(dataset_type="streamed_words", task_name="textrecog")
@@ -68,8 +70,8 @@ class StreamedWordDataset(Dataset):
             raise ValueError("a StreamedWordDataset needs at least one source")
         if get_world_size() > 1:
             raise ValueError(
-                f"a StreamedWordDataset is for one process, and these are {get_world_size()}: "
-                "start the training without a launcher"
+                f"a StreamedWordDataset supports one process, but there are {get_world_size()}; "
+                "start training without a launcher"
             )
         folders = [Path(source["folder"]).resolve() for source in sources if "folder" in source]
         if twice := [str(folder) for folder in folders if folders.count(folder) > 1]:
@@ -89,19 +91,19 @@ class StreamedWordDataset(Dataset):
             streamed = options.keys() & {"capacity", "folder", "workers"}
             if streamed and "capacity" not in options:
                 raise ValueError(
-                    f"a source with {', '.join(sorted(streamed))} needs a capacity, too: how many "
-                    "pictures its pool holds"
+                    f"a source with {', '.join(sorted(streamed))} needs a capacity, too: the "
+                    "number of pictures in its pool"
                 )
             kind = StreamedSource if streamed else WholeSource
             self.sources.append(kind(**options, loss=encoder, device=place))
         self._started = False
 
     def __len__(self) -> int:
-        """Number of batches."""
+        """Return the number of batches."""
         return self._length
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A batch: ``inputs`` (N, 3, H, W), uint8, BGR, and ``data_samples``, the labels."""
+        """Return a batch: ``inputs`` (N, 3, H, W), uint8, BGR, and ``data_samples``, the labels."""
         if not self._started:
             self.start()
         drawn = [
@@ -118,7 +120,7 @@ class StreamedWordDataset(Dataset):
         )
 
     def start(self) -> None:
-        """Start what fills the pools, and wait for the first pictures."""
+        """Start filling the pools, and wait for the first pictures."""
         if get_worker_info() is not None:
             raise RuntimeError("a StreamedWordDataset needs a data loader with num_workers=0")
         self._started = True
@@ -127,13 +129,13 @@ class StreamedWordDataset(Dataset):
             source.start()
 
     def stop(self) -> None:
-        """End the processes that make pictures."""
+        """Stop the processes that make pictures."""
         atexit.unregister(self.stop)
         for source in self.sources:
             source.stop()
 
     def statistics(self) -> dict[str, float]:
-        """Pictures in the pools that are filled while training, and how often each was used."""
+        """Return how many pictures streamed pools hold and have received, and mean uses of each."""
         pools = [source.pool for source in self.sources if isinstance(source, StreamedSource)]
         added = sum(pool.added for pool in pools)
         return dict(

@@ -1,4 +1,4 @@
-"""Pictures that lie on the device and are drawn from at random."""
+"""Pool of pictures on the device, from which batches are drawn at random."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .chunk import Chunk
 
 
 class PicturePool:
-    """A ring of pictures in the device's memory, the newest of a stream.
+    """Ring buffer in device memory that holds the newest pictures of a stream.
 
-    Drawing costs one gather on the device, and nothing on the host: neither decoding nor
-    collating nor a transfer. A picture of 32 × 100 takes 9.6 kB.
+    Drawing only gathers on the device; on the host, no picture is decoded, collated or
+    transferred. A picture of 32 × 100 takes 9.6 kB.
 
     Args:
-        capacity: Most pictures; a new one then takes the place of the oldest.
-        device: Where they lie.
+        capacity: Maximum number of pictures; once full, new ones replace the oldest.
+        device: Device that holds the pictures.
 
     Attributes:
-        added: Pictures that came in so far.
-        drawn: Pictures that were taken so far.
+        added: Number of pictures added so far.
+        drawn: Number of pictures drawn so far.
 
     Raises:
         ValueError: If ``capacity`` is not positive.
@@ -40,18 +40,18 @@ class PicturePool:
         self._images: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        """Number of pictures in the pool, with those that are being replaced."""
+        """Return the number of pictures in the pool, including those being replaced."""
         return min(self.added, self.capacity)
 
     def add(self, chunk: Chunk) -> None:
-        """Put pictures in; another thread may draw meanwhile, and gets none of those that go.
+        """Add pictures; another thread may draw meanwhile, and gets none of those being replaced.
 
         Args:
-            chunk: Pictures of the size of all others. Where they are as many as the pool holds,
-                there is nothing to draw until they are in.
+            chunk: Pictures of the same size as all others. If they fill the entire pool, nothing
+                can be drawn until they have been added.
 
         Raises:
-            ValueError: If their size or the length of their targets is another, or they are more
+            ValueError: If their size or the length of their targets differs, or there are more
                 than the pool holds.
         """
         if len(chunk.images) > self.capacity:
@@ -64,10 +64,10 @@ class PicturePool:
         for new, place in ((images, self._images), (targets, self._targets)):
             if new.shape[1:] != place.shape[1:]:
                 raise ValueError(
-                    f"the pool holds arrays of shape {tuple(place.shape[1:])}, the new pictures "
-                    f"bring {tuple(new.shape[1:])}"
+                    f"the pool holds arrays of shape {tuple(place.shape[1:])}, but the new "
+                    f"pictures bring {tuple(new.shape[1:])}"
                 )
-        # Whoever draws has asked the device for all parts of a picture before one is overwritten.
+        # A draw queues all its reads on the device before any picture is overwritten.
         with self._lock:
             self._oldest = max(self._oldest, self.added + len(images) - self.capacity)
         start = self.added % self.capacity
@@ -82,7 +82,7 @@ class PicturePool:
         self.added += len(images)
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
-        """Take pictures at random, with replacement; the choice follows torch's seed.
+        """Draw pictures at random, with replacement, using torch's default generator.
 
         Args:
             count: Number N of pictures.

@@ -1,4 +1,4 @@
-"""Processes that fill a folder with chunks while training goes on."""
+"""Processes that fill a folder with chunks during training."""
 
 from __future__ import annotations
 
@@ -24,26 +24,27 @@ _WAIT_SECONDS = 0.2
 
 
 class ChunkProducer:
-    """Makes chunk after chunk in processes of its own, until it is stopped.
+    """Producer of consecutive chunks in separate processes, until it is stopped.
 
-    What chunk a number stands for does not depend on the number of processes. A later producer
-    goes on behind the highest number in the folder. Where as many chunks wait as ``max_waiting``,
-    the processes rest; whoever uses the chunks deletes them. They end by :meth:`stop`, or with the
-    process that started them, however it ends; signals that a terminal or a scheduler sends to all
-    processes do not end them, so that a training can finish its iteration. They get what other
-    processes leave of the processors.
+    The content of a chunk depends on its number, not on the number of processes. A later producer
+    continues after the highest number in the folder. While ``max_waiting`` chunks are in the
+    folder, the processes pause; the consumer of the chunks deletes them. The processes end on
+    :meth:`stop`, or with the process that started them, however it ends; signals that a terminal
+    or a scheduler sends to all processes do not end them, so that training can finish its
+    iteration. They run at idle priority, or at nice 19 if that is not available.
 
     A chunk that cannot be made is left out, since one picture among millions should not end a
-    training; a process that cannot make two in a row ends with the error.
+    training run; a process that fails twice in a row ends with the error.
 
     A folder belongs to one process at a time.
 
     Args:
-        folder: Where chunks go; it is made if needed.
-        make: Makes the chunk of a number; called in the processes.
-        recipe: All that the chunks depend on, as JSON data. A folder of another recipe is refused.
+        folder: Folder for the chunks; created if needed.
+        make: Callback that makes the chunk with a given number; called in the processes.
+        recipe: Everything that the chunks depend on, as JSON data. A folder with another recipe is
+            rejected.
         workers: Number of processes.
-        max_waiting: Number of chunks in the folder from which no further one is begun.
+        max_waiting: Number of chunks in the folder from which no further one is started.
 
     Raises:
         FileExistsError: If another process uses the folder, or it holds chunks of another recipe.
@@ -90,7 +91,7 @@ class ChunkProducer:
                 self._processes.append(process)
 
     def check(self) -> None:
-        """See whether all processes are at work.
+        """Check that all processes are running.
 
         Raises:
             ChildProcessError: If one has ended; its own error is in the output.
@@ -100,11 +101,14 @@ class ChunkProducer:
             raise ChildProcessError(
                 f"{len(ended)} of {self._workers} processes that make pictures for {self.folder} "
                 f"ended (status {ended[0]}), perhaps for lack of memory or a full disk; see the "
-                "output above. The same command with --resume goes on"
+                "output above. Run the same command with --resume to continue"
             )
 
     def stop(self) -> None:
-        """End the processes behind the chunks that they are at, and give the folder back."""
+        """Stop the processes after their current chunks, and release the folder.
+
+        Processes that still run after ``seconds_to_end`` are killed.
+        """
         if self._processes:
             self._stop.set()
         end = time.monotonic() + self.seconds_to_end
@@ -117,15 +121,16 @@ class ChunkProducer:
         self._lock_file.close()
 
     def _lock(self) -> None:
-        import fcntl  # which not every system has that reads words
+        import fcntl  # missing on some systems, on which reading must work
 
-        # Processes that are forked later do not get this kind of lock.
+        # Processes forked later do not inherit this kind of lock.
         self._lock_file = (self.folder / LOCK_FILE).open("w")
         try:
             fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             raise FileExistsError(
-                f"another training fills {self.folder}: wait for its end, or choose another folder"
+                f"another training run fills {self.folder}: wait for its end, or choose another "
+                "folder"
             ) from error
 
     def _claim(self, recipe: dict) -> None:
@@ -167,13 +172,13 @@ class ChunkProducer:
 
 
 def _give_way() -> None:
-    """Leave the processors to the training, and take what it does not use.
+    """Lower the priority of this process, so that training gets the processors.
 
-    A training on CPU cores divides its work evenly among threads and waits for the last one, so a
-    process that shares a core with one of them costs it far more than its share of that core.
+    Training on CPU cores divides its work evenly among threads and waits for the last one, so a
+    process that shares a core with one of them costs far more than its share of that core.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    except (AttributeError, OSError):  # another system than Linux, or a container that refuses it
+    except (AttributeError, OSError):  # not Linux, or a container forbids it
         with suppress(OSError):
             os.nice(19)

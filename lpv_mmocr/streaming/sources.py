@@ -1,4 +1,4 @@
-"""Where the pictures of a pool come from."""
+"""Sources of the pictures in a pool."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _REPORT_SECONDS = 30.0
 
 
 class WholeSource:
-    """A data set that lies in the pool whole.
+    """Source that loads a dataset into its pool completely.
 
     Args:
-        dataset: Config of a map-style data set whose samples have ``img`` and ``instances``.
-        loss: Encodes the labels.
-        device: Where the pictures lie.
+        dataset: Config of a map-style dataset whose samples have ``img`` and ``instances``.
+        loss: Loss that encodes the labels.
+        device: Device of the pool.
     """
 
     def __init__(
@@ -54,34 +54,35 @@ class WholeSource:
         self.pool.add(chunk)
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
-        """Take pictures at random; see :meth:`PicturePool.draw`."""
+        """Draw pictures at random; see :meth:`PicturePool.draw`."""
         return self.pool.draw(count)
 
     def stop(self) -> None:
-        """Does nothing: no process is at work."""
+        """Do nothing: there are no processes to stop."""
 
 
 class StreamedSource:
-    """A data set without end, of which the newest pictures lie in the pool.
+    """Source whose pool holds the newest pictures of an endless dataset.
 
-    Processes make chunks on the disk (:class:`ChunkProducer`), a thread brings them into the pool
-    and deletes those whose pictures have left it. An interrupted training finds its pool again
-    on the disk; a chunk that is damaged there is deleted, and the log names it.
+    Processes write chunks to disk (:class:`ChunkProducer`); a thread loads them into the pool and
+    deletes those whose pictures have left it. A resumed training run finds its pool on disk again;
+    damaged chunks are deleted, and the log names them.
 
     Args:
-        dataset: Config of a map-style data set whose samples have ``img`` and ``instances``.
-        loss: Encodes the labels.
-        device: Where the pictures lie.
-        folder: Where chunks lie; about 9.6 kB for a picture of 32 × 100.
-        capacity: Pictures in the pool, rounded down to whole chunks, two at least: one of them
-            may be in exchange.
-        workers: Processes that make pictures.
-        chunk_size: Pictures in a chunk.
-        min_pictures: Pictures to wait for at the start.
+        dataset: Config of a map-style dataset whose samples have ``img`` and ``instances``.
+        loss: Loss that encodes the labels.
+        device: Device of the pool.
+        folder: Folder for the chunks; takes about 9.6 kB per picture of 32 × 100.
+        capacity: Number of pictures in the pool, rounded down to whole chunks; at least two
+            chunks, since one of them may be in the middle of being replaced.
+        workers: Number of processes that make pictures.
+        chunk_size: Number of pictures in a chunk.
+        min_pictures: Number of pictures to wait for at the start.
 
     Raises:
         FileExistsError: If the folder is in use, or holds chunks made with other settings.
-        ValueError: If ``capacity`` is below two chunks or ``min_pictures``.
+        ValueError: If ``capacity`` is below two chunks or ``min_pictures``, or a number is not
+            positive.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class StreamedSource:
         """Start the processes, and wait for the first pictures.
 
         Raises:
-            ChildProcessError: If a process ends meanwhile.
+            ChildProcessError: If a process ends in the meantime.
         """
         self._producer.start()
         self._thread = threading.Thread(target=self._feed, name="feeds the pool", daemon=True)
@@ -147,7 +148,7 @@ class StreamedSource:
                 print_log(f"{len(self.pool)} of {self._min_pictures} pictures", logger="current")
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
-        """Take pictures at random; see :meth:`PicturePool.draw`.
+        """Draw pictures at random; see :meth:`PicturePool.draw`.
 
         Raises:
             ChildProcessError: If a process that makes pictures has ended.
@@ -156,18 +157,18 @@ class StreamedSource:
         return self.pool.draw(count)
 
     def stop(self) -> None:
-        """End the processes and the thread."""
+        """Stop the processes and the thread."""
         self._stopped.set()
         self._producer.stop()
-        # At the end of the interpreter a thread within PyTorch would crash.
+        # At interpreter exit, a thread inside PyTorch would crash.
         if self._thread is not None:
             self._thread.join()
 
     def _make(self, number: int) -> Chunk:
         first = number * self._chunk_size
         places = range(first, first + self._chunk_size)
-        # Whatever a pipeline draws depends on the number, too, and not on the process: those that
-        # are forked all begin with the same random numbers.
+        # Random numbers in the pipeline must depend on the chunk, not on the process: forked
+        # processes all start with the same random state.
         with seeded(number):
             return make_chunk(((place, self._dataset[place]) for place in places), self._loss)
 
@@ -180,7 +181,7 @@ class StreamedSource:
         try:
             while not self._stopped.wait(_POLL_SECONDS):
                 self._take_new_chunks()
-        except BaseException as error:  # shown by the thread that trains
+        except BaseException as error:  # raised again in the training thread
             self._failure = error
 
     def _take_new_chunks(self) -> None:
@@ -192,7 +193,7 @@ class StreamedSource:
             try:
                 chunk = read_chunk(self._folder, number)
             except DamagedChunkError as error:
-                # Others come: no reason to end a training.
+                # More chunks follow, so training can continue.
                 path = chunk_path(self._folder, number)
                 path.unlink()
                 print_log(

@@ -1,4 +1,4 @@
-"""Whether pictures are made as fast as they are used."""
+"""Hook that shows whether pictures are made as fast as they are used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .dataset import StreamedWordDataset
 
 @HOOKS.register_module()
 class PoolUsageHook(Hook):
-    """Logs how many pictures a ``StreamedWordDataset`` holds and how often each was used.
+    """Hook that logs the pool size and the mean uses of a picture of a ``StreamedWordDataset``.
 
     Args:
-        interval: Iterations between two values.
+        interval: Number of iterations between two logged values.
     """
 
     def __init__(self, *, interval: int = 100) -> None:
@@ -22,16 +22,16 @@ class PoolUsageHook(Hook):
         self._dataset: StreamedWordDataset | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Remember what to stop; a test has no training data.
+        """Store the training dataset, which ``after_run`` stops; a test run has none.
 
         Raises:
-            ValueError: If the training data are another kind of data set.
+            ValueError: If the training dataset is not a ``StreamedWordDataset``.
         """
         dataset = runner.train_dataloader.dataset
         if not hasattr(dataset, "statistics"):
             raise ValueError(
-                f"PoolUsageHook tells of a StreamedWordDataset, and this is a "
-                f"{type(dataset).__name__}: leave the hook out"
+                f"PoolUsageHook needs a StreamedWordDataset, but the training dataset is a "
+                f"{type(dataset).__name__}; remove the hook"
             )
         self._dataset = dataset
 
@@ -42,17 +42,17 @@ class PoolUsageHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Note the values for the log."""
+        """Record the values for the log."""
         if self.every_n_train_iters(runner, self.interval):
             for name, value in self._dataset.statistics().items():
                 runner.message_hub.update_scalar(f"train/{name}", value)
 
     def after_run(self, runner: Runner) -> None:
-        """End the processes that make pictures.
+        """Stop the processes that make pictures.
 
         Not in ``after_train``: they finish their chunks first, and the last checkpoint must not
-        wait for them where a signal has left the run seconds to live. ``StopOnSignalHook``, which
-        exits in ``after_run``, comes behind this hook by its priority.
+        wait for them when a signal has left the run only seconds. ``StopOnSignalHook``, which
+        exits in ``after_run``, runs after this hook because of its lower priority.
         """
         if self._dataset is not None:
             self._dataset.stop()

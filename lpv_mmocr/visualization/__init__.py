@@ -1,4 +1,4 @@
-"""Pictures of what a model looked at, and character boxes from it."""
+"""Figures of a model's attention, and character boxes derived from it."""
 
 from .attention_picture import draw_attention
 from .boxes import character_boxes

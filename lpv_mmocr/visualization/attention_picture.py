@@ -1,4 +1,4 @@
-"""Picture of what every stage of the cascade looked at for every character."""
+"""Figure of the attention of every stage of the cascade for every character."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .glyphs import Piece, draw_pieces, draw_text, visible
 from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized
 
 LEFT, RIGHT = 330, 1150
-"""Width of the column of sums and of the space for characters, in pixels."""
+"""Widths of the column of sums and of the space for characters, in pixels."""
 SUM_HEIGHT, WORD_HEIGHT = 110, 120
 CAPTION, READING = 24, 46
 CAPTION_WIDTH, WRONG_CAPTION = 58, 100
 MOST_ROWS, HIGHEST = 5, 260
-"""Rows of maps in a stage, and their height in pixels."""
+"""Maximum number of rows of maps in a stage, and maximum of their total height in pixels."""
 TILE = 240, 110
-"""Largest width and height of a map."""
+"""Maximum width and height of a map."""
 GAP = 10
 TITLE = 26
 
@@ -35,27 +35,28 @@ def draw_attention(
     gt_text: str | None = None,
     protocol: TextProtocol | None = None,
 ) -> np.ndarray:
-    """Draw where each stage looked for each character.
+    """Draw the attention of each stage for each character.
 
-    The word stands on top. Below it, one stage under another: the sum of the stage's attention
-    maps over the characters that it reads, with its reading under it, and one map for each
-    character, with the character and its probability. All characters of all stages have the same
-    scale of colours, and all sums; both are drawn beside the word. With a ground truth, wrong
-    characters have a thick red frame, a cross and the truth beside them.
+    The word is at the top. The stages follow below, each with the sum of its attention maps over
+    the characters that it reads, its reading under the sum, and one map for each character, with
+    the character and its probability. All maps of characters share one colour scale, and all sums
+    share another; both are drawn next to the word. With a ground truth, wrong characters have a
+    thick red frame, a cross, and the truth next to them.
 
     Args:
-        image: The word, RGB uint8 of shape (H, W, 3); the original or as the model saw it.
+        image: Image of the word, RGB uint8 of shape (H, W, 3); the original or as the model saw
+            it.
         attention: ``pred_attention`` of a data sample, see
             :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
         gt_text: Ground truth, if it is known.
-        protocol: What counts as wrong. Without one everything does but case, and but punctuation,
-            symbols and spaces that are missed or too many.
+        protocol: Protocol that determines which differences are wrong. If None, all are except
+            differences in case, and missed or superfluous punctuation, symbols and spaces.
 
     Returns:
-        The picture, RGB uint8.
+        The figure, RGB uint8.
 
     Raises:
-        ValueError: If ``image`` is no RGB picture of bytes.
+        ValueError: If ``image`` is not an RGB uint8 picture.
     """
     image = checked_image(image)
     numbers = range(len(attention.attn_maps))
@@ -85,14 +86,14 @@ def draw_attention(
 
 
 class _Scales(NamedTuple):
-    """Scales of colours: of the maps of characters and, as these add up, of their sums."""
+    """Colour scales of the maps of characters and, as these add up, of their sums."""
 
     characters: HeatScale
     sums: HeatScale
 
 
 class _Letters(NamedTuple):
-    """The word under the maps, in the size of the sums and in that of the maps of characters."""
+    """The word under the maps, at the size of the sums and at that of the maps of characters."""
 
     total: np.ndarray
     tile: np.ndarray
@@ -103,13 +104,13 @@ class _Stage:
     """One stage of the cascade.
 
     Attributes:
-        number: From 1.
-        maps: Attention maps of the characters read, (n, h, w); of the end class, (1, h, w), for
-            an empty text.
+        number: Number of the stage, from 1.
+        maps: Attention maps of the characters read, (n, h, w); for an empty text, of the end
+            class, (1, h, w).
         scores: Probability of each of them.
         total: Sum of the maps, (h, w).
-        matches: Reading beside the truth.
-        marks: For each map its match; None for the end class.
+        matches: Reading aligned with the truth.
+        marks: The match of each map; None for the end class.
     """
 
     number: int
@@ -143,13 +144,13 @@ class _Stage:
 
 @dataclass(frozen=True)
 class _Layout:
-    """How the maps of characters are laid out.
+    """Layout of the maps of characters.
 
     Attributes:
-        columns: Maps beside one another.
-        rows: Rows of maps in each stage.
+        columns: Number of maps in a row.
+        rows: Number of rows of maps in each stage.
         tile: Width and height of a map.
-        cell: Width and height of a map with its caption and what is free around it.
+        cell: Width and height of a map with its caption and the space around it.
         block_height: Height of a stage.
     """
 
@@ -252,7 +253,7 @@ def _draw_caption(
     place: tuple[float, float],
     width: float,
 ) -> None:
-    """Character and probability, centred; in case of an error a cross and the truth, too."""
+    """Draw character and probability, centred; for an error also a cross and the truth."""
     character = "end" if mark is None else visible(mark.read)
     number = f"{100 * score:.0f}%"
     if mark is None or not mark.wrong:

@@ -1,34 +1,34 @@
-"""Where the characters of a word are, by the attention maps."""
+"""Character boxes from the attention maps."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Chosen on rendered words (seed 77), where the truth is known; docs/attention.md has the measure
-# on others.
+# Chosen on rendered words (seed 77), where the truth is known; docs/attention.md has measurements
+# on other words.
 ACROSS = (0.12, 0.88)
-"""Part of a crop that letters take across the line."""
+"""Extent of letters across the line, in fractions of the crop."""
 ALONE = (0.1, 0.9)
-"""Part of a crop that a single letter takes along the line."""
+"""Extent of a single letter along the line, in fractions of the crop."""
 FILLED = 0.9
-"""Part of the room between two boundaries that a letter takes."""
+"""Fraction of the space between two boundaries that a letter takes."""
 REACH = 0.75
-"""How far the first and the last letter reach outwards, in distances between letters."""
+"""Outward reach of the first and the last letter, in distances between letters."""
 EDGE = 0.02
-"""Part of a crop that is kept free before the first letter and after the last."""
+"""Fraction of the crop that is kept free before the first letter and after the last."""
 
 
 def character_boxes(
     attn_maps: np.ndarray, num_chars: int, image_size: tuple[int, int]
 ) -> np.ndarray:
-    """Read character boxes off the attention maps of the last stage.
+    """Derive character boxes from the attention maps of the last stage.
 
-    A map is a narrow spot on its character, not a picture of it: it says where the character is,
-    not how large. So the word is cut along the line halfway between the spots of neighbours (their
-    medians), and a box is what lies between two cuts, less a little. Across the line all boxes
-    reach over the middle three quarters of the picture. The line runs along x, or along y where
-    the spots are further apart in that direction. Boxes are upright, and rough on slanted,
-    strongly curved, or loosely cropped words.
+    A map is a narrow spot on its character: it shows where the character is, not how large. The
+    word is therefore cut along the line halfway between the spots of neighbours (their medians),
+    and a box is the space between two cuts, slightly reduced. Across the line, all boxes cover the
+    middle three quarters of the picture. The line runs along x, or along y if the spots are
+    further apart in that direction. Boxes are axis-aligned, and rough on slanted, strongly curved,
+    or loosely cropped words.
 
     Args:
         attn_maps: Attention maps of shape (S, T, h, w), of which the last stage's are used, or
@@ -38,7 +38,7 @@ def character_boxes(
 
     Returns:
         Boxes of the characters in reading order, float32 array (n, 4) of x1, y1, x2, y2 in pixels
-        of the original picture, inside of it.
+        of the original picture, and inside it.
 
     Raises:
         ValueError: If the maps have another shape or are too few for the characters.
@@ -65,13 +65,13 @@ def character_boxes(
 
 
 def _medians(mass: np.ndarray) -> np.ndarray:
-    """Where half of the attention lies on either side.
+    """Return the medians of the attention.
 
     Args:
-        mass: Attention of (n, cells) along one side of the picture.
+        mass: Attention of shape (n, cells) along one side of the picture.
 
     Returns:
-        Places (n,), from 0 to 1.
+        Positions (n,), from 0 to 1.
     """
     edges = np.linspace(0, 1, mass.shape[1] + 1)
     summed = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
@@ -79,14 +79,14 @@ def _medians(mass: np.ndarray) -> np.ndarray:
 
 
 def _cells(places: np.ndarray, least: float) -> np.ndarray:
-    """Room of each character on the line.
+    """Return the extent of each character along the line.
 
     Args:
-        places: Where the characters are, (n,), from 0 to 1, in any order.
-        least: Smallest length of a cell.
+        places: Positions of the characters, (n,), from 0 to 1, in any order.
+        least: Minimum length of a cell.
 
     Returns:
-        Begin and end of each, (n, 2), from 0 to 1.
+        Start and end of each cell, (n, 2), from 0 to 1.
     """
     if len(places) == 1:
         return np.array([ALONE])

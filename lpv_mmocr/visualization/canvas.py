@@ -1,4 +1,4 @@
-"""What all pictures have in common: colours, margins, the scale of colours."""
+"""Shared parts of all figures: colours, margins, the colour scale."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def checked_image(image: np.ndarray) -> np.ndarray:
         image: The picture.
 
     Returns:
-        It, in one piece of memory.
+        The picture as a contiguous array.
 
     Raises:
-        ValueError: If it is not of shape (H, W, 3), empty, or not of bytes.
+        ValueError: If it is not of shape (H, W, 3), is empty, or is not uint8.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ValueError(
@@ -35,14 +35,15 @@ def checked_image(image: np.ndarray) -> np.ndarray:
 
 
 def with_padding(image: np.ndarray, valid_ratio: float) -> np.ndarray:
-    """Add the black that a model was shown on the right of a picture, over which its maps reach.
+    """Add the black padding on the right that a model saw and that its maps cover.
 
     Args:
         image: The picture, (H, W, 3).
-        valid_ratio: Part of the width that is not padding, as MMOCR's ``PadToWidth`` notes it.
+        valid_ratio: Fraction of the width that is not padding, as MMOCR's ``PadToWidth`` records
+            it.
 
     Returns:
-        Shape (H, W / valid_ratio, 3); the picture itself where that is no wider.
+        Picture of shape (H, W / valid_ratio, 3); the given one if that is no wider.
     """
     missing = round(image.shape[1] / valid_ratio) - image.shape[1]
     return np.pad(image, ((0, 0), (0, missing), (0, 0))) if missing else image
@@ -62,23 +63,22 @@ def draw_reading(
     place: tuple[int, int],
     width: int,
 ) -> None:
-    """Draw a reading, centred, and under what is wrong in it the truth.
+    """Draw a reading, centred, with the truth below wrong characters.
 
-    A character that was missed is a low line with the truth under it, one too many has a cross
-    under it.
+    A missed character is an underscore with the truth below it; an extra one has a cross below it.
 
     Args:
-        pen: What to draw with.
-        matches: The reading beside the truth.
-        place: Left and top, in pixels; the drawing is 40 high.
-        width: Pixels that there are.
+        pen: Drawing context.
+        matches: The reading aligned with the truth.
+        place: Left and top, in pixels; the drawing is 40 pixels high.
+        width: Available width in pixels.
     """
     left, top = place
     if not matches:
         draw_text(pen, (left + width / 2, top + 18), "nothing read", 16, PALE, anchor="m")
         return
     column = min(24.0, width / len(matches))
-    # All letters of one size, though the widest reach a little over their column.
+    # All letters have one size, though the widest exceed their column a little.
     size, reach = max(9, min(18, int(column / 0.75))), 1.3 * column
     x = left + (width - column * len(matches)) / 2 + column / 2
     for match in matches:
@@ -86,7 +86,7 @@ def draw_reading(
         read = "_" if match.read is None else visible(match.read)
         draw_text(pen, (x, top + 18), read, size, colour, bold=True, anchor="m", width=reach)
         if match.wrong:
-            # Of a label of hundreds of characters a column has less than a pixel.
+            # With a label of hundreds of characters, a column is narrower than a pixel.
             frame(pen, (int(x - column / 2), top, max(1, int(column)), 40), WRONG, 1)
         if match.wrong or match.read is None:
             truth = "✗" if match.truth is None else visible(match.truth)
@@ -100,17 +100,17 @@ def draw_scales(
     place: tuple[int, int],
     scales: Mapping[str, HeatScale],
 ) -> None:
-    """Draw the bar that says which colour is which attention weight.
+    """Draw the colour bar of attention weights.
 
     Args:
         canvas: Picture to draw on.
-        pen: What to draw with.
-        place: Left and top, in pixels; the bar with the notes beside it is 450 wide.
-        scales: For what the scales are, and the scales; each has a line of 15 pixels below the bar.
+        pen: Drawing context.
+        place: Left and top, in pixels; the bar with the notes next to it is 450 pixels wide.
+        scales: Scales by title; each has a line of 15 pixels below the bar.
     """
     x, y = place
     width, height = 220, 12
-    shares = np.linspace(0, 1, width) ** 2  # even in colour
+    shares = np.linspace(0, 1, width) ** 2  # evenly spaced colours
     bar = np.broadcast_to(HeatScale(1.0).colour(shares)[0].astype(np.uint8), (height, width, 3))
     canvas.paste(Image.fromarray(np.ascontiguousarray(bar)), (x, y))
     draw_text(pen, (x + width + 34, y + 11), "attention weight of a grid cell", 12, PALE)

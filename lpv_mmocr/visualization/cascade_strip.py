@@ -1,4 +1,4 @@
-"""The cascade on one strip: stage, GLRM, stage, GLRM, stage."""
+"""The cascade as a strip: stage, GLRM, stage, GLRM, stage."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ TOP, UNDER = 44, 58
 def draw_cascade_strip(
     image: np.ndarray, attention: LabelData, *, gt_text: str | None = None
 ) -> np.ndarray:
-    """Draw the cascade from left to right in little space.
+    """Draw the cascade from left to right as a compact strip.
 
-    The word; for each stage the sum of its attention maps over the characters that it reads, with
-    its reading; between stages, for each GLRM, the square of which character (row) attended to
-    which (column). Maps share one scale of colours, squares another.
+    The strip shows the word; for each stage, the sum of its attention maps over the characters
+    that it reads, with its reading; and between stages, for each GLRM, the square of which
+    character (row) attended to which (column). Maps share one colour scale, squares another.
 
     Args:
-        image: The word, RGB uint8 of shape (H, W, 3).
+        image: Image of the word, RGB uint8 of shape (H, W, 3).
         attention: ``pred_attention`` of a data sample, see
             :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
         gt_text: Ground truth, if it is known; wrong characters are then framed, with the truth
-            under them.
+            below them.
 
     Returns:
-        The picture, RGB uint8.
+        The figure, RGB uint8.
 
     Raises:
-        ValueError: If ``image`` is no RGB picture of bytes.
+        ValueError: If ``image`` is not an RGB uint8 picture.
     """
     image = checked_image(image)
     texts = attention.stage_texts
@@ -90,7 +90,7 @@ def draw_cascade_strip(
 
 
 def _draw_arrow(pen: ImageDraw.ImageDraw, x: int) -> None:
-    """An arrow in the gap that begins at x."""
+    """Draw an arrow in the gap that begins at x."""
     y, tip = TOP + TILE[1] // 2, x + ARROW - 8
     pen.line((x + 8, y, tip - 6, y), fill=PALE, width=2)
     pen.polygon(((tip, y), (tip - 8, y - 5), (tip - 8, y + 5)), fill=PALE)

@@ -1,4 +1,4 @@
-"""Curves that do not end a training when they cannot be written."""
+"""Logging of scalars that does not stop a training run on write errors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 class EnduringScalars(Visualizer):
     """MMEngine's ``Visualizer``, which survives a full disk.
 
-    A checkpoint is worth stopping for, a point of a curve is not. A backend that cannot write one
-    is named in the log, once until it can write again, and the other backends get theirs.
-    TensorBoard's writer does not recover: its curves end there, until the run is resumed.
+    A missing checkpoint is worth stopping for, a missing point of a curve is not. A backend that
+    cannot write a point is named in the log, once until it can write again, and the other backends
+    still get theirs. TensorBoard's writer does not recover: its curves end there until the run is
+    resumed.
 
     Args:
         name: Name of the instance.
@@ -29,14 +30,14 @@ class EnduringScalars(Visualizer):
 
     @classmethod
     def get_instance(cls, name: str = "visualizer", **kwargs) -> EnduringScalars:
-        """What building from a config calls: the visualizer of that name, made if there is none.
+        """Return the visualizer of that name, creating it if needed; used to build from a config.
 
-        MMEngine asks for a name. A config that gives none leaves it to the runner, whose name is
-        that of the run; this default is for tools that build the visualizer themselves.
+        MMEngine requires a name. If a config gives none, the runner sets it to the name of the
+        run; this default is for tools that build the visualizer themselves.
 
         Args:
             name: Name of the instance.
-            **kwargs: Arguments of one that is made.
+            **kwargs: Arguments of a newly created instance.
 
         Returns:
             The instance.
@@ -45,13 +46,13 @@ class EnduringScalars(Visualizer):
 
     @master_only
     def add_scalar(self, name: str, value: float, step: int = 0, **kwargs) -> None:
-        """Hand a value to all backends.
+        """Pass a value to all backends.
 
         Args:
-            name: What it is a value of.
-            value: The value; tensors and arrays of one element too.
-            step: Step that backends note down.
-            **kwargs: For the backends.
+            name: Name of the scalar.
+            value: The value, also as a tensor or array of one element.
+            step: Step that backends record.
+            **kwargs: Passed on to the backends.
         """
         self._write(lambda backend: backend.add_scalar(name, value, step, **kwargs))
 
@@ -59,18 +60,18 @@ class EnduringScalars(Visualizer):
     def add_scalars(
         self, scalar_dict: dict, step: int = 0, file_path: str | None = None, **kwargs
     ) -> None:
-        """Hand several values to all backends.
+        """Pass several values to all backends.
 
         Args:
             scalar_dict: Values by name.
-            step: Step that backends note down.
+            step: Step that backends record.
             file_path: File that ``LocalVisBackend`` writes them to as well.
-            **kwargs: For the backends.
+            **kwargs: Passed on to the backends.
         """
         self._write(lambda backend: backend.add_scalars(scalar_dict, step, file_path, **kwargs))
 
     def close(self) -> None:
-        """Let all backends write what they still hold."""
+        """Close all backends, which write what they still hold."""
         self._write(lambda backend: backend.close(), closing=True)
 
     def _write(self, write: Callable[[BaseVisBackend], None], closing: bool = False) -> None:
@@ -81,12 +82,12 @@ class EnduringScalars(Visualizer):
                 if name not in self._failing:
                     self._failing.add(name)
                     print_log(
-                        f"{name} cannot write scalars ({error}); training goes on without them.",
+                        f"{name} cannot write scalars ({error}); training continues without them.",
                         logger="current",
                         level=logging.ERROR,
                     )
                 continue
-            # Closing may write nothing, so that it shows nothing.
+            # Closing may write nothing, so its success proves nothing.
             if name in self._failing and not closing:
                 self._failing.remove(name)
                 print_log(f"{name} writes scalars again.", logger="current")

@@ -1,4 +1,4 @@
-"""Text in any script on pictures, with the fonts that a machine has."""
+"""Text in any script on pictures, with the fonts of the machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from ..rendering.font_screening import glyph_coverage
 from ..rendering.fonts import load_face
 
 SMALLEST = 7
-"""Pixels per em below which text is not shrunk any further."""
+"""Minimum pixels per em to which text is shrunk."""
 
 SOUND_ALIKE = "改開個"
-"""Ideographs that Koreans read alike: some fonts draw all of them as that one syllable."""
+"""Ideographs with the same Korean reading: some fonts draw all of them as that one syllable."""
 
 
 def visible(character: str) -> str:
-    """What to draw for a character.
+    """Return the text to draw for a character.
 
     Args:
         character: One character.
 
     Returns:
         The character; ``␣`` for a space, a dotted circle under a combining mark, and the code
-        point, such as ``U+4E2D``, for what cannot be printed or no font on this machine shows.
+        point, such as ``U+4E2D``, for a character that is not printable or that no font on this
+        machine has.
     """
     if character == " ":
         return "\N{OPEN BOX}"
@@ -44,15 +45,15 @@ def visible(character: str) -> str:
 
 @lru_cache(maxsize=4096)
 def font_of(character: str, bold: bool = False) -> str | None:
-    """Find a font that shows a character.
+    """Find a font that has a character.
 
     Args:
         character: One character.
-        bold: Prefer a bold face.
+        bold: Whether to prefer a bold face.
 
     Returns:
-        Path of the font file: matplotlib's DejaVu Sans where it has the character, else the first
-        font of the system that does, upright ones before others; None if there is none.
+        Path of the font file: matplotlib's DejaVu Sans if it has the character, otherwise the
+        first system font that does, regular faces first; None if there is none.
     """
     own = str(matplotlib_font_folder() / f"DejaVuSans{'-Bold' if bold else ''}.ttf")
     if FT2Font(own).get_char_index(ord(character)):
@@ -61,7 +62,7 @@ def font_of(character: str, bold: bool = False) -> str | None:
 
 
 def _shows(path: str, character: str) -> bool:
-    """Whether a font of the system draws the character itself, and not what stands for many."""
+    """Return whether a system font draws the character itself, not a glyph shared by many."""
     alike = SOUND_ALIKE if unicodedata.name(character, "").startswith("CJK") else ""
     try:
         font = FT2Font(path)
@@ -69,8 +70,8 @@ def _shows(path: str, character: str) -> bool:
             return False
         mapped = {other for other in alike if font.get_char_index(ord(other))}
         distinct = glyph_coverage(path, 0, [character, *mapped])
-    except Exception:  # fontTools raises of many kinds
-        # A damaged font, or one that leaves no code free to see its box, is skipped.
+    except Exception:  # fontTools raises errors of many kinds
+        # Skip a damaged font, and one without a free code point to show its missing-glyph box.
         return False
     return character in distinct and (len(mapped) < len(SOUND_ALIKE) or bool(mapped & distinct))
 
@@ -85,10 +86,10 @@ def _system_fonts() -> tuple[str, ...]:
 
 
 def text_width(text: str, size: int, *, bold: bool = False) -> float:
-    """Width of a line of text in pixels.
+    """Return the width of a line of text in pixels.
 
     Args:
-        text: Text whose characters have been through :func:`visible`, or plain English.
+        text: Text whose characters are results of :func:`visible`, or plain English.
         size: Pixels per em.
         bold: Whether it is drawn bold.
     """
@@ -106,21 +107,21 @@ def draw_text(
     anchor: str = "l",
     width: float | None = None,
 ) -> float:
-    """Draw a line of text, smaller where it would be too wide.
+    """Draw a line of text, shrunk if it would be too wide.
 
     Args:
-        pen: What to draw with.
-        place: Point on the base line, in pixels.
-        text: Text whose characters have been through :func:`visible`, or plain English.
+        pen: Drawing context.
+        place: Point on the baseline, in pixels.
+        text: Text whose characters are results of :func:`visible`, or plain English.
         size: Pixels per em.
         fill: Colour.
-        bold: Draw bold.
+        bold: Whether to draw bold text.
         anchor: Whether the place is the left end (``l``), the middle (``m``) or the right end
             (``r``).
-        width: Pixels that there are; the text is shrunk to them.
+        width: Available width in pixels; the text is shrunk to it.
 
     Returns:
-        Pixels that the text takes.
+        Width of the text in pixels.
     """
     taken = text_width(text, size, bold=bold)
     if width is not None and taken > width:
@@ -136,10 +137,10 @@ def draw_text(
 
 
 class Piece(NamedTuple):
-    """Text of one look on a line.
+    """Text in one style on a line.
 
     Attributes:
-        text: Text whose characters have been through :func:`visible`, or plain English.
+        text: Text whose characters are results of :func:`visible`, or plain English.
         size: Pixels per em.
         fill: Colour.
         bold: Whether it is bold.
@@ -154,13 +155,13 @@ class Piece(NamedTuple):
 def draw_pieces(
     pen: ImageDraw.ImageDraw, pieces: Sequence[Piece], middle: tuple[float, float], width: float
 ) -> None:
-    """Draw pieces one after another on a centred line, all smaller where they are too wide.
+    """Draw pieces one after another on a centred line, all shrunk if they are too wide.
 
     Args:
-        pen: What to draw with.
+        pen: Drawing context.
         pieces: The pieces.
-        middle: Middle of the line, on the base line, in pixels.
-        width: Pixels that there are.
+        middle: Middle of the line, on the baseline, in pixels.
+        width: Available width in pixels.
     """
     taken = sum(text_width(piece.text, piece.size, bold=piece.bold) for piece in pieces)
     if taken > width:
@@ -174,7 +175,7 @@ def draw_pieces(
 
 
 def _runs(text: str, bold: bool) -> list[tuple[str, str]]:
-    """Pieces of a text with the font of each."""
+    """Split a text into runs, each with its font."""
     fallback = font_of("?", bold)
     return [
         (font, "".join(run))

@@ -1,4 +1,4 @@
-"""Attention maps laid over a word."""
+"""Attention maps overlaid on a word."""
 
 from __future__ import annotations
 
@@ -12,41 +12,40 @@ import numpy as np
 
 COLOUR_MAP = "inferno"
 SURROUNDINGS = 0.3
-"""Reach of what a pixel is compared with to tell letters from what is around them, in parts of the
-shorter side."""
+"""Sigma of the blur to which each pixel is compared, as a fraction of the shorter side."""
 FAINTEST, CLEAREST = 0.08, 0.65
-"""Contrast, in parts of the picture's whole, from which on a letter shows, and shows fully."""
+"""Fractions of the picture's contrast at which a letter starts to show, and shows fully."""
 LIGHT = 170.0
-"""Grey of letters where nothing was looked at."""
+"""Grey level of letters without attention."""
 SHADE = 0.3
-"""Brightness of letters where most was looked at, in parts of the colour around them."""
+"""Brightness of letters with the most attention, as a fraction of the colour around them."""
 SMALLEST = 20
-"""Least width and height of a map, in pixels: a narrower one could not be made out."""
+"""Minimum width and height of a map in pixels; a narrower one would not be legible."""
 
 
 @lru_cache(maxsize=1)
 def _colours() -> np.ndarray:
-    """The perceptual colour map, float32 (256, 3)."""
+    """Return the perceptually uniform colour map, float32 (256, 3)."""
     table = matplotlib.colormaps[COLOUR_MAP](np.arange(256))[:, :3]
     return (255 * table).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class HeatScale:
-    """From attention weights to colours.
+    """Mapping from attention weights to colours.
 
     Attributes:
-        top: Weight from which on the colour is the brightest.
+        top: Weight at and above which the colour is the brightest.
     """
 
     top: float
 
     @classmethod
     def of(cls, maps: Sequence[np.ndarray]) -> HeatScale:
-        """Make the scale on which most maps reach the brightest colours.
+        """Return a scale for maps of which a few may have sharp peaks.
 
         One map with a sharp peak must not leave all others dark: the top is the third quartile of
-        the maps' highest weights.
+        the maps' maximum weights.
 
         Args:
             maps: Attention maps.
@@ -54,29 +53,29 @@ class HeatScale:
         return cls(float(np.quantile([weights.max() for weights in maps], 0.75)))
 
     def colour(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Colours of weights.
+        """Return the colours of weights.
 
         Args:
-            weights: Any shape (...).
+            weights: Weights of any shape (...).
 
         Returns:
-            Colours, float32 (..., 3), and the share of the scale, float32 (...), 0 to 1. Square
-            roots, so that weak attention shows beside strong.
+            Colours, float32 (..., 3), and positions on the scale, float32 (...), 0 to 1. Positions
+            are square roots, so that weak attention is visible next to strong.
         """
-        # Where all weights are 0, so is the top.
+        # If all weights are 0, so is the top.
         share = np.sqrt(np.clip(weights / max(self.top, 1e-9), 0, 1)).astype(np.float32)
         return _colours()[(255 * share).round().astype(int)], share
 
 
 def fitted_size(image_size: tuple[int, int], box: tuple[float, float]) -> tuple[int, int]:
-    """Width and height of a picture that is scaled into a box.
+    """Return the width and height of a picture scaled to fit into a box.
 
     Args:
         image_size: Height and width of the picture.
-        box: Width and height that there are.
+        box: Available width and height.
 
     Returns:
-        Width and height; proportions are kept unless a side would be too short to see.
+        Width and height; the aspect ratio is kept unless a side would be too short to see.
     """
     height, width = image_size
     scale = min(box[0] / width, box[1] / height)
@@ -90,45 +89,45 @@ def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def letters_of(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Find what stands out from its surroundings, be it darker or lighter.
+    """Return how much each pixel stands out from its surroundings, be it darker or lighter.
 
-    Light letters on a dark ground and dark ones on a light ground come out alike, so that a heat
-    map over them looks alike.
+    Light letters on dark ground and dark letters on light ground give the same result, so that
+    heat maps over them look alike.
 
     Args:
-        image: Word, RGB uint8 (H, W, 3).
+        image: Image of the word, RGB uint8 (H, W, 3).
         size: Width w and height h to scale it to.
 
     Returns:
         How much each pixel stands out, float32 (h, w), 0 to 1.
     """
     grey = cv2.cvtColor(resized(image, size), cv2.COLOR_RGB2GRAY)
-    # Faint words are shown with all the contrast there is.
+    # Stretch the contrast of faint words to the full range.
     word = cv2.normalize(grey, None, 0.0, 1.0, cv2.NORM_MINMAX, cv2.CV_32F)
     around = cv2.GaussianBlur(word, (0, 0), SURROUNDINGS * min(size))
     return np.clip((np.abs(word - around) - FAINTEST) / (CLEAREST - FAINTEST), 0, 1)
 
 
 def heat_over_word(letters: np.ndarray, weights: np.ndarray, scale: HeatScale) -> np.ndarray:
-    """Lay an attention map over a word.
+    """Overlay an attention map on a word.
 
-    What is around the letters has the colours of the scale, whatever the word looks like. Letters
-    are grey where nothing was looked at, and shadows where much was.
+    The area around the letters has the colours of the scale, regardless of the word's own colours.
+    Letters are grey where there is no attention, and dark where there is much.
 
     Args:
-        letters: Word as :func:`letters_of` finds it, (H, W).
-        weights: Attention map (h, w), stretched over the whole word.
-        scale: The scale of colours.
+        letters: Word as returned by :func:`letters_of`, (H, W).
+        weights: Attention map (h, w), stretched over the entire word.
+        scale: Colour scale.
 
     Returns:
         RGB uint8 (H, W, 3).
     """
-    # Not beyond the weights themselves, as a cubic interpolation would go.
+    # Linear, as cubic interpolation would go beyond the weights themselves.
     smooth = cv2.resize(
         weights.astype(np.float32), letters.shape[::-1], interpolation=cv2.INTER_LINEAR
     )
     colour, share = scale.colour(smooth)
     cover, share = letters[..., None], share[..., None]
-    # Squared, so that the two are far apart in the middle of the scale, where most sums are.
+    # Squared, so that letters and surroundings differ much in mid-scale, where most sums are.
     letter = (1 - share) ** 2 * LIGHT + share * SHADE * colour
     return ((1 - cover) * colour + cover * letter).round().astype(np.uint8)

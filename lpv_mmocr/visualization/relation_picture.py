@@ -1,4 +1,4 @@
-"""Picture of which characters attended to which in the GLRMs."""
+"""Figure of which characters attended to which in the GLRMs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ LABELS = 30
 HEAD = 62
 FOOT = 30
 MOST_NUMBERS = 12
-"""Characters of the longest word that has room for numbers in the cells."""
+"""Maximum number of characters with room for numbers in the cells."""
 
 
 def draw_relations(attention: LabelData) -> np.ndarray:
-    """Draw how much each character attended to each other one, one square for each GLRM.
+    """Draw how much each character attended to every other one, in one square per GLRM.
 
-    The character of a row looks, that of a column is looked at; both are labelled with what the
-    stage before the GLRM reads. Numbers are percent of a row, normalised over the characters
-    shown. All squares have the same scale of colours.
+    The character of a row attends to that of a column; both are labelled with what the stage
+    before the GLRM reads. Numbers are percentages of a row, normalised over the characters shown.
+    All squares share one colour scale.
 
     Args:
         attention: ``pred_attention`` of a data sample, see
             :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
 
     Returns:
-        The picture, RGB uint8.
+        The figure, RGB uint8.
 
     Raises:
         ValueError: If the model has no GLRM.
@@ -59,14 +59,14 @@ def draw_relations(attention: LabelData) -> np.ndarray:
 
 
 def shown_relations(relations: np.ndarray, count: int) -> np.ndarray:
-    """Relations between the characters that were read.
+    """Return the relations between the characters that were read.
 
     Args:
         relations: Array (T, T) of one GLRM.
         count: Number n of characters.
 
     Returns:
-        Float array (n, n), rows summing to 1, or to 0 where nothing was seen.
+        Float array (n, n), with rows summing to 1, or to 0 where there was no attention.
     """
     seen = relations[1 : count + 1, 1 : count + 1]
     total = seen.sum(1, keepdims=True)
@@ -85,11 +85,11 @@ def paste_relations(
 
     Args:
         canvas: Picture to draw on.
-        pen: What to draw with.
+        pen: Drawing context.
         relations: Array (n, n).
         place: Left and top, in pixels.
         side: Width and height, in pixels.
-        scale: The scale of colours.
+        scale: Colour scale.
     """
     if not relations.size:
         return
@@ -113,7 +113,7 @@ def _draw_square(
     place: tuple[int, int],
     scale: HeatScale,
 ) -> None:
-    """One GLRM's square with its labels and, where there is room, numbers."""
+    """Draw one GLRM's square with its labels and, if there is room, numbers."""
     left, top = place
     paste_relations(canvas, pen, relations, place, SQUARE, scale)
     cell = SQUARE / len(text)

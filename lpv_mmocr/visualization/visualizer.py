@@ -1,4 +1,4 @@
-"""MMOCR visualizer that draws attention where it was kept."""
+"""MMOCR visualizer that draws attention if it was kept."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from .enduring_scalars import EnduringScalars
 
 @VISUALIZERS.register_module()
 class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
-    """MMOCR's recognition visualizer; words with ``pred_attention`` get the attention picture.
+    """MMOCR's recognition visualizer, with an attention figure for words with ``pred_attention``.
 
-    The decoder keeps attention when it is told to, see
-    :attr:`lpv_mmocr.models.CPADecoder.keep_attention`. For every other word the picture is MMOCR's.
-    A curve that cannot be written does not end a training, see
-    :mod:`lpv_mmocr.visualization.enduring_scalars`.
+    The decoder keeps attention on request, see :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
+    For all other words, the picture is MMOCR's. A curve that cannot be written does not stop a
+    training run, see :mod:`lpv_mmocr.visualization.enduring_scalars`.
     """
 
     def add_datasample(
@@ -36,19 +35,19 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
         out_file: str | None = None,
         step: int = 0,
     ) -> np.ndarray:
-        """Draw a word and hand the picture to all backends.
+        """Draw a word and pass the picture to all backends.
 
         Args:
             name: Title of the picture.
             image: The word, RGB uint8 (H, W, 3), or grey, (H, W) or (H, W, 1).
-            data_sample: What was read, and the ground truth.
+            data_sample: Prediction and ground truth.
             draw_gt: Whether to compare with the ground truth, if there is one.
             draw_pred: Whether to draw what was read, and with it the attention.
             show: Whether to open a window instead of writing to backends.
             wait_time: Seconds that the window stays open.
             pred_score_thr: Not used, as in MMOCR.
             out_file: File to write.
-            step: Step that backends note down.
+            step: Step that backends record.
 
         Returns:
             The picture, RGB uint8.
@@ -80,5 +79,6 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
         if out_file is not None:
             mmcv.imwrite(picture[..., ::-1], out_file)
         self.set_image(picture)
-        # What get_image() returns has gone through matplotlib, which before 3.11 resamples it.
+        # get_image() returns a picture that has gone through matplotlib, which before 3.11
+        # resamples it.
         return picture

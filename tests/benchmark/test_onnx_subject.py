@@ -54,7 +54,7 @@ def test_measured_beside_pytorch(toy_file, quick, tmp_path):
             assert found.parameters > 1000
             assert (found.precision == "int8") == (found.peak_memory is None)
         assert (found.precision, found.share_of_peak) == ("int8", None)
-    with pytest.raises(InputError, match="an ONNX file only reads"):
+    with pytest.raises(InputError, match="an ONNX file cannot be trained"):
         build_subject(specs[1], torch.device("cpu")).train_call(1, {})
     with pytest.raises(InputError, match="give --device cpu"):
         build_subject(specs[1], torch.device("cuda"))

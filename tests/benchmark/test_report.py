@@ -138,9 +138,9 @@ def test_loading_table():
     assert "toy, augmentation on: TextAugment 75 %, decode 25 %" in markdown
     assert "0.500" in markdown or "0.50" in markdown
     assert "90.0" in markdown
-    assert "Share of the time of each step" in markdown
+    assert "Share of time by step" in markdown
     markdown = _report(measurements=[], loading=loading[1:]).to_markdown()
-    assert "Share of the time of each step" not in markdown
+    assert "Share of time by step" not in markdown
 
 
 def test_picture(tmp_path):

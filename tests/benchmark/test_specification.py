@@ -60,7 +60,7 @@ def test_bad_models(text, message):
 
 @pytest.mark.parametrize("text", ["file.py", "file:build", "file.py:build-it", ":build"])
 def test_bad_adapters(text):
-    with pytest.raises(InputError, match=r"--adapter wants FILE\.py:FUNCTION"):
+    with pytest.raises(InputError, match=r"--adapter must be FILE\.py:FUNCTION"):
         parse_adapter(text)
 
 
@@ -73,9 +73,9 @@ def test_labels_and_baseline():
     specs = [parse_model("lpv-tiny"), parse_model("lpv-base")]
     assert check_labels(specs, None) == "lpv-tiny"
     assert check_labels(specs, "lpv-base") == "lpv-base"
-    with pytest.raises(InputError, match="lpv-small is none of the models: lpv-tiny, lpv-base"):
+    with pytest.raises(InputError, match="lpv-small is not one of the models: lpv-tiny, lpv-base"):
         check_labels(specs, "lpv-small")
-    with pytest.raises(InputError, match="lpv-tiny is asked for twice"):
+    with pytest.raises(InputError, match="given more than once: lpv-tiny"):
         check_labels([specs[0], specs[0]], None)
     with pytest.raises(InputError, match="nothing to measure"):
         check_labels([], None)
@@ -106,5 +106,5 @@ def test_sweep_of_the_longest_word(toy_file):
 
 
 def test_sweep_of_another_model():
-    with pytest.raises(InputError, match="mmocr:crnn is none"):
+    with pytest.raises(InputError, match="mmocr:crnn is not one"):
         sweep("width", [parse_model("mmocr:crnn")])

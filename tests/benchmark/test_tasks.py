@@ -138,7 +138,7 @@ def test_what_cannot_be_measured(toy_file, adapter_file, quick):
         check(["train"], [parse_model("lpv-tiny:deploy")], CPU)
     with pytest.raises(InputError, match="onnx:x: onnx is for reading"):
         check(["train"], [parse_model("onnx:x.onnx")], CPU)
-    with pytest.raises(InputError, match=r"lpv-tiny:fp16: training in fp16 needs a GPU; take bf16"):
+    with pytest.raises(InputError, match=r"lpv-tiny:fp16: training in fp16 needs a GPU; use bf16"):
         check(["train"], [parse_model("lpv-tiny:fp16")], CPU)
     check(["train"], [parse_model("lpv-tiny:fp16")], torch.device("cuda"))
     with pytest.raises(InputError, match="flat: an adapter has no data pipeline"):
@@ -146,7 +146,7 @@ def test_what_cannot_be_measured(toy_file, adapter_file, quick):
     broken = parse_adapter(f"{adapter_file}:broken")
     with pytest.raises(InputError, match=r"needs a method loss\(images, texts\)"):
         run_task("train", [parse_model(toy_file), broken], [1], "toy", quick)
-    with pytest.raises(InputError, match=r"fp16.*needs a GPU; take bf16"):
+    with pytest.raises(InputError, match=r"fp16.*needs a GPU; use bf16"):
         run_task("train", [parse_model(f"{toy_file}:fp16")], [1], "toy:fp16", quick)
 
 

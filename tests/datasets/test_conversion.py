@@ -99,18 +99,18 @@ def test_images_of_another_folder(words, tmp_path):
     moved = (words / "labels.tsv").rename(tmp_path / "labels.txt")
     done = labels_to_lmdb(moved, tmp_path / "out", images=words, format="tsv")
     assert done.written == 4
-    with pytest.raises(NotADirectoryError, match=r"no folder of pictures .*nowhere"):
+    with pytest.raises(NotADirectoryError, match=r"image folder .*nowhere does not exist"):
         labels_to_lmdb(moved, tmp_path / "out2", images=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("none.jpg\tx", r"labels.tsv, line 5: none.jpg: there is no picture .*none.jpg \(path"),
-        ("sub\tx", "its picture cannot be read: .*Is a directory"),
+        ("none.jpg\tx", r"labels.tsv, line 5: none.jpg: there is no image .*none.jpg \(path"),
+        ("sub\tx", "its image cannot be read: .*Is a directory"),
         ("broken.jpg\tx", "JPEG that was cut short"),
         ("empty.jpg\tx", "its image is empty"),
-        ("sub/../a.jpg\tA", "the picture is listed before, at .*labels.tsv, line 1"),
+        ("sub/../a.jpg\tA", "the image is already listed, at .*labels.tsv, line 1"),
     ],
 )
 def test_bad_samples(words, tmp_path, line, message):
@@ -151,7 +151,7 @@ def test_empty_pictures_are_found_without_check_too(words, tmp_path):
 def test_paths_stay_in_the_folder(words, tmp_path, path):
     (tmp_path / "secret.jpg").write_bytes(encoded(".jpg"))
     (words / "labels.tsv").write_text(f"a.jpg\tA\n{path}\tx\n")
-    with pytest.raises(LabelFileError, match=r"line 2: .* leads out of the folder .* --images"):
+    with pytest.raises(LabelFileError, match=r"line 2: .* is outside the image folder .* --images"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out", skip_bad=True)
     assert not (tmp_path / "out").exists()
 
@@ -166,10 +166,10 @@ def test_label_file_is_checked_before_anything_is_written(words, tmp_path, monke
 
 def test_nothing_left(words, tmp_path):
     (words / "labels.tsv").write_text("x.jpg\tx\ny.jpg\ty\n")
-    with pytest.raises(ConversionError, match=r"none of the 2 samples .* first: .*no picture .*x"):
+    with pytest.raises(ConversionError, match=r"none of the 2 samples .* first: .*no image .*x"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out", skip_bad=True)
     (words / "labels.tsv").write_text("\n")
-    with pytest.raises(LabelFileError, match="lists no picture"):
+    with pytest.raises(LabelFileError, match="lists no image"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
     assert os.listdir(tmp_path) == ["words"]
 
@@ -233,7 +233,7 @@ def test_what_is_no_single_lmdb(tmp_path):
 @pytest.mark.parametrize("name", ["sub/l.tsv", "left-out.tsv", "../l.tsv"])
 def test_name_of_the_label_file(tmp_path, name):
     write_words(tmp_path / "one", ["x"])
-    with pytest.raises(LabelFileError, match="needs a plain name of its own"):
+    with pytest.raises(LabelFileError, match="needs a plain, unreserved name"):
         lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels=name)
 
 

@@ -40,7 +40,7 @@ def test_words_that_come_twice_could_be_held_out_once(tree, tmp_path, monkeypatc
     (tmp_path / "link").symlink_to(tmp_path / "MJ" / "b")
     monkeypatch.chdir(tree)
     for folders in ([tree, f"{tree}/b"], [tree, tree], ["a", "a"], ["b", str(tmp_path / "link")]):
-        with pytest.raises(ValueError, match=r"the LMDB .* comes twice, first as .*[ab]: name"):
+        with pytest.raises(ValueError, match=r"the LMDB .* occurs twice, first as .*[ab]: list"):
             LPVLMDBDataset(ann_file=folders, hold_out=2).full_init()
 
 
@@ -94,7 +94,7 @@ def test_advice_for_too_few_words_can_be_followed(name, several, tmp_path, monke
     config = Config.fromfile(BASES.parents[1] / "lpv" / name)
     advice = set()
     for dataset in (config.train_dataloader.dataset, config.val_dataloader.dataset):
-        with pytest.raises(ValueError, match="to keep out only") as error:
+        with pytest.raises(ValueError, match="to hold out only") as error:
             len(DATASETS.build(dataset))
         advice.add(re.search(r"--cfg-options (\S+) (\S+)", str(error.value)).groups())
         assert "train_dataloader.dataset.datasets.0.hold_out where" in str(error.value)

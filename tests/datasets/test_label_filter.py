@@ -123,5 +123,5 @@ def test_from_config():
     assert LabelFilter.from_config(dict(max_length=7)) == LabelFilter(max_length=7)
     label_filter = LabelFilter(charset="ab")
     assert LabelFilter.from_config(label_filter) is label_filter
-    with pytest.raises(TypeError, match="no option 'maxlen'; there are max_length"):
+    with pytest.raises(TypeError, match="no option 'maxlen'; the options are max_length"):
         LabelFilter.from_config(dict(maxlen=7))

@@ -78,7 +78,7 @@ def test_what_a_sample_carries(words):
     assert sample["img"][0, -1].tolist() == [3, 3, 3]
     assert dataset[-1]["sample_key"] == dataset[4]["sample_key"]
     assert dataset.metainfo == dict(dataset_type="LPVLMDBDataset", task_name="textrecog")
-    with pytest.raises(IndexError, match="no sample 5 in a data set of 5"):
+    with pytest.raises(IndexError, match="no sample 5 in a dataset of 5"):
         dataset[5]
 
 

@@ -135,7 +135,7 @@ def test_already_open_elsewhere(tmp_path):
         pass
     else:
         pytest.skip("this version of py-lmdb lets a file be opened twice")
-    with pytest.raises(LMDBDataError, match="other code of this process has it open"):
+    with pytest.raises(LMDBDataError, match="other code in this process has it open"):
         environment(str(path))
     other.close()
     assert label(path) == b"one"
@@ -165,7 +165,8 @@ def test_a_damaged_page_is_named_and_others_can_still_be_read(tmp_path):
     with KeyReader(str(path)) as reader:
         for _ in range(2):
             with pytest.raises(
-                LMDBDataError, match=r"key label-000000300 of .*words/data\.mdb cannot be read, the"
+                LMDBDataError,
+                match=r"key label-000000300 of .*words/data\.mdb cannot be read because the",
             ):
                 reader.get(b"label-000000300")
         assert reader.get(b"label-000000001") == b"word"
@@ -237,7 +238,7 @@ def test_what_is_not_counted_in_is_said(tmp_path, monkeypatch):
     write_words(tmp_path / "a", ["word"])
     write_words(tmp_path / "b.partial", ["word"])
     find_lmdbs(str(tmp_path))
-    assert said == [f"{tmp_path}/b.partial is not counted in: by its name it is not finished"]
+    assert said == [f"{tmp_path}/b.partial is skipped: according to its name it is incomplete"]
 
 
 def test_a_link_that_leads_elsewhere_now(tmp_path):

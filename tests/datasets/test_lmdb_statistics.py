@@ -107,7 +107,7 @@ def test_random_part(words):
     assert found.widths == gather_statistics(words, sample=3, seed=1).widths
     assert len({tuple(gather_statistics(words, sample=3, seed=s).widths) for s in range(8)}) > 1
     assert gather_statistics(words, sample=100).examined == 6
-    with pytest.raises(ValueError, match="at least one picture, not 0"):
+    with pytest.raises(ValueError, match="at least one image, not 0"):
         gather_statistics(words, sample=0)
 
 
@@ -154,7 +154,7 @@ def test_bars_fit_the_terminal(words):
 
 def test_report_of_a_part_says_so(words):
     text = text_of(print_details, gather_statistics(words, sample=2, decode=False))
-    assert "2 chosen at random, by their headers, not decoded; the others were not looked" in text
+    assert "2 chosen at random, by their headers, not decoded; the others were not examined" in text
 
 
 def test_report_without_a_readable_picture_or_label(tmp_path):

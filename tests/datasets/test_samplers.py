@@ -202,5 +202,5 @@ def test_data_loader_that_cannot_resume():
 
 
 def test_no_weights():
-    with pytest.raises(ValueError, match="among no sources: no weight is given"):
+    with pytest.raises(ValueError, match="cannot be divided without weights"):
         divide_batch(8, [])

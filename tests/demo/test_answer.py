@@ -28,7 +28,7 @@ def test_what_was_read(reader, tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_what_was_looked_at_is_what_is_drawn(reader, tmp_path, seed):
-    """With random weights, some pictures are read most surely as they are not."""
+    """With random weights, some pictures are read most confidently in another view."""
     given = noise(seed=seed)
     cv2.imwrite(str(tmp_path / "word.png"), given)
     said = answer(reader, str(tmp_path / "word.png"))
@@ -40,7 +40,7 @@ def test_what_was_looked_at_is_what_is_drawn(reader, tmp_path, seed):
     elif reading.picture.shape == given.shape:
         assert said.message == ""
     else:
-        assert "most surely turned, sheared or cut" in said.message
+        assert "most confidently when rotated, sheared or cropped" in said.message
 
 
 def test_a_model_that_pads_is_not_taken_for_another_look(tmp_path):

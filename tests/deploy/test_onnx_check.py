@@ -34,8 +34,8 @@ def test_in_words():
         Comparison(pictures=9, at_threshold=3, difference=2e-5, deviation=1e-6, rounding=5e-7)
     )
     assert text == (
-        "logits of 9 drawn words differ by up to 2.0e-05, 1.0e-06 of their spread, of which "
-        "float32 itself rounds 5.0e-07, 3 at the mask's threshold"
+        "logits of 9 drawn words differ by up to 2.0e-05, 1.0e-06 of their spread "
+        "(float32 rounding alone: 5.0e-07); 3 more left out at the mask's threshold"
     )
 
 

@@ -65,14 +65,14 @@ def test_normalisation():
         (Config(dict(model=dict())), "has no test pipeline"),
         (
             config(dict(type="LoadImageFromFile", color_type="grayscale"), RESIZE),
-            "LoadImageFromFile in the test pipeline has color_type='grayscale'; .* 'color' alone",
+            "LoadImageFromFile in the test pipeline has color_type='grayscale'; .* needs 'color'",
         ),
         (config(dict(type="LoadImageFromFile", to_float32=True), RESIZE), "to_float32=True"),
         (config(RESIZE, dict(type="FixInvertedText")), "the test pipeline has Resize, FixInverted"),
         (config(dict(RESIZE, backend="cv2")), "resizes with cv2's bicubic; .* Pillow alone"),
         (config(dict(RESIZE, interpolation="area")), "resizes with pillow's area"),
-        (config(dict(RESIZE, scale_factor=2)), "does not know scale_factor of Resize"),
-        (config(dict(RESIZE, keep_ratio=True)), "must have a scale .* and keep no ratio"),
+        (config(dict(RESIZE, scale_factor=2)), "does not support scale_factor of Resize"),
+        (config(dict(RESIZE, keep_ratio=True)), "must have a scale .* and not keep the ratio"),
         (
             config(RESIZE, pad_size_divisor=32),
             "pads images of .* to multiples of pad_size_divisor=32, .* resize to multiples of it",

@@ -17,7 +17,7 @@ def outcomes(numbers: Path, work_dir: Path) -> list[dict]:
     """Train with two processes, and say how it went in each."""
     program = Program(full_disk_cases.train, numbers, work_dir, log=work_dir / "log", processes=2)
     program.finish()
-    assert program.output().count("Training goes on") == 1  # by one process only
+    assert program.output().count("Training continues") == 1  # by one process only
     return [json.loads((work_dir / f"{rank}.json").read_text()) for rank in range(2)]
 
 

@@ -299,9 +299,9 @@ def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, atta
     marker = tmp_path / "ran"
     monkeypatch.syspath_prepend(tmp_path)
     weights = hostile(attack, tmp_path, marker)
-    with pytest.raises(ValueError, match=r"has no config inside|more than to read words"):
+    with pytest.raises(ValueError, match=r"has no config inside|more than read words"):
         WordReader(weights, device="cpu").read(np.zeros((32, 100, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"find the config|more than to read words"):
+    with pytest.raises(ValueError, match=r"find the config|more than read words"):
         TextRecInferencer(weights=str(weights), device="cpu")
     assert not marker.exists()
 

@@ -77,9 +77,9 @@ def test_steps_go_on_in_a_longer_training(numbers, tmp_path, runs_of_its_own):
 @pytest.mark.parametrize(
     ("before", "after", "options", "said"),
     [
-        (ONE_CYCLE, dict(ONE_CYCLE, eta_max=1e-3), {}, "keeps eta_max 0.008 (by the config 0.001)"),
-        (STEPS, dict(STEPS, milestones=[6]), {}, "keeps milestones {3: 1, 9: 1} (by the"),
-        (STEPS, STEPS, {"optim_wrapper.optimizer.lr": 0.5}, "(by the config [0.5])"),
+        (ONE_CYCLE, dict(ONE_CYCLE, eta_max=1e-3), {}, "keeps eta_max 0.008 (config: 0.001)"),
+        (STEPS, dict(STEPS, milestones=[6]), {}, "keeps milestones {3: 1, 9: 1} (config: "),
+        (STEPS, STEPS, {"optim_wrapper.optimizer.lr": 0.5}, "(config: [0.5])"),
         (ONE_CYCLE, dict(ONE_CYCLE, pct_start=0.75), {}, "keeps _schedule_phases"),
         (STEPS, STEPS, {}, None),
     ],
@@ -92,9 +92,9 @@ def test_what_stays_as_it_was_is_said(
     assert train(numbers, tmp_path / "second", after, 12, **resuming) == rates[8:]
     (log,) = (tmp_path / "second").glob("*/*.log")
     if said is None:
-        assert "A resumed training keeps" not in log.read_text()
+        assert "A resumed training run keeps" not in log.read_text()
     else:
-        assert said in log.read_text() and "begin a new training" in log.read_text()
+        assert said in log.read_text() and "start a new training run" in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -125,4 +125,4 @@ def test_a_curve_that_has_ended_stays_at_its_end(numbers, tmp_path, runs_of_its_
     rates = train(numbers, tmp_path / "longer", schedule, 12, **resumed(tmp_path / "short"))
     assert len({*rates}) == 1 and 0 <= rates[0] < 2e-4
     (log,) = (tmp_path / "longer").glob("*/*.log")
-    assert "end 8 (by the config 12)" in log.read_text()
+    assert "end 8 (config: 12)" in log.read_text()

@@ -103,7 +103,7 @@ def one_cycle(train_cfg: dict, **options) -> Config:
 def test_length_of_another_training(max_iters):
     wanted = (
         f"param_scheduler.0.total_steps is 12, but train_cfg.max_iters is {max_iters}: the "
-        "one-cycle schedule has to end when the training does. Set both, as in --cfg-options "
+        "one-cycle schedule has to end when training does. Set both, as in --cfg-options "
         f"train_cfg.max_iters={max_iters} param_scheduler.0.total_steps={max_iters}"
     )
     with pytest.raises(ValueError, match=re.escape(wanted)):
@@ -124,7 +124,7 @@ def test_schedules_count_epochs_unless_they_say_otherwise():
 
 def test_length_is_missing():
     few = one_cycle(dict(max_iters=4), total_steps=4)
-    with pytest.raises(ValueError, match=r"has 4 steps, .* take 8 steps at least"):
+    with pytest.raises(ValueError, match=r"has 4 steps, .* use at least 8 steps"):
         check_one_cycle_length(few)
     with pytest.raises(ValueError, match="total_steps is None"):
         check_one_cycle_length(one_cycle(dict(max_iters=12), total_steps=None))

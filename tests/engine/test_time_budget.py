@@ -60,7 +60,7 @@ def test_ends_when_the_time_is_up(numbers, tmp_path, clock):
 def test_schedulers_of_the_config_are_refused(numbers, tmp_path, clock):
     config = budget_config(numbers, tmp_path, HOOK)
     config.param_scheduler = [dict(type="LinearLR", by_epoch=False, start_factor=0.01, end=5)]
-    with pytest.raises(ValueError, match="the config has to have param_scheduler = None"):
+    with pytest.raises(ValueError, match="set param_scheduler = None in the config"):
         Runner.from_cfg(config).train()
 
 
@@ -184,8 +184,8 @@ def test_several_processes_are_refused(monkeypatch):
     [
         (dict(minutes=0), "minutes must be positive, got 0"),
         (dict(call_minutes=-1), "call_minutes must be positive, got -1"),
-        (dict(warm_up=1), "warm_up is a part of the budget, from 0 to below 1, got 1"),
-        (dict(mask_from=2), "mask_from is a part of the budget, from 0 to 1, got 2"),
+        (dict(warm_up=1), "warm_up is a fraction of the budget, 0 to below 1, got 1"),
+        (dict(mask_from=2), "mask_from is a fraction of the budget, 0 to 1, got 2"),
     ],
 )
 def test_bad_arguments(options, message):

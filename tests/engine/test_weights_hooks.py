@@ -113,10 +113,10 @@ class TestFittingWeights:
         else:
             states = ("on", "off") if here else ("off", "on")
             assert "The mask of the GLRMs is {}, and {} in the config".format(*states) in printed
-            assert f"--cfg-options model.decoder.with_mask={inside} does" in printed
+            assert f"use --cfg-options model.decoder.with_mask={inside}" in printed
 
     def test_some_of_them(self, start, capsys):
         start(lambda name: not name.startswith("decoder.classifiers"), strict=False)
-        assert "They begin as they are initialised" in capsys.readouterr().out
+        assert "They keep their initialisation" in capsys.readouterr().out
         with pytest.raises(InitialWeightsError, match=r"(\d+) of \1 weights do not fit"):
             start(lambda name: False, strict=False)

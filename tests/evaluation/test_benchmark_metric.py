@@ -50,7 +50,7 @@ def test_machines_may_have_the_data_in_different_places():
     words = [sample("a", "a", f"key{number}", img_path=f"/one/{number}") for number in range(3)]
     repeated = sample("a", "a", "key0", img_path="/two/0")
     assert evaluate([*words, repeated], size=3)[0]["recog/accuracy"] == 1
-    with pytest.raises(ValueError, match="The data set has 2 samples, but 3 different ones"):
+    with pytest.raises(ValueError, match="The dataset has 2 samples, but 3 different ones"):
         evaluate([*words, repeated], size=2)
 
 

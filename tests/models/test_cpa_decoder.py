@@ -268,7 +268,7 @@ def test_configs_are_left_as_they_are():
                 module_loss=None,
                 postprocessor=None,
             ),
-            "CPADecoder needs a start and an end class of their own",
+            "CPADecoder needs a start and an end class that differ",
         ),
     ],
 )

@@ -17,8 +17,14 @@ import lpv_onnx
         (dict(engine="tensorrt"), "engine must be one of onnxruntime, openvino"),
         (dict(batch_size=0), "must be at least 1"),
         (dict(threads=0), "must be at least 1"),
-        (dict(engine="openvino", providers=["CPU"]), "providers belong to .* onnxruntime"),
-        (dict(providers=["Abacus"]), "onnxruntime has no Abacus here, but .*CPUExecutionProvider"),
+        (
+            dict(engine="openvino", providers=["CPU"]),
+            "providers can only be given for .* onnxruntime",
+        ),
+        (
+            dict(providers=["Abacus"]),
+            "onnxruntime has no Abacus here; it has .*CPUExecutionProvider",
+        ),
     ],
 )
 def test_options(model_file, options, message):

@@ -17,7 +17,7 @@ def test_files_that_are_no_lpv(model_file, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no model file .*none.onnx"):
         lpv_onnx.Reader(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no model")
-    with pytest.raises(lpv_onnx.ModelError, match=r"text.onnx is no ONNX file"):
+    with pytest.raises(lpv_onnx.ModelError, match=r"text.onnx is not a readable ONNX file"):
         lpv_onnx.Reader(tmp_path / "text.onnx")
     model = onnx.load(model_file)
     metadata = json.loads(model.metadata_props[0].value)
@@ -27,17 +27,17 @@ def test_files_that_are_no_lpv(model_file, tmp_path):
         lpv_onnx.Reader(tmp_path / "later.onnx")
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(lpv_onnx.ModelError, match=r"bare.onnx says nothing of how to read"):
+    with pytest.raises(lpv_onnx.ModelError, match=r"bare.onnx has no LPV metadata"):
         lpv_onnx.Reader(tmp_path / "bare.onnx")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not json", "is no JSON"),
-        ("{}", "has no number of its format"),
-        ("[1]", "has no number of its format"),
-        ('{"format": "1"}', "has no number of its format"),
+        ("not json", "is not JSON"),
+        ("{}", "has no format number"),
+        ("[1]", "has no format number"),
+        ('{"format": "1"}', "has no format number"),
         ('{"format": 1}', "there is no classes, start, end, preprocessing"),
         ('{"format": 99}', "lpv-mmocr of an unknown version, for a later version of lpv_onnx"),
         (None, r"there is no preprocessing\.mean, preprocessing\.std"),
@@ -69,7 +69,7 @@ def test_damaged_metadata(model_file, tmp_path, text, message):
     ],
 )
 def test_damaged_looks(tta, message):
-    error = rf"a\.onnx has damaged metadata; .*look again: .*{message}"
+    error = rf"a\.onnx has damaged metadata; .*entry tta is invalid: .*{message}"
     with pytest.raises(lpv_onnx.ModelError, match=error):
         parse_tta(dict(tta=tta), Path("a.onnx"))
 

@@ -44,12 +44,10 @@ def test_shipped_by_name(shipped, tmp_path, monkeypatch):
 def test_name_that_is_not_shipped_says_which_are(shipped):
     for name in ("lpv-b", "lpv-a"):
         shipped.with_name(f"{name}.pth").touch()
-    with pytest.raises(FileNotFoundError, match=r"no checkpoint lpv-c; those .*: lpv-a, lpv-b$"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint lpv-c; shipped .*: lpv-a, lpv-b$"):
         find_weights("lpv-c")
     for path in ("x/lpv-a", "lpv-a.pth"):  # a file that is meant, and not there
-        with pytest.raises(
-            FileNotFoundError, match=rf"no checkpoint {path}; those that come along"
-        ):
+        with pytest.raises(FileNotFoundError, match=rf"no checkpoint {path}; shipped checkpoints"):
             find_weights(path)
     with pytest.raises(FileNotFoundError, match=r"no checkpoint mine\.pth$"):
         find_weights("mine.pth")

@@ -305,7 +305,7 @@ def test_a_rectifier_leaves_no_attention_to_show(toy):
     weights = MODELS.build(config.model).state_dict()
     checkpoint = toy[1].with_name("rectified.pth")
     torch.save(dict(state_dict=weights, meta=dict(cfg=config.pretty_text)), checkpoint)
-    with pytest.raises(ValueError, match="STN bends pictures before they are read"):
+    with pytest.raises(ValueError, match="STN warps pictures before they are read"):
         WordReader(checkpoint, config, device="cpu", boxes=True)
     assert WordReader(checkpoint, config, device="cpu").read(noise())[0].error is None
 

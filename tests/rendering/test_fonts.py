@@ -119,7 +119,7 @@ def test_letters_that_lie_on_each_other_are_dropped(tmp_path):
     font.save(tmp_path / "heap.ttf")
     (verdict,) = screen_font(tmp_path / "heap.ttf")
     assert not verdict.usable
-    assert verdict.reason == "letters lie on each other (step 0.00)"
+    assert verdict.reason == "letters overlap (step 0.00)"
 
 
 def test_wrong_symbols_are_taken_out_of_a_usable_font(tmp_path):
@@ -287,9 +287,7 @@ def test_a_damaged_font_pack_is_named(tmp_path, content):
     shutil.copy(SANS, tmp_path / "a.ttf")
     file = tmp_path / "screened.json"
     file.write_text(content.replace("VERSION", str(SCREENING_VERSION)))
-    with pytest.raises(
-        ValueError, match=r"screened\.json is damaged .*copy the pack of fonts anew"
-    ):
+    with pytest.raises(ValueError, match=r"screened\.json is damaged .*copy the font pack again"):
         FontLibrary.from_folders([tmp_path], system=False)
 
 

@@ -244,7 +244,7 @@ def test_the_command_draws_words_of_ones_own_in_all_cases(tmp_path):
     [
         ([], "give --out FOLDER, --sheet FILE.png, or both"),
         (["--out", "x", "--words", "none.txt"], "word list none.txt does not exist"),
-        (["--out", "x", "--set", "blur"], "--set wants NAME=NUMBER"),
+        (["--out", "x", "--set", "blur"], "--set takes NAME=NUMBER"),
         (["--out", "x", "--set", "blurr=1"], "no field blurr"),
         (["--out", "x", "--set", "blur=3"], "error: blur must be a range (low, high), got 3.0"),
         (["--out", "x", "--set", "blur_prob=.1,.2"], "error: blur_prob must be one number, got"),

@@ -202,9 +202,9 @@ def test_accents_become_part_of_their_letters(tmp_path):
 def test_what_needs_a_layout_engine_is_refused_by_name(tmp_path, word, fault):
     file = tmp_path / "words.txt"
     file.write_text(f"exit\n{word}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match=rf"words\.txt, line 2: .*{fault}.*take such words out"):
+    with pytest.raises(ValueError, match=rf"words\.txt, line 2: .*{fault}.*remove such words"):
         read_words(file)
-    with pytest.raises(ValueError, match=rf"charset holds .*{fault}.*leave it out"):
+    with pytest.raises(ValueError, match=rf"charset contains .*{fault}.*leave it out"):
         resolve_charset("ABC" + word)
 
 

@@ -271,7 +271,7 @@ def test_nothing_comes_from_another_device():
         (dict(intact_prob=1.5), r"intact_prob must lie in \[0, 1\], but is 1.5"),
         (dict(magnitude=(0.5, 0.2)), r"magnitude must be \(least, greatest\) within \[0, 1\]"),
         (dict(magnitude=(0, 2)), r"magnitude must be .* but is \(0, 2\)"),
-        (dict(groups=["warp", "weather"]), "unknown group 'weather'; there are warp, colour,"),
+        (dict(groups=["warp", "weather"]), "unknown group 'weather'; the groups are warp, colour,"),
         (dict(groups=dict(blur=-1)), r"the probability of group 'blur' must lie in \[0, 1\]"),
     ],
 )

@@ -47,7 +47,7 @@ def test_pictures_of_two_sizes_are_refused(loss):
 
 
 def test_empty_data_set_is_refused(loss):
-    with pytest.raises(ValueError, match="the data set is empty"):
+    with pytest.raises(ValueError, match="the dataset is empty"):
         make_chunk([], loss)
 
 

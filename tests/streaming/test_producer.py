@@ -181,7 +181,7 @@ def test_folder_of_other_pictures_is_refused(produce, tmp_path):
 def test_damaged_recipe_is_named(produce, tmp_path, content):
     produce(recipe=dict(seed=1)).stop()
     (tmp_path / "pool" / "recipe.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"recipe\.json is damaged.*delete the folder .*pool,"):
+    with pytest.raises(ValueError, match=r"recipe\.json is damaged.*delete the folder .*pool to"):
         produce(recipe=dict(seed=1))
 
 
@@ -234,7 +234,7 @@ def test_folder_in_use_is_refused(produce, tmp_path):
     )
     with other:
         assert other.stdout.readline() == b"locked\n"
-        with pytest.raises(FileExistsError, match=r"another training fills .*pool"):
+        with pytest.raises(FileExistsError, match=r"another training run fills .*pool"):
             produce()
         other.stdin.close()
     produce()

@@ -137,7 +137,7 @@ def test_half_a_stream_is_refused(stream):
 
 def test_several_processes_are_refused(monkeypatch):
     monkeypatch.setattr("lpv_mmocr.streaming.dataset.get_world_size", lambda: 2)
-    with pytest.raises(ValueError, match="is for one process, and these are 2"):
+    with pytest.raises(ValueError, match="supports one process, but there are 2"):
         StreamedWordDataset(
             batch_size=4, sources=[dict(dataset=dict(type="NumberWords"))], loss=LOSS
         )

@@ -36,15 +36,15 @@ def test_all_is_well_here(check, capsys):
         r"  cpu +\S+.*core",
     ):
         assert re.search(f"^{line}", output, re.MULTILINE), line
-    mended = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  mended")]
+    mended = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  patched")]
     assert mended == list(compat.apply())
     assert [line.partition(":")[0] for line in lines if not line.startswith(" ")][1:] == [
-        "ok      checkpoints that come along",
+        "ok      bundled checkpoints",
         "ok      reading on cpu",
         "ok      reading on cpu, deployed in fp32",
         "ok      reading on cpu, deployed in bf16",
         "ok      training on cpu",
-        "All is as it should be.",
+        "All checks passed.",
     ]
 
 

@@ -112,7 +112,7 @@ def test_without_gradio_it_says_what_to_install(demo, checkpoint, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_gradio)
     status, log = demo("--weights", checkpoint, "--device", "cpu")
     assert status == 2
-    assert "error: the page needs Gradio, of which gradio is missing: pip install" in log
+    assert "error: the page needs Gradio, but gradio is missing: pip install" in log
 
 
 @pytest.mark.parametrize(

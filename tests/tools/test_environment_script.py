@@ -47,7 +47,7 @@ class TestInterpreter:
     def test_asked_for_but_none(self):
         result = bash("find_python", LPV_PYTHON="/no/such/python")
         assert result.returncode == 1
-        assert "LPV_PYTHON=/no/such/python is no Python interpreter" in result.stderr
+        assert "LPV_PYTHON=/no/such/python is not a Python interpreter" in result.stderr
 
     def test_only_an_old_one_there(self, old_python):
         result = bash(f"PATH={old_python.parent}; find_python", LPV_PYTHON="")
@@ -88,7 +88,7 @@ def test_environment_is_made_reused_and_mended(checkout):
 
     venv = checkout / ".venv"
     assert "Making a virtual environment" in prepare()
-    assert prepare() == f"Environment: {venv} (as it is)\n"
+    assert prepare() == f"Environment: {venv} (unchanged)\n"
 
     # What the tests need besides, installed with the same lock.
     besides = venv / ".lpv-installed.2"

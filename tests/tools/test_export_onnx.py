@@ -39,7 +39,9 @@ def test_export(export, toy_run, tmp_path, capsys):
     assert re.fullmatch(
         r"new/toy\.onnx: \d\.\d MB, fp32, images 32x64 \(height x width\), mask off", first
     )
-    assert re.fullmatch(r"beside PyTorch: logits of 16 drawn words differ by up to .*", second)
+    assert re.fullmatch(
+        r"compared with PyTorch: logits of 16 drawn words differ by up to .*", second
+    )
     metadata = lpv_onnx.Reader(tmp_path / "new/toy.onnx").metadata
     assert metadata["source"] == "iter_4.pth"
     assert metadata["classes"][:3] == ["0", "1", "2"]

@@ -72,7 +72,7 @@ class TestBadInput:
         checkpoint["meta"]["cfg"] = "model = dict(type='os.system')"
         torch.save(checkpoint, tmp_path / "own.pth")
         said = error_of(tmp_path / "own.pth", LOW, tmp_path / "a.pth")
-        assert "own.pth is not taken" in said and "model.type = 'os.system'" in said
+        assert "own.pth is not used" in said and "model.type = 'os.system'" in said
 
     def test_weights_that_are_not_those_of_the_config_inside(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)

@@ -36,7 +36,7 @@ def test_boxes_of_a_model(tool, toy_run, capsys, monkeypatch):
     options = ["--count", "12", "--charset", "lower", "--max-length", "3", "--exact"]
     assert tool.main([str(toy_run / "iter_4.pth"), *options, "--device", "cpu"]) == 0
     output = capsys.readouterr().out
-    assert "12 of 12 words were read without a mistake" in output
+    assert "12 of 12 words were read without errors" in output
     assert "mean IoU" in output
 
 

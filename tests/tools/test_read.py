@@ -182,7 +182,7 @@ def test_weights_by_the_environment(read, words, checkpoint, monkeypatch):
     [
         ((), "the following arguments are required: PATH"),
         (("words", "--batch-size", "0"), "--batch-size must be at least 1, got 0"),
-        (("words", "--attention"), "--attention writes pictures: say where with --out DIR"),
+        (("words", "--attention"), "--attention writes pictures: give a folder with --out DIR"),
         (("words", "--deploy", "bf16", "--boxes"), "--deploy keeps no attention"),
         (("words", "--json", "--csv"), "not allowed with argument"),
         (("gone", "*.bmp"), "error: there is no file or folder gone, *.bmp, and no pattern fits"),

@@ -125,7 +125,7 @@ class TestBadInput:
 
     def test_deploy_and_tta(self, error_of, toy_config, toy_run):
         error = error_of(toy_config, toy_run / "iter_4.pth", "--tta", "--deploy")
-        assert "and none that looks again, got BestLookTTAModel with" in error
+        assert "and no model for test-time augmentation, got BestLookTTAModel with" in error
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -69,7 +69,7 @@ class TestTraining:
         run = shutil.copytree(toy_run, tmp_path / "run")
         once = ["--cfg-options", "train_cfg.max_iters=1"]
         assert train(toy_config, "--work-dir", run, *once) == 0
-        assert f"{run} holds checkpoints of an earlier training (" in capfd.readouterr().err
+        assert f"{run} holds checkpoints of an earlier training run (" in capfd.readouterr().err
 
     def test_characters_without_labels_are_said(self, train, toy_config, capfd):
         options = ["model.decoder.dictionary.characters=0123456789äö", "train_cfg.max_iters=1"]
@@ -158,7 +158,7 @@ class TestBadInput:
         few = ["train_cfg.max_iters=10", "param_scheduler.0.total_steps=10"]
         error = error_of(config, "--cfg-options", *few)
         assert error.startswith("error: param_scheduler.0 has 10 steps")
-        assert "take 20 steps at least" in error
+        assert "use at least 20 steps" in error
 
     @pytest.mark.parametrize(
         ("option", "said"),
@@ -193,9 +193,9 @@ class TestBadInput:
     def test_weights_that_come_along_have_names(self, error_of, train, toy_config, capfd, options):
         once = [*options, "--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
         assert train(toy_config, *once) == 0
-        assert "They begin as they are initialised" in capfd.readouterr().out
+        assert "They keep their initialisation" in capfd.readouterr().out
         error = error_of(toy_config, "--cfg-options", "load_from=lpv-mni")
-        assert "those that come along are named without .pth: lpv-mini" in error
+        assert "shipped checkpoints are named without .pth: lpv-mini" in error
 
     def test_no_weights_to_start_from(self, error_of, toy_config):
         error = error_of(toy_config, "--cfg-options", "load_from=gone.pth")

@@ -45,9 +45,9 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
         assert result.returncode == 0, result.stderr
         said.append(result.stdout.splitlines()[-1])
     assert [line.partition(":")[2].partition(".")[0].strip() for line in said[:4]] == [
-        "synth goes on",
+        "synth continues",
         "finetune",
-        "finetune goes on",
+        "finetune continues",
         "publish",
     ]
     assert said[4] == "All is done: work/lpv-tiny.pth and work/lpv-tiny_finetuned.pth"
@@ -76,7 +76,7 @@ def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
         result = train_synth("work", "start:a=1", "b=2", LPV_SIZE="mini")
         assert result.returncode == 0, result.stderr
         said.append(result.stdout.splitlines()[-1])
-    assert said[0].startswith("Next: start goes on.") and said[1].startswith("Next: synth.")
+    assert said[0].startswith("Next: start continues.") and said[1].startswith("Next: synth.")
     assert said[5].startswith("Next: publish.")
     assert said[6] == "All is done: work/lpv-mini.pth and work/lpv-mini_finetuned.pth"
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
@@ -129,7 +129,7 @@ def test_sizes_do_not_take_each_others_state(train_synth, tmp_path):
     (tmp_path / "carried" / "tiny" / "synth").mkdir(parents=True)
     result = train_synth("work", LPV_SIZE="mini", LPV_CARRY="carried")
     assert result.returncode == 2
-    assert "work holds a training of LPV-tiny: choose another folder, or set LPV_SIZE" in (
+    assert "work holds a training run of LPV-tiny: choose another folder, or set LPV_SIZE" in (
         result.stderr
     )
     assert train_synth("other", LPV_SIZE="mini", LPV_CARRY="carried").returncode == 0
@@ -140,7 +140,7 @@ def test_option_of_a_training_that_this_size_has_not(train_synth, tmp_path):
     result = train_synth("work", "start:a=1")
     assert (result.returncode, result.stderr) == (
         2,
-        "error: start:a=1 is for a training start, and LPV_SIZE=tiny has: synth finetune\n",
+        "error: start:a=1 is for training run start, but LPV_SIZE=tiny has: synth finetune\n",
     )
     assert not (tmp_path / "calls").exists()
 
@@ -201,7 +201,7 @@ def test_state_is_carried(train_synth, tmp_path):
     for name in ("synth", "finetune"):
         (tmp_path / "carried" / "tiny" / name).mkdir(parents=True)
     result = train_synth("there", LPV_CARRY="carried")
-    assert result.stdout.startswith("synth: goes on from carried/tiny/synth\nfinetune: goes on")
+    assert result.stdout.startswith("synth: resumes from carried/tiny/synth\nfinetune: resumes")
     assert train_synth("there", LPV_CARRY="carried").returncode == 0
     lines = (tmp_path / "calls").read_text().splitlines()
     calls = (line.partition("carry_checkpoint.py ")[2] for line in lines)
@@ -225,7 +225,7 @@ def test_what_is_carried_is_not_made_again(train_synth, tmp_path):
     stand_in.write_text(STAND_IN.replace("[[ $1 ==", f"{unpack}\n[[ $1 ==", 1))
     (tmp_path / "carried" / "tiny_cpu" / "low").mkdir(parents=True)
     result = train_synth("there", LPV_SIZE="tiny_cpu", LPV_CARRY="carried")
-    assert result.stdout.startswith("low: goes on from carried/tiny_cpu/low\n")
+    assert result.stdout.startswith("low: resumes from carried/tiny_cpu/low\n")
     tools = [Path(call.split()[0]).name for call in (tmp_path / "calls").read_text().splitlines()]
     assert tools == ["carry_checkpoint.py", "train.py", "carry_checkpoint.py"]
     assert trainings(tmp_path) == [[]]

@@ -166,7 +166,7 @@ class TestTransform:
         ],
     )
     def test_wrong_pictures(self, img):
-        with pytest.raises(TypeError, match=r"needs a uint8 picture of shape \(H, W, 3\).*word-7"):
+        with pytest.raises(TypeError, match=r"needs a uint8 image of shape \(H, W, 3\).*word-7"):
             TextAugment()(dict(img=img, img_path="word-7.png"))
 
     def test_repr_names_what_is_drawn(self):

@@ -149,5 +149,5 @@ def test_numbers_that_are_not_finite(options):
 
 @pytest.mark.parametrize(("slant", "slope"), [(2, 0.5), (0.1 * 3, 1 / 0.3)])
 def test_flattened(slant, slope):
-    with pytest.raises(ValueError, match="flatten a picture to a line; their product must not"):
+    with pytest.raises(ValueError, match="flatten an image to a line; their product must not"):
         WordLook(slant=slant, slope=slope)

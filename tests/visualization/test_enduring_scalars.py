@@ -58,7 +58,7 @@ def test_full_disk_is_told_of_once_and_survived(tmp_path, full, said):
         assert [row["step"] for row in rows if "loss" in row] == [0, 4, 5, 7]
     failed = (
         "LocalVisBackend cannot write scalars ([Errno 28] No space left on device); "
-        "training goes on without them."
+        "training continues without them."
     )
     assert said == [failed, "LocalVisBackend writes scalars again."] * 2
 

@@ -1,9 +1,9 @@
-r"""Measure how fast recognisers are, side by side.
+r"""Compare the speed of recognisers.
 
-Tasks: forward (the network), inference (from encoded picture to text), train (a whole training
-step), loader (from an LMDB to a batch). Models run in turns, round by round, so that their ratios
-hold on a machine that others use too. Weights are random: speed does not depend on them. A model
-that fails is reported, and the others are measured; with --traceback its error ends everything.
+Tasks: forward (the network), inference (from encoded picture to text), train (a complete training
+step), loader (from an LMDB to a batch). Models take turns, round by round, so that their ratios
+hold even on a shared machine. Weights are random: speed does not depend on them. A model that
+fails is reported, and the others are measured; with --traceback, its error ends the benchmark.
 
 A model is NAME[:SWITCH...]. NAME is lpv-mini, -tiny, -small or -base; mmocr:svtr-tiny,
 mmocr:svtr-base, mmocr:abinet-vision, mmocr:satrn-small or mmocr:crnn; mmocr:FOLDER/NAME of any
@@ -12,7 +12,7 @@ text recognition config of MMOCR; or a config file. SWITCH is fp32, bf16 or fp16
 bf16 and fp16 mean autocast. onnx:FILE.onnx[:ENGINE] is a file of tools/deployment/export_onnx.py,
 run by onnxruntime, openvino or openvino-bf16.
 
-Any other PyTorch recogniser can be measured beside through an adapter, a function that returns a
+Any other PyTorch recogniser can be added through an adapter, a function that returns a
 module and the height and width of its images:
 
     # my_adapter.py
@@ -65,7 +65,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs="+",
         default=[],
         metavar="FILE.py:FUNCTION",
-        help="functions that return further models to measure beside",
+        help="functions that return further models to measure",
     )
     add("--baseline", metavar="NAME", help="model to compare with (default: the first)")
     add(
@@ -75,17 +75,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=["forward"],
         help="what to measure (default: forward)",
     )
-    add("--sweep", choices=SWEEPS, help="how cost grows with this (forward and train)")
+    add("--sweep", choices=SWEEPS, help="measure how the cost grows with this (forward and train)")
     add(
         "--batch-sizes",
         nargs="+",
         type=int,
         metavar="N",
-        help="images of a call (default: 1 32 256; for train 32)",
+        help="images per call (default: 1 32 256; for train 32)",
     )
     add("--device", help="cpu or cuda (default: the first GPU if there is one)")
     add("--threads", type=int, help="threads on the CPU (default: PyTorch's choice)")
-    add("--rounds", type=int, default=11, help="rounds, of which medians are given (default: 11)")
+    add("--rounds", type=int, default=11, help="rounds; medians are reported (default: 11)")
     add(
         "--min-time",
         type=float,
@@ -96,7 +96,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--data",
         metavar="FOLDER",
-        help="LMDB for --task loader (default: one with drawn words, generated)",
+        help="LMDB for --task loader (default: a generated one with drawn words)",
     )
     add(
         "--workers",
@@ -109,7 +109,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--out",
         metavar="FOLDER",
-        help="also write benchmark.json, benchmark.md and benchmark.png there",
+        help="also write benchmark.json, benchmark.md and benchmark.png to this folder",
     )
     args = parser.parse_args(argv)
     positive = [args.rounds, *(args.batch_sizes or []), 1 if args.threads is None else args.threads]
@@ -125,7 +125,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.benchmark.loading import LoadingMeasurement, run_loading, write_words
@@ -167,13 +167,13 @@ def find_device(name: str | None) -> torch.device:
         raise cli.InputError(f"--device {name}: times are taken on cpu and cuda only")
     check_device(name)
     if device.index is not None:
-        # Events and the memory's counters are those of the current device.
+        # CUDA events and memory counters are those of the current device.
         torch.cuda.set_device(device)
     return device
 
 
 def command_line() -> str:
-    """What was typed, or would have to be."""
+    """Return the command that was typed, or an equivalent one."""
     name, *options = sys.argv
     start = name if name.startswith("lpv-mmocr ") else f"python {shlex.quote(name)}"
     return " ".join([start, *map(shlex.quote, options)])
@@ -223,7 +223,7 @@ def load_words(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep warnings and logs of others out, so that the table stands alone."""
+    """Silence warnings and logs of other libraries, so that only the table is printed."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel("ERROR")
@@ -262,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             measure(report, args, specs, plan)
         except BaseException:
-            # What was measured is not lost, nor is an earlier report that is complete.
+            # Keep what was measured, but do not replace a complete earlier report.
             if report.measurements or report.loading:
                 whole = args.out and Path(args.out, "benchmark.json").exists()
                 hand_out(report, None if whole else args.out, plan)

@@ -1,14 +1,14 @@
 #!/usr/bin/env python
-"""Measure how many images a second one core augments, beside the published ``straug`` package.
+"""Compare augmentation speed on one core with the published ``straug`` package.
 
-Both do the same thing to the same picture: three different groups, one operation of each, random
-magnitudes. They take turns in short rounds, so that whatever else the machine does slows both;
-medians over all rounds of all seeds are given, once per second of processor time (what a core
-does when this process has it to itself) and once per second on the clock. ``straug`` is a
-comparison only. Where it is not installed, this package is measured alone. It wants an environment
-of its own: straug 0.1.2 runs with NumPy 1, scikit-image 0.20, opencv-contrib-python below 4.12,
-setuptools below 70 and ImageMagick (Debian: libmagickwand-dev). What of it fails there is named
-and left out.
+Both do the same to the same picture: three different groups, one operation of each, random
+magnitudes. They take turns in short rounds, so that other load on the machine slows both. Medians
+over all rounds of all seeds are reported in images per second of processor time (the speed of a
+core that this process has to itself) and per second of wall-clock time. ``straug`` serves as a
+comparison only; if it is not installed, only this package is measured. It needs a separate
+environment: straug 0.1.2 runs with NumPy 1, scikit-image 0.20, opencv-contrib-python below 4.12,
+setuptools below 70 and ImageMagick (Debian: libmagickwand-dev). Its operations that fail there are
+reported and left out.
 
 Examples::
 
@@ -68,7 +68,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=20, help="rounds for each seed")
     parser.add_argument("--images", type=int, default=200, help="images in each of our rounds")
     parser.add_argument(
-        "--operations", action="store_true", help="also give the time of every operation of ours"
+        "--operations", action="store_true", help="also report the time of each of our operations"
     )
     args = parser.parse_args(argv)
     if min(*args.size, args.rounds, args.images) < 1:
@@ -87,9 +87,9 @@ def make_picture(width: int, height: int) -> np.ndarray:
 
 
 def load_straug(picture: np.ndarray) -> list[list] | None:
-    """Return the operations of ``straug``, group by group, or None where it cannot be used.
+    """Return the operations of ``straug``, group by group, or None if it cannot be used.
 
-    Operations that fail with the libraries at hand are left out, and said so.
+    Operations that fail with the installed libraries are reported and left out.
     """
     from PIL import Image
 
@@ -129,7 +129,7 @@ def straug_augment(groups: list[list], picture: np.ndarray, rng: Random) -> Augm
 
 
 def images_per_second(augment: Augment, images: int) -> tuple[float, float]:
-    """Return the speed in images per second of processor time and per second on the clock."""
+    """Return the speed in images per second of processor and of wall-clock time."""
     began, began_here = time.perf_counter(), time.process_time()
     for _ in range(images):
         augment()
@@ -137,7 +137,7 @@ def images_per_second(augment: Augment, images: int) -> tuple[float, float]:
 
 
 def compare(args: argparse.Namespace, picture: np.ndarray) -> None:
-    """Measure in turns and print the medians for every seed and over all."""
+    """Measure in turns and print the medians for each seed and for all seeds."""
     transform = TextAugment(num_groups=NUM_GROUPS, intact_prob=0.0)
     straug = load_straug(picture)
     speeds: dict[str, list[tuple[float, float]]] = {"TextAugment": []}
@@ -149,7 +149,7 @@ def compare(args: argparse.Namespace, picture: np.ndarray) -> None:
             "TextAugment": (lambda: transform({"img": picture}), args.images)
         }
         if straug is not None:
-            # A tenth of the images: about as much time as ours take.
+            # A tenth of the images: takes about as long as ours.
             augment = straug_augment(straug, picture, Random(seed))
             contestants["straug"] = (augment, max(args.images // 10, 1))
         for _ in range(args.rounds):

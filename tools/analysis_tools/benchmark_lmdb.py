@@ -1,8 +1,8 @@
-"""Measure opening, memory and reading of LMDB data sets: LPVLMDBDataset beside MMOCR's own.
+"""Compare opening, memory and reading speed of LPVLMDBDataset with MMOCR's own LMDB dataset.
 
 Generates a word LMDB (by default a million words, about 500 MB; deleted afterwards), opens it with
-``LPVLMDBDataset`` and ``RecogLMDBDataset`` in processes of their own, and reads from both in turns
-in one process.
+``LPVLMDBDataset`` and ``RecogLMDBDataset`` in separate processes, and reads from both in turn in
+one process.
 
 Example:
     python tools/analysis_tools/benchmark_lmdb.py --num 1000000 --rounds 7
@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--num", type=int, default=1_000_000, help="words in the generated LMDB")
     parser.add_argument("--reads", type=int, default=20_000, help="random reads in each round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, of which medians are given")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds; medians are reported")
     parser.add_argument("--folder", help="where to generate the LMDB (default: a temporary one)")
     parser.add_argument("--measure-opening", choices=DATASETS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
@@ -65,7 +65,7 @@ def generate(path: Path, num: int) -> None:
 
 
 def memory() -> dict[str, float]:
-    """This process's resident memory, and the part of it that no file backs, in MB."""
+    """Return this process's resident memory, and the part not backed by files, in MB."""
     rollup = dict(
         line.split(":") for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     )
@@ -76,7 +76,7 @@ def memory() -> dict[str, float]:
 
 
 def measure_opening(name: str, path: str) -> None:
-    """Open a data set in this process and print time and growth of memory as JSON."""
+    """Open a dataset in this process and print time and memory growth as JSON."""
     before, began = memory(), time.perf_counter()
     dataset = DATASETS[name](ann_file=path)
     dataset.get_data_info(0)
@@ -92,7 +92,7 @@ def opening_in_new_process(name: str, path: Path) -> dict[str, float]:
 
 
 def reads_per_second(read: Callable[[int], object], positions: np.ndarray) -> float:
-    # Processor time, so that other programs on the machine do not count: the figure is for a core.
+    # Processor time, so that other programs on the machine do not count: the speed is per core.
     began = time.process_time()
     for position in positions.tolist():
         read(position)
@@ -106,7 +106,7 @@ def benchmark(folder: Path, num: int, reads: int, rounds: int) -> None:
     dataset = LPVLMDBDataset(ann_file=str(path))
     print(f"LPVLMDBDataset, first opening (builds the index): {time.perf_counter() - began:.2f} s")
 
-    print("Opening in a new process (index cached), and what memory grows by:")
+    print("Opening in a new process (index cached), and growth of memory:")
     for name in DATASETS:
         runs = [opening_in_new_process(name, path) for _ in range(min(rounds, 3))]
         median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
@@ -115,7 +115,7 @@ def benchmark(folder: Path, num: int, reads: int, rounds: int) -> None:
             f"  {median['anonymous']:7.1f} MB not backed by a file  ({median['words']:,.0f} words)"
         )
 
-    # py-lmdb opens a file once in a process, so the other data set reads a copy.
+    # py-lmdb opens a file only once per process, so the other dataset reads a copy.
     other = RecogLMDBDataset(ann_file=str(shutil.copytree(path, folder / "copy")))
     readers = {
         "LPVLMDBDataset, without decoding": dataset.get_data_info,
@@ -137,7 +137,7 @@ def benchmark(folder: Path, num: int, reads: int, rounds: int) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    # No ReportInputErrors here: it spares the garbage collector, whose work is part of an opening.
+    # No ReportInputErrors here: it limits garbage collection, which is part of opening a dataset.
     cv2.setNumThreads(1)
     if args.measure_opening:
         measure_opening(args.measure_opening, args.folder)

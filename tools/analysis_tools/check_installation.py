@@ -1,14 +1,14 @@
-"""See what is installed, and whether it reads and trains on this machine as on others.
+"""Show what is installed, and check that it reads and trains on this machine as on others.
 
-Prints versions, what of the installed packages is mended, and a line for each check: the
-checkpoints that come along, reading, also with deployed models, and ten steps of a training, on the
-CPU and on each GPU. A report of a fault is easier to understand with it.
+Prints versions, the patches applied to installed packages, and a line for each check: the shipped
+checkpoints, reading, also with deployed models, and ten training steps, on the CPU and on each GPU.
+Include the output in bug reports.
 
 Example:
     lpv-mmocr check
     lpv-mmocr check --device cuda:0
 
-Exit status: 0 if all is as it should be, 1 if not, 2 for bad input.
+Exit status: 0 if all checks passed, 1 if not, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from contextlib import redirect_stdout
 
 from lpv_mmocr_cli import new_parser, version
 
-# The package is imported last: what is installed can be said even where that fails.
+# The package is imported last, so that versions are printed even if that fails.
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
 OPTIONAL = {"onnx": "onnx", "onnxruntime": "onnx", "gradio": "demo", "wordfreq": "words"}
-"""Modules that few commands need, and the extra that brings each."""
+"""Modules that few commands need, and the extra that installs each."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "--device", metavar="NAME", help="check there alone (default: the CPU and each GPU)"
+        "--device", metavar="NAME", help="check only this device (default: the CPU and each GPU)"
     )
     return parser.parse_args(argv)
 
 
 def installed() -> Iterator[tuple[str, str]]:
-    """Names of modules, and the distributions that brought them, with their versions."""
+    """Yield modules and the distributions that provide them, with their versions."""
     distributions = importlib.metadata.packages_distributions()
     for module in (*NEEDED, *OPTIONAL):
-        # One that is installed as editable is listed twice.
+        # An editable installation is listed twice.
         brought_by = sorted(set(distributions.get(module, ())))
         versions = [f"{name} {importlib.metadata.version(name)}" for name in brought_by]
         hint = f" (pip install 'lpv-mmocr[{OPTIONAL[module]}]')" if module in OPTIONAL else ""
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check(device: str | None) -> int:
-    """Say what is mended, and check; the exit status."""
+    """Print patches and devices, run the checks, and return the exit status."""
     from lpv_mmocr import compat
     from lpv_mmocr.reading.inferencer import check_device
     from lpv_mmocr.self_check import describe_device, devices, self_check
@@ -74,7 +74,7 @@ def check(device: str | None) -> int:
         check_device(device)
     places = devices() if device is None else [device]
     for mended in compat.apply():
-        print(f"  mended       {mended}")
+        print(f"  patched      {mended}")
     for place in places:
         print(f"  {place:<12} {describe_device(place)}")
     failed = 0
@@ -84,7 +84,7 @@ def check(device: str | None) -> int:
             failed += outcome.failed
             mark = "FAILED" if outcome.failed else "ok"
             print(f"{mark:<7} {outcome.name}: {outcome.detail}", file=results, flush=True)
-    print(f"{failed} failed" if failed else "All is as it should be.")
+    print(f"{failed} failed" if failed else "All checks passed.")
     return EXIT_FAILED if failed else 0
 
 

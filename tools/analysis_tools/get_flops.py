@@ -1,7 +1,7 @@
-"""Count the work and the parameters of a model.
+"""Count the multiply-accumulates and the parameters of a model.
 
-Work is in multiply-accumulates for one picture, counted without computing anything, so it takes no
-memory and is the same on every machine.
+Multiply-accumulates are for one picture. Nothing is computed, so that counting takes no memory and
+gives the same result on every machine.
 
 Example:
     python tools/analysis_tools/get_flops.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py
@@ -37,10 +37,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def picture_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
-    """Height and width from the option, or else from the config.
+    """Return height and width from the option, or else from the config.
 
     Raises:
-        InputError: If neither says it, or it is no size.
+        InputError: If neither specifies a size, or the size is not positive.
     """
     if shape is not None and min(shape) < 1:
         raise cli.InputError(f"--shape needs two positive numbers, got {shape[0]} {shape[1]}")
@@ -51,10 +51,10 @@ def picture_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
 
 
 def build_model(cfg: Config) -> nn.Module:
-    """The model of a config.
+    """Build the model of a config.
 
     Raises:
-        InputError: If its arguments are of the wrong kind, such as a number for a list.
+        InputError: If its arguments have the wrong type, such as a number for a list.
     """
     try:
         return MODELS.build(cfg.model)

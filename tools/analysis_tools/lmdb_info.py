@@ -1,6 +1,6 @@
-"""Look at what LMDBs hold: counts, labels, sizes of pictures, bad samples, and a sample sheet.
+"""Inspect LMDBs: counts, labels, sizes of pictures, bad samples, and a sample sheet.
 
-Every picture is decoded; --no-decode reads headers only, --sample N looks at N pictures.
+Every picture is decoded; --no-decode reads headers only, --sample N inspects N pictures.
 Exit status: 0, 1 if bad samples were found, 2 if a path holds no readable LMDB.
 
 Example:
@@ -23,19 +23,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="LMDB, or folder with a tree of them")
-    add("--no-decode", action="store_true", help="only read the headers of pictures: quicker")
-    add("--sample", type=int, metavar="N", help="look at N random pictures of each LMDB, not all")
-    add("--each", action="store_true", help="all details of each of several LMDBs, not of the sum")
+    add("--no-decode", action="store_true", help="read only the headers of pictures (faster)")
+    add("--sample", type=int, metavar="N", help="inspect only N random pictures per LMDB")
+    add("--each", action="store_true", help="details of each of several LMDBs, not of the total")
     add("--json", metavar="FILE", help="also write everything as JSON")
     add("--sheet", metavar="FILE.png", help="also write a picture of random samples")
     add("--sheet-count", type=int, default=100, help="samples on the sheet (default: 100)")
-    add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not Latin")
-    add("--seed", type=int, default=0, help="which samples are random (default: 0)")
+    add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not ASCII")
+    add("--seed", type=int, default=0, help="seed of the random samples (default: 0)")
     return parser.parse_args(argv)
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets import decode_image
@@ -61,7 +61,7 @@ EXIT_BAD_SAMPLES = 1
 
 def gather(args: argparse.Namespace, paths: list[str]) -> list[LMDBStatistics]:
     total = sum(map(count_samples, paths))
-    with progress_bar(total, "looking at samples") as advance:
+    with progress_bar(total, "inspecting samples") as advance:
         return [
             gather_statistics(
                 path,
@@ -75,7 +75,7 @@ def gather(args: argparse.Namespace, paths: list[str]) -> list[LMDBStatistics]:
 
 
 def write_sheet(args: argparse.Namespace, paths: list[str]) -> int:
-    """Write the sample sheet; the number of samples on it."""
+    """Write the sample sheet and return the number of samples on it."""
     counts = [count_samples(path) for path in paths]
     ends = np.cumsum(counts)
     count = min(args.sheet_count, int(ends[-1]))
@@ -94,7 +94,7 @@ def write_sheet(args: argparse.Namespace, paths: list[str]) -> int:
 
 
 def sheet_entry(path: str, number: int, font: str | None) -> tuple[np.ndarray, str, str | None]:
-    """Picture (H, W, 3) in RGB, caption, and the caption's font, if it needs another one."""
+    """Return picture (H, W, 3) in RGB, caption, and the caption's font if not the default."""
     label = "(not readable)"
     try:
         with KeyReader(path) as reader:
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise cli.InputError(f"--sheet-count must be at least 1, got {args.sheet_count}")
         if args.sample is not None and args.sample < 1:
             raise cli.InputError(f"--sample must be at least 1, got {args.sample}")
-        # Now, not after hours of decoding.
+        # Checked now, not after hours of decoding.
         if args.sheet_font:
             cli.require_file(args.sheet_font, "font")
             try:
@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(parts: list[LMDBStatistics], total: LMDBStatistics, each: bool) -> None:
-    # Without a terminal there is no width to keep to: wide enough for the tables.
+    # Without a terminal, the width is not limited: make it wide enough for the tables.
     width = None if sys.stdout.isatty() else 120
     console = Console(file=sys.stdout, width=width, highlight=False)
     if len(parts) > 1:

@@ -1,8 +1,8 @@
-"""Measure character boxes on rendered words, where it is known where every letter is.
+"""Evaluate character boxes on rendered words, whose letter positions are known.
 
-A box is right where the renderer put ink of that letter. Counted are words that were read with the
-right number of characters, since others have no box for every letter; --exact takes only those
-that were read without a mistake.
+The true box of a letter is that of its rendered ink. Only words read with the right number of
+characters count, since other words do not have a box for every letter; --exact restricts them to
+those read without errors.
 
 Example:
     python tools/analysis_tools/measure_boxes.py lpv-toy.pth
@@ -29,11 +29,11 @@ LENGTHS = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 25))
 
 @dataclass(frozen=True)
 class BoxScores:
-    """How boxes of one word agree with its letters.
+    """Agreement between the boxes of one word and its letters.
 
     Attributes:
-        iou: Intersection over union of each letter's box and the box of its ink, (n,).
-        hit: Whether the middle of each box lies in the box of the ink, (n,).
+        iou: Intersection over union of each letter's box and the box of its ink, shape (n,).
+        hit: Whether the centre of each box is in the box of the ink, shape (n,).
     """
 
     iou: np.ndarray
@@ -44,20 +44,20 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
-        help="trained model, or the name of one that comes along, such as lpv-mini; its decoder "
+        help="trained model, or the name of a shipped one, such as lpv-mini; its decoder "
         "must be a CPADecoder",
     )
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
-    parser.add_argument("--device", help="where to run (default: the first GPU, or the CPU)")
+    parser.add_argument("--device", help="device to run on (default: the first GPU, or the CPU)")
     parser.add_argument("--count", type=int, default=1000, help="number of words (default: 1000)")
     parser.add_argument(
-        "--seed", type=int, default=1000, help="which words (default: 1000; training takes seed 0)"
+        "--seed", type=int, default=1000, help="seed of words (default: 1000; training uses 0)"
     )
     parser.add_argument("--difficulty", choices=sorted(PRESETS), default="easy")
     parser.add_argument("--charset", default="lower", help="characters of the words")
     parser.add_argument("--min-length", type=int, default=1, help="default: 1")
     parser.add_argument("--max-length", type=int, default=25, help="default: 25")
-    parser.add_argument("--exact", action="store_true", help="only words read without a mistake")
+    parser.add_argument("--exact", action="store_true", help="only words read without errors")
     return parser.parse_args(argv)
 
 
@@ -65,8 +65,8 @@ def score(boxes: np.ndarray, truth: np.ndarray) -> BoxScores:
     """Compare boxes with those of the ink.
 
     Args:
-        boxes: Boxes of the letters, (n, 4).
-        truth: Boxes of their ink, (n, 4).
+        boxes: Boxes of the letters, shape (n, 4).
+        truth: Boxes of their ink, shape (n, 4).
     """
     near = np.maximum(boxes[:, :2], truth[:, :2])
     far = np.minimum(boxes[:, 2:], truth[:, 2:])
@@ -78,7 +78,7 @@ def score(boxes: np.ndarray, truth: np.ndarray) -> BoxScores:
 
 
 def render(args: argparse.Namespace) -> list[RenderedWord]:
-    """The words to measure on."""
+    """Render the words to evaluate on."""
     renderer = RenderedWordDataset(
         difficulty=args.difficulty,
         charset=args.charset,
@@ -112,11 +112,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def report(found: dict[int, list[BoxScores]], args: argparse.Namespace) -> None:
-    """Print a table by length of the word.
+    """Print a table by word length.
 
     Args:
-        found: Scores of words, by their number of characters.
-        args: The options.
+        found: Scores of words, keyed by number of characters.
+        args: Command-line options.
     """
     table = Table("characters", "words", "letters", "mean IoU", "centre in the letter's box")
     for low, high in (*LENGTHS, (1, 25)):
@@ -130,7 +130,7 @@ def report(found: dict[int, list[BoxScores]], args: argparse.Namespace) -> None:
         row = f"{len(scores)}", f"{len(iou)}", f"{iou.mean():.3f}", f"{100 * hit.mean():.1f} %"
         table.add_row(name, *row)
     counted = sum(map(len, found.values()))
-    which = "without a mistake" if args.exact else "with the right number of characters"
+    which = "without errors" if args.exact else "with the right number of characters"
     console = Console()
     console.print(table)
     console.print(f"{counted} of {args.count} words were read {which}; the others do not count")

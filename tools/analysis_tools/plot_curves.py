@@ -1,7 +1,7 @@
-"""Draw the curves of trainings: loss, learning rate, and accuracy on the validation words.
+"""Plot training curves: loss, learning rate, and accuracy on the validation words.
 
-A training that was resumed has one folder of curves for each start; they are joined, and what was
-done a second time counts once, as the later start did it.
+A resumed training run has one folder of curves for each start; they are joined, and iterations that
+were repeated are taken from the later start.
 
 Example:
     python tools/analysis_tools/plot_curves.py work_dirs/run --out curves.png
@@ -23,11 +23,11 @@ from matplotlib.figure import Figure
 
 from lpv_mmocr_cli import new_parser
 
-# Key in the log, label of the panel, and what to multiply by.
+# Key in the log, label of the panel, and scale factor.
 PANELS = (
     ("loss", "loss", 1.0),
     ("lr", "learning rate", 1.0),
-    ("recog/accuracy", "validation words right (%)", 100.0),
+    ("recog/accuracy", "validation word accuracy (%)", 100.0),
 )
 ENDINGS = (".png", ".svg", ".pdf", ".jpg")
 
@@ -42,27 +42,27 @@ class Point(NamedTuple):
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "runs", nargs="+", type=Path, metavar="RUN", help="work folder of a training"
+        "runs", nargs="+", type=Path, metavar="RUN", help="work folder of a training run"
     )
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help=f"picture: {', '.join(ENDINGS)}"
+        "--out", required=True, type=Path, metavar="FILE", help=f"figure: {', '.join(ENDINGS)}"
     )
     return parser.parse_args(argv)
 
 
 def read_run(folder: Path) -> list[Point]:
-    """What a training has logged, over all its starts.
+    """Return what a training run has logged, over all its starts.
 
     Args:
-        folder: Its work folder.
+        folder: Work folder of the run.
 
     Returns:
-        Points, by iteration.
+        Points in the order of iterations.
 
     Raises:
         cli.InputError: If there are none.
     """
-    # Folders are named by the time of the start.
+    # Folders are named after the time of the start.
     files = sorted(folder.glob("*/vis_data/scalars.json"))
     points: list[Point] = []
     for file in files:
@@ -79,16 +79,16 @@ def read_run(folder: Path) -> list[Point]:
     if not points:
         raise cli.InputError(
             f"{folder} has no curves (*/vis_data/scalars.json): give the work folder of a training "
-            "that has logged something"
+            "run that has logged something"
         )
     return points
 
 
 def read_log(file: Path) -> list[dict]:
-    """The records of one log; lines that a crash or a full disk has damaged are left out.
+    """Return the records of a log, without lines damaged by a crash or a full disk.
 
     Args:
-        file: The log; what is left out of it is told on standard error.
+        file: Log file; damaged lines are reported on standard error.
     """
     records, damaged = [], []
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -107,16 +107,16 @@ def read_log(file: Path) -> list[dict]:
 
 
 def _plain(record: dict) -> bool:
-    """Whether what is drawn of a record are numbers."""
+    """Return whether the plotted values of a record are numbers."""
     names = ("iter", *(key for key, _, _ in PANELS))
     return all(isinstance(record.get(name, 0), int | float) for name in names)
 
 
 def draw(runs: dict[str, list[Point]]) -> Figure:
-    """Draw runs over each other, one panel for each kind of value.
+    """Plot runs over each other, one panel for each quantity.
 
     Args:
-        runs: Points by the name of the run.
+        runs: Points of each run, by name.
     """
     figure = Figure(figsize=(8, 8), layout="constrained")
     panels = figure.subplots(len(PANELS), sharex=True)
@@ -128,7 +128,7 @@ def draw(runs: dict[str, list[Point]]) -> Figure:
                     *zip(*curve, strict=True),
                     color=f"C{number % 10}",
                     label=name,
-                    # Few values, which may be a single one.
+                    # Markers make short curves visible, even a single value.
                     marker="o" if len(curve) < 30 else None,
                     markersize=4,
                 )

@@ -24,8 +24,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("labels", help="label file, in UTF-8")
     add("--out", required=True, help="folder of the LMDB to write")
     add("--images", metavar="DIR", help="folder that paths are relative to (default: labels' own)")
-    add("--format", choices=LABEL_FORMATS, help="format of the label file (default: by its ending)")
-    add("--no-check", action="store_true", help="do not decode the pictures as a check")
+    add("--format", choices=LABEL_FORMATS, help="format of the label file (default: by its suffix)")
+    add("--no-check", action="store_true", help="do not check that the pictures can be decoded")
     add(
         "--skip-bad",
         action="store_true",
@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, labels_to_lmdb
@@ -59,9 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"note: the text of {done.empty_texts:,} of them is empty")
         if done.turned:
             print(
-                f"note: {done.turned:,} of them have an EXIF orientation, which data sets ignore, "
-                "so that they lie on their sides or stand on their heads: turn them before, such "
-                f"as with 'mogrify -auto-orient'. The first is {done.first_turned}"
+                f"note: {done.turned:,} of them have an EXIF orientation, which datasets ignore, "
+                "so that they appear sideways or upside down: rotate them first, for example "
+                f"with 'mogrify -auto-orient'. The first is {done.first_turned}"
             )
         if done.left_out:
             print(f"left out {done.left_out:,} bad samples, listed in {args.out}/{LEFT_OUT_FILE}")

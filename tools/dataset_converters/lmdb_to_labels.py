@@ -1,8 +1,8 @@
 """Write the samples of an LMDB as picture files, byte for byte, and a label file.
 
 Pictures become OUT/images/000000001.jpg and so on, numbered as in the LMDB; more than 10,000 are
-divided among folders. The label file's ending says its format: tsv, txt, jsonl or json (as
-labels_to_lmdb.py reads them).
+divided among folders. The label file's suffix determines its format: tsv, txt, jsonl or json (as
+read by labels_to_lmdb.py).
 
 Example:
     python tools/dataset_converters/lmdb_to_labels.py data/words --out words
@@ -23,8 +23,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("lmdb", help="folder of the LMDB")
     add("--out", required=True, help="folder to write")
     add("--labels", default="labels.tsv", help="name of the label file (default: labels.tsv)")
-    add("--format", choices=LABEL_FORMATS, help="its format (default: by its ending)")
-    add("--no-check", action="store_true", help="do not decode the pictures as a check")
+    add("--format", choices=LABEL_FORMATS, help="its format (default: by its suffix)")
+    add("--no-check", action="store_true", help="do not check that the pictures can be decoded")
     add(
         "--skip-bad",
         action="store_true",
@@ -34,7 +34,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, lmdb_to_labels

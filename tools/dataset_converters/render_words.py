@@ -24,22 +24,22 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--out", help="folder of the LMDB to write")
     add("--num", type=int, default=100_000, help="number of pictures (default: 100000)")
     add("--workers", type=int, default=1, help="number of processes (default: 1)")
-    add("--seed", type=int, default=0, help="seed of the set; same seed, same pictures")
+    add("--seed", type=int, default=0, help="random seed; the same seed gives the same pictures")
     add("--words", metavar="FILE", help="words, one per line, each with an optional TAB weight")
     add("--words-only", action="store_true", help="no numbers, prices, dates, codes and the like")
     add("--fonts", nargs="+", default=[], metavar="DIR", help="folders of fonts, or font files")
     add(
         "--no-system-fonts",
         action="store_true",
-        help="use the fonts of --fonts alone",
+        help="use only the fonts of --fonts",
     )
     add(
         "--charset",
         help="digits, lower, upper, letters, alnum, printable, or the characters themselves "
         "(default: printable, and the characters of --words)",
     )
-    add("--min-length", type=int, default=1, help="fewest characters (default: 1)")
-    add("--max-length", type=int, default=25, help="most characters (default: 25)")
+    add("--min-length", type=int, default=1, help="minimum number of characters (default: 1)")
+    add("--max-length", type=int, default=25, help="maximum number of characters (default: 25)")
     add("--difficulty", choices=DIFFICULTIES, default="full", help="preset (default: full)")
     add(
         "--set",
@@ -50,7 +50,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--sheet", metavar="FILE.png", help="also write a picture of the first samples")
     add("--sheet-count", type=int, default=200, help="samples on the sheet (default: 200)")
-    add("--restart", action="store_true", help="drop what an interrupted run left")
+    add("--restart", action="store_true", help="discard the output of an interrupted run")
     args = parser.parse_args(argv)
     if not args.out and not args.sheet:
         parser.error("give --out FOLDER, --sheet FILE.png, or both")
@@ -58,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.progress import progress_bar
@@ -79,7 +79,7 @@ from lpv_mmocr.rendering.processes import sigterm_interrupts
 
 
 def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:
-    """Applies ``name=value`` settings to a configuration."""
+    """Return the configuration with ``name=value`` settings applied."""
     changes = {}
     for setting in settings:
         name, mark, value = setting.partition("=")
@@ -88,13 +88,13 @@ def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:
         except ValueError:
             numbers = ()
         if not mark or len(numbers) not in (1, 2):
-            raise ValueError(f"--set wants NAME=NUMBER or NAME=LOW,HIGH, got {setting!r}")
+            raise ValueError(f"--set takes NAME=NUMBER or NAME=LOW,HIGH, got {setting!r}")
         changes[name] = numbers[0] if len(numbers) == 1 else numbers
     return config.replace(**changes)
 
 
 def characters_of(words: WordList, fonts: FontLibrary) -> str:
-    """All characters of words, and their capitals and small letters as far as fonts have them."""
+    """Return the characters of words, and their other letter case if fonts have it."""
     own = set("".join(words.words))
     forms = {form for char in own for form in (char.upper(), char.lower()) if len(form) == 1} - own
     return "".join(sorted(own | (forms - set(fonts.uncovered(forms)))))
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> None:
     build = partial(
         make_renderer, fonts, words, config, charset, (args.min_length, args.max_length)
     )
-    renderer = build()  # Bad settings show here, before any process starts.
+    renderer = build()  # Bad settings fail here, before any process starts.
     print(f"{len(fonts)} fonts of {len(fonts.families)} families, {renderer.describe_words()}")
     if args.sheet:
         write_contact_sheet(renderer, args.sheet, count=args.sheet_count, seed=args.seed)
@@ -151,7 +151,7 @@ def run(args: argparse.Namespace) -> None:
         "fonts": fonts.digest(),
     }
     written = write(args, build, recipe)
-    print(f"wrote {args.num} words to {args.out}" if written else f"{args.out} is complete already")
+    print(f"wrote {args.num} words to {args.out}" if written else f"{args.out} is already complete")
 
 
 def write(args: argparse.Namespace, build, recipe: dict) -> bool:

@@ -1,9 +1,9 @@
-"""Count the words that deployed and exported models read as the model itself does.
+"""Count the words that deployed and exported models read in the same way as the model itself.
 
-The model is read with by MMOCR's TextRecInferencer: as it is, deployed in float32 and in bfloat16;
-ONNX files are read with by lpv_onnx.Reader, which decodes and resizes the pictures itself. With the
-mask on, words are counted apart for which an attention weight lies within 1e-5 of the mask's
-threshold: there rounding decides what is masked, and two correct readers may differ.
+The model is run by MMOCR's TextRecInferencer: as it is, deployed in float32 and in bfloat16; ONNX
+files are run by lpv_onnx.Reader, which decodes and resizes the pictures itself. With the mask on,
+words for which an attention weight is within 1e-5 of the mask's threshold are counted separately:
+for them, rounding decides what is masked, and two correct readers may differ.
 
 Example:
     python tools/deployment/compare_texts.py lpv-tiny --data data/real/IIIT5K_train \
@@ -47,13 +47,13 @@ DEPLOYED = {"PyTorch, deployed": torch.float32, "PyTorch, deployed, bf16": torch
 
 
 class Agreement(NamedTuple):
-    """How one reader's texts compare with those of the plain model.
+    """Agreement of one reader's texts with those of the plain model.
 
     Attributes:
         reader: Name of the reader.
-        same: Words read alike, of those clear of the mask's threshold.
-        same_at_threshold: Words read alike, of the others.
-        right: Words read as labelled (case-insensitive, 0-9 and a-z only).
+        same: Number of words read alike, among those clear of the mask's threshold.
+        same_at_threshold: Number of words read alike, among those at the threshold.
+        right: Number of words read as labelled (case-insensitive, 0-9 and a-z only).
     """
 
     reader: str
@@ -73,21 +73,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add("--config", help="config (default: the one inside the checkpoint)")
     add("--data", required=True, metavar="LMDB", help="words to read")
     add("--num", type=int, metavar="N", help="read the first N words only")
-    add("--mask", choices=("on", "off"), help="default: as the model has it")
+    add("--mask", choices=("on", "off"), help="default: as configured in the model")
     add("--onnx", nargs="+", default=[], metavar="FILE.onnx", help="files to compare")
     add(
         "--engine",
         nargs="+",
         choices=lpv_onnx.ENGINES,
         default=["onnxruntime"],
-        help="what reads the ONNX files (default: onnxruntime)",
+        help="engines for the ONNX files (default: onnxruntime)",
     )
-    add("--out", type=Path, metavar="FILE.json", help="also write counts and texts there")
+    add("--out", type=Path, metavar="FILE.json", help="also write counts and texts to this file")
     return parser.parse_args(argv)
 
 
 def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]:
-    """Encoded pictures and labels of an LMDB.
+    """Return encoded pictures and labels of an LMDB.
 
     Raises:
         BadSampleError: If a word cannot be used.
@@ -105,7 +105,7 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
 
 
 def upright(content: bytes) -> np.ndarray:
-    """A picture in BGR order, turned as its EXIF orientation says: so lpv_onnx decodes it."""
+    """Decode a picture in BGR order and apply its EXIF orientation, as lpv_onnx does."""
     return decode_image(content, upright=False)
 
 
@@ -132,7 +132,7 @@ def read_onnx(file: str, engine: str, mask: bool, encoded: Sequence[bytes]) -> l
 
 
 def find_clear(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[bool]:
-    """Whether each word's mask is the same in every correct reader."""
+    """Return for each word whether its mask is the same in every correct reader."""
     model = inferencer.model
     if not model.decoder.with_mask:
         return [True] * len(encoded)
@@ -147,7 +147,7 @@ def find_clear(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[
 
 
 def progressive(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Batches, with a progress bar on standard error."""
+    """Yield batches, with a progress bar on standard error."""
     starts = range(0, len(encoded), BATCH)
     for start in track(starts, "", console=Console(stderr=True), transient=True):
         yield list(encoded[start : start + BATCH])
@@ -218,7 +218,7 @@ def count(
 def table(
     rows: Sequence[Agreement], clear: Sequence[bool], args: argparse.Namespace, mask: bool
 ) -> str:
-    """The counts in Markdown."""
+    """Return the counts as a Markdown table."""
     number, at_threshold = len(clear), len(clear) - sum(clear)
     lines = [
         f"{number} words of {Path(args.data).name}, {Path(args.checkpoint).name}, mask "

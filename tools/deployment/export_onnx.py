@@ -1,8 +1,8 @@
-"""Write a checkpoint as an ONNX file that reads without PyTorch.
+"""Export a checkpoint to an ONNX file that reads words without PyTorch.
 
-The file takes batches of any size, and says itself how pictures are prepared and what its classes
-mean. It is checked and compared with PyTorch before it gets its name. `python -m lpv_onnx FILE.onnx
-PICTURE...` reads with it; docs/onnx.md says more.
+The file takes batches of any size, and its metadata describes the preprocessing and the classes. It
+is checked and compared with PyTorch before it gets its name. `python -m lpv_onnx FILE.onnx
+PICTURE...` reads with it; see docs/onnx.md.
 
 Example:
     python tools/deployment/export_onnx.py lpv-tiny --out lpv-tiny.onnx
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="checkpoint of an LPV, or the name of one that comes along, such as lpv-mini",
+        help="checkpoint of an LPV, or the name of a shipped one, such as lpv-mini",
     )
     parser.add_argument("--config", help="config (default: the one inside the checkpoint)")
     parser.add_argument(
@@ -36,17 +36,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="fp16 for GPUs, int8 for a file of 0.38 of the size that CPUs read faster "
+        help="fp16 for GPUs; int8 for a file of 0.38 times the size that is faster on CPUs "
         "(default: fp32)",
     )
     parser.add_argument(
-        "--attention", action="store_true", help="attention maps of all stages as a second output"
+        "--attention", action="store_true", help="add attention maps of all stages as an output"
     )
     parser.add_argument(
         "--mask",
         choices=("on", "off"),
-        help="whether the GLRMs hide a character's tokens from one another (default: as the "
-        "model has it)",
+        help="whether the GLRMs hide a character's tokens from one another (default: as "
+        "configured in the model)",
     )
     args = parser.parse_args(argv)
     if args.out.suffix != ".onnx":
@@ -55,7 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
 from lpv_mmocr.deploy.onnx_export import OnnxExportError, export_onnx
@@ -86,13 +86,13 @@ def export(args: argparse.Namespace) -> None:
         f"{result.path}: {result.size / 1e6:.1f} MB, {args.precision}, images {height}x{width} "
         f"(height x width), mask {mask}"
     )
-    print(f"beside PyTorch: {result.comparison}")
+    print(f"compared with PyTorch: {result.comparison}")
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     MMLogger.get_current_instance().setLevel("WARNING")
-    # The exporter and the quantiser have their own advice, which is of no use here.
+    # Silence the advice of the exporter and the quantiser, which is of no use here.
     logging.getLogger().setLevel("ERROR")
     with cli.ReportInputErrors(traceback=args.traceback):
         export(args)

@@ -1,15 +1,15 @@
-"""Carry a training from one machine to another in small files.
+"""Move a training run from one machine to another in small files.
 
-``pack`` writes a checkpoint into a folder, in parts of at most 16 MiB; ``unpack`` makes a
-checkpoint of it again, from which tools/train.py --resume goes on. Iteration, time used, schedule,
-random numbers, config and training curves come along. To be small, numbers are rounded:
+``pack`` writes a checkpoint into a folder, in parts of at most 16 MiB; ``unpack`` rebuilds the
+checkpoint, from which tools/train.py --resume continues. Iteration, time used, schedule, random
+state, config and training curves are included. To save space, numbers are rounded:
 
 - trained weights to 16 significant bits (two bfloat16 each),
-- averaged weights to half precision, as published ones are,
+- averaged weights to half precision, as in published checkpoints,
 - the moments of the optimizer to bfloat16; the log keeps its last 1,000 values.
 
-Vectors, such as biases and the statistics of normalisation, stay as they are. Of a training that
-TimeBudgetHook has finished only the weights to publish are packed, and its sign in the work folder.
+Vectors, such as biases and normalisation statistics, are kept exactly. Of a training run that
+TimeBudgetHook has finished, only the weights to publish and the marker of its end are packed.
 
 Example:
     python tools/model_converters/carry_checkpoint.py pack work_dirs/run/iter_9000.pth carried
@@ -39,13 +39,13 @@ from torch import Tensor
 
 from lpv_mmocr_cli import new_parser
 
-LIMIT = 16 * 2**20  # bytes of a file
+LIMIT = 16 * 2**20  # maximum bytes of a file
 KEPT_VALUES = 1000
-# A tensor's name, its header and the padding behind it.
+# Bytes allowed for a tensor's name, header and padding.
 _OVERHEAD = 1024
-# Of what a checkpoint holds, the dictionaries of tensors.
+# The entries of a checkpoint that are dictionaries of tensors.
 _GROUPS = ("state_dict", "ema_state_dict", "optimizer")
-# Sorts before the folders of later runs, which are named by their time.
+# Sorts before the folders of later runs, which are named after their time.
 _CARRIED_RUN = "0_carried"
 
 
@@ -53,12 +53,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     packing = actions.add_parser("pack", help="write a checkpoint as small files")
-    packing.add_argument("checkpoint", type=Path, help="checkpoint of a training")
-    packing.add_argument("folder", type=Path, help="where the parts go, in place of earlier ones")
-    unpacking = actions.add_parser("unpack", help="make a checkpoint of small files")
-    unpacking.add_argument("folder", type=Path, help="where the parts lie")
+    packing.add_argument("checkpoint", type=Path, help="checkpoint of a training run")
+    packing.add_argument("folder", type=Path, help="folder for the parts; earlier ones are deleted")
+    unpacking = actions.add_parser("unpack", help="rebuild a checkpoint from small files")
+    unpacking.add_argument("folder", type=Path, help="folder with the parts")
     unpacking.add_argument(
-        "target", type=Path, help="file to write (.pth), or the work folder of the training"
+        "target", type=Path, help="file to write (.pth), or the work folder of the run"
     )
     return parser.parse_args(argv)
 
@@ -67,15 +67,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def rounded(path: tuple, value: Tensor, *, averaged: bool) -> Tensor | list[Tensor]:
-    """A tensor of a checkpoint, in fewer bytes.
+    """Return a tensor of a checkpoint in fewer bytes.
 
     Args:
-        path: The keys that lead to it.
+        path: Keys that lead to the tensor.
         value: The tensor.
-        averaged: Whether ``state_dict`` holds what nobody trains on: the average, or the result.
+        averaged: Whether ``state_dict`` holds weights not trained further: average or result.
 
     Returns:
-        A tensor, or two whose sum counts.
+        A tensor, or two that represent it by their sum.
     """
     if value.dtype != torch.float32 or value.dim() < 2:
         return value.contiguous()
@@ -89,14 +89,14 @@ def rounded(path: tuple, value: Tensor, *, averaged: bool) -> Tensor | list[Tens
 
 
 def restored(value: Tensor | list[Tensor]) -> Tensor:
-    """Undo :func:`rounded`, but for what is lost."""
+    """Undo :func:`rounded`, except for the lost precision."""
     if isinstance(value, list):
         return sum(part.float() for part in value)
     return value.float() if value.is_floating_point() else value
 
 
 def shortened(message_hub: dict) -> dict:
-    """MMEngine's log buffers with their last values only."""
+    """Return the message hub with only the last values of its log buffers."""
     scalars = {}
     for name, buffer in message_hub.get("log_scalars", {}).items():
         log, count = (history[-KEPT_VALUES:] for history in buffer.data)
@@ -108,7 +108,7 @@ def shortened(message_hub: dict) -> dict:
 
 
 def tensors_of(tree: dict, path: tuple) -> Iterator[tuple[tuple, Tensor]]:
-    """The tensors of nested dictionaries, with the keys that lead to them."""
+    """Yield the tensors of nested dictionaries, with the keys that lead to them."""
     for key, value in tree.items():
         if isinstance(value, Tensor):
             yield (*path, key), value
@@ -117,7 +117,7 @@ def tensors_of(tree: dict, path: tuple) -> Iterator[tuple[tuple, Tensor]]:
 
 
 def without_tensors(tree: dict) -> dict:
-    """Nested dictionaries with all but their tensors."""
+    """Return nested dictionaries without their tensors."""
     return {
         key: without_tensors(value) if isinstance(value, dict) else value
         for key, value in tree.items()
@@ -129,12 +129,12 @@ def pack(source: Path, folder: Path) -> list[Path]:
     """Write a checkpoint as parts.
 
     Raises:
-        cli.InputError: If it is not a checkpoint of a training, or has a tensor beyond the limit.
+        cli.InputError: If it is not a checkpoint of a training run, or a tensor exceeds the limit.
     """
     checkpoint = load_checkpoint(source)
     if "state_dict" not in checkpoint or "iter" not in checkpoint.get("meta", {}):
         raise cli.InputError(
-            f"{source} is not a checkpoint of a training: it needs weights and meta"
+            f"{source} is not a checkpoint of a training run: it needs weights and meta"
         )
     finished = (source.parent / FINISHED).is_file()
     if finished:
@@ -154,10 +154,10 @@ def pack(source: Path, folder: Path) -> list[Path]:
         line
         for file in sorted(source.parent.glob("*/vis_data/scalars.json"))
         for line in file.read_text(encoding="utf-8").splitlines(keepends=True)
-        if line.endswith("\n")  # a crash may have cut the last one off
+        if line.endswith("\n")  # a crash may have truncated the last one
     )
     parts = divided(rest, tensors)
-    # Parts of two packings are told apart by it.
+    # Distinguishes the parts of different packings.
     identity = f"{checkpoint['meta']['iter']}-{time.time_ns()}"
     written = []
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +172,7 @@ def pack(source: Path, folder: Path) -> list[Path]:
                 file.unlink()
             raise cli.InputError(
                 f"part {number} takes more than {LIMIT} bytes; the first holds the curves "
-                f"({len(rest['curves'])} characters), which grow with the training"
+                f"({len(rest['curves'])} characters), which grow during training"
             )
     for old in folder.glob("part_*.pth"):
         old.unlink()
@@ -180,10 +180,10 @@ def pack(source: Path, folder: Path) -> list[Path]:
 
 
 def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
-    """Spread tensors over parts, each into the first that has room; the rest is in the first.
+    """Spread tensors over parts, each into the first with room; all else goes into part one.
 
     Raises:
-        cli.InputError: If one is too large for a part.
+        cli.InputError: If a tensor is too large for a part.
     """
     plain = io.BytesIO()
     torch.save(plain_data(rest), plain)
@@ -206,17 +206,17 @@ def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
 
 
 def unpack(folder: Path, target: Path) -> Path:
-    """Make a checkpoint of parts.
+    """Rebuild a checkpoint from parts.
 
     Args:
-        folder: Where the parts lie.
-        target: File to write, or the work folder, which gets curves and signs too.
+        folder: Folder with the parts.
+        target: File to write, or the work folder, which also gets curves and markers.
 
     Returns:
-        The checkpoint.
+        Path of the checkpoint.
 
     Raises:
-        cli.InputError: If parts are missing, or are not of one packing.
+        cli.InputError: If parts are missing or from different packings.
     """
     first, *others = all_parts(folder)
     own = ("carried", "curves", "tensors")
@@ -249,11 +249,11 @@ def all_parts(folder: Path) -> list[dict]:
     """Read the parts, in order.
 
     Raises:
-        cli.InputError: If parts are missing, or are not of one packing.
+        cli.InputError: If parts are missing or from different packings.
     """
     files = sorted(folder.glob("part_*.pth"))
     if not files:
-        raise cli.InputError(f"{folder} has no part_*.pth: give the folder that pack has written")
+        raise cli.InputError(f"{folder} has no part_*.pth: give the folder that pack wrote")
     found = {}
     for file in files:
         part = load_checkpoint(file)
@@ -265,7 +265,7 @@ def all_parts(folder: Path) -> list[dict]:
     if sorted(found) != sorted(wanted):
         raise cli.InputError(
             f"{folder} does not hold all {len(wanted)} parts of one packing, but "
-            f"{', '.join(file.name for file in files)}, some perhaps of another: copy it whole"
+            f"{', '.join(file.name for file in files)}, some perhaps of another: copy all of it"
         )
     return [found[key] for key in wanted]
 

@@ -1,8 +1,8 @@
-r"""Start a larger LPV from a smaller one that is trained.
+r"""Initialise a larger LPV from a smaller trained one.
 
-The larger model computes nearly the same at first, and learns to use what is new. A map of another
-height, as LPV-Tiny's published configs have it, is new to the decoder; the config of the example
-has one as low as LPV-Mini's (docs/training.md).
+The larger model computes nearly the same at first, and learns to use its new parts. A feature map
+of another height, as in LPV-Tiny's published configs, is new to the decoder; the config of the
+example has one as low as LPV-Mini's (docs/training.md).
 
 Example:
     python tools/model_converters/grow_checkpoint.py checkpoints/lpv-mini.pth \
@@ -31,13 +31,11 @@ from lpv_mmocr_cli import new_parser
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "source", type=Path, metavar="SRC", help="checkpoint of the smaller model, config inside"
+        "source", type=Path, metavar="SRC", help="checkpoint of the smaller model, with its config"
     )
     parser.add_argument("config", metavar="CONFIG", help="config of the larger model")
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the weights that are new (default: 0)"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the new weights (default: 0)")
     return parser.parse_args(argv)
 
 
@@ -56,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         if config is None:
             raise cli.InputError(
                 f"{args.source} has no config inside, or one that was left out (the log says "
-                "why), and that says how large its model is"
+                "why), and the config determines the size of its model"
             )
         small = MODELS.build(config["model"])
         given = unwrapped(checkpoint)

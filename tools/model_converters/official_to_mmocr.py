@@ -1,8 +1,8 @@
-"""Turn a checkpoint of the released LPV code into one that MMOCR loads.
+"""Convert a checkpoint of the released LPV code into one that MMOCR loads.
 
-Size, GLRM layers, image size and number of classes are read off the file. It does not say whether
-the model was trained with the GLRM mask (training stage 2): that is assumed unless --no-mask is
-given.
+Size, GLRM layers, image size and number of classes are inferred from the weights. Whether the model
+was trained with the GLRM mask (training stage 2) cannot be inferred: it is assumed unless
+--no-mask is given.
 
 Example:
     python tools/model_converters/official_to_mmocr.py LPV_Tiny.pth lpv-tiny.pth
@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    parse_args()  # --help and slips of the pen need not wait for the imports below
+    parse_args()  # --help and usage errors need not wait for the imports below
 
 import lpv_mmocr
 from lpv_mmocr import cli
@@ -65,7 +65,7 @@ class ConversionError(Exception):
 
 
 def find_state_dict(checkpoint: object) -> dict[str, torch.Tensor]:
-    """The weights in a checkpoint, alone or under a key of their own, without wrappers' prefixes.
+    """Return the weights of a checkpoint, bare or under a key, without wrappers' prefixes.
 
     Raises:
         ConversionError: If there are none.
@@ -83,14 +83,14 @@ def find_state_dict(checkpoint: object) -> dict[str, torch.Tensor]:
             if nameless:
                 raise ConversionError(f"one of its weights has {nameless[0]!r} for a name")
             return strip_prefixes(candidate)
-    raise ConversionError("it holds no weights: neither tensors by name, nor such under state_dict")
+    raise ConversionError("it holds no weights: neither named tensors, nor such under state_dict")
 
 
 def build_config(layout: ReleasedLayout, characters: str, with_mask: bool) -> Config:
-    """The released recipe's config with the layout's numbers in it.
+    """Return the released recipe's config with the numbers of the layout.
 
-    Where the characters hold upper case, it is the case-sensitive recipe's: labels keep their case,
-    and the evaluation counts it too. That one trains from scratch, with or without the mask.
+    If the characters include upper case, the case-sensitive recipe is used: labels keep their case,
+    and the evaluation counts it too. That recipe trains from scratch, with or without the mask.
     """
     cased = characters != characters.lower()
     cfg = Config.fromfile(CASED_CONFIG if cased else CONFIG.format(stage=2 if with_mask else 1))
@@ -113,16 +113,17 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
     """Convert a released checkpoint.
 
     Args:
-        source: File of the released code.
-        with_mask: Whether it was trained with the GLRM mask.
-        characters: The model's characters in the order of its classes; known for 36 and for 94.
+        source: Checkpoint of the released code.
+        with_mask: Whether the model was trained with the GLRM mask.
+        characters: The model's characters in the order of its classes; None for the released 36 or
+            94.
 
     Returns:
-        A checkpoint with ``state_dict`` and, in ``meta``, the config as text.
+        Checkpoint with ``state_dict`` and, in ``meta``, the config as text.
 
     Raises:
-        ConversionError: If the file is not a released checkpoint, or a damaged one, or has another
-            number of characters.
+        ConversionError: If the file is not a released checkpoint, is damaged, or has another number
+            of characters.
     """
     try:
         state = find_state_dict(load_checkpoint(source))
@@ -132,7 +133,7 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
         names = {rename(name): name for name in state if not is_constant(name)}
     except KeyError as error:
         raise ConversionError(
-            f"it is not a checkpoint of the released LPV code, or not a whole one: {error.args[0]} "
+            f"it is not a checkpoint of the released LPV code, or incomplete: {error.args[0]} "
             f"is {'left over' if error.args[0] in state else 'missing'}"
         ) from error
     except (CheckpointError, ValueError, OSError) as error:
@@ -151,7 +152,7 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
     try:
         model = MODELS.build(cfg.model)
     except ValueError as error:
-        raise ConversionError(f"there is no model of the layout that it has: {error}") from error
+        raise ConversionError(f"no model of its layout can be built: {error}") from error
     check_fit(model.state_dict(), state, names)
     model.load_state_dict(convert_state_dict(state))
     meta = dict(cfg=cfg.pretty_text, source=source.name, lpv_mmocr_version=lpv_mmocr.__version__)
@@ -161,12 +162,12 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
 def check_fit(
     wanted: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], names: Mapping[str, str]
 ) -> None:
-    """Make sure that a file holds the weights of a model, all of them and no others.
+    """Check that a file holds exactly the weights of a model.
 
     Args:
         wanted: State dict of our model.
         state: Released state dict.
-        names: Our names to the released ones.
+        names: Map from our names to the released ones.
 
     Raises:
         ConversionError: If a name or a shape does not fit.
@@ -178,22 +179,22 @@ def check_fit(
             f"the file does not fill the model: {_some(missing)} missing, "
             f"{_some(left_over)} left over"
         )
-    # The classes' order is of no account here: it changes no shape.
+    # The order of classes does not matter here: it changes no shape.
     problems = misfits({names[name]: value for name, value in wanted.items()}, state)
     if problems:
         raise ConversionError(f"the file does not fill the model: {_some(problems)}")
 
 
 def check_options(source: Path, target: Path, characters: str | None) -> None:
-    """Find what is wrong with the options before any work is done.
+    """Check the options before any work is done.
 
     Args:
         source: File to read.
-        target: File to write; its folder is made.
-        characters: The model's characters, where they are given.
+        target: File to write; its folder is created.
+        characters: The model's characters, or None.
 
     Raises:
-        cli.InputError: If one of them cannot be.
+        cli.InputError: If an option is invalid.
     """
     cli.require_file(str(source), "checkpoint")
     cli.require_new_file(target, "DST")
@@ -212,7 +213,7 @@ def _some(names: list[str]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
+    """Run the command line and return the exit status."""
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         check_options(args.source, args.target, args.characters)
@@ -220,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
             checkpoint = convert(args.source, not args.no_mask, args.characters)
         except ConversionError as error:
             raise cli.InputError(f"{args.source}: {error}") from error
-        # Never half a file, and what had that name before stays until the new one is whole.
+        # Written atomically: an existing file stays until the new one is complete.
         save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
     # BatchNorm's statistics are buffers, everything else is trained.
     trained = {

@@ -1,7 +1,7 @@
-"""Make a small file of a trained checkpoint, for others to read words with.
+"""Reduce a checkpoint of a training run to a small file for reading words.
 
-It holds the weights, averaged ones where the training averaged them, and a config. The state of the
-optimizer and the log stay behind.
+The file holds the weights, averaged ones if training averaged them, and a config. Optimizer state
+and log are left out.
 
 Example:
     python tools/model_converters/publish_checkpoint.py work_dirs/run/iter_20000.pth lpv-tiny.pth
@@ -39,35 +39,35 @@ KEPT_META = (
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of a training")
+    parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of a training run")
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
     parser.add_argument(
         "--config",
-        help="config to put in, of the same model, for a training whose own config says more than "
-        "readers need (default: the one of the training)",
+        help="config to store, of the same model, for a training run whose own config holds more "
+        "than readers need (default: the config of the run)",
     )
     parser.add_argument(
-        "--dtype", choices=tuple(DTYPES), default="fp16", help="of the weights (default: fp16)"
+        "--dtype", choices=tuple(DTYPES), default="fp16", help="type of the weights (default: fp16)"
     )
     parser.add_argument(
         "--checksums",
         action="store_true",
-        help=f"also write the file's line in {checksums.LIST} beside it, as sha256sum does; a "
-        "shipped file is compared with it before use",
+        help=f"also record the file in {checksums.LIST} next to it, in the format of sha256sum; "
+        "shipped files are verified with it before use",
     )
     return parser.parse_args(argv)
 
 
 def published(checkpoint: dict, dtype: torch.dtype, name: str) -> dict:
-    """What others need of a checkpoint.
+    """Return the part of a checkpoint that reading words needs.
 
     Args:
-        checkpoint: The whole checkpoint.
+        checkpoint: The complete checkpoint.
         dtype: Float type of the weights.
-        name: What to call the file in an error.
+        name: Name of the file in error messages.
 
     Raises:
-        cli.InputError: If it has no config, or a weight does not fit the dtype.
+        cli.InputError: If it has no config, or a weight is not finite in the dtype.
     """
     meta = checkpoint.get("meta", {})
     if "cfg" not in meta:
@@ -85,7 +85,7 @@ def published(checkpoint: dict, dtype: torch.dtype, name: str) -> dict:
 
 
 def with_config(checkpoint: dict, path: str) -> dict:
-    """The checkpoint with another config, whose model its weights must fill.
+    """Return the checkpoint with another config, whose model its weights must fit.
 
     Raises:
         cli.InputError: If they do not.
@@ -110,18 +110,18 @@ def main(argv: list[str] | None = None) -> int:
         cli.require_new_file(args.target, "DST")
         if args.target.exists() and args.target.samefile(args.source):
             raise cli.InputError(
-                f"{args.target} is the checkpoint itself, which could not be resumed any more: "
-                "name another file to write"
+                f"{args.target} is the checkpoint itself, which could then no longer be "
+                "resumed: name another file to write"
             )
         checkpoint = load_checkpoint(args.source)
         if "state_dict" not in checkpoint:
             raise cli.InputError(
-                f"{args.source} is not a checkpoint of a training: it has no weights"
+                f"{args.source} is not a checkpoint of a training run: it has no weights"
             )
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
         checkpoint = published(checkpoint, DTYPES[args.dtype], str(args.source))
-        # Never half a file under this name.
+        # Written atomically.
         save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
         if args.checksums:
             checksums.record(args.target)

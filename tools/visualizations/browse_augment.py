@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Draw a contact sheet of every augmentation operation at every magnitude.
 
-One row per operation, one column per word picture and magnitude; the first row shows the pictures
-as they are. Without pictures, words are rendered with the fonts that matplotlib brings along.
-With --batch, one row per group of ``BatchTextAugment`` and some of all groups together, with four
-draws of each picture.
+One row per operation, one column per word picture and magnitude; the first row shows the original
+pictures. If no pictures are given, words are rendered with the fonts bundled with matplotlib.
+With --batch, one row per group of ``BatchTextAugment`` and several of all groups together, with
+four random samples of each picture.
 
 Examples::
 
@@ -51,7 +51,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", nargs=2, type=int, default=(100, 32), metavar=("W", "H"))
     parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
     parser.add_argument("--batch", action="store_true", help="show BatchTextAugment instead")
-    parser.add_argument("--scale", type=int, default=2, help="enlargement of every picture")
+    parser.add_argument("--scale", type=int, default=2, help="magnification of every picture")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     if min(*args.size, args.scale) < 1:
@@ -76,7 +76,7 @@ def render_word(
 
 
 def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarray]:
-    """Read the pictures, or render words where there are none, and resize them to (W, H).
+    """Read the pictures, or render words if there are none, and resize them to (W, H).
 
     Raises:
         InputError: If a file is not a picture.
@@ -91,7 +91,7 @@ def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarr
 
 
 def draw_row(label: str, cells: Sequence[np.ndarray], scale: int) -> np.ndarray:
-    """Lay out the enlarged cells from left to right, behind their label, on white."""
+    """Lay out the label and the enlarged cells from left to right on white."""
     height, width = cells[0].shape[:2]
     row = np.full((height * scale + GAP, LABEL_WIDTH, 3), 255, np.uint8)
     baseline = height * scale // 2 + 5
@@ -130,7 +130,7 @@ def draw_sheet(
 
 
 def draw_batch_sheet(pictures: Sequence[np.ndarray], scale: int, seed: int) -> np.ndarray:
-    """Augment copies of every picture by every group alone, and by all with their probabilities."""
+    """Augment copies of every picture by each group alone, and by all at their probabilities."""
     copies = [picture for picture in pictures for _ in range(BATCH_COPIES)]
     rows = [draw_row("original", copies, scale)]
     inputs = torch.from_numpy(np.stack(copies)[..., ::-1].transpose(0, 3, 1, 2) / np.float32(255))

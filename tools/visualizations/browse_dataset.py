@@ -1,11 +1,11 @@
-"""Look at the words of a config's data, as the model sees them, on one contact sheet.
+"""Draw a contact sheet of the words of a config's data, as the model sees them.
 
 Example:
     python tools/visualizations/browse_dataset.py configs/textrecog/lpv/lpv-tiny_own_data.py
     python tools/visualizations/browse_dataset.py CONFIG --phase val --original --count 50
 
-Words of training come in the order, and several data sets in the shares, in which they are trained
-on; others are drawn at random.
+Training words are shown in the order of training, and several datasets in their training
+proportions; validation and test words are drawn at random.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add_config_options(parser)
     parser.add_argument("--phase", choices=("train", "val", "test"), default="train")
-    parser.add_argument(
-        "--original", action="store_true", help="before resizing and augmentation, not after"
-    )
+    parser.add_argument("--original", action="store_true", help="before resizing and augmentation")
     parser.add_argument("--count", type=int, default=100, help="number of words (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, help="which words, and how augmented")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the words and their augmentation"
+    )
     parser.add_argument("--out", default="words.png", metavar="FILE.png", help="default: words.png")
     return parser.parse_args(argv)
 
 
 def build_dataset(cfg: Config, phase: str, original: bool) -> Dataset:
-    """The data set of a phase, with its own pipeline or with one that only loads.
+    """Build the dataset of a phase, with its own pipeline or with one that only loads.
 
     Raises:
-        InputError: If the config has no data of that phase, or a stream of whole batches.
+        InputError: If the config has no data for that phase, or streams complete batches.
     """
     cli.require(cfg, f"{phase}_dataloader")
     dataset = cfg[f"{phase}_dataloader"].dataset
     if dataset.get("type") == "StreamedWordDataset":
         raise cli.InputError(
-            f"{phase}_dataloader has a StreamedWordDataset, which hands out batches of words that "
-            "are rendered meanwhile; --sheet of tools/dataset_converters/render_words.py shows such"
+            f"{phase}_dataloader has a StreamedWordDataset, which yields batches of words that are "
+            "rendered during training; use --sheet of tools/dataset_converters/render_words.py"
         )
     if original:
-        # A ConcatDataset may hold the pipeline for all its parts, or each its own.
+        # A ConcatDataset may have one pipeline for all its parts, or each part its own.
         parts = [part for part in [dataset, *dataset.get("datasets", [])] if "pipeline" in part]
         for part in parts or [dataset]:
             part.pipeline = PLAIN_PIPELINE
@@ -70,7 +70,7 @@ def build_dataset(cfg: Config, phase: str, original: bool) -> Dataset:
 
 
 def choose(cfg: Config, phase: str, dataset: Dataset, count: int, seed: int) -> Iterator[int]:
-    """Numbers of words of a data set: those that training begins with, or random ones."""
+    """Yield indices of words of a dataset: the first ones of training, or random ones."""
     if phase != "train":
         yield from map(int, np.random.default_rng(seed).permutation(len(dataset))[:count])
         return
@@ -82,7 +82,7 @@ def choose(cfg: Config, phase: str, dataset: Dataset, count: int, seed: int) -> 
 
 
 def as_entry(packed: dict) -> tuple[np.ndarray, str, None]:
-    """Picture (H, W, 3) in RGB and label of a packed sample."""
+    """Return picture (H, W, 3) in RGB and label of a packed sample."""
     sample: TextRecogDataSample = packed["data_samples"]
     picture = packed["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]
     return np.ascontiguousarray(picture), sample.gt_text.item or "(empty)", None

@@ -1,7 +1,7 @@
-"""Draw what a model looks at: the whole attention, the relations of its GLRMs, or the cascade.
+"""Draw the attention of a model, the relations in its GLRMs, or its cascade.
 
-Without a picture, words are rendered, and the first is taken that the last stage reads and the
-first does not: the cascade at work.
+Without a picture, words are rendered, and the first one is used that the last stage reads correctly
+and the first stage does not: the cascade at work.
 
 Example:
     python tools/visualizations/draw_attention.py lpv-tiny word.jpg --truth word
@@ -32,18 +32,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
-        help="trained model, or the name of one that comes along, such as lpv-mini; its decoder "
+        help="trained model, or the name of a shipped one, such as lpv-mini; its decoder "
         "must be a CPADecoder",
     )
     parser.add_argument("picture", nargs="?", help="picture of a word (default: rendered words)")
     parser.add_argument("--what", choices=("attention", "relations", "strip"), default="attention")
-    parser.add_argument("--truth", metavar="TEXT", help="what the picture says")
+    parser.add_argument("--truth", metavar="TEXT", help="text in the picture")
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
-    parser.add_argument("--device", help="where to run (default: the first GPU, or the CPU)")
+    parser.add_argument("--device", help="device to run on (default: the first GPU, or the CPU)")
     parser.add_argument("--out", default="attention.png", help="default: attention.png")
     rendered = parser.add_argument_group("rendered words")
-    rendered.add_argument("--seed", type=int, default=0, help="which words (default: 0)")
-    rendered.add_argument("--count", type=int, default=400, help="how many at most (default: 400)")
+    rendered.add_argument("--seed", type=int, default=0, help="seed of the words (default: 0)")
+    rendered.add_argument("--count", type=int, default=400, help="maximum number (default: 400)")
     rendered.add_argument("--charset", default="lower", help="default: lower")
     rendered.add_argument("--min-length", type=int, default=5, help="default: 5")
     rendered.add_argument("--max-length", type=int, default=8, help="default: 8")
@@ -51,10 +51,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load_word(path: str) -> np.ndarray:
-    """A BGR picture of a file.
+    """Load a picture file as BGR.
 
     Raises:
-        InputError: If there is none.
+        InputError: If it does not exist or cannot be read.
     """
     if not Path(path).is_dir():
         cli.require_file(path, "picture")
@@ -65,10 +65,10 @@ def load_word(path: str) -> np.ndarray:
 
 
 def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading, str]:
-    """A rendered word that only the later stages read, and its label.
+    """Return a rendered word, if possible one that only the later stages read, and its label.
 
     Raises:
-        InputError: If there is none, nor one that the last stage reads.
+        InputError: If the last stage reads none of the words.
     """
     renderer = RenderedWordDataset(
         difficulty="easy",

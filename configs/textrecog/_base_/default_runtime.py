@@ -1,4 +1,4 @@
-# Everything counts iterations: an epoch of MJSynth + SynthText is too long to wait for.
+# Everything is counted in iterations: an epoch of MJSynth + SynthText is too long to wait for.
 default_scope = "mmocr"
 custom_imports = dict(imports=["lpv_mmocr"], allow_failed_imports=False)
 
@@ -18,11 +18,11 @@ default_hooks = dict(
         type="AtomicCheckpointHook",
         interval=5000,
         max_keep_ckpts=2,
-        # On validation words, which are held out of training; never on a benchmark.
+        # On validation words, which are held out from training; never on a benchmark.
         save_best="recog/accuracy",
         rule="greater",
     ),
-    # Validation is of one model, and its score that of the checkpoint which is kept.
+    # All processes validate the same model, and its score is that of the saved checkpoint.
     sync_buffer=dict(type="SyncBuffersHook"),
     stop_on_signal=dict(type="StopOnSignalHook"),
     non_finite_guard=dict(type="NonFiniteGuardHook", action="stop"),
@@ -42,9 +42,9 @@ resume = False
 val_evaluator = dict(type="Evaluator", metrics=[dict(type="BenchmarkMetric")])
 test_evaluator = val_evaluator
 
-# MMOCR's, but for words whose attention the decoder keeps (docs/attention.md). The runner
-# names it after the run: with a name of its own, as MMOCR's configs have it, a second run in a
-# process would take the first one's, and write its curves into that one's folder.
+# MMOCR's visualizer, except for words whose attention the decoder keeps (docs/attention.md). The
+# runner names it after the run: with a fixed name, as in MMOCR's configs, a second run in a process
+# would reuse the first one's visualizer, and write its curves into the folder of the first run.
 visualizer = dict(
     type="AttentionTextRecogVisualizer",
     vis_backends=[dict(type="LocalVisBackend")],

@@ -1,4 +1,4 @@
-# LPV-Tiny, and everything that the sizes share.
+# LPV-Tiny, and everything that all sizes share.
 dictionary = dict(
     type="CharacterDictionary",
     characters="0123456789abcdefghijklmnopqrstuvwxyz",
@@ -39,7 +39,7 @@ model = dict(
     ),
 )
 
-# The released preprocessing: Pillow's bicubic, no padding. OpenCV's bicubic is another function.
+# The released preprocessing: Pillow's bicubic, no padding. OpenCV's bicubic is different.
 resize = dict(type="Resize", scale=(100, 32), backend="pillow", interpolation="bicubic")
 pack = dict(type="PackWordInputs")
 train_pipeline = [
@@ -57,8 +57,8 @@ test_pipeline = [
     pack,
 ]
 
-# Test-time augmentation (tools/test.py --tta): what is read unsurely is read again, a high picture
-# turned on its side, any picture tilted, sheared or cut, and the most confident reading is kept.
+# Test-time augmentation (tools/test.py --tta): low-confidence words are read again, tall pictures
+# turned on their side, any picture tilted, sheared or cropped; the most confident reading is kept.
 looks = [
     dict(type="WordLook"),
     dict(type="WordLook", turn=90, tall_only=True),

@@ -1,5 +1,5 @@
 # LPV-Mini: a third of LPV-Tiny's parameters, and ten times as fast to train on a CPU. As in SVTR,
-# the map is half as high after either merging, while that of LPV-Tiny keeps its height.
+# each merging halves the height of the feature map, while that of LPV-Tiny keeps its height.
 mini_model = dict(
     encoder=dict(
         embed_dims=(64, 96, 192),
@@ -11,7 +11,7 @@ mini_model = dict(
     ),
     decoder=dict(
         in_channels=192,
-        # CPUs are slow with convolutions of 24 channels, which is an eighth of 192.
+        # CPUs are slow at convolutions with 24 channels, which is an eighth of 192.
         attention=dict(key_dim=32),
         glrm=dict(num_layers=1, num_heads=6, ffn_dim=512, dropout=0.0),
         with_mask=True,

@@ -1,5 +1,5 @@
 # A modern recipe for real data: Union14M-L as LMDB under LPV_DATA_ROOT, AdamW with warm-up and one
-# cycle, bfloat16. The sets that choose the checkpoint are Union14M-L's own validation words.
+# cycle, bfloat16. The best checkpoint is chosen on Union14M-L's own validation words.
 _base_ = [
     "_base_lpv-base.py",
     "../_base_/datasets/{{$LPV_DATA_TREE:lpv}}_tree.py",

@@ -1,4 +1,4 @@
-# The LPV-Mini that comes with the project, trained further on your own words; on a CPU, too.
+# The shipped LPV-Mini, trained further on your own words, which is also possible on a CPU.
 _base_ = ["lpv-tiny_own_data.py", "_base_mini.py"]
 
 model = _base_.mini_model

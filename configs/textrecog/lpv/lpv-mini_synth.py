@@ -1,4 +1,4 @@
-# LPV-Mini on rendered words alone, in 78 minutes of two CPU cores (docs/synth.md). A third of every
+# LPV-Mini on rendered words alone, in 78 minutes on two CPU cores (docs/synth.md). A third of every
 # batch is easy words, from which it learns what letters look like.
 _base_ = ["lpv-tiny_synth.py", "_base_mini.py", "_base_mini_synth.py"]
 
@@ -15,7 +15,7 @@ train_dataloader = dict(
 )
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=78, peak_lr=2e-3, mask_from=0.5),
-    # It looks back 1,000 iterations.
+    # The average looks back 1,000 iterations.
     dict(type="EMAHook", momentum=1e-2, interval=10, update_buffers=True),
     dict(type="PoolUsageHook"),
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth_start/LAST_CHECKPOINT.pth"),

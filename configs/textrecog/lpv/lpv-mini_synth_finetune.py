@@ -12,7 +12,7 @@ train_dataloader = dict(
 train_cfg = dict(val_interval=500)
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=7, peak_lr=5e-4, mask_from=0.0),
-    # It looks back 200 of some 1,200 iterations.
+    # The average looks back 200 of about 1,200 iterations.
     dict(type="EMAHook", momentum=5e-2, interval=10, update_buffers=True),
     dict(type="PoolUsageHook"),
     dict(type="InitialWeightsHook", source="work_dirs/lpv-mini_synth/LAST_CHECKPOINT.pth"),

@@ -1,4 +1,4 @@
-# LPV-Tiny on rendered words alone, on the whole map, in 84 minutes of two CPU cores
+# LPV-Tiny on rendered words alone, with the full feature map, in 84 minutes on two CPU cores
 # (docs/synth.md).
 _base_ = ["lpv-tiny_synth.py", "_base_tiny_cpu.py"]
 
@@ -10,9 +10,9 @@ train_dataloader = dict(
 )
 train_cfg = dict(val_interval=500)
 custom_hooks = [
-    # Without the mask while the attentions find their places on the whole map.
+    # Without the mask while the attention adapts to the full feature map.
     dict(type="TimeBudgetHook", minutes=84, peak_lr=5e-4, warm_up=0.03, mask_from=0.25),
-    # The average looks back 330 of some 3,300 iterations.
+    # The average looks back 330 of about 3,300 iterations.
     *_base_.custom_hooks[1:],
     dict(
         type="InitialWeightsHook",

@@ -13,7 +13,7 @@ train_dataloader = dict(
 )
 custom_hooks = [
     dict(type="TimeBudgetHook", minutes=16, peak_lr=3e-4, mask_from=0.0),
-    # The average looks back 100 of some 600 iterations.
+    # The average looks back 100 of about 600 iterations.
     *_base_.custom_hooks[1:3],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_cpu_synth/LAST_CHECKPOINT.pth"),
 ]

@@ -1,4 +1,4 @@
-# 94 characters, upper and lower case told apart, punctuation included.
+# 94 characters: case-sensitive, with punctuation.
 _base_ = ["lpv-tiny_stage1_10e_st_mj.py"]
 
 characters = (
@@ -19,7 +19,7 @@ train_dataloader = dict(
     )
 )
 
-# The published protocol, and the same words with case and punctuation.
+# The published protocol, and one that counts case and punctuation in the same words.
 val_evaluator = dict(
     metrics=[
         dict(type="BenchmarkMetric"),

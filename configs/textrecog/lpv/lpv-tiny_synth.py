@@ -1,5 +1,5 @@
-# LPV-Tiny on rendered words alone, in 16 minutes of one large GPU (docs/synth.md): words are
-# rendered while it trains, wait on the GPU, and are augmented there. Both stages are in one run.
+# LPV-Tiny on rendered words alone, in 16 minutes on one large GPU (docs/synth.md): words are
+# rendered during training, stored on the GPU, and augmented there. Both stages are in one run.
 _base_ = [
     "_base_lpv-tiny.py",
     "../_base_/schedules/schedule_adamw_onecycle.py",
@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    # No rendered picture comes often enough to be learnt by heart.
+    # No rendered picture recurs often enough to be memorised.
     encoder=dict(drop_path_rate=0.0),
     decoder=dict(with_mask=True, glrm=dict(dropout=0.0)),
     data_preprocessor=dict(batch_augments=[dict(type="BatchTextAugment")]),
@@ -19,7 +19,7 @@ rendered_words = dict(
     dataset=dict(
         type="RenderedWordDataset",
         length=1_000_000_000,
-        # As blurred as the training words of ICDAR 2015, and more of the words that are common.
+        # As blurred as the training words of ICDAR 2015, and with more of the common words.
         render=dict(
             clean_prob=0.18,
             blur_prob=0.6,
@@ -50,7 +50,7 @@ train_dataloader = dict(
     ),
 )
 
-# Validation words: the last of two real training sets. No benchmark decides anything.
+# Validation words: the last ones of two real training sets. No choice depends on a benchmark.
 real_data = "{{$LPV_REAL_DATA:data/real}}"
 held_out = 250
 real_sets = ["IIIT5K_train", "IC15_train"]
@@ -74,7 +74,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# The time decides: rate, mask and end follow the clock, and max_iters is never reached.
+# Learning rate, mask and end of training follow the clock, and max_iters is never reached.
 max_iters = 1_000_000
 param_scheduler = None
 train_cfg = dict(max_iters=max_iters, val_interval=1000)
@@ -87,16 +87,16 @@ custom_hooks = [
         peak_lr=1.2e-3,
         mask_from=0.5,
     ),
-    # The average looks back interval / momentum = 330 iterations, which is short against the fall
-    # of the learning rate.
+    # The average looks back interval / momentum = 330 iterations, which is short compared
+    # with the decay of the learning rate.
     dict(type="EMAHook", momentum=3e-2, interval=10, update_buffers=True),
     dict(type="PoolUsageHook"),
 ]
-# The last checkpoint counts, not the best: scores with the mask and without do not compare.
+# The last checkpoint counts, not the best: scores with and without the mask are not comparable.
 default_hooks = dict(
     # Scores on the validation words belong to an iteration; there are no epochs.
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(interval=1000, max_keep_ckpts=1, save_best=None),
-    # Nobody watches: a batch that spoils a step costs that step, not the minutes that are lent.
+    # Runs unattended: a batch that spoils a step costs that step, not the rest of the time.
     non_finite_guard=dict(action="skip"),
 )

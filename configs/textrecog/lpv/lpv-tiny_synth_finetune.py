@@ -15,7 +15,7 @@ train_dataloader = dict(
     dataset=dict(
         sources=[
             _base_.rendered_words,
-            # The two kinds of data set name themselves differently.
+            # The two kinds of dataset have different names in their metainfo.
             dict(dataset=dict(type="ConcatDataset", datasets=real_words, verify_meta=False)),
         ]
     )
@@ -29,8 +29,8 @@ custom_hooks = [
         peak_lr=3e-4,
         mask_from=0.0,
     ),
-    # It begins as a copy of the starting weights. It looks back 100 of some 500 iterations, so that
-    # nothing of them is left in it.
+    # The average starts as a copy of the initial weights. It looks back 100 of about 500
+    # iterations, so that nothing of them is left in it.
     dict(type="EMAHook", momentum=0.1, interval=10, update_buffers=True),
     *_base_.custom_hooks[2:],
     dict(type="InitialWeightsHook", source="work_dirs/lpv-tiny_synth/LAST_CHECKPOINT.pth"),

@@ -1,4 +1,4 @@
-# The same model with small numbers: learns to read rendered numbers of 1 to 4 digits in about one
+# A very small LPV that learns to read rendered numbers of 1 to 4 digits in about one
 # minute on two CPU cores (tools/quickstart.sh). It shows that everything works, not how well LPV
 # reads.
 _base_ = ["_base_lpv-tiny.py", "../_base_/default_runtime.py"]
@@ -55,7 +55,7 @@ optim_wrapper = dict(
     optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.0),
     clip_grad=dict(max_norm=1, norm_type=2),
 )
-# The rate stays high until the attention has found the characters; there are few iterations for it.
+# The learning rate stays high until the attention has found the characters, as iterations are few.
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, start_factor=0.05, end=60),
     dict(type="LinearLR", by_epoch=False, end_factor=0.01, begin=450, end=max_iters),

@@ -1,5 +1,5 @@
-# A small LPV for trials of data on a CPU: it learns real words in minutes, but far from as well as
-# LPV-Tiny. LPV_TRAIN_DATA names one LMDB; its last 200 words are kept out for validation.
+# A small LPV for trying out data on a CPU: it learns real words in minutes, but reads far worse
+# than LPV-Tiny. LPV_TRAIN_DATA names one LMDB; its last 200 words are held out for validation.
 _base_ = "lpv-tiny_own_data.py"
 
 model = dict(

@@ -1,4 +1,4 @@
-# The small LPV on your own words and as many rendered ones: half of every batch each.
+# The small LPV on your own words and as many rendered ones, half of every batch each.
 _base_ = "lpv-toy_own_data.py"
 
 own_words = _base_.train_dataloader.pop("dataset")
@@ -11,6 +11,6 @@ rendered_words = dict(
 )
 train_dataloader = dict(
     batch_sampler=dict(type="SourceShareBatchSampler", weights=[1, 1]),
-    # The two kinds of data set name themselves differently, which MMEngine takes for a mistake.
+    # The two kinds of dataset have different names in their metainfo, which MMEngine rejects.
     dataset=dict(type="ConcatDataset", datasets=[own_words, rendered_words], verify_meta=False),
 )

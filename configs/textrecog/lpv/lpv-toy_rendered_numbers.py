@@ -1,5 +1,5 @@
-# Where trials with the small LPV start: on easy numbers it finds out where characters are in a few
-# hundred iterations, while real words alone take it thousands.
+# Starting point for trials with the small LPV: on easy numbers it learns to locate characters in a
+# few hundred iterations, while real words alone take thousands.
 _base_ = "lpv-toy_own_data.py"
 
 train_pipeline = [*_base_.train_pipeline[:-2], _base_.pack]  # without TextAugment

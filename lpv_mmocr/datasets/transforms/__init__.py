@@ -1,4 +1,4 @@
-"""Transforms of word pictures."""
+"""Transforms of word images."""
 
 from .loading import decode_image
 from .packing import PackWordInputs

@@ -1,4 +1,4 @@
-"""Packing of a word picture and what is known of it."""
+"""Packing of word images and their metadata."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mmocr.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class PackWordInputs(PackTextRecogInputs):
-    """MMOCR's packing, with meta keys that need not be there.
+    """MMOCR's packing, with optional meta keys.
 
-    A picture from an LMDB has a name of its own and may be marked as bad; a picture handed to the
-    inferencer has neither, and ``PackTextRecogInputs`` would stop at it.
+    An image from an LMDB has its own name and a mark whether it is bad; an image passed to the
+    inferencer may lack them, and ``PackTextRecogInputs`` would fail on it.
 
     Args:
         meta_keys: Keys that every sample must have.
-        optional_keys: Keys that become None in the sample where they are missing.
+        optional_keys: Keys that are set to None in samples that lack them.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class PackWordInputs(PackTextRecogInputs):
         """Pack a sample.
 
         Args:
-            results: ``img`` (H, W, 3) uint8, ``gt_texts`` where known, and the meta keys.
+            results: ``img`` (H, W, 3) uint8, ``gt_texts`` if known, and the meta keys.
 
         Returns:
             ``inputs``, a uint8 tensor (3, H, W), and ``data_samples``.

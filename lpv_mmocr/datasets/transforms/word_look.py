@@ -1,4 +1,4 @@
-"""Another look at a word that is hard to read."""
+"""Test-time augmentation: another view of a word that is hard to read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mmcv.transforms import BaseTransform
 from mmocr.registry import TRANSFORMS
 
 LONGEST_SIDE = 1024
-"""Larger pictures are made smaller first: models see a hundred pixels or so, and a photo that is
-sheared would take gigabytes."""
+"""Larger images are reduced to this first: models see a hundred pixels or so, and a sheared photo
+would take gigabytes."""
 _SHORTEST_SIDE = 32
 
 # OpenCV counts from the centre of the first pixel, we from its outer edge.
@@ -21,28 +21,29 @@ _TO_EDGES = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
 
 @TRANSFORMS.register_module()
 class WordLook(BaseTransform):
-    """Shears and turns a picture, and takes more or less around it.
+    """Shear and rotate an image, then pad or crop it.
 
-    For test-time augmentation: a word that is tilted, slanted or cut badly may be read well when it
-    is seen otherwise. What to do is fixed, nothing is drawn by chance. The canvas grows, so that no
-    part is lost; new pixels repeat those at the edge. Pictures with a side of more than 1024 pixels
-    are made smaller first, very long ones along that side alone (so that angles are not kept).
+    For test-time augmentation: a word that is tilted, slanted or badly cropped may be read
+    correctly in another view. The transform is deterministic. The canvas grows, so that no part is
+    lost unless a margin is negative; new pixels repeat those at the edge. Images with a side of
+    more than 1024 pixels are reduced first, very long ones along that side alone (so that angles
+    are not kept).
 
     Args:
-        turn: Degrees by which the picture is turned counter-clockwise, after shearing.
-        slant: How far each row is moved to the right of the one above, in pixels; where it is
-            positive, letters that lean to the right stand upright.
-        slope: How far each column is moved below the one to its left, in pixels; where it is
-            positive, words that climb lie level, and their letters stay upright.
-        margin: Parts of width and height that are added on either side in the end; where they are
-            negative, they are cut off.
-        tall_only: Leave pictures that are not higher than wide as they are.
+        turn: Counter-clockwise rotation in degrees, after shearing.
+        slant: Shift of each row to the right relative to the row above, in pixels; positive values
+            make letters that lean to the right upright.
+        slope: Downward shift of each column relative to the column to its left, in pixels; positive
+            values make rising words level, while their letters stay upright.
+        margin: Fractions of width and of height added on either side at the end; negative values
+            crop.
+        tall_only: Whether to change only images that are taller than wide.
 
     Attributes:
-        matrix: Shape (2, 2), what becomes of a step to the right and down, in pixels.
+        matrix: Linear part of the transform, shape (2, 2), for steps (x, y) in pixels.
 
     Raises:
-        ValueError: If a number is not finite, a margin leaves nothing of the picture, or shearing
+        ValueError: If a number is not finite, a margin leaves nothing of the image, or shearing
             both ways flattens it.
     """
 
@@ -67,7 +68,7 @@ class WordLook(BaseTransform):
             )
         if math.isclose(slant * slope, 1):
             raise ValueError(
-                f"a slant of {slant} and a slope of {slope} flatten a picture to a line; their "
+                f"a slant of {slant} and a slope of {slope} flatten an image to a line; their "
                 "product must not be 1"
             )
         angle = math.radians(turn)
@@ -78,20 +79,20 @@ class WordLook(BaseTransform):
         self._as_it_is = not any((turn, slant, slope, *margin))
 
     def applies(self, image: np.ndarray) -> bool:
-        """Whether anything is done to a picture of shape (H, W, 3)."""
+        """Return whether an image of shape (H, W, 3) is changed."""
         if self._as_it_is:
             return False
         return image.shape[0] > image.shape[1] or not self.tall_only
 
     def look(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Change a picture.
+        """Apply the transform to an image.
 
         Args:
             image: Shape (H, W, 3), uint8.
 
         Returns:
-            The picture as it looks now, and the matrix (2, 3) that leads from a point (x, y, 1) of
-            the given picture to the same point there, in pixels from the upper left corner.
+            The new image, and the matrix (2, 3) that maps a point (x, y, 1) of the given image to
+            the same point in the new one, in pixels from the upper left corner.
         """
         if not self.applies(image):
             return image, np.eye(2, 3)
@@ -106,7 +107,7 @@ class WordLook(BaseTransform):
         return changed, matrix
 
     def _placed(self, height: int, width: int) -> tuple[np.ndarray, tuple[int, int]]:
-        """The matrix of :meth:`look`, and width and height of the picture it leads to."""
+        """Return the matrix of :meth:`look`, and width and height of the new image."""
         given = np.array([width, height])
         spanned = np.abs(self.matrix) @ given
         size = np.maximum(1, np.rint(spanned * (1 + 2 * np.array(self.margin)))).astype(int)
@@ -114,13 +115,13 @@ class WordLook(BaseTransform):
         return np.column_stack([self.matrix, shift]), (int(size[0]), int(size[1]))
 
     def transform(self, results: dict) -> dict:
-        """Change the picture of a sample.
+        """Transform the image of a sample.
 
         Args:
             results: ``img``, (H, W, 3) uint8.
 
         Returns:
-            The sample with ``img`` changed and ``img_shape`` after it.
+            The sample with the new ``img`` and its ``img_shape``.
         """
         image, _ = self.look(results["img"])
         return {**results, "img": image, "img_shape": image.shape[:2]}
@@ -135,11 +136,11 @@ LOOKS = (
     WordLook(slope=0.4),
     WordLook(10),
 )
-"""What readers try one after the other; the configs have the same for ``tools/test.py --tta``."""
+"""Views that readers try in this order; the configs list the same for ``tools/test.py --tta``."""
 
 
 def _not_too_large(image: np.ndarray) -> np.ndarray:
-    """Make a picture smaller, but no side shorter than it has to be for reading."""
+    """Reduce an image that is too large, but keep every side long enough for reading."""
     height, width = image.shape[:2]
     scale = LONGEST_SIDE / max(height, width)
     if scale >= 1:

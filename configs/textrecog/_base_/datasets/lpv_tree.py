@@ -1,10 +1,10 @@
-# MJSynth, SynthText and the eight benchmark sets in the folders of LPV's release; LPV_DATA_TREE
-# (lpv, clova or parseq) chooses among the trees of this folder. Pipelines come from the config that
-# inherits this one.
+# MJSynth, SynthText and the eight benchmark sets in the folder layout of LPV's release;
+# LPV_DATA_TREE (lpv, clova or parseq) selects a layout from this folder. Pipelines come from the
+# config that inherits this one.
 data_root = "{{$LPV_DATA_ROOT:data}}"
 
-# Words for choosing the best checkpoint: the last ones of MJSynth, which training leaves out. The
-# benchmark sets take no part in that choice.
+# Number of words for choosing the best checkpoint: the last ones of MJSynth, held out from
+# training. The benchmark sets play no part in that choice.
 num_held_out = 5000
 
 # The recipe's batch: 96 words on each of 4 GPUs, half of them MJSynth, half SynthText.

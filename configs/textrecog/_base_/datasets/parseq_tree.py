@@ -1,4 +1,4 @@
-# The same data in the folders of PARSeq's release.
+# The same data in the folder layout of PARSeq's release.
 _base_ = ["lpv_tree.py"]
 
 train_dataloader = dict(

@@ -1,5 +1,5 @@
-# A modern schedule: warm-up and cosine decay in one cycle, decoupled weight decay, bfloat16. All
-# weights decay, those of norms and the position embedding too: the shipped ones were trained so.
+# A modern schedule: warm-up and cosine decay in one cycle, decoupled weight decay, bfloat16. Decay
+# applies to all weights, also of norms and position embedding, as in training the shipped models.
 max_iters = 100_000
 optim_wrapper = dict(
     type="AutocastOptimWrapper",

@@ -1,6 +1,6 @@
-"""Augmentation of word pictures: eight groups of operations, three magnitudes each.
+"""Augmentation of word images: eight groups of operations, three magnitudes each.
 
-Importing the modules of operations registers what they define; their order is the order of
+Importing the operation modules registers their operations; the import order is the order of
 :data:`OPERATIONS`.
 """
 

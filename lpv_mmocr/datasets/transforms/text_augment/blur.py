@@ -1,4 +1,4 @@
-"""Blur of the lens, of motion, of zooming, and of a pane of frosted glass."""
+"""Blur of the lens, of motion, of zooming, and of frosted glass."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .operations import operation
 _GAUSSIAN_SIGMA = (0.5, 1.0, 1.7)
 _DEFOCUS_RADIUS = (1.5, 2.25, 3.0)
 _MOTION_SIGMA = (1.4, 2.0, 2.6)
-# Standard deviation of the blur, and how often every pixel is replaced by a neighbour.
+# Standard deviation of the blur, and number of times that pixels are replaced by neighbours.
 _GLASS = ((0.6, 1), (0.9, 1), (0.8, 2))
 _ZOOM_FACTOR = (1.10, 1.15, 1.20)
 
-# OpenCV turns to a far slower Fourier transform for kernels larger than this.
+# For kernels larger than this, OpenCV switches to a far slower Fourier transform.
 _KERNEL_RADIUS = 5
 
 
@@ -62,7 +62,7 @@ def motion_kernel(sigma: float, degrees: int) -> np.ndarray:
     x = _KERNEL_RADIUS + along * math.cos(math.radians(degrees))
     y = _KERNEL_RADIUS - along * math.sin(math.radians(degrees))
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    # Every sample is shared out bilinearly among its four pixels.
+    # Every sample is distributed bilinearly over its four pixels.
     for dx, share_x in ((0, 1 - (x - left)), (1, x - left)):
         for dy, share_y in ((0, 1 - (y - top)), (1, y - top)):
             np.add.at(kernel, (top + dy, left + dx), weight * share_x * share_y)
@@ -73,8 +73,8 @@ def motion_kernel(sigma: float, degrees: int) -> np.ndarray:
 def motion_blur(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
     """Smear along a line within 45 degrees of the horizontal.
 
-    Two passes, each with the Gaussian's standard deviation divided by √2, equal one pass with
-    the whole, and keep the kernel small.
+    Two passes with the standard deviation divided by √2 equal one pass with the full standard
+    deviation, and keep the kernel small.
     """
     kernel = motion_kernel(_MOTION_SIGMA[magnitude] / math.sqrt(2), rng.randint(-45, 45))
     return cv2.filter2D(cv2.filter2D(img, -1, kernel), -1, kernel)
@@ -90,7 +90,7 @@ def _interior(height: int, width: int) -> np.ndarray:
 
 @cached_array
 def _neighbour_offsets(width: int) -> np.ndarray:
-    """Return the distance in a flattened picture to each of the 3 × 3 neighbours, int64 (9,)."""
+    """Return the offsets of the 3 × 3 neighbours in a flattened image, int64 (9,)."""
     return np.array([dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
 
 
@@ -110,10 +110,10 @@ def glass_blur(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("blur")
 def zoom_blur(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Average sixteen pictures, from the original to one zoomed in by 10, 15 or 20 %.
+    """Average sixteen images, from the original to one zoomed in by 10, 15 or 20 %.
 
-    The zoom factors form a geometric series, so that four averages of two pictures do it: after
-    step k the picture is the mean over ``base ** 0 … base ** (2 ** k - 1)``.
+    The zoom factors form a geometric series, so that four averages of two images suffice: after
+    step k the image is the mean over ``base ** 0 … base ** (2 ** k - 1)``.
     """
     height, width = img.shape[:2]
     base = _ZOOM_FACTOR[magnitude] ** (1 / 15)

@@ -1,8 +1,8 @@
-"""A cache for computed arrays that is bounded in bytes.
+"""Cache for computed arrays, bounded in bytes.
 
-Warp bases, masks and lookup tables depend on the picture's size. In training there is one size
-and everything is computed once; a pipeline that feeds pictures of many sizes must not grow
-without end, and ``functools.lru_cache`` counts entries, not bytes.
+Warp bases, masks and lookup tables depend on the image size. In training there is one size and
+everything is computed once; with images of many sizes, the memory must not grow without bound, and
+``functools.lru_cache`` counts entries, not bytes.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ DEFAULT_MAX_BYTES = 16 * 2**20
 
 
 def cached_array(function: Function, *, max_bytes: int = DEFAULT_MAX_BYTES) -> Function:
-    """Remember the arrays that a pure function of hashable arguments returns.
+    """Cache the arrays that a pure function of hashable arguments returns.
 
-    The arrays are made read-only, since every caller shares them. When their sizes together
-    exceed ``max_bytes`` the oldest are dropped; an array larger than that is never kept.
+    The arrays are made read-only, since all callers share them. When their total size exceeds
+    ``max_bytes``, the oldest are dropped; an array larger than that is never kept.
 
     Args:
-        function: A function of positional, hashable arguments that returns one array.
-        max_bytes: The most bytes to keep.
+        function: Function of positional, hashable arguments that returns one array.
+        max_bytes: Maximum number of bytes to keep.
 
     Returns:
-        The caching function. ``cache`` is its dictionary of kept arrays.
+        The caching function; its attribute ``cache`` is the dictionary of kept arrays.
     """
     cache: dict[tuple, np.ndarray] = {}
 

@@ -1,4 +1,4 @@
-"""What a camera and its file format do: exposure, compression, few pixels."""
+"""Effects of a camera and its file format: exposure, compression, low resolution."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def contrast(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 def brightness(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
     """Raise the value of the HSV colour model by 0.1, 0.2 or 0.3; hue and saturation stay.
 
-    Raising the value ``v`` by ``d`` multiplies all three channels by ``(v + d) / v``, which needs
-    no conversion. A black pixel has neither hue nor saturation and becomes grey.
+    Raising the value ``v`` by ``d`` multiplies all three channels by ``(v + d) / v``, without a
+    colour conversion. A black pixel has neither hue nor saturation and becomes grey.
     """
     gain = 255 * _BRIGHTNESS_GAIN[magnitude]
     values = np.arange(256, dtype=np.float32)
@@ -45,14 +45,14 @@ def brightness(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("camera")
 def jpeg(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Save as JPEG of quality 25, 18 or 15 and read it back."""
+    """Compress as JPEG of quality 25, 18 or 15 and decode."""
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY[magnitude]]
     return cv2.imdecode(cv2.imencode(".jpg", img, options)[1], cv2.IMREAD_COLOR)
 
 
 @operation("camera")
 def pixelate(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Reduce to 0.6, 0.5 or 0.4 of the pixels each way and enlarge them as squares."""
+    """Reduce both sides to 0.6, 0.5 or 0.4 of their length and enlarge the pixels as squares."""
     height, width = img.shape[:2]
     factor = _PIXEL_FACTOR[magnitude]
     reduced = (max(int(width * factor), 1), max(int(height * factor), 1))

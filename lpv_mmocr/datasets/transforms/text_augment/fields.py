@@ -1,9 +1,9 @@
 """Random fields and textures, drawn from pools that are filled once.
 
-Drawing ten thousand normal deviates takes longer than any of the operations that need them. So
-the deviates are drawn once, from a fixed seed, and each use takes a run of them that begins at one
-of a million places: noise comes again, but hardly ever on the same picture. The pools do not
-depend on what was asked before, so that a picture depends on the generator alone.
+Drawing ten thousand normal deviates takes longer than any of the operations that need them. The
+deviates are therefore drawn once, from a fixed seed, and each use takes a run of them that begins
+at one of a million positions: noise repeats, but hardly ever on the same image. The pools do not
+depend on earlier requests, so that an augmented image depends on the generator alone.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def plasma_texture(roughness: float, index: int) -> np.ndarray:
     """Return a fog-like surface, uint8 (512, 512, 3), equal channels.
 
     Args:
-        roughness: The factor by which the surface's amplitude falls from octave to octave; 2 is
-            smooth, smaller is rougher. It is the decay of midpoint displacement, that is, a
-            Hurst exponent of ``log2(roughness)``.
-        index: Which of the surfaces of this roughness.
+        roughness: Factor by which the surface's amplitude falls from octave to octave; 2 is smooth,
+            smaller is rougher. It is the decay of midpoint displacement, that is, a Hurst exponent
+            of ``log2(roughness)``.
+        index: Index of the surface among those of this roughness.
     """
     generator = np.random.Generator(np.random.PCG64([int(roughness * 1000), index]))
     surface = _spectral_noise(_TEXTURE_SIDE, np.log2(roughness) + 1, generator)
@@ -77,14 +77,14 @@ def plasma_texture(roughness: float, index: int) -> np.ndarray:
 
 
 def _branch(needles: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Let ice needles grow side branches 60 degrees off, shorter towards the tip.
+    """Grow side branches on ice needles, 60 degrees off and shorter towards the tip.
 
     Args:
-        needles: Root x, root y, angle in radians and length of each, (n, 4).
+        needles: Root x, root y, angle in radians and length of each needle, (n, 4).
         generator: Source of the branches' lengths.
 
     Returns:
-        The branches, twelve for each needle, (12·n, 4).
+        The branches, twelve per needle, (12·n, 4).
     """
     step = np.repeat(np.linspace(0.15, 0.9, 6), 2)
     turn = np.tile([np.pi / 3, -np.pi / 3], 6)
@@ -98,7 +98,7 @@ def _branch(needles: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _draw_needles(canvas: np.ndarray, needles: np.ndarray, shades: tuple[int, ...]) -> None:
-    """Draw the needles (n, 4) as lines, in turns with each of the shades."""
+    """Draw the needles (n, 4) as lines, cycling through the shades."""
     tips = needles[:, :2] + needles[:, 3:] * np.stack(
         [np.cos(needles[:, 2]), np.sin(needles[:, 2])], axis=1
     )
@@ -118,7 +118,7 @@ def frost_texture(index: int) -> np.ndarray:
     _draw_needles(crystals, branches, (150, 190, 230))
     _draw_needles(crystals, needles, (210, 255))
     film = 150 * _spectral_noise(_TEXTURE_SIDE, 1.4, generator)
-    # Crystals grow in patches: where the film is thick they are bright, elsewhere faint.
+    # Crystals grow in patches: in some places they are bright, elsewhere faint.
     patches = 0.25 + 0.75 * _spectral_noise(_TEXTURE_SIDE, 1.8, generator)
     light = film + patches * cv2.GaussianBlur(crystals, (3, 3), 0.6)
     tint = np.array([1.0, 0.96, 0.9])
@@ -126,9 +126,9 @@ def frost_texture(index: int) -> np.ndarray:
 
 
 def random_window(texture: np.ndarray, height: int, width: int, rng: Random) -> np.ndarray:
-    """Return a (height, width, …) part of a square texture, anywhere in it.
+    """Return a (height, width, …) window at a random position of a square texture.
 
-    A picture larger than the texture sees it continued by reflection, which leaves no seam.
+    For windows larger than the texture, it is continued by reflection, which leaves no seam.
     """
     side = len(texture)
     if height <= side and width <= side:
@@ -143,5 +143,5 @@ def random_window(texture: np.ndarray, height: int, width: int, rng: Random) -> 
 
 
 def random_texture_index(rng: Random) -> int:
-    """Choose one of the textures of a kind."""
+    """Draw the index of one of the textures of a kind."""
     return rng.randrange(_NUM_TEXTURES)

@@ -1,6 +1,6 @@
-"""Changes of the camera's position: rotation, perspective, distance.
+"""Changes of the camera position: rotation, perspective, distance.
 
-All draw on black and interpolate linearly; content stays inside the picture.
+All operations fill with black and interpolate linearly; content stays inside the image.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _SHRINK_FRACTION = (0.2, 0.3, 0.4)
 
 
 def rotate_about_centre(img: np.ndarray, degrees: float) -> np.ndarray:
-    """Rotate the picture as if it were square, and fit the corners into the frame.
+    """Rotate the image as if it were square, and fit the corners into the frame.
 
-    The rotation happens in a square frame and the result is brought back to the picture's own
-    proportions, as STR-Aug does; in a wide picture the text therefore slopes less than
-    ``degrees`` and leans.
+    The rotation takes place in a square frame and the result is scaled back to the image's own
+    proportions, as in STR-Aug; in a wide image the text therefore slopes less than ``degrees`` and
+    leans.
 
     Args:
         img: uint8 (H, W, 3).
@@ -43,14 +43,14 @@ def rotate_about_centre(img: np.ndarray, degrees: float) -> np.ndarray:
 
 @operation("geometry")
 def rotate(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Rotate by up to 10, 10 to 20 or 20 to 30 degrees, either way."""
+    """Rotate by 2 to 10, 10 to 20 or 20 to 30 degrees, either way."""
     degrees = rng.uniform(max(_MAX_DEGREES[magnitude] - 10, 2), _MAX_DEGREES[magnitude])
     return rotate_about_centre(img, degrees if rng.random() < 0.5 else -degrees)
 
 
 @operation("geometry")
 def perspective(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Turn the picture about its vertical axis: the left or right edge becomes shorter."""
+    """Turn the image about its vertical axis: the left or right edge becomes shorter."""
     height, width = img.shape[:2]
     low = _SIDE_LOSS[magnitude]
     top = rng.uniform(low, low + 0.08) * height
@@ -65,7 +65,7 @@ def perspective(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("geometry")
 def shrink(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Make the picture smaller and move it up, down, left or right within the freed margin."""
+    """Shrink the image and move it up, down, left or right within the freed margin."""
     height, width = img.shape[:2]
     fraction = _SHRINK_FRACTION[magnitude]
     margin_x = rng.uniform(fraction - 0.1, fraction) * width / 3

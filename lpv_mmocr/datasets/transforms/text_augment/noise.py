@@ -16,7 +16,7 @@ _SHOT_PHOTONS = (13, 8, 5)
 _IMPULSE_SHARE = (0.03, 0.07, 0.11)
 _SPECKLE_SCALE = (0.15, 0.20, 0.25)
 
-# Quantiles that the Poisson table resolves.
+# The Poisson table resolves 2**10 quantiles.
 _QUANTILE_BITS = 10
 
 
@@ -60,7 +60,7 @@ def impulse_noise(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
     share = _IMPULSE_SHARE[magnitude] + rng.uniform(0, 0.04)
     field = uniform_field(img.shape, rng)
     half = round(share / 2 * 2**16)
-    # White is "all bits set" and black "no bit set", so that two masks do it without branches.
+    # White is "all bits set" and black "no bit set", so that two masks suffice, without branches.
     white = (field < half).view(np.uint8) * np.uint8(255)
     kept = (field < 2**16 - half).view(np.uint8) * np.uint8(255)
     return cv2.bitwise_and(cv2.bitwise_or(img, white), kept)

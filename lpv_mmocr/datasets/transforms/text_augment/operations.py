@@ -1,9 +1,9 @@
-"""The registry of augmentation operations.
+"""Registry of augmentation operations.
 
-An operation is a plain function ``(img, magnitude, rng) -> img``. It takes a uint8 picture of
-shape (H, W, 3) in BGR order, a magnitude of 0 (weak), 1 or 2 (strong) and a
-:class:`random.Random`, and returns a new picture of the same shape and dtype; it never writes
-into its input. All randomness comes from ``rng``, so equal generators give equal pictures.
+An operation is a plain function ``(img, magnitude, rng) -> img``. It takes a uint8 image of shape
+(H, W, 3) in BGR order, a magnitude of 0 (weak), 1 or 2 (strong) and a :class:`random.Random`, and
+returns a new image of the same shape and dtype; it never modifies its input. All randomness comes
+from ``rng``, so equal generators give equal images.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Operation:
     """One augmentation operation.
 
     Args:
-        name: Unique name, as configs spell it.
-        group: The group it belongs to, one of :data:`GROUPS`.
-        function: The function that does the work.
+        name: Unique name, as used in configs.
+        group: Group of the operation, one of :data:`GROUPS`.
+        function: Function that implements the operation.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Operation:
     function: AugmentFunction
 
     def __call__(self, img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-        """Apply the operation to a uint8 picture (H, W, 3), BGR; the input stays as it is."""
+        """Apply the operation to a uint8 image (H, W, 3), BGR; the input is not modified."""
         return self.function(img, magnitude, rng)
 
 
@@ -64,17 +64,17 @@ def operation(group: str) -> Callable[[AugmentFunction], AugmentFunction]:
 
 
 def operations_by_group(names: Iterable[str] | None = None) -> dict[str, tuple[Operation, ...]]:
-    """Sort operations into their groups.
+    """Return operations by group.
 
     Args:
-        names: The operations wanted; all of them when None.
+        names: Names of the operations; all of them when None.
 
     Returns:
-        For every group that has at least one of the operations, in the order of :data:`GROUPS`,
-        its operations.
+        Dict from group to operations, for every group that has at least one of them, in the order
+        of :data:`GROUPS`.
 
     Raises:
-        ValueError: If a name is unknown or there is none at all.
+        ValueError: If a name is unknown or no name is given.
     """
     wanted = list(OPERATIONS) if names is None else list(names)
     unknown = sorted(set(wanted) - OPERATIONS.keys())

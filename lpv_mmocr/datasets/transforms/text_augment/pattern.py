@@ -1,8 +1,8 @@
-"""Black lines over the picture: what a fence, a mesh or a screen leaves visible.
+"""Black lines over the image, as from a fence, a mesh or a screen.
 
-Lines are one pixel wide and 3, 2 or 1 pixels apart; in a grid, which covers twice as much, a pixel
-more. Where the first line falls is drawn at random,
-so that a model does not learn to read fixed columns only. Masks are drawn once per picture size.
+Lines are one pixel wide and 3, 2 or 1 pixels apart; in a grid, which has lines in both directions,
+a pixel more. The position of the first line is random, so that a model does not learn to read fixed
+columns only. Masks are cached per image size, period and offset.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def line_mask(
     """Return a mask of straight lines, uint8 (H, W, 3): 0 on lines, 255 between them.
 
     Args:
-        height: Picture height.
-        width: Picture width.
+        height: Image height.
+        width: Image width.
         period: Distance from one line to the next in pixels.
         column: Position of the first vertical line; None for no vertical lines.
         row: Position of the first horizontal line; None for no horizontal lines.
@@ -51,15 +51,15 @@ def ring_mask(height: int, width: int, period: int, first: int, elliptic: bool) 
     """Return a mask of nested rectangles or ellipses, uint8 (H, W, 3): 0 on lines.
 
     Args:
-        height: Picture height.
-        width: Picture width.
-        period: Distance from one ring to the next in pixels, along the shorter way (vertical).
+        height: Image height.
+        width: Image width.
+        period: Vertical distance from one ring to the next in pixels.
         first: Half the height of the innermost ring.
-        elliptic: Draw ellipses, not rectangles.
+        elliptic: Whether to draw ellipses instead of rectangles.
     """
     canvas = np.full((height, width), 255, np.uint8)
     centre_x, centre_y = width // 2, height // 2
-    # Ellipses must reach the corners, which lie √2 further out than the edges.
+    # Ellipses must reach the corners, which are √2 times as far out as the edges.
     reach = round(height * 0.75) if elliptic else height // 2
     for radius in range(first, reach + 1, period):
         across = round(radius * width / height)
@@ -98,13 +98,13 @@ def grid(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("pattern")
 def rectangle_grid(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Cover the picture with nested rectangles of its own proportions."""
+    """Cover the image with nested rectangles of its proportions."""
     period = _period(magnitude)
     return cv2.bitwise_and(img, ring_mask(*img.shape[:2], period, 1 + rng.randrange(period), False))
 
 
 @operation("pattern")
 def ellipse_grid(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Cover the picture with nested ellipses of its own proportions."""
+    """Cover the image with nested ellipses of its proportions."""
     period = _period(magnitude)
     return cv2.bitwise_and(img, ring_mask(*img.shape[:2], period, 1 + rng.randrange(period), True))

@@ -1,8 +1,8 @@
-"""Named choices of operations: the modes of the released LPV training code.
+"""Named sets of operations: the modes of the released LPV training code.
 
-They are alternatives to the full set, kept for comparison: what earlier recognisers were trained
-with, expressed in the operations of STR-Aug. In every mode up to three different groups are
-applied, one operation of each.
+``straug`` is the full set. The others are alternatives, kept for comparison: the augmentations that
+earlier recognisers were trained with, expressed as operations of STR-Aug. Every mode applies up to
+three different groups (the default ``num_groups``), one operation of each.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "scatter": ("distort", "shrink"),
     "rotation": ("rotate",),
 }
-"""The operations of each preset, by its name."""
+"""Operations of each preset, by name."""
 
 
 def preset_operations(name: str) -> tuple[str, ...]:

@@ -15,13 +15,13 @@ from .operations import operation
 
 _POSTERIZE_BITS = (6, 3, 1)
 _SOLARIZE_THRESHOLD = (192, 128, 64)
-# Factors of sharpness and saturation; 1 would change nothing, so its surroundings are left out.
+# Factors of sharpness and saturation; 1 would change nothing, so values near it are left out.
 _ENHANCE_FACTORS = (((0.7, 0.9), (1.1, 1.3)), ((0.4, 0.7), (1.3, 1.6)), ((0.1, 0.4), (1.6, 1.9)))
 
-# Solarise and posterise can map the text and its background to one value. Solarised pictures keep
-# this share of the contrast (standard deviation of the grey picture) ...
+# Solarise and posterise can map the text and its background to one value. Minimum fraction of the
+# contrast (standard deviation of the grey image) that solarised images keep ...
 _MIN_CONTRAST = 0.4
-# ... and posterised ones this correlation with the original.
+# ... and minimum correlation of posterised ones with the original.
 _MIN_CORRELATION = 0.85
 
 
@@ -30,7 +30,7 @@ def _contrast(img: np.ndarray) -> float:
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the correlation of the grey pictures; 0 where one of them is constant."""
+    """Return the correlation of the grey images; 0 if one of them is constant."""
     grey_a, grey_b = (cv2.cvtColor(img, cv2.COLOR_BGR2GRAY).astype(np.float32) for img in (a, b))
     grey_a -= grey_a.mean()
     grey_b -= grey_b.mean()
@@ -51,7 +51,7 @@ def solarize_above(img: np.ndarray, threshold: int) -> np.ndarray:
 
 @operation("process")
 def posterize(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Keep 6 or 7, 3 or 4, or 1 or 2 bits; more where text would sink into its background."""
+    """Keep 6 or 7, 3 or 4, or 1 or 2 bits; more if the text would blend into its background."""
     bits = _POSTERIZE_BITS[magnitude] + rng.randrange(2)
     reduced = reduce_bits(img, bits)
     while bits < 7 and _correlation(img, reduced) < _MIN_CORRELATION:
@@ -62,13 +62,13 @@ def posterize(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("process")
 def solarize(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Invert what is bright: values of at least 192 to 255, 128 to 191 or 64 to 127.
+    """Invert values from a random threshold upwards: 192 to 255, 128 to 191 or 64 to 127.
 
-    Where bright text on dark turns as dark as its background, the result is mixed half and half
-    with the original.
+    If less than 0.4 of the contrast would remain, e.g. because bright text on dark turns as dark as
+    its background, the result is mixed half and half with the original.
     """
     threshold = _SOLARIZE_THRESHOLD[magnitude] + rng.randrange(64)
-    # Something is inverted even in a dark picture.
+    # Even in a dark image, something is inverted.
     solarized = solarize_above(img, min(threshold, int(img.max())))
     if _contrast(solarized) < _MIN_CONTRAST * _contrast(img):
         return cv2.addWeighted(img, 0.5, solarized, 0.5, 0.0)
@@ -77,7 +77,7 @@ def solarize(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("process")
 def invert(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Turn the picture into its negative."""
+    """Turn the image into its negative."""
     return cv2.bitwise_not(img)
 
 
@@ -89,7 +89,7 @@ def equalize(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
     ]
     counts = np.stack(histograms, axis=1).astype(np.int64)
     below = np.cumsum(counts, axis=0) - counts
-    # All pixels but the brightest share the levels; a channel of one value is left alone.
+    # All pixels but the brightest share the levels; a constant channel is left unchanged.
     step = below.max(axis=0, where=counts > 0, initial=0) // 255
     flat = step == 0
     step[flat] = 1
@@ -100,7 +100,7 @@ def equalize(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("process")
 def autocontrast(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Stretch every channel to the full range; a channel that has it already stays."""
+    """Stretch every channel to the full range; a channel that already covers it is unchanged."""
     extremes = np.array([cv2.minMaxLoc(channel)[:2] for channel in cv2.split(img)])
     low, spread = extremes[:, 0], extremes[:, 1] - extremes[:, 0]
     scale = np.divide(255, spread, out=np.ones_like(low), where=spread > 0)
@@ -109,7 +109,7 @@ def autocontrast(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 
 def _enhance(plain: np.ndarray, img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Move the picture towards its plain version (factor < 1) or away from it (factor > 1)."""
+    """Move the image towards its plain version (factor < 1) or away from it (factor > 1)."""
     factor = rng.uniform(*_ENHANCE_FACTORS[magnitude][rng.randrange(2)])
     return cv2.addWeighted(plain, 1 - factor, img, factor, 0.0)
 
@@ -125,6 +125,6 @@ def sharpness(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("process")
 def color(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Pale or strengthen the colours; a grey picture stays as it is."""
+    """Reduce or increase the saturation; a grey image is unchanged."""
     grey = cv2.cvtColor(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     return _enhance(grey, img, magnitude, rng)

@@ -1,4 +1,4 @@
-"""The augmentation as a step of an MMOCR data pipeline."""
+"""Augmentation as a transform for MMOCR data pipelines."""
 
 from __future__ import annotations
 
@@ -15,34 +15,36 @@ from .presets import preset_operations
 
 @TRANSFORMS.register_module()
 class TextAugment(BaseTransform):
-    """Augment a word picture with a few operations of different groups.
+    """Augment a word image with a few operations of different groups.
 
-    With probability ``intact_prob`` the picture stays as it is. Otherwise ``num_groups`` different
-    groups are drawn, in random order, and of each one operation, all equally likely, at the given
-    or a random magnitude. The set is that of STR-Aug (Atienza, "Data Augmentation for Scene Text
-    Recognition", ICCVW 2021), which the LPV recipe uses right after resizing.
+    With probability ``intact_prob`` the image stays unchanged. Otherwise ``num_groups`` different
+    groups are drawn, in random order, and one operation of each, all equally likely, at the given
+    or a random magnitude. The operations are those of STR-Aug (Atienza, "Data Augmentation for
+    Scene Text Recognition", ICCVW 2021), which the LPV recipe uses right after resizing.
 
-    Required keys: ``img``, uint8 of shape (H, W, 3) in BGR order (as MMOCR's loaders give it).
+    Required keys: ``img``, uint8 of shape (H, W, 3) in BGR order (as loaded by MMOCR).
     Modified keys: ``img``, same shape and dtype.
 
-    All randomness follows from NumPy's global random state, of which one call takes eight bytes,
-    whatever it does with them. So MMEngine's seeds make it reproducible and each worker process,
-    seeded on its own, sees other pictures; nothing is remembered between calls.
+    All randomness derives from NumPy's global random state, from which every call draws eight
+    bytes, whatever it does with them. MMEngine's seeds therefore make it reproducible, and each
+    worker process, seeded separately, augments differently; no state is kept between calls.
 
     Args:
-        num_groups: How many groups to draw (1 to 8); all there are, where ``groups`` or
+        num_groups: Number of groups to draw (1 to 8); all available ones if ``groups`` or
             ``operations`` leave fewer.
-        intact_prob: Probability of leaving a picture as it is.
-        magnitude: Strength of every operation: 0 (weak), 1 or 2 (strong). None draws one for each.
+        intact_prob: Probability of leaving an image unchanged.
+        magnitude: Strength of every operation: 0 (weak), 1 or 2 (strong). None draws one for each
+            operation.
         groups: Names of the groups to draw from; all when None. A mapping gives each group a
-            probability of being in the draw at all, anew for every picture; ``num_groups=8``
-            then applies every group with its own probability.
+            probability of taking part in the draw, decided for every image; ``num_groups=8`` then
+            applies every group with its own probability.
         operations: Names of the operations to draw from; all when None.
-        preset: Name of a choice of operations, instead of ``operations``: ``straug`` (all),
+        preset: Name of a set of operations, instead of ``operations``: ``straug`` (all),
             ``semantic``, ``ppocr``, ``scatter`` or ``rotation``.
 
     Raises:
-        ValueError: If a value is out of range, a name is unknown, or nothing is left to draw.
+        ValueError: If a value is out of range, a name is unknown, nothing is left to draw, or both
+            ``preset`` and ``operations`` are given.
         TypeError: If ``groups`` or ``operations`` is a single string.
     """
 
@@ -77,9 +79,9 @@ class TextAugment(BaseTransform):
         self.magnitude = magnitude
 
     def plan(self, rng: Random) -> list[tuple[Operation, int]]:
-        """Draw what is done to one picture: operations and magnitudes, in order.
+        """Draw the operations and magnitudes for one image, in order.
 
-        An empty list leaves the picture as it is.
+        An empty list leaves the image unchanged.
         """
         if rng.random() < self.intact_prob:
             return []
@@ -91,14 +93,14 @@ class TextAugment(BaseTransform):
         return rng.randrange(NUM_MAGNITUDES) if self.magnitude is None else self.magnitude
 
     def augment(self, img: np.ndarray, rng: Random) -> np.ndarray:
-        """Draw a plan and carry it out.
+        """Draw a plan and apply it.
 
         Args:
-            img: uint8 (H, W, 3), BGR. Never written to.
+            img: uint8 (H, W, 3), BGR. Never modified.
             rng: Source of all randomness.
 
         Returns:
-            The augmented picture, uint8 (H, W, 3); ``img`` itself when it stays as it is.
+            The augmented image, uint8 (H, W, 3); ``img`` itself if it is unchanged.
         """
         for operation, magnitude in self.plan(rng):
             img = operation(img, magnitude, rng)
@@ -108,23 +110,23 @@ class TextAugment(BaseTransform):
         """Augment ``results["img"]``.
 
         Raises:
-            TypeError: If the picture is not a uint8 array of shape (H, W, 3).
+            TypeError: If the image is not a uint8 array of shape (H, W, 3).
         """
         img = results["img"]
         if not isinstance(img, np.ndarray) or img.dtype != np.uint8 or img.shape[2:] != (3,):
             described = f"{getattr(img, 'dtype', type(img).__name__)} {np.shape(img)}"
             raise TypeError(
-                f"TextAugment needs a uint8 picture of shape (H, W, 3), but got {described} from "
+                f"TextAugment needs a uint8 image of shape (H, W, 3), but got {described} from "
                 f"{results.get('img_path', 'the pipeline')}; load images in colour and augment "
                 "before normalising or packing"
             )
-        # The global state is what MMEngine seeds, in every process and in every worker.
+        # MMEngine seeds the global state, in every process and in every worker.
         seed = int.from_bytes(np.random.bytes(8), "little")  # noqa: NPY002
         results["img"] = self.augment(img, Random(seed))
         return results
 
     def __repr__(self) -> str:
-        """Show the settings and what can be drawn."""
+        """Return the settings and the operations that can be drawn."""
         groups = ", ".join(
             f"{group} ({prob:g}): {'/'.join(op.name for op in self.operations[group])}"
             for group, prob in self.probabilities.items()
@@ -139,7 +141,7 @@ def _group_probabilities(
     groups: Sequence[str] | Mapping[str, float] | None,
     available: Mapping[str, tuple[Operation, ...]],
 ) -> dict[str, float]:
-    """Return the probability of being in the draw for every group wanted."""
+    """Return the probability of taking part in the draw for every requested group."""
     if isinstance(groups, str):
         raise TypeError(f"groups must be a list of names or a mapping, e.g. [{groups!r}]")
     if groups is None:

@@ -30,10 +30,10 @@ def pixel_grid(height: int, width: int) -> np.ndarray:
 
 @cached_array
 def spline_basis(height: int, width: int) -> np.ndarray:
-    """Return what each control point contributes to each pixel, float32 (8, H·W).
+    """Return the contribution of each control point to each pixel, float32 (8, H·W).
 
     A thin-plate spline is linear in the values at its control points. With the points fixed, the
-    linear system is solved once for a picture size, and interpolating displacements (2, 8)
+    linear system is solved once per image size, and interpolating displacements (2, 8)
     becomes the matrix product ``displacements @ basis``.
     """
     extent = np.array([max(width - 1, 1), max(height - 1, 1)], dtype=np.float64)
@@ -66,7 +66,7 @@ def thin_plate_warp(img: np.ndarray, displacements: np.ndarray) -> np.ndarray:
             right, then four along the bottom edge. Positive moves content right and down.
 
     Returns:
-        The warped picture, uint8 (H, W, 3), black where nothing was.
+        The warped image, uint8 (H, W, 3), black where there is no content.
     """
     height, width = img.shape[:2]
     shift = displacements.astype(np.float32) @ spline_basis(height, width)
@@ -78,8 +78,8 @@ def thin_plate_warp(img: np.ndarray, displacements: np.ndarray) -> np.ndarray:
 def curve(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
     """Bend the line of text along an arc, upwards or downwards.
 
-    The picture becomes a sector of a ring: its top edge an arc of the given radius (in picture
-    widths, in a frame that is twice as wide as high), its height the ring's thickness.
+    The image becomes a sector of a ring: its top edge becomes an arc with a radius of 0.8 to
+    1.2 image widths (in a frame that is twice as wide as high), its height the ring's thickness.
     """
     height, width = img.shape[:2]
     radius = _ARC_RADIUS[magnitude] + rng.uniform(0, 0.1)
@@ -112,7 +112,7 @@ def distort(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("warp")
 def stretch(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Widen some thirds of the picture and narrow others; heights stay."""
+    """Widen some thirds of the image and narrow others; heights are unchanged."""
     x = _sideways(_SHIFT_FRACTION[magnitude] * img.shape[1] / 3, rng)
     return thin_plate_warp(img, np.array([x + x, [0.0] * 8]))
 

@@ -1,4 +1,4 @@
-"""Fog, snow, frost on the lens, rain and the shadow of something off the picture."""
+"""Fog, snow, frost on the lens, rain and the shadow of something outside the image."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from .operations import operation
 
 _FOG_DENSITY = (1.5, 2.0, 2.5)
 _FOG_ROUGHNESS = (2.0, 2.0, 1.7)
-# Mean and threshold of the flakes' normal field, streak length, share of the picture's own light.
+# Mean and threshold of the flakes' normal field, streak length, weight of the image itself.
 _SNOW = ((0.1, 0.5, 2.4, 0.8), (0.2, 0.5, 2.4, 0.7), (0.55, 0.9, 4.8, 0.7))
 _SNOW_TEXTURE_SIDE = 256
 _SNOW_DIRECTIONS = 7
-# Weights of the picture and of the frost.
+# Weights of the image and of the frost.
 _FROST = ((1.0, 0.16), (0.64, 0.36), (0.49, 0.49))
 _RAIN_DROPS = (50, 70, 90)
 _RAIN_AREA = 100 * 32
@@ -34,11 +34,11 @@ _SHADOW_OPACITY = (64, 96, 128)
 
 @operation("weather")
 def fog(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Lay a cloud over the picture, brighter here and thinner there, and lower the contrast."""
+    """Overlay a cloud of varying density, and lower the contrast."""
     height, width = img.shape[:2]
     density = _FOG_DENSITY[magnitude]
     texture = plasma_texture(_FOG_ROUGHNESS[magnitude], random_texture_index(rng))
-    # What is brightest stays as bright as it is: fog replaces light rather than adding to it.
+    # The maximum brightness stays the same: fog replaces light rather than adding to it.
     brightest = max(int(img.max()), 1) / 255
     kept = brightest / (brightest + density)
     cloud = random_window(texture, height, width, rng)
@@ -65,7 +65,7 @@ def _snow_texture(magnitude: int, direction: int) -> np.ndarray:
 
 @operation("weather")
 def snow(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Whiten the picture a little and add two layers of falling snow."""
+    """Whiten the image a little and add two layers of falling snow."""
     height, width = img.shape[:2]
     own_light = _SNOW[magnitude][3]
     grey = cv2.cvtColor(img, cv2.COLOR_BGR2GRAY)
@@ -74,8 +74,8 @@ def snow(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
     texture = _snow_texture(magnitude, rng.randrange(_SNOW_DIRECTIONS))
     near = random_window(texture, height, width, rng)
     far = random_window(texture, height, width, rng)
-    # Flakes hide part of what is behind them (dark is what light they let through), so that bright
-    # pictures keep some contrast; adding their light would burn them out.
+    # Flakes hide part of what is behind them: they attenuate the inverted image, so that bright
+    # images keep some contrast; adding their light would saturate them.
     dark = cv2.bitwise_not(whitened)
     for layer in (near, far):
         dark = cv2.multiply(dark, cv2.bitwise_not(layer), scale=1 / 255)
@@ -84,7 +84,7 @@ def snow(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("weather")
 def frost(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Look through a pane with ice crystals."""
+    """Overlay a pane with ice crystals."""
     own, ice = _FROST[magnitude]
     texture = frost_texture(random_texture_index(rng))
     return cv2.addWeighted(img, own, random_window(texture, *img.shape[:2], rng), ice, 0.0)
@@ -92,7 +92,7 @@ def frost(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("weather")
 def rain(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Draw light grey streaks, all of one slant; as many per area as 50 to 110 on 100 × 32."""
+    """Draw light grey streaks of one slant, as many per area as 50 to 109 on 100 × 32 pixels."""
     height, width = img.shape[:2]
     drops = (_RAIN_DROPS[magnitude] + rng.randrange(20)) * height * width / _RAIN_AREA
     drops = max(round(drops), 1)
@@ -109,7 +109,7 @@ def rain(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
 
 @operation("weather")
 def shadow(img: np.ndarray, magnitude: int, rng: Random) -> np.ndarray:
-    """Darken a four-sided part that reaches from the top edge to the bottom edge."""
+    """Darken a quadrilateral that reaches from the top edge to the bottom edge."""
     height, width = img.shape[:2]
     opacity = (_SHADOW_OPACITY[magnitude] + rng.randrange(32)) / 255
     left = [rng.randrange(max(width // 2, 1)) for _ in range(2)]
