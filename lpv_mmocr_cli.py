@@ -155,7 +155,7 @@ class ConfigOptions(argparse.Action):
         wrong = [value for value in values if "=" not in value]
         if wrong:
             parser.error(f"{option_string} takes KEY=VALUE, got {' '.join(wrong)}")
-        import lpv_mmocr  # noqa: F401  (mends first)
+        import lpv_mmocr  # noqa: F401  (applies its patches first)
 
         from mmengine.config import DictAction
 

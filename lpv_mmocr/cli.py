@@ -20,7 +20,11 @@ from .datasets import LMDBDataError
 from .datasets.bad_samples import BadSampleError
 from .engine import distributed
 from .engine.checkpoint_io import CheckpointError
-from .idle_entries import READ_BY_RUNNER, refuse_idle_lines, refuse_idle_options
+from .ineffective_entries import (
+    READ_BY_RUNNER,
+    refuse_ineffective_lines,
+    refuse_ineffective_options,
+)
 
 EXIT_BAD_INPUT = 2
 """Exit status for invalid options, configs, checkpoints or data."""
@@ -99,7 +103,7 @@ class ReportInputErrors(Hook):
             _forget_standard_output()
             raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
-            if distributed.is_first_of_machine():  # once per machine: their data may differ
+            if distributed.is_local_main_process():  # once per machine: their data may differ
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
 
@@ -156,7 +160,7 @@ def _read_config(path: str) -> Config:
 def _change(cfg: Config, path: str, options: dict) -> None:
     for key in options:
         _check_first_name(cfg, key)
-    refuse_idle_options(cfg, options)
+    refuse_ineffective_options(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError) as error:
@@ -189,7 +193,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
     """
     distributed.name_launcher(args.launcher)  # determines which process reports errors
     cfg = _read_config(args.config)
-    refuse_idle_lines(cfg)  # of the file; options may change what was derived from them
+    refuse_ineffective_lines(cfg)  # of the file; options may change what was derived from them
     _change(cfg, args.config, args.cfg_options or {})
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

@@ -1,10 +1,10 @@
 """Patches that let MMOCR 1.0.1 run on today's Python, NumPy and PyTorch.
 
-MMOCR 1.0.1, MMDetection 3.1.0, MMCV 2.0.1 and MMEngine 0.10.7 are final releases; what breaks them
-on newer versions of their dependencies will not be fixed upstream. Every ``mend_*`` function below
-patches one such break. Each first checks whether its break is present and leaves a working
-installation alone, so a full MMCV, a working torchvision, an old NumPy or an old setuptools stay
-exactly as they are.
+MMOCR 1.0.1 is its last release, and it requires MMDetection < 3.2, which requires MMCV < 2.1; what
+breaks these on newer versions of their dependencies will not be fixed upstream. Every ``patch_*``
+function below patches one such break. Each first checks whether its break is present and leaves a
+working installation alone, so a full MMCV, a working torchvision, an old NumPy or an old setuptools
+stay exactly as they are.
 
 ``import lpv_mmocr`` calls :func:`apply`; nothing else is needed. A script that imports MMOCR
 itself must import ``lpv_mmocr`` before ``mmocr.models``.
@@ -44,15 +44,15 @@ def apply() -> tuple[str, ...]:
 
     require_openmmlab()
     require_opencv()
-    mends = {
-        "NumPy: removed names": mend_numpy_names,
-        "torchvision: operators that do not match this torch": mend_torchvision_operators,
-        "MMCV: no compiled operators": mend_mmcv_extension,
-        "MMEngine: package lookup": mend_package_lookup,
-        "MMEngine: environment report": mend_environment_report,
+    patches = {
+        "NumPy: removed names": patch_numpy_names,
+        "torchvision: operators that do not match this torch": patch_torchvision_operators,
+        "MMCV: no compiled operators": patch_mmcv_extension,
+        "MMEngine: package lookup": patch_package_lookup,
+        "MMEngine: environment report": patch_environment_report,
     }
-    broken = tuple(what for what, mend in mends.items() if mend())
-    registry_lookup.mend_registry_lookup()
+    broken = tuple(what for what, patch in patches.items() if patch())
+    registry_lookup.patch_registry_lookup()
     register_scope()
     return broken
 
@@ -97,7 +97,7 @@ def require_opencv() -> None:
 # --- NumPy ------------------------------------------------------------------------------------
 
 
-def mend_numpy_names() -> bool:
+def patch_numpy_names() -> bool:
     """Restore ``np.sctypes``, ``np.int0`` and ``np.bool`` where NumPy lacks them.
 
     NumPy 2.0 removed the first two; NumPy 1.24 to 1.26 lack the third, which 2.0 brought back with
@@ -142,7 +142,7 @@ _OPERATOR_SCHEMAS = (
 _OPERATOR_LIBRARIES: list[Any] = []
 
 
-def mend_torchvision_operators() -> bool:
+def patch_torchvision_operators() -> bool:
     """Make torchvision importable when its compiled operators do not match the installed torch.
 
     Seen with a CPU build of torch 2.13.0 and a CUDA build of torchvision 0.28.0 (which a package
@@ -219,7 +219,7 @@ class StandInExtension(types.ModuleType):
         return "n/a (mmcv-lite)"
 
 
-def mend_mmcv_extension() -> bool:
+def patch_mmcv_extension() -> bool:
     """Use a :class:`StandInExtension` as ``mmcv._ext`` under mmcv-lite.
 
     ``mmcv.ops`` imports its compiled operators immediately, and MMDetection and ``mmocr.models``
@@ -237,7 +237,7 @@ def mend_mmcv_extension() -> bool:
 # --- MMEngine ---------------------------------------------------------------------------------
 
 
-def mend_package_lookup() -> bool:
+def patch_package_lookup() -> bool:
     """Let MMEngine find installed packages without ``pkg_resources``.
 
     ``mmengine.utils.is_installed`` and ``get_installed_path`` (behind ``mmdet::…`` paths,
@@ -323,7 +323,7 @@ def _package_directory(module: str) -> str | None:
     return os.path.dirname(spec.origin)
 
 
-def mend_environment_report() -> bool:
+def patch_environment_report() -> bool:
     """Let ``mmengine.utils.dl_utils.collect_env`` run without ``distutils``.
 
     Python 3.12 removed ``distutils``; only setuptools, which new environments no longer include,

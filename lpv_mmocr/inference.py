@@ -15,7 +15,7 @@ from mmengine.structures import BaseDataElement
 from mmocr.apis.inferencers.base_mmocr_inferencer import BaseMMOCRInferencer
 from torch import nn
 
-from .datasets.transforms.word_image import to_bgr, unreadable
+from .datasets.transforms.word_image import placeholder_image, to_bgr
 from .engine.reading_config import config_for_reading
 from .engine.weights_hooks import require_fit
 from .models import LPV
@@ -120,7 +120,7 @@ def tolerate_undrawable_pictures() -> None:
 def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np.ndarray:
     """Return a picture that MMOCR can draw: a path, or an array, (H, W, 3) BGR uint8."""
     if prediction.get("bad_sample"):
-        return unreadable()
+        return placeholder_image()
     # Other models may read what LoadWordImage rejects, such as floats; that is left unchanged.
     known = isinstance(source, np.ndarray) and source.dtype in (np.uint8, np.uint16)
     return to_bgr(source) if known else source

@@ -24,7 +24,7 @@ def no_imports_by_name() -> Iterator[None]:
         _IMPORTS_BY_NAME.reset(token)
 
 
-def mend_registry_lookup() -> None:
+def patch_registry_lookup() -> None:
     """Keep MMEngine's registries from importing a module that is named like the requested class.
 
     They treat an unregistered name as a path to import. A single word can only be a module, which

@@ -12,7 +12,7 @@ Example:
 """
 
 from .engines import ENGINES
-from .looks import Look, read_with_looks
+from .looks import Look, read_with_tta
 from .metadata import ModelError
 from .pictures import PictureError, load_picture, to_eight_bits
 from .printable import json_line, printable, without_controls
@@ -28,7 +28,7 @@ __all__ = [
     "json_line",
     "load_picture",
     "printable",
-    "read_with_looks",
+    "read_with_tta",
     "to_eight_bits",
     "without_controls",
 ]

@@ -58,7 +58,7 @@ class Look:
         """
         if self.tall_only and image.height <= image.width:
             return None
-        image = _not_too_large(image)
+        image = _downscaled(image)
         given, matrix = np.array(image.size), np.array(self.matrix, float)
         spanned = np.abs(matrix) @ given * (1 + 2 * np.array(self.margin))
         size = np.maximum(1, np.rint(spanned)).astype(int)
@@ -71,7 +71,7 @@ class Look:
         )
 
 
-def read_with_looks(
+def read_with_tta(
     read: Callable[[list[Word]], Sequence[Result]],
     words: Sequence[Word],
     looks: Sequence[Callable[[Word], Word | None]],
@@ -112,7 +112,7 @@ def read_with_looks(
     return best
 
 
-def _not_too_large(image: Image.Image) -> Image.Image:
+def _downscaled(image: Image.Image) -> Image.Image:
     scale = LONGEST_SIDE / max(image.size)
     if scale >= 1:
         return image

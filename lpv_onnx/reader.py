@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from .engines import start
-from .looks import read_with_looks
+from .looks import read_with_tta
 from .metadata import parse_metadata, parse_tta
 from .pictures import Picture, PictureError, load_picture
 from .preprocessing import prepare, shown
@@ -148,7 +148,7 @@ class Reader:
                 images[number] = load_picture(picture)
             except PictureError as error:
                 readings[number] = Reading(number, error=str(error))
-        seen = read_with_looks(
+        seen = read_with_tta(
             self._read,
             list(images.values()),
             self._looks,

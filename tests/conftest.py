@@ -1,4 +1,4 @@
-"""What tests of several folders share: equal random numbers, the tools as modules, a browser."""
+"""Hooks and fixtures for all tests: fixed seeds, tools as modules, a browser."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import torch
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# Tests are for CPUs, their processes too, of which there may be more than GPUs.
+# Tests and their child processes run on CPUs; there may be more processes than GPUs.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
-# Tests work in folders of their own.
+# Absolute, since some tests change the working folder.
 if os.environ.get("LPV_REAL_DATA"):
     os.environ["LPV_REAL_DATA"] = os.path.abspath(os.environ["LPV_REAL_DATA"])
 
@@ -30,45 +30,45 @@ _TOOLS = Path(__file__).resolve().parents[1] / "tools"
 _CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 _SEED = int(os.environ.get("LPV_TEST_SEED", 0))
-"""Another one shows tests whose outcome hangs on the numbers drawn."""
+"""Other seeds reveal tests whose outcome depends on the random numbers."""
 
 
 def pytest_configure() -> None:
-    """Lets the garbage collector run a hundred times less often.
+    """Make the garbage collector run a hundred times less often.
 
-    At its usual pace it looks at a million objects, PyTorch's and the tests' own, for a quarter of
-    the time; at this one the process needs a fifteenth more memory.
+    At its default frequency, traversing a million objects of PyTorch and of the tests takes a
+    quarter of the time. At this one, the process needs a fifteenth more memory.
     """
     gc.set_threshold(100_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests come first: the last process is not to end long after the others."""
+    """Run files with slow tests first, so that no process ends long after the others."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
 
-# Before the fixtures too, those of a module included, which a fixture of a test would follow.
+# A hook rather than a fixture, so that it also runs before fixtures of wider scope.
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup() -> None:
-    """Starts every test from the same random numbers, in whatever order and process it runs."""
+    """Seed the random numbers of every test, regardless of the order and process it runs in."""
     random.seed(_SEED)
     np.random.seed(_SEED)  # noqa: NPY002 - what MMOCR's transforms draw from
     torch.manual_seed(_SEED)
 
 
-# Not for the whole session: as long as Playwright runs, its event loop is the thread's current one,
-# and asyncio.run() of tests in other files would be refused.
+# Not session-scoped: while Playwright runs, its event loop is the thread's current one, and
+# asyncio.run() in tests of other files would fail.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium of the system, driven by Playwright; skips where either is absent."""
+    """Headless system Chromium, driven by Playwright; skips the test if either is missing."""
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="needs the Python package playwright"
     )
     program = next(filter(None, map(shutil.which, _CHROMIUM_NAMES)), None)
     if program is None:
         pytest.skip("needs Chromium on the PATH")
-    # Chromium refuses to run its sandbox as root, as which containers of CI run.
+    # Chromium refuses to run its sandbox as root, which is the user in CI containers.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with playwright.sync_playwright() as manager:
         running = manager.chromium.launch(executable_path=program, args=arguments)
@@ -78,7 +78,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def small_disk() -> Iterator[None]:
-    """Lets no file of this process become larger than 256 kB."""
+    """Limit the size of files that this process writes to 256 kB."""
     import resource  # not on Windows
 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -89,10 +89,10 @@ def small_disk() -> Iterator[None]:
 
 @pytest.fixture
 def runs_of_its_own(monkeypatch) -> None:
-    """Lets runs of this process know nothing of those of other tests.
+    """Isolate the runs of a test from those of other tests.
 
-    MMEngine names a run by its config and second, and gives runs of one name one message hub, one
-    logger and one visualizer, which write where the first one did.
+    MMEngine names a run after its config and the current second. Runs of the same name share a
+    message hub, a logger and a visualizer, which write where the first run did.
     """
     from lpv_mmocr.visualization import AttentionTextRecogVisualizer
 
@@ -100,7 +100,7 @@ def runs_of_its_own(monkeypatch) -> None:
     from mmengine.visualization import Visualizer
     from mmocr.visualization import TextRecogLocalVisualizer
 
-    # A log handler of an earlier run holds on to a stream that pytest has closed.
+    # A log handler of an earlier run may hold a stream that pytest has closed.
     monkeypatch.setattr(logging, "raiseExceptions", False)
     visualizers = (Visualizer, TextRecogLocalVisualizer, AttentionTextRecogVisualizer)
     for kind in (MessageHub, MMLogger, *visualizers):
@@ -109,7 +109,7 @@ def runs_of_its_own(monkeypatch) -> None:
 
 @pytest.fixture
 def load_tool():
-    """Imports a script of ``tools`` as a module, which is quicker than a process of its own."""
+    """Function that imports a script of ``tools`` as a module, faster than a new process."""
 
     def load(name: str):
         spec = importlib.util.spec_from_file_location(f"tool_{Path(name).stem}", _TOOLS / name)

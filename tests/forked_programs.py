@@ -1,7 +1,7 @@
-"""Programs that tests kill, as processes of their own that need not import PyTorch anew.
+"""Programs for tests to kill, in separate processes that need not import PyTorch again.
 
-They are forked from a process that has imported the package and has done nothing else, so each
-begins like a new one, seconds earlier.
+They are forked from a process that has only imported the package, so each behaves like a new
+process, but starts seconds faster.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Program:
     """A function that runs in one process, or in several as ``torchrun`` would start them.
 
     Args:
-        function: What they do, importable by its name.
-        arguments: What it is given.
-        log: File to which the output of all is added.
-        processes: How many processes; with more than one they know of each other.
+        function: Function that each process calls, importable by its name.
+        arguments: Arguments of the function.
+        log: File to which the output of all processes is appended.
+        processes: Number of processes; if more than one, they form a distributed group.
     """
 
     def __init__(
@@ -49,16 +49,16 @@ class Program:
             self._processes.append(process)
 
     def running(self) -> bool:
-        """Whether any of the processes has not ended."""
+        """Return whether any of the processes is still running."""
         return any(process.exitcode is None for process in self._processes)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to all processes and to those that they have started."""
+        """Send a signal to all processes and their child processes."""
         for process in self._processes:
             os.killpg(process.pid, number)
 
     def wait(self, timeout: float = 200) -> list[int]:
-        """Wait for all processes, at most ``timeout`` seconds, and say their exit codes."""
+        """Wait up to ``timeout`` seconds for all processes, and return their exit codes."""
         deadline = time.monotonic() + timeout
         for process in self._processes:
             process.join(max(0, deadline - time.monotonic()))
@@ -66,17 +66,17 @@ class Program:
         return [process.exitcode for process in self._processes]
 
     def finish(self) -> None:
-        """Wait for all processes, which must succeed."""
+        """Wait for all processes, and check that they succeed."""
         codes = self.wait()
         assert set(codes) == {0}, f"{codes}; {self.output()}"
 
     def output(self) -> str:
-        """What they have printed, and the programs before them with the same log."""
+        """Return the output of these processes and of earlier programs with the same log."""
         return self._log.read_text(encoding="utf-8")
 
 
 def run_script(script: Path, folder: Path, *arguments: object) -> None:
-    """What ``python SCRIPT ARGUMENTS`` does in a folder."""
+    """Run a script in a folder as ``python SCRIPT ARGUMENTS`` does."""
     os.chdir(folder)
     sys.argv = [str(part) for part in (script, *arguments)]
     runpy.run_path(str(script), run_name="__main__")
@@ -85,7 +85,7 @@ def run_script(script: Path, folder: Path, *arguments: object) -> None:
 def _run(
     function: Callable[..., None], arguments: tuple, variables: dict[str, str], log: Path
 ) -> None:
-    os.setsid()  # a group of its own, with the processes that it starts
+    os.setsid()  # a separate process group, shared by child processes
     with log.open("ab", buffering=0) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())

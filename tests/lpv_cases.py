@@ -1,4 +1,4 @@
-"""Builds the models that the tests look at."""
+"""Models, samples and released weights for the tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from torch import nn
 PARITY = Path(__file__).parent / "data" / "parity"
 SEED = 2022
 DICTIONARY = dict(type="CharacterDictionary", characters=RELEASED_CHARACTERS[36])
-# The published sizes, written out here on their own so that a slip in the configs shows.
+# The published sizes, repeated here so that a mistake in the configs is noticed.
 SIZES = dict(
     tiny=dict(
         img_size=(32, 100),
@@ -114,12 +114,12 @@ def word_sample(text: str | None = None) -> TextRecogDataSample:
 
 
 def released_table(length: int, dim: int) -> torch.Tensor:
-    """The sinusoidal table behind the numbers of the parity pack, to the last bit.
+    """Return the sinusoidal table behind the numbers of the parity pack, bit by bit.
 
-    The released formula, and ours, works in float32, where the last bit of an exponential or a
-    sine depends on the processor. Random weights amplify that bit to 1e-5 in the logits, so a
-    comparison within 1e-6 needs the very table. ``sinusoid_rounding.npz`` holds by how many units
-    in the last place it differs from the exact values.
+    The released formula and ours work in float32, where the last bit of an exponential or a sine
+    depends on the processor. Random weights amplify that bit to 1e-5 in the logits, so a
+    comparison within 1e-6 needs the same table. ``sinusoid_rounding.npz`` stores its differences
+    from the exact values, in units in the last place.
     """
     with np.load(PARITY / "sinusoid_rounding.npz") as rounding:
         frequency_ulps, table_ulps = rounding[f"frequency_{dim}"], rounding[f"table_{dim}"]
@@ -139,7 +139,7 @@ def released_shapes(size: str) -> dict[str, list[int]]:
 
 
 def released_state_dict(size: str) -> dict[str, torch.Tensor]:
-    """Fill the released model's entries as the parity pack prescribes: from their names."""
+    """Return the released model's entries with the parity pack's values, seeded by their names."""
     settings = SIZES[size]
     grid = tuple(side // 4 for side in settings["img_size"])
     state = {}

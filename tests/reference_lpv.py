@@ -1,8 +1,11 @@
-"""LPV written down plainly from its equations: the oracle of the tests, the yardstick of speed.
+"""Plain PyTorch implementation of LPV from its equations: test oracle and speed baseline.
 
-It shares no code with ``lpv_mmocr.models`` and needs nothing but PyTorch. Attention is two matrix
-products and a softmax, masks are -inf in floating point, and nothing is fused, folded or cached.
-Parameters have the names of our model, so that the same state dict fits both.
+It shares no code with ``lpv_mmocr.models`` and needs only PyTorch. Attention is two matrix
+products and a softmax, masked scores are -inf, and nothing is fused, folded or cached. Parameters
+have the same names as in our model, so the same state dict fits both.
+
+Shapes: N images, T character positions, L tokens of a feature map in row-major order, D channels,
+S decoder stages, C classes.
 
 The functions :func:`lpv_tiny`, :func:`lpv_small` and :func:`lpv_base` are adapters for
 ``tools/analysis_tools/benchmark.py --adapter tests/reference_lpv.py:lpv_tiny``.
@@ -28,6 +31,12 @@ THRESHOLD = 0.05
 
 @dataclass(frozen=True)
 class Size:
+    """Hyper-parameters of a model size.
+
+    ``row_strides`` are the vertical strides of the convolutions between the encoder stages;
+    ``num_stages`` is the number of decoder stages.
+    """
+
     img_size: tuple[int, int]
     widths: tuple[int, ...]
     depths: tuple[int, ...]
@@ -49,7 +58,7 @@ SIZES = {
 def softmax_attention(
     qkv: Tensor, heads: int, mask: Tensor | None = None, dropout: nn.Module | None = None
 ) -> Tensor:
-    """Multi-head attention on joint projections (N, L, 3D); the mask is added to the scores."""
+    """Compute multi-head attention of joint projections (N, L, 3D) with an additive mask."""
     n, length, width = qkv.shape
     head_width = width // 3 // heads
     query, key, value = qkv.reshape(n, length, 3, heads, head_width).permute(2, 0, 3, 1, 4)
@@ -63,14 +72,17 @@ def softmax_attention(
 
 
 def sinusoid(length: int, width: int) -> Tensor:
-    """Positions in float32, as the method defines its table."""
+    """Return the sinusoidal position table (length, width) in float32, as the method defines it.
+
+    Sines are in the even columns, cosines in the odd ones.
+    """
     pairs = torch.exp(torch.arange(0, width, 2).float() * (-math.log(10000.0) / width))
     angles = torch.arange(length).float()[:, None] * pairs
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(1)
 
 
 def window_mask(grid: tuple[int, int]) -> Tensor:
-    """0 where two tokens are within half a window of one another, -inf elsewhere, (L, L)."""
+    """Return the local mask (L, L): 0 in the window centred on each token, -inf elsewhere."""
     rows, columns = grid
     mask = torch.full((rows, columns, rows, columns), -math.inf)
     for row in range(rows):
@@ -82,6 +94,8 @@ def window_mask(grid: tuple[int, int]) -> Tensor:
 
 
 class DropPath(nn.Module):
+    """Stochastic depth: in training, drops a residual branch for random samples of the batch."""
+
     def __init__(self, probability: float) -> None:
         super().__init__()
         self.probability = probability
@@ -94,6 +108,8 @@ class DropPath(nn.Module):
 
 
 class Mixer(nn.Module):
+    """Self-attention of the encoder: local if a grid (rows, columns) is given, else global."""
+
     def __init__(self, width: int, heads: int, local_grid: tuple[int, int] | None) -> None:
         super().__init__()
         self.heads = heads
@@ -107,6 +123,8 @@ class Mixer(nn.Module):
 
 
 class Block(nn.Module):
+    """Pre-norm transformer block of the encoder, (N, L, D) to (N, L, D)."""
+
     def __init__(
         self, width: int, heads: int, local_grid: tuple[int, int] | None, drop_path: float
     ) -> None:
@@ -125,6 +143,8 @@ class Block(nn.Module):
 
 
 class Merge(nn.Module):
+    """Transition between encoder stages, a feature map (N, D, H, W) to tokens (N, L, D')."""
+
     def __init__(self, width_in: int, width_out: int, row_stride: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width_in, width_out, 3, stride=(row_stride, 1), padding=1)
@@ -135,6 +155,8 @@ class Merge(nn.Module):
 
 
 class Encoder(nn.Module):
+    """SVTR encoder, images (N, 3, H, W) to features (N, D, H', W')."""
+
     def __init__(self, size: Size, drop_path: float) -> None:
         super().__init__()
         widths = size.widths
@@ -174,6 +196,8 @@ class Encoder(nn.Module):
 
 
 class KeyUNet(nn.Module):
+    """U-Net that computes attention keys from features, in the same shape."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         inner = width // 8
@@ -204,6 +228,12 @@ class KeyUNet(nn.Module):
 
 
 class PositionAttention(nn.Module):
+    """Position attention of one stage.
+
+    Maps features (N, D, H, W) and the previous stage's character features (N, T, D) to new
+    character features and attention maps (N, T, L).
+    """
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
@@ -219,6 +249,12 @@ class PositionAttention(nn.Module):
 
 
 class SelfAttention(nn.Module):
+    """Self-attention of the GLRM.
+
+    A blind token is one with every key masked: it attends to nothing, so only the bias of the
+    output projection is left.
+    """
+
     heads = 8
 
     def __init__(self, width: int, dropout: float) -> None:
@@ -238,6 +274,8 @@ class SelfAttention(nn.Module):
 
 
 class GLRMLayer(nn.Module):
+    """Post-norm transformer layer of the GLRM."""
+
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.self_attn = SelfAttention(width, dropout)
@@ -254,6 +292,11 @@ class GLRMLayer(nn.Module):
 
 
 class GLRM(nn.Module):
+    """Module between two decoder stages that lets the tokens of different characters interact.
+
+    Refines features (N, D, H, W), masked by the attention maps of the previous stage if given.
+    """
+
     def __init__(self, width: int, tokens: int, layers: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.ModuleList(GLRMLayer(width, hidden, dropout) for _ in range(layers))
@@ -271,16 +314,25 @@ class GLRM(nn.Module):
 
     @staticmethod
     def mask(maps: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps (N, T, L) to the mask (N, 1, L, L), and the tokens (N, L, 1) that see no other."""
+        """Return the mask (N, 1, L, L) for maps (N, T, L), and the blind tokens (N, L, 1).
+
+        Two tokens are masked from each other if some character attends to both of them with
+        weights above the threshold. A token is blind if every key is masked for it.
+        """
         seen = (maps > THRESHOLD).to(maps.dtype)
         together = seen.transpose(1, 2) @ seen > 0
         blind = together.all(-1, keepdim=True)
         mask = torch.zeros_like(together, dtype=maps.dtype).masked_fill(together, -math.inf)
-        # A softmax over nothing but -inf is NaN; what a blind token reads is dropped afterwards.
+        # Softmax over only -inf is NaN, so blind rows are unmasked; their output is zeroed later.
         return mask.masked_fill(blind, 0.0)[:, None], blind
 
 
 class Decoder(nn.Module):
+    """Decoder of alternating position attention and GLRMs.
+
+    Maps features (N, D, H, W) to logits (S, N, T, C) and attention maps (S, N, T, L).
+    """
+
     def __init__(self, size: Size, with_mask: bool, dropout: float) -> None:
         super().__init__()
         width = size.widths[-1]
@@ -310,11 +362,11 @@ class Decoder(nn.Module):
 
 
 class ReferenceLPV(nn.Module):
-    """The whole model.
+    """Complete LPV model.
 
     Args:
-        size: Name of a published size, or a size of one's own.
-        with_mask: Whether the GLRMs hide the tokens of a character from one another.
+        size: Name of a published size, or a custom :class:`Size`.
+        with_mask: Whether the GLRMs mask tokens of the same character from each other.
         drop: Probability of every dropout, and of drop-path in the last block.
     """
 
@@ -326,15 +378,15 @@ class ReferenceLPV(nn.Module):
         self.decoder = Decoder(size, with_mask, drop)
 
     def forward_all(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (N, 3, H, W) in 0..1 to logits (S, N, T, C) and maps (S, N, T, L)."""
+        """Map images (N, 3, H, W) in 0..1 to logits (S, N, T, C) and maps (S, N, T, L)."""
         return self.decoder(self.encoder(images))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in 0..1 to the last stage's logits (N, T, C)."""
+        """Map images (N, 3, H, W) in 0..1 to the logits (N, T, C) of the last stage."""
         return self.forward_all(images)[0][-1]
 
     def loss(self, images: Tensor, texts: list[str]) -> Tensor:
-        """Cross-entropy over all stages; [GO] does not count."""
+        """Return the mean cross-entropy over all stages; targets that are [GO] are ignored."""
         logits = self.forward_all(images)[0]
         targets = torch.full((len(texts), NUM_POSITIONS), GO)
         for row, text in zip(targets, texts, strict=True):
@@ -345,18 +397,18 @@ class ReferenceLPV(nn.Module):
 
 
 def lpv_tiny() -> tuple[nn.Module, tuple[int, int]]:
-    """Reference LPV-Tiny with its mask, and its image size, for the benchmark."""
+    """Return LPV-Tiny with mask, and its image size (height, width), for the benchmark."""
     model = ReferenceLPV("tiny")
     return model, model.img_size
 
 
 def lpv_small() -> tuple[nn.Module, tuple[int, int]]:
-    """Reference LPV-Small with its mask, and its image size, for the benchmark."""
+    """Return LPV-Small with mask, and its image size (height, width), for the benchmark."""
     model = ReferenceLPV("small")
     return model, model.img_size
 
 
 def lpv_base() -> tuple[nn.Module, tuple[int, int]]:
-    """Reference LPV-Base with its mask, and its image size, for the benchmark."""
+    """Return LPV-Base with mask, and its image size (height, width), for the benchmark."""
     model = ReferenceLPV("base")
     return model, model.img_size

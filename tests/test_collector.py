@@ -1,4 +1,4 @@
-"""Starting and ending without collecting what lives as long as the process."""
+"""Tests of the garbage collector settings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_pausing_leaves_the_collector_as_it_was(enabled):
         (gc.enable if was_enabled else gc.disable)()
 
 
-def test_importing_the_package_never_collects_everything():
+def test_importing_the_package_runs_no_full_collection():
     program = "import gc, lpv_mmocr; print(gc.get_stats()[-1]['collections'], gc.isenabled())"
     assert run(program).split() == ["0", "True"]
 
@@ -63,10 +63,10 @@ def test_nothing_is_collected_at_the_end_of_a_command(end, said):
     assert run(CYCLE + end) == said
 
 
-def test_a_command_looks_at_its_own_objects_only():
+def test_command_collects_only_its_own_objects():
     program = (
         CYCLE
         + COMMAND.replace("pass", "Owner(); gc.collect()")
         + ("print(gc.get_freeze_count() > 10 * len(gc.get_objects()))")
     )
-    assert run(program).split() == ["finalised", "True"]  # one of the two owners
+    assert run(program).split() == ["finalised", "True"]  # only the owner made within the command

@@ -1,4 +1,4 @@
-"""The mends: what is broken gets mended, what is healthy stays as it is."""
+"""Tests that patches repair what is broken and leave everything else unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmocr.registry import MODELS
 COMPAT_FILE = Path(compat.__file__)
 NUMPY_NAMES = ("sctypes", "int0", "bool")
 
-# The module by itself: importing the package would mend everything at once.
+# The module alone: importing the package would apply all patches at once.
 LOAD_COMPAT = f"""
 import importlib.util
 spec = importlib.util.spec_from_file_location("compat", {str(COMPAT_FILE)!r})
@@ -30,7 +30,7 @@ spec.loader.exec_module(compat)
 
 
 def run_python(code: str, *search_path: Path) -> str:
-    """Run code in a fresh interpreter and give what it prints."""
+    """Run code in a fresh interpreter and return its output."""
     prologue = f"import sys; sys.path[:0] = {[str(path) for path in search_path]!r}\n"
     result = subprocess.run(
         [sys.executable, "-c", prologue + textwrap.dedent(code)],
@@ -44,7 +44,7 @@ def run_python(code: str, *search_path: Path) -> str:
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A directory on the import path in which a test makes packages."""
+    """Directory on the import path for the packages of a test."""
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
@@ -63,24 +63,24 @@ def make_distribution(site: Path, name: str, top_level: str) -> None:
 
 
 class TestNumpyNames:
-    def test_restores_what_is_missing(self, monkeypatch):
+    def test_restores_missing_names(self, monkeypatch):
         lacking = types.SimpleNamespace(
             **{name: value for name, value in vars(np).items() if name not in NUMPY_NAMES}
         )
         monkeypatch.setitem(sys.modules, "numpy", lacking)
-        compat.mend_numpy_names()
+        compat.patch_numpy_names()
         assert lacking.int0 is np.intp
         assert lacking.bool is np.bool_
         assert set(lacking.sctypes) == {"int", "uint", "float", "complex", "others"}
         assert np.float64 in lacking.sctypes["float"]
         assert all(np.issubdtype(kind, np.unsignedinteger) for kind in lacking.sctypes["uint"])
 
-    def test_leaves_what_is_there(self, monkeypatch):
+    def test_keeps_existing_names(self, monkeypatch):
         complete = types.SimpleNamespace(**vars(np))
         for name in NUMPY_NAMES:
             setattr(complete, name, f"NumPy's own {name}")
         monkeypatch.setitem(sys.modules, "numpy", complete)
-        compat.mend_numpy_names()
+        compat.patch_numpy_names()
         assert [getattr(complete, name) for name in NUMPY_NAMES] == [
             f"NumPy's own {name}" for name in NUMPY_NAMES
         ]
@@ -94,11 +94,11 @@ class TestNumpyNames:
 
 
 class TestTorchvisionOperators:
-    """With stand-ins for torchvision, so that the result does not hang on the one installed."""
+    """Tests with stand-ins for torchvision, independent of the installed one."""
 
-    def mend(self, then: str, site: Path) -> str:
-        mend = "compat.mend_torchvision_operators()\n"
-        return run_python(LOAD_COMPAT + mend + textwrap.dedent(then), site)
+    def patch(self, then: str, site: Path) -> str:
+        patch = "compat.patch_torchvision_operators()\n"
+        return run_python(LOAD_COMPAT + patch + textwrap.dedent(then), site)
 
     def test_declares_missing_operators(self, tmp_path):
         make_package(
@@ -109,7 +109,7 @@ class TestTorchvisionOperators:
                 torch._C._dispatch_has_kernel_for_dispatch_key(f"torchvision::{name}", "Meta")
             """,
         )
-        output = self.mend(
+        output = self.patch(
             """
             import torch, torchvision
             print(torch.ops.torchvision.nms.default._schema)
@@ -129,7 +129,7 @@ class TestTorchvisionOperators:
             library.define("nms(Tensor dets) -> Tensor")
             """,
         )
-        output = self.mend(
+        output = self.patch(
             """
             import torch
             print(torch.ops.torchvision.nms.default._schema, compat._OPERATOR_LIBRARIES)
@@ -145,7 +145,7 @@ class TestTorchvisionOperators:
             + textwrap.dedent(
                 """
                 try:
-                    compat.mend_torchvision_operators()
+                    compat.patch_torchvision_operators()
                 except RuntimeError as error:
                     print("raised", error)
                 """
@@ -165,46 +165,46 @@ class TestMmcvExtension:
         sys.modules.pop("mmcv._ext", None)
 
     def test_stand_in_explains_itself_when_called(self, absent):
-        compat.mend_mmcv_extension()
+        compat.patch_mmcv_extension()
         operator = sys.modules["mmcv._ext"].deform_conv_forward
         with pytest.raises(
             NotImplementedError, match=r"'deform_conv_forward'.*mmcv-lite.*not need"
         ):
             operator(1, 2, key=3)
 
-    def test_stand_in_hides_nothing_private(self, absent):
-        compat.mend_mmcv_extension()
+    def test_stand_in_has_no_private_attributes(self, absent):
+        compat.patch_mmcv_extension()
         with pytest.raises(AttributeError, match="__file__"):
             _ = sys.modules["mmcv._ext"].__file__
 
     def test_environment_report_names_mmcv_lite(self, absent):
-        compat.mend_mmcv_extension()
+        compat.patch_mmcv_extension()
         assert "mmcv-lite" in sys.modules["mmcv._ext"].get_compiler_version()
         assert "mmcv-lite" in sys.modules["mmcv._ext"].get_compiling_cuda_version()
 
-    def test_mending_twice_keeps_the_first(self, absent):
-        compat.mend_mmcv_extension()
+    def test_patching_twice_keeps_the_first_stand_in(self, absent):
+        compat.patch_mmcv_extension()
         first = sys.modules["mmcv._ext"]
-        compat.mend_mmcv_extension()
+        compat.patch_mmcv_extension()
         assert sys.modules["mmcv._ext"] is first
 
     def test_leaves_a_loaded_extension(self, monkeypatch):
         compiled = types.ModuleType("mmcv._ext")
         monkeypatch.setitem(sys.modules, "mmcv._ext", compiled)
-        compat.mend_mmcv_extension()
+        compat.patch_mmcv_extension()
         assert sys.modules["mmcv._ext"] is compiled
 
-    def test_leaves_an_extension_that_could_be_loaded(self, monkeypatch):
+    def test_leaves_a_loadable_extension(self, monkeypatch):
         monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
         spec = importlib.machinery.ModuleSpec("mmcv._ext", loader=None)
         monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
-        compat.mend_mmcv_extension()
+        compat.patch_mmcv_extension()
         assert "mmcv._ext" not in sys.modules
 
     def test_mmengine_still_sees_that_mmcv_is_not_full(self, absent, monkeypatch):
         from mmengine.utils.dl_utils import mmcv_full_available
 
-        compat.mend_mmcv_extension()
+        compat.patch_mmcv_extension()
         monkeypatch.undo()
         assert not mmcv_full_available()
 
@@ -217,7 +217,7 @@ class TestOpenCV:
             ("ModuleNotFoundError('no cv2')", "nothing"),
         ],
     )
-    def test_one_without_its_libraries_is_explained(self, tmp_path, error, said):
+    def test_missing_system_library_is_explained(self, tmp_path, error, said):
         (tmp_path / "cv2.py").write_text(f"raise {error}")
         printed = run_python(
             f"""
@@ -256,7 +256,7 @@ class TestPackageLookup:
         assert compat.is_installed("lpv-mmocr")
         assert compat.get_installed_path("lpv-mmocr") == str(COMPAT_FILE.parent)
 
-    def test_unknown_package(self):
+    def test_unknown_package_is_not_found(self):
         assert not compat.is_installed("no_such_package")
         assert not compat.is_installed("no_such_package.part")
         with pytest.raises(ModuleNotFoundError, match="no_such_package"):
@@ -269,10 +269,12 @@ class TestPackageLookup:
             compat.get_installed_path("only_a_directory")
 
     @pytest.mark.parametrize(
-        ("has_pkg_resources", "beside_metadata", "mended"),
+        ("has_pkg_resources", "beside_metadata", "patched"),
         [(True, True, False), (False, True, True), (True, False, True), (False, False, True)],
     )
-    def test_mends_only_where_needed(self, monkeypatch, has_pkg_resources, beside_metadata, mended):
+    def test_patches_only_where_needed(
+        self, monkeypatch, has_pkg_resources, beside_metadata, patched
+    ):
         spec = importlib.machinery.ModuleSpec("pkg_resources", loader=None)
         monkeypatch.setattr(
             compat.importlib.util, "find_spec", lambda name: spec if has_pkg_resources else None
@@ -282,8 +284,8 @@ class TestPackageLookup:
         monkeypatch.setattr(
             compat, "replace_everywhere", lambda old, new: replaced.append(new.__name__)
         )
-        compat.mend_package_lookup()
-        assert replaced == (["is_installed", "get_installed_path"] if mended else [])
+        compat.patch_package_lookup()
+        assert replaced == (["is_installed", "get_installed_path"] if patched else [])
 
     def test_replaces_the_function_where_it_was_imported(self, monkeypatch):
         def original():
@@ -316,28 +318,28 @@ class TestEnvironmentReport:
                     broken()
                 except ModuleNotFoundError as error:
                     print("broken:", error.name)
-                compat.mend_environment_report()
+                compat.patch_environment_report()
                 from mmengine.utils.dl_utils import collect_env
-                print("mended:", {"CUDA available", "GCC"} <= {*collect_env()})
+                print("patched:", {"CUDA available", "GCC"} <= {*collect_env()})
                 print("distutils" in sys.modules)
                 """
             )
         )
         assert "broken: distutils" in output
-        assert "mended: True" in output
+        assert "patched: True" in output
         assert output.endswith("False\n")
 
-    def test_leaves_the_report_where_distutils_is(self, monkeypatch):
+    def test_leaves_the_report_if_distutils_exists(self, monkeypatch):
         spec = importlib.machinery.ModuleSpec("distutils", loader=None)
         monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
         monkeypatch.setattr(compat, "replace_everywhere", lambda *_: pytest.fail("replaced"))
-        compat.mend_environment_report()
+        compat.patch_environment_report()
 
 
 class TestScope:
     @pytest.fixture
     def demo(self, site, monkeypatch):
-        """A package with a config under its ``.mim``, as OpenMMLab's wheels have them."""
+        """Config folder under ``.mim`` of a package, as in OpenMMLab's wheels."""
         from mmengine.config.utils import MODULE2PACKAGE
 
         package = make_package(site / "demo_scope")
@@ -348,14 +350,14 @@ class TestScope:
         monkeypatch.setitem(MODULE2PACKAGE, "demo_scope", "demo-scope")
         return configs
 
-    def test_config_from_another_package(self, demo):
+    def test_config_is_loaded_from_another_package(self, demo):
         from mmengine.config import Config
 
         config = Config.fromfile("demo_scope::textrecog/base.py")
         assert config.answer.value == 42
         assert Path(config.filename) == demo / "base.py"
 
-    def test_base_from_another_package(self, demo, tmp_path):
+    def test_base_is_loaded_from_another_package(self, demo, tmp_path):
         from mmengine.config import Config
 
         leaf = tmp_path / "leaf.py"
@@ -369,7 +371,7 @@ class TestScope:
         (tmp_path / "plain.py").write_text("value = 3\n")
         assert Config.fromfile(str(tmp_path / "plain.py")).value == 3
 
-    def test_unknown_scope(self):
+    def test_unknown_scope_is_refused(self):
         from mmengine.config import Config
 
         with pytest.raises(AssertionError, match="no_such_scope"):
@@ -412,10 +414,10 @@ class TestImport:
 
 class TestRegistryLookup:
     @pytest.mark.parametrize("name", ["Brought_along", "mmdet.Brought_along"])
-    def test_one_word_is_no_module(self, monkeypatch, tmp_path, name):
+    def test_single_word_is_not_imported(self, monkeypatch, tmp_path, name):
         (tmp_path / "Brought_along.py").write_text("raise SystemExit('it ran')")
         monkeypatch.syspath_prepend(tmp_path)
         assert MODELS.get(name) is None
 
-    def test_paths_are_looked_up_as_before(self):
+    def test_dotted_paths_are_still_imported(self):
         assert MODELS.get("torch.nn.ReLU") is torch.nn.ReLU

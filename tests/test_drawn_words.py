@@ -5,7 +5,7 @@ from lpv_mmocr.drawn_words import PICTURE_SIZE, draw_word, random_words
 import numpy as np
 
 
-def test_words_are_of_digits_and_letters_and_of_the_seed():
+def test_random_words_are_alphanumeric_and_seeded():
     words = random_words(200)
     assert {len(word) for word in words} == set(range(3, 13))
     assert set("".join(words)) == set("0123456789abcdefghijklmnopqrstuvwxyz")
@@ -13,7 +13,7 @@ def test_words_are_of_digits_and_letters_and_of_the_seed():
     assert words != random_words(200, seed=1)
 
 
-def test_the_whole_word_is_in_the_picture():
+def test_complete_word_is_in_the_picture():
     """Dark letters reach neither the left nor the right edge, however long the word is."""
     for word in ("ill", "m" * 12):
         picture = draw_word(word, np.random.default_rng(0))

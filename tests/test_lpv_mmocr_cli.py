@@ -1,4 +1,4 @@
-"""The command ``lpv-mmocr``."""
+"""Tests of the command ``lpv-mmocr``."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_help_lists_every_command():
         assert f"\n  {name} " in result.stdout
 
 
-def test_help_does_not_wait_for_pytorch():
-    """Loading these is what takes long; the clock itself is no test."""
+def test_help_does_not_import_pytorch():
+    """Check for slow imports, since the time itself cannot be tested reliably."""
     code = (
         "import sys, lpv_mmocr_cli; lpv_mmocr_cli.main(['--help']); lpv_mmocr_cli.tools_folder();"
         "slow = {'torch', 'mmengine', 'mmocr', 'numpy', 'cv2', 'lpv_mmocr'} & set(sys.modules);"
@@ -47,7 +47,7 @@ def test_help_does_not_wait_for_pytorch():
 
 @pytest.mark.parametrize("name", lpv_mmocr_cli.TOOLS)
 @pytest.mark.parametrize(("options", "status"), [(["--help"], 0), (["--no-such-option"], 2)])
-def test_options_of_a_command_do_not_wait_for_pytorch(name, options, status):
+def test_parsing_options_does_not_import_pytorch(name, options, status):
     code = (
         "import sys, lpv_mmocr_cli\n"
         f"try: lpv_mmocr_cli.main({[name, *options]})\n"
@@ -60,8 +60,8 @@ def test_options_of_a_command_do_not_wait_for_pytorch(name, options, status):
     assert f"usage: lpv-mmocr {name} " in (result.stderr if status else result.stdout)
 
 
-def test_choices_are_those_of_the_package(load_tool, capsys):
-    """They are written down where they can be had without importing it."""
+def test_choices_match_those_of_the_package(load_tool, capsys):
+    """Tools repeat the choices, to parse options without importing the package."""
     from lpv_mmocr.benchmark import sweep, tasks
     from lpv_mmocr.datasets import conversion, label_files
     from lpv_mmocr.deploy import DTYPES, onnx_export
@@ -108,7 +108,7 @@ def test_every_tool_can_show_tracebacks(script, load_tool, capsys):
         ("model_converters/publish_checkpoint.py", ["absent.pth", "out.pth"]),
     ],
 )
-def test_an_error_is_a_line_or_a_traceback(
+def test_error_is_a_line_or_a_traceback(
     script, arguments, load_tool, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -125,7 +125,7 @@ def test_every_command_has_its_script(name):
     assert (lpv_mmocr_cli.tools_folder() / lpv_mmocr_cli.TOOLS[name][0]).is_file()
 
 
-def test_leads_to_the_tool_with_its_options():
+def test_command_passes_options_to_its_tool():
     config = "configs/textrecog/lpv/lpv-toy_digits.py"
     result = command("config", config, "--cfg-options", "train_cfg.max_iters=123")
     assert result.returncode == 0, result.stderr
@@ -140,7 +140,7 @@ def test_leads_to_the_tool_with_its_options():
         ("from-lmdb", "dataset_converters/lmdb_to_labels.py"),
     ],
 )
-def test_data_commands(name, script, monkeypatch):
+def test_data_commands_run_their_scripts(name, script, monkeypatch):
     run = []
     monkeypatch.setattr(lpv_mmocr_cli, "run_script", run.append)
     monkeypatch.setattr(lpv_mmocr_cli.sys, "argv", [])
@@ -153,12 +153,12 @@ def test_data_commands(name, script, monkeypatch):
     "arguments",
     [
         ["-m", "lpv_mmocr_cli", "config", "configs/textrecog/lpv/lpv-tiny_stage1_10e_st_mj.py"],
-        # So little that nothing is written before the end.
+        # So little that it is written only at the end.
         ["-c", "import lpv_mmocr.cli as c\nwith c.ReportInputErrors(): print('little')"],
     ],
     ids=["much", "little"],
 )
-def test_reader_of_the_output_may_leave(arguments):
+def test_closed_output_pipe_ends_quietly(arguments):
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -188,7 +188,7 @@ def test_output_on_a_full_disk_is_an_error():
     assert result.returncode == 2
 
 
-def test_version_of_a_checkout_that_is_not_installed(monkeypatch, capsys):
+def test_version_is_shown_without_installation(monkeypatch, capsys):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
@@ -197,13 +197,13 @@ def test_version_of_a_checkout_that_is_not_installed(monkeypatch, capsys):
     assert capsys.readouterr().out == f"lpv-mmocr {lpv_mmocr.__version__}\n"
 
 
-def test_exit_status_of_the_tool():
+def test_exit_status_is_that_of_the_tool():
     result = command("config", "nowhere.py")
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == "error: there is no config file nowhere.py"
 
 
-def test_interrupted_while_the_tool_is_imported(tmp_path, monkeypatch, capsys, request):
+def test_interrupt_during_import_of_the_tool_is_reported(tmp_path, monkeypatch, capsys, request):
     # Processes in the background are started with SIGINT ignored.
     at_start = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, at_start))
@@ -220,6 +220,6 @@ def test_interrupted_while_the_tool_is_imported(tmp_path, monkeypatch, capsys, r
     ("arguments", "error"),
     [([], "error: no command given"), (["tarin"], "error: unknown command 'tarin'; choose from")],
 )
-def test_wrong_command(arguments, error, capsys):
+def test_wrong_command_is_refused(arguments, error, capsys):
     assert lpv_mmocr_cli.main(arguments) == 2
     assert error in capsys.readouterr().err

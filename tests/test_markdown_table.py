@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Tests of Markdown tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_columns_are_aligned():
     ]
 
 
-def test_a_bar_in_a_cell_does_not_end_it():
+def test_bar_in_a_cell_is_escaped():
     *_, row = markdown_table(("a", "b"), [("x|y", "1")], left=("a",))
     assert row == r"| x\|y | 1 |"
 

@@ -1,4 +1,4 @@
-"""The configs of the model zoo, its index, and configs elsewhere that build on them."""
+"""Tests of the model zoo: its configs, its index, and external configs that inherit from it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_config_loads(name, monkeypatch):
         monkeypatch.delenv(variable)  # which may name a folder in the checkout
     config = Config.fromfile(ZOO / name)
     assert config.custom_imports.imports == ["lpv_mmocr"]
-    # As it is stored in every checkpoint: no path of this machine, and complete in itself.
+    # The text stored in every checkpoint: self-contained, without paths of this machine.
     assert str(ROOT) not in config.pretty_text
     again = Config.fromstring(config.pretty_text, file_format=".py")
     assert again.model == config.model
@@ -62,7 +62,7 @@ def test_every_config_loads(name, monkeypatch):
 
 @pytest.mark.parametrize("loader", ["train", "val", "test"])
 @pytest.mark.parametrize("name", CONFIGS)
-def test_data_sets_and_transforms_get_arguments_that_they_take(name, loader):
+def test_datasets_and_transforms_accept_their_arguments(name, loader):
     checked = 0
     for part in parts(Config.fromfile(ZOO / name)[f"{loader}_dataloader"]["dataset"]):
         kind, arguments = part["type"], {key: part[key] for key in part if key != "type"}
@@ -74,7 +74,7 @@ def test_data_sets_and_transforms_get_arguments_that_they_take(name, loader):
 
 
 def parts(value) -> Iterator[dict]:
-    """Everything in a config that is to be built."""
+    """Yield every entry of a config from which an object is built."""
     if isinstance(value, dict):
         if "type" in value:
             yield value
@@ -90,7 +90,7 @@ def test_other_config_builds(name):
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_leaf(name):
+def test_config_matches_its_size_and_stage(name):
     config = Config.fromfile(ZOO / f"{name}.py")
     size, stage = re.match(r"lpv-(\w+)_stage(\d)", name).groups()
     model = MODELS.build(config.model)
@@ -103,7 +103,7 @@ def test_leaf(name):
     assert list(benchmark.sets) == list(lpv_mmocr.evaluation.EXPECTED_COUNTS)
 
 
-# Where the training sets and IIIT5k are in the folders of each release.
+# Folders of MJSynth, SynthText and IIIT5k in each release of the data.
 TREES = {
     "lpv": ("training/MJ", "training/ST", "evaluation/IIIT5k"),
     "clova": ("training/MJ", "training/ST", "evaluation/IIIT5k_3000"),
@@ -113,7 +113,7 @@ TREES = {
 
 @pytest.mark.parametrize("tree", TREES)
 @pytest.mark.parametrize("name", [*LEAVES, "lpv-tiny_stage1_10e_st_mj_94chars"])
-def test_leaf_on_each_tree(name, tree, monkeypatch):
+def test_config_finds_its_data_in_each_tree(name, tree, monkeypatch):
     monkeypatch.setenv("LPV_DATA_TREE", tree)
     monkeypatch.setenv("LPV_DATA_ROOT", "/corpus")
     config = Config.fromfile(ZOO / f"{name}.py")
@@ -133,21 +133,21 @@ def test_leaf_on_each_tree(name, tree, monkeypatch):
         assert dataset.pipeline[-1].type == "PackWordInputs"
 
 
-def test_characters_of_the_94_are_filtered_in_both_training_sets():
+def test_both_training_sets_are_filtered_by_the_94_characters():
     config = Config.fromfile(ZOO / "lpv-tiny_stage1_10e_st_mj_94chars.py")
     filters = [words.label_filter for words in config.train_dataloader.dataset.datasets]
     wanted = dict(charset=config.model.decoder.dictionary.characters, case_sensitive=True)
     assert filters == [wanted, wanted]
 
 
-def test_unknown_tree(monkeypatch):
+def test_unknown_tree_is_refused(monkeypatch):
     monkeypatch.setenv("LPV_DATA_TREE", "nope")
     with pytest.raises(FileNotFoundError, match=r"nope_tree\.py"):
         Config.fromfile(ZOO / f"{LEAVES[0]}.py")
 
 
 @pytest.mark.parametrize("name", LEAVES)
-def test_leaf_follows_the_released_recipe(name):
+def test_config_follows_the_released_recipe(name):
     config = Config.fromfile(ZOO / f"{name}.py")
     optimizer = config.optim_wrapper.optimizer
     assert (optimizer.type, optimizer.lr) == ("Adam", 1e-4)
@@ -178,7 +178,7 @@ def test_leaf_follows_the_released_recipe(name):
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if "own_data" in name])
-def test_rate_of_own_data_is_meant_for_its_batch_in_one_process(name):
+def test_learning_rate_of_own_data_is_for_one_process(name):
     config = Config.fromfile(ZOO / name)
     assert config.auto_scale_lr.base_batch_size == config.train_dataloader.batch_size
 
@@ -188,7 +188,7 @@ def test_one_cycle_ends_with_the_training(name):
     check_one_cycle_length(Config.fromfile(ZOO / name))
 
 
-# The index, in the form of MMOCR's own.
+# The index, in MMOCR's format.
 
 
 def metafile() -> dict:
@@ -196,7 +196,7 @@ def metafile() -> dict:
     return load_yaml(ROOT / path)
 
 
-def test_index_lists_the_leaves():
+def test_index_lists_the_configs_of_all_sizes():
     models = {model["Name"]: model for model in metafile()["Models"]}
     assert list(models) == LEAVES
     for name, model in models.items():
@@ -206,13 +206,13 @@ def test_index_lists_the_leaves():
         assert model["Metadata"]["Parameters"] == SIZES[size]["trainable"]
 
 
-def test_collection():
+def test_every_model_belongs_to_the_collection():
     (collection,) = metafile()["Collections"]
     assert {model["In Collection"] for model in metafile()["Models"]} == {collection["Name"]}
     assert (ROOT / collection["README"]).is_file()
 
 
-def test_metafile_has_the_form_of_mmocrs():
+def test_metafile_has_only_keys_of_mmocr():
     keys: dict[str, set[str]] = {"Collections": set(), "Models": set()}
     for path in Path(mmocr.__file__).parent.glob(".mim/configs/text*/*/metafile.yml"):
         for part, known in keys.items():
@@ -223,7 +223,7 @@ def test_metafile_has_the_form_of_mmocrs():
         assert {key for entry in metafile()[part] for key in entry} <= known
 
 
-def test_readme_names_every_leaf_and_empty_columns():
+def test_readme_lists_every_config_and_no_unmeasured_results():
     text = (ZOO / "README.md").read_text(encoding="utf-8")
     for name in LEAVES:
         assert f"({name}.py)" in text
@@ -237,19 +237,19 @@ def test_readme_names_every_leaf_and_empty_columns():
 
 
 @needs_installation
-def test_by_mmengines_hub():
+def test_config_is_found_by_mmengines_hub():
     config = get_config("lpv_mmocr::textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py")
     assert config.model.decoder.with_mask is True
 
 
 @needs_installation
-def test_by_its_alias():
+def test_model_is_found_by_its_alias():
     with DefaultScope.overwrite_default_scope("lpv_mmocr"), pytest.warns(UserWarning):
         reader = TextRecInferencer("lpv-tiny", device="cpu", scope="lpv_mmocr")
     assert reader.model.decoder.with_mask is True
 
 
-# Configs elsewhere.
+# Configs outside the zoo.
 
 ONE_STEP = """
 custom_imports = dict(imports=["lpv_mmocr"], allow_failed_imports=False)

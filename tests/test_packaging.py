@@ -1,4 +1,4 @@
-"""The built wheel, in an environment of its own outside the checkout."""
+"""Tests of the built wheel, in a separate environment outside the checkout."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def run(*command: object, cwd: Path, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> Path:
-    """A copy of the sources, so that a build finds nothing old in them and leaves nothing there."""
+    """Copy of the sources, so that a build finds no old files and leaves none behind."""
     copy = tmp_path_factory.mktemp("source")
-    # As git sees it, new files included.
+    # All files that git does not ignore, including new ones.
     listing = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT)
     for name in listing.splitlines():
         if (ROOT / name).is_file():
@@ -69,11 +69,11 @@ def wheel(built) -> zipfile.ZipFile:
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """The ``bin`` of an environment that has the wheel, and the checkout nowhere.
+    """``bin`` folder of an environment that has the wheel but no access to the checkout.
 
-    Third-party packages come from the environment of the tests, since a download of PyTorch for
-    one test would be out of proportion. A ``.pth`` file adds their folder. Its own ``.pth`` files,
-    such as that of an editable installation, have no effect there.
+    Third-party packages come from the environment of the tests, to avoid downloading PyTorch. A
+    ``.pth`` file adds their folder; ``.pth`` files within that folder, such as that of an editable
+    installation, have no effect.
     """
     folder = tmp_path_factory.mktemp("elsewhere") / "environment"
     venv.create(folder)
@@ -92,7 +92,7 @@ def installed(wheel, tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 class TestContents:
-    def test_the_whole_package(self, wheel, source):
+    def test_wheel_has_the_complete_package(self, wheel, source):
         assert files_under(source, "lpv_mmocr") <= set(wheel.namelist())
 
     def test_configs_tools_checkpoints_and_model_index(self, wheel, source):
@@ -111,7 +111,7 @@ class TestContents:
         }
         assert found == (expected | {"model-index.yml"}) - only_in_checkouts
 
-    def test_nothing_else(self, wheel):
+    def test_wheel_has_no_other_packages(self, wheel):
         tops = {name.split("/")[0] for name in wheel.namelist()}
         assert {top for top in tops if not top.endswith(".dist-info")} == {
             "lpv_mmocr",
@@ -119,7 +119,7 @@ class TestContents:
             "lpv_onnx",
         }
 
-    def test_mmcv_is_left_to_the_user(self, wheel):
+    def test_mmcv_is_an_optional_requirement(self, wheel):
         (name,) = (name for name in wheel.namelist() if name.endswith("METADATA"))
         metadata = Parser().parsestr(wheel.read(name).decode())
         requirements = metadata.get_all("Requires-Dist")
@@ -159,7 +159,7 @@ print(type(model).__name__, sum(p.numel() for p in model.parameters()))
         assert f"'{ROOT}'" not in path
         assert size == "LPV 8109842"
 
-    def test_reads_with_the_weights_that_come_along(self, installed, source, tmp_path):
+    def test_reads_with_bundled_weights(self, installed, source, tmp_path):
         picture = source / "lpv_mmocr" / "demo" / "examples" / "coffee.jpg"
         without = {"LPV_WEIGHTS": ""}
         output = run(installed / "lpv-mmocr", "read", picture, cwd=tmp_path, **without)
@@ -170,7 +170,7 @@ print(type(model).__name__, sum(p.numel() for p in model.parameters()))
         assert output.endswith("All checks passed.\n")
         assert "training on cpu: loss" in output
 
-    def test_config_elsewhere_inherits(self, installed, tmp_path):
+    def test_external_config_inherits(self, installed, tmp_path):
         (tmp_path / "own.py").write_text(
             f"_base_ = [{TINY!r}]\nmodel = dict(decoder=dict(max_seq_len=40))\n"
         )
@@ -178,7 +178,7 @@ print(type(model).__name__, sum(p.numel() for p in model.parameters()))
         assert "max_seq_len=40" in output
         assert "LPVSVTREncoder" in output
 
-    def test_command(self, installed, tmp_path):
+    def test_command_shows_help_and_version(self, installed, tmp_path):
         assert "Scene text recognition" in run(installed / "lpv-mmocr", "--help", cwd=tmp_path)
         version = run(installed / "lpv-mmocr", "--version", cwd=tmp_path).split()[1]
         assert f'"{version}"' in (ROOT / "lpv_mmocr" / "version.py").read_text()

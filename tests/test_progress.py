@@ -15,7 +15,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_a_line_now_and_then(clock, capsys):
+def test_lines_are_printed_at_intervals(clock, capsys):
     with progress_bar(10, "rendering") as advance:
         advance(2)
         assert capsys.readouterr().err == ""
@@ -27,7 +27,7 @@ def test_a_line_now_and_then(clock, capsys):
     assert capsys.readouterr().err == "rendering: 10/10, 0/s\n"
 
 
-def test_what_an_interrupted_job_has_done_does_not_count_for_the_speed(clock, capsys):
+def test_earlier_progress_does_not_count_for_the_speed(clock, capsys):
     with progress_bar(1000, "rendering") as advance:
         advance(900, earlier=True)
         clock.now = 20.0
@@ -35,7 +35,7 @@ def test_what_an_interrupted_job_has_done_does_not_count_for_the_speed(clock, ca
     assert capsys.readouterr().err == "rendering: 1000/1000, 5/s\n"
 
 
-def test_a_bar_on_a_terminal_begins_where_the_job_does(monkeypatch):
+def test_terminal_bar_starts_at_earlier_progress(monkeypatch):
     from rich.progress import Progress
 
     bars = []
@@ -49,7 +49,7 @@ def test_a_bar_on_a_terminal_begins_where_the_job_does(monkeypatch):
         assert (task.completed, task.total) == (950, 1000)
 
 
-def test_nothing_is_shown_if_not_wanted(capsys):
+def test_nothing_is_shown_when_disabled(capsys):
     with progress_bar(1, "rendering", enabled=False) as advance:
         advance(0, earlier=True)
         advance(1)

@@ -1,4 +1,4 @@
-"""The plain reference is LPV: the released numbers, and our model's to the last bit but a few."""
+"""Tests that the plain reference agrees with the released numbers and with our model."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_reference_gives_the_released_numbers(size, with_mask, monkeypatch):
 
 @MASK
 def test_our_model_equals_the_reference(with_mask):
-    """Nearer than the released numbers were kept, which hold both to themselves in all sizes."""
+    """Compare more precisely than with the released numbers, which cover both in all sizes."""
     images, ours = _images("tiny"), _ours("tiny", with_mask).eval()
     with torch.no_grad():
         logits, maps = _reference("tiny", with_mask).eval().forward_all(images)
@@ -73,7 +73,7 @@ def test_our_model_equals_the_reference(with_mask):
 
 
 @MASK
-def test_losses_and_gradients_are_equal(with_mask):
+def test_losses_and_gradients_equal_the_reference(with_mask):
     images, texts = _images("tiny"), ["linguistic42", "a"]
     reference, ours = _reference("tiny", with_mask).train(), _ours("tiny", with_mask).train()
     loss = reference.loss(images, texts)
@@ -86,7 +86,7 @@ def test_losses_and_gradients_are_equal(with_mask):
         torch.testing.assert_close(parameter.grad, expected[name].grad, rtol=1e-6, atol=1e-10)
 
 
-def test_a_blind_token_passes_through_the_residual(monkeypatch):
+def test_blind_tokens_pass_through_the_residual(monkeypatch):
     # With a threshold below every weight all tokens belong to one character, so all are blind.
     size = reference_lpv.SIZES["tiny"]
     reference, ours = _reference("tiny", True).eval(), _ours("tiny", True).eval()
@@ -107,8 +107,8 @@ def test_a_blind_token_passes_through_the_residual(monkeypatch):
     assert torch.equal(constant, layer.self_attn.out_proj.bias.expand_as(constant))
 
 
-def test_blind_token_among_seeing_ones():
-    # Three positions pair token 0 with each of the others, which leaves it nothing to see.
+def test_only_a_token_with_every_key_masked_is_blind():
+    # Three characters pair token 0 with each of the other tokens, so every key is masked for it.
     maps = torch.tensor([[[0.5, 0.5, 0, 0], [0.5, 0, 0.5, 0], [0.5, 0, 0, 0.5]]])
     mask, blind = GLRM.mask(maps)
     assert blind.flatten().tolist() == [True, False, False, False]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# ``@MODELS.register_module()`` above ``class GLRM``, wherever in the package that stands.
+# Matches ``@MODELS.register_module()`` above ``class GLRM``.
 REGISTERED = re.compile(r"^@([A-Z_]+)\.register_module\(.*?\)\nclass (\w+)", re.MULTILINE)
 
 

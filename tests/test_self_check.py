@@ -1,4 +1,7 @@
-"""Each check fails where it should; that all pass here: ``tools/test_check_installation.py``."""
+"""Tests that each check fails when it should.
+
+``tools/test_check_installation.py`` tests that all checks pass.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import torch
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 
 
-def test_a_check_that_fails_does_not_end_the_others(monkeypatch):
+def test_failed_check_does_not_stop_the_others(monkeypatch):
     def compare_checksums() -> str:
         raise ValueError("a.pth is another file")
 
@@ -39,12 +42,12 @@ def test_a_check_that_fails_does_not_end_the_others(monkeypatch):
     ]
 
 
-def test_devices(monkeypatch):
+def test_devices_are_the_cpu_and_all_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert self_check.devices() == ["cpu", "cuda:0", "cuda:1"]
 
 
-def test_a_gpu_in_words(monkeypatch):
+def test_gpu_is_described_with_memory_and_cuda_version(monkeypatch):
     properties = SimpleNamespace(total_memory=80 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
@@ -52,7 +55,7 @@ def test_a_gpu_in_words(monkeypatch):
     assert self_check.describe_device("cuda:1") == "GPU 1, 80 GiB, CUDA 12.9"
 
 
-def test_checkpoints(monkeypatch, tmp_path):
+def test_checkpoints_are_compared_with_their_checksums(monkeypatch, tmp_path):
     shipped = tmp_path / "shipped"
     for module in (self_check, weights):
         monkeypatch.setattr(module, "shipped_folders", lambda: (tmp_path / "none", shipped))
@@ -70,7 +73,7 @@ def test_checkpoints(monkeypatch, tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """Lets the reader find other texts and confidences than it does: ``read(word=(text, …))``."""
+    """Function that sets what the reader returns: ``read(word=(text, confidence))``."""
 
     def change(**readings: tuple[str, float]) -> None:
         known = {word: (word, confidence) for word, confidence in self_check.CONFIDENCES.items()}
@@ -84,7 +87,7 @@ def read(monkeypatch):
     return change
 
 
-def test_another_text(read):
+def test_wrong_text_is_reported(read):
     read(coffee=("coffees", 0.99), station=("stadion", 0.99))
     with pytest.raises(
         UnexpectedResultError, match="reads 'coffees' for 'coffee', 'stadion' for 'station'"
@@ -102,7 +105,7 @@ def test_another_text(read):
     ],
 )
 @pytest.mark.parametrize("dtype", [None, "fp32", "fp16", "bf16"])
-def test_another_confidence(read, dtype, confidence, passing):
+def test_confidence_outside_the_tolerance_is_reported(read, dtype, confidence, passing):
     read(coffee=("coffee", confidence))
     if dtype in passing:
         assert self_check.read_examples("cpu", dtype).startswith("6 words, confidences off by up")
@@ -115,7 +118,7 @@ def test_another_confidence(read, dtype, confidence, passing):
     ("losses", "right"),
     [([3.0, 2.5], True), ([3.0, 3.0], False), ([3.0, float("nan")], False)],
 )
-def test_a_loss_that_does_not_get_less(monkeypatch, losses, right):
+def test_loss_must_decrease(monkeypatch, losses, right):
     steps = iter(losses)
 
     class Model:

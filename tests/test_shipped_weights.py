@@ -1,4 +1,4 @@
-"""The checkpoints that come with the project, and what their model card says of them."""
+"""Tests of the bundled checkpoints and their model card."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SIZES = {
     "lpv-mini.pth": 6.5,
     "lpv-mini_finetuned.pth": 6.5,
 }
-"""Files, and how many megabytes they may have at most."""
+"""Maximum size of each file in MB."""
 NAMES = tuple(SIZES)
 HELD_OUT = 250
-"""Last words of a real training set, on which nothing was trained."""
+"""Number of last words of a real training set that were not used for training."""
 CARD = {
     (name, bool(again)): [float(accuracy) for accuracy in re.findall(r"([\d.]+) %", accuracies)]
     for name, again, accuracies in re.findall(
@@ -40,31 +40,30 @@ CARD = {
         re.MULTILINE,
     )
 }
-"""For each set, looked at once and again, the accuracy of every file on its last words, in the
-order of the files."""
+"""Accuracies on the held-out words in the order of the files, by set and whether with TTA."""
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def checkpoint(request) -> dict:
-    # PyTorch's own safe loading, without what this project adds to it.
+    # PyTorch's safe loading, without the additions of this project.
     return torch.load(FOLDER / request.param, map_location="cpu", weights_only=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_listed_and_small(name):
+def test_checkpoint_is_listed_and_small(name):
     listed = (FOLDER / checksums.LIST).read_text().splitlines()
     assert sorted(line.split()[1] for line in listed) == sorted(NAMES)
     checksums.verify(FOLDER / name)
     assert (FOLDER / name).stat().st_size < SIZES[name] * 1e6
 
 
-def test_weights_are_halves_and_nothing_else_is_there(checkpoint):
+def test_checkpoint_has_only_fp16_weights_and_metadata(checkpoint):
     assert checkpoint.keys() == {"meta", "state_dict"}
     floats = (value for value in checkpoint["state_dict"].values() if value.is_floating_point())
     assert {value.dtype for value in floats} == {torch.float16}
 
 
-def test_config_inside_is_complete_and_names_no_place(checkpoint):
+def test_stored_config_is_complete_and_has_no_paths(checkpoint):
     text = checkpoint["meta"]["cfg"]
     config = Config.fromstring(text, file_format=".py")
     init_default_scope("mmocr")
@@ -73,7 +72,7 @@ def test_config_inside_is_complete_and_names_no_place(checkpoint):
     assert not re.search(r"""['"][/~]""", text)
 
 
-def test_the_default_reads_the_examples(monkeypatch):
+def test_default_weights_read_the_examples(monkeypatch):
     monkeypatch.delenv("LPV_WEIGHTS", raising=False)
     assert find_weights() == str(FOLDER / NAMES[0])
     readings = lpv_mmocr.read([EXAMPLES], device="cpu")
@@ -82,7 +81,7 @@ def test_the_default_reads_the_examples(monkeypatch):
     }
 
 
-def test_the_card_has_both_sets_and_all_files_in_their_order():
+def test_card_has_both_sets_and_all_files_in_order():
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     header = re.search(r"^\| words \|(.+)\|$", text, re.MULTILINE)[1]
     assert re.findall(r"`([\w.-]+)`", header) == list(NAMES)
@@ -101,7 +100,7 @@ def test_the_card_has_both_sets_and_all_files_in_their_order():
 )
 @pytest.mark.parametrize("column", range(len(NAMES)), ids=NAMES)
 @pytest.mark.parametrize("name", ["IIIT5K_train", "IC15_train"])
-def test_real_words_are_read_as_well_as_the_card_says(name, column):
+def test_accuracy_on_real_words_matches_the_card(name, column):
     words = LPVLMDBDataset(
         data_root=os.environ["LPV_REAL_DATA"], ann_file=name, indices=-HELD_OUT, test_mode=True
     )
@@ -121,11 +120,11 @@ def test_real_words_are_read_as_well_as_the_card_says(name, column):
         return 100 * sum(right) / HELD_OUT
 
     once = read(range(HELD_OUT), tta=False)
-    # Processors round differently, and a word more or less may be read.
+    # Processors round differently, which may change the reading of a word or two.
     assert accuracy(once) == pytest.approx(CARD[name, False][column], abs=1.0)
     if "finetuned" in NAMES[column]:
-        return  # looking again takes longest, and is the same with all weights
-    # The others are not looked at again (tests/reading/test_looks.py).
+        return  # TTA takes longest, and works alike with all weights
+    # TTA does not change confident words (tests/reading/test_looks.py).
     unsure = [i for i, reading in enumerate(once) if reading.confidence < SURE]
     again = dict(enumerate(once)) | dict(zip(unsure, read(unsure, tta=True), strict=True))
     assert accuracy(list(again.values())) == pytest.approx(CARD[name, True][column], abs=1.0)

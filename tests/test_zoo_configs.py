@@ -1,8 +1,8 @@
-"""MMOCR's own recognisers, built from its zoo configs, run on the mended stack."""
+"""Tests that recognisers of MMOCR's zoo run on the patched stack."""
 
 from __future__ import annotations
 
-import lpv_mmocr  # noqa: F401  (mends the stack)
+import lpv_mmocr  # noqa: F401  (patches the stack)
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
-# Name of the config, and the input that its test pipeline gives (height, width).
+# Name of the config, and input size of its test pipeline (height, width).
 ZOO = {
     "crnn/crnn_mini-vgg_5e_mj.py": (32, 100),
     "svtr/svtr-tiny_20e_st_mj.py": (64, 256),

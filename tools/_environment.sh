@@ -74,7 +74,7 @@ pip_install() {
 }
 
 # opencv-python needs libGL, which servers and containers often lack; its headless build does not.
-mend_opencv() {
+fix_opencv() {
     "$python" -c 'import cv2' 2>/dev/null && return
     local version
     version=$("$python" -c 'import importlib.metadata as m; print(m.version("opencv-python"))')
@@ -105,6 +105,6 @@ prepare_environment() {
     done
     pip_install "${options[@]}"
     pip_install --no-deps --editable "$root"
-    mend_opencv
+    fix_opencv
     printf '%s\n' "$fingerprint" >"$stamp.$#"
 }

@@ -26,7 +26,7 @@ from lpv_mmocr_cli import DTYPES, new_parser
 # Slow imports are deferred until the options are known to be valid.
 EXIT_UNREADABLE = 1
 ATTENTION = "attention"  # folder below --out
-LONGEST_STEM = 100  # maximum bytes of a source name in the name of its drawing; systems allow 255
+MAX_STEM_BYTES = 100  # maximum bytes of a source name in the name of its drawing; systems allow 255
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -102,7 +102,7 @@ def _lines_of_stdin() -> Iterator[str]:
 def read(args: argparse.Namespace) -> int:
     from lpv_mmocr.cli import InputError, require_folder
     from lpv_mmocr.reading import WordReader
-    from lpv_mmocr.reading.picture_files import PictureFiles, leads_nowhere
+    from lpv_mmocr.reading.picture_files import PictureFiles, matches_nothing
     from lpv_mmocr.reading.progress import reading_progress
     from lpv_mmocr.reading.writers import WRITERS, results_folder
 
@@ -110,7 +110,7 @@ def read(args: argparse.Namespace) -> int:
 
     paths = [path for path in args.paths if path != "-"]
     from_list = len(paths) < len(args.paths)
-    if not from_list and all(map(leads_nowhere, paths)):
+    if not from_list and all(map(matches_nothing, paths)):
         named = printable(", ".join(paths))
         raise InputError(f"there is no file or folder {named}, and no pattern fits one")
     if args.out is not None:
@@ -155,8 +155,8 @@ def read(args: argparse.Namespace) -> int:
         if not count:  # here, so that earlier results are kept
             raise InputError("the list on standard input names no picture")
     summary = f"{count - unreadable} of {count} pictures read"
-    if files.left_alone:
-        summary += f"; {files.left_alone} other files in folders left alone"
+    if files.skipped:
+        summary += f"; {files.skipped} other files in folders left alone"
     print(summary, file=sys.stderr)
     return EXIT_UNREADABLE if unreadable else 0
 
@@ -170,7 +170,7 @@ def draw(reading, number: int, out: Path) -> str | None:
 
     import cv2
 
-    stem = shortened(Path(reading.source).stem, LONGEST_STEM)
+    stem = shortened(Path(reading.source).stem, MAX_STEM_BYTES)
     name = f"{ATTENTION}/{number:06d}_{stem}.png"
     (out / ATTENTION).mkdir(exist_ok=True)
     drawn = draw_attention(reading.picture[..., ::-1], reading.attention)

@@ -40,7 +40,7 @@ if __name__ == "__main__":
     parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
-from lpv_mmocr.datasets.config_characters import characters_never_taught
+from lpv_mmocr.datasets.config_characters import untaught_characters
 from lpv_mmocr.datasets.config_folders import read_folders
 from lpv_mmocr.datasets.lmdb_environment import find_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
@@ -128,9 +128,9 @@ def warn_of_shared_words(cfg: Config) -> None:
         )
 
 
-def warn_of_characters_never_taught(cfg: Config) -> None:
+def warn_of_untaught_characters(cfg: Config) -> None:
     """Warn if the model has classes of which it will never see an example."""
-    characters = characters_never_taught(cfg)
+    characters = untaught_characters(cfg)
     if characters and distributed.is_first_process():
         shown = " ".join(characters[:20])
         print(
@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
         check_one_cycle_length(cfg)
         warn_of_shared_words(cfg)
-        warn_of_characters_never_taught(cfg)
+        warn_of_untaught_characters(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         if args.auto_scale_lr:

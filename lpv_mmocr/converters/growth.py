@@ -160,7 +160,7 @@ def _mixer(small: MixingAttention, large: MixingAttention, channels: torch.Tenso
     before, after = small.proj.in_features, large.proj.in_features
     _same("the width of a head", before // small.num_heads, after // large.num_heads)
     mixed = torch.arange(before)
-    _weights(small.qkv, large.qkv, _thrice(before, after), channels)
+    _weights(small.qkv, large.qkv, _qkv_rows(before, after), channels)
     _weights(small.proj, large.proj, channels, mixed)
 
 
@@ -202,7 +202,7 @@ def _attention(
     large.query.weight.mul_(stretch)
     large.query.bias.mul_(stretch)
     if after > before:
-        _make_up_for_positions(small, large, channels, stretch, nothing_read)
+        _compensate_positions(small, large, channels, stretch, nothing_read)
 
     unet, wide = small.key_unet, large.key_unet
     _no_smaller("key_dim", unet.down[0][0].out_channels, wide.down[0][0].out_channels)
@@ -216,7 +216,7 @@ def _attention(
         _conv_norm(up, wide_up, outgoing, hidden)
 
 
-def _make_up_for_positions(
+def _compensate_positions(
     small: PositionAttention,
     large: PositionAttention,
     channels: torch.Tensor,
@@ -267,7 +267,7 @@ def _layer(small: MaskedEncoderLayer, large: MaskedEncoderLayer, channels: torch
     attention, wide = small.self_attn, large.self_attn
     before, after = attention.embed_dim, wide.embed_dim
     _same("the width of a head of the GLRM", attention.head_dim, wide.head_dim)
-    rows = _thrice(before, after)
+    rows = _qkv_rows(before, after)
     _place(attention.in_proj_weight, wide.in_proj_weight, rows, channels)
     wide.in_proj_bias[rows] = attention.in_proj_bias
     _weights(attention.out_proj, wide.out_proj, channels, torch.arange(before))
@@ -322,7 +322,7 @@ def _layer_norm(small: nn.LayerNorm, large: nn.LayerNorm, channels: torch.Tensor
     large.bias[channels] = small.bias
 
 
-def _thrice(before: int, after: int) -> torch.Tensor:
+def _qkv_rows(before: int, after: int) -> torch.Tensor:
     """Return the larger model's query, key and value rows for the smaller model's heads."""
     return torch.cat([part * after + torch.arange(before) for part in range(3)])
 

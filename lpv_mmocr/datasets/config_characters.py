@@ -12,7 +12,7 @@ from mmocr.registry import TASK_UTILS
 from .label_filter import LabelFilter
 
 
-def characters_never_taught(cfg: Config) -> str:
+def untaught_characters(cfg: Config) -> str:
     """Find the characters of the dictionary that no training label can contain.
 
     The label filters of all datasets, or ``letter_case`` of the loss, remove or change these.

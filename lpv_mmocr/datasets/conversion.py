@@ -25,7 +25,7 @@ from .lmdb_environment import (
 )
 from .lmdb_writer import LMDBWriter
 from .new_folder import new_folder, refuse_existing
-from .picture_header import asks_to_be_turned, extension_of
+from .picture_header import extension_of, needs_exif_rotation
 from .transforms.loading import decode_image
 
 LEFT_OUT_FILE = "left-out.tsv"
@@ -142,7 +142,7 @@ def labels_to_lmdb(
                 writer.write(picture, entry.text)
                 result.written += 1
                 result.empty_texts += not entry.text
-                if asks_to_be_turned(picture):
+                if needs_exif_rotation(picture):
                     result.turned += 1
                     result.first_turned = result.first_turned or f"{entry.where}: {entry.path}"
             advance(1)

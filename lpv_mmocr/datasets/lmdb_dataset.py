@@ -26,7 +26,7 @@ from .lmdb_environment import (
 from .lmdb_index import SampleIndex, load_index
 from .sample_choice import checked_hold_out, checked_indices
 from .transforms.loading import decode_image
-from .transforms.word_image import unreadable
+from .transforms.word_image import placeholder_image
 
 
 class _Part(NamedTuple):
@@ -149,7 +149,7 @@ class LPVLMDBDataset(BaseDataset):
         if total <= 0:
             raise ValueError(
                 f"hold_out={self.hold_out} leaves nothing of the {sum(counts)} samples of "
-                f"{', '.join(self._folders)}; {_how_to_keep_out_fewer(sum(counts))}"
+                f"{', '.join(self._folders)}; {_hold_out_advice(sum(counts))}"
             )
         first, last = self._interval(total)
         ends = list(accumulate(counts))
@@ -196,7 +196,7 @@ class LPVLMDBDataset(BaseDataset):
         if abs(self._indices) > total:
             raise ValueError(
                 f"indices={self._indices}, but there are only {total} samples in "
-                f"{', '.join(self._folders)}; {_how_to_keep_out_fewer(total)}"
+                f"{', '.join(self._folders)}; {_hold_out_advice(total)}"
             )
         return (0, self._indices) if self._indices >= 0 else (total + self._indices, total)
 
@@ -335,7 +335,7 @@ class LPVLMDBDataset(BaseDataset):
     def _placeholder(self, idx: int, error: BadSampleError) -> dict:
         part, number = self._locate(idx)
         return dict(
-            img=unreadable(),
+            img=placeholder_image(),
             img_path=f"{part.path}/{image_key(number).decode()}",
             sample_key=error.sample_key,
             sample_idx=idx,
@@ -393,7 +393,7 @@ def _find_lmdbs(folder: str) -> list[str]:
         ) from None
 
 
-def _how_to_keep_out_fewer(count: int) -> str:
+def _hold_out_advice(count: int) -> str:
     fewer = max(1, count // 10)
     return (
         f"to hold out only {fewer} for validation: --cfg-options "

@@ -17,7 +17,7 @@ from types import TracebackType
 import lmdb
 from mmengine.logging import print_log
 
-from ..whole_files import is_partial
+from ..atomic_files import is_partial
 
 NUM_SAMPLES_KEY = b"num-samples"
 DATA_FILE = "data.mdb"
@@ -71,7 +71,7 @@ class _EnvironmentPool:
                 self._environments[real] = self._environments[path] = environment
         return environment
 
-    def forget_replaced(self, path: str) -> None:
+    def close_if_replaced(self, path: str) -> None:
         real = os.path.realpath(path)
         with self._lock:
             # First by the requested name: a link may point elsewhere by now.
@@ -119,13 +119,13 @@ def environment(path: str) -> lmdb.Environment:
     return _pool.get(path)
 
 
-def forget_replaced(path: str) -> None:
+def close_if_replaced(path: str) -> None:
     """Close the environment of an LMDB whose file any process has replaced since it was opened.
 
     Args:
         path: Folder of the LMDB.
     """
-    _pool.forget_replaced(path)
+    _pool.close_if_replaced(path)
 
 
 def close_environments() -> None:
@@ -265,7 +265,7 @@ def count_samples(path: str) -> int:
         LMDBDataError: If ``num-samples`` is missing, not a positive number or cannot be read.
     """
     # Every dataset starts here; another process may have recreated the file.
-    forget_replaced(path)
+    close_if_replaced(path)
     with KeyReader(path) as reader:
         value = reader.get(NUM_SAMPLES_KEY)
     if value is None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
+from ..atomic_files import atomic_write
 from ..progress import progress_bar
-from ..whole_files import replaced_file
 from .cache_folder import cache_folder
 from .label_filter import LabelFilter
 from .lmdb_environment import (
@@ -114,7 +114,7 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
                     return SampleIndex(str(file))
                 if numbers is None:
                     numbers = build_index(path, label_filter)
-                with replaced_file(file) as handle:
+                with atomic_write(file) as handle:
                     np.save(handle, numbers)
                 _remove_outdated(file, stem)
         except OSError as error:

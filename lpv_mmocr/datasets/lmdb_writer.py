@@ -8,7 +8,7 @@ from types import TracebackType
 
 import lmdb
 
-from .lmdb_environment import NUM_SAMPLES_KEY, forget_replaced, image_key, label_key, writing
+from .lmdb_environment import NUM_SAMPLES_KEY, close_if_replaced, image_key, label_key, writing
 from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
@@ -128,7 +128,7 @@ class LMDBWriter:
             raise
         self._close()
         self._new_folder.__exit__(error_type, error, traceback)
-        forget_replaced(str(self.path))  # closes an environment of an earlier LMDB of this name
+        close_if_replaced(str(self.path))  # closes an environment of an earlier LMDB of this name
 
     def _close(self) -> None:
         self._environment.close()

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..whole_files import partial_of
+from ..atomic_files import partial_path
 
 
 def refuse_existing(path: str | os.PathLike) -> None:
@@ -42,7 +42,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
         FileExistsError: If ``path`` or ``PATH.partial`` exists.
     """
     path = Path(path)
-    partial = partial_of(path)
+    partial = partial_path(path)
     refuse_existing(path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -38,7 +38,7 @@ def read_header(encoded: bytes | None) -> PictureHeader | None:
     return None if picture is None else PictureHeader(picture.format or "?", *picture.size)
 
 
-def asks_to_be_turned(encoded: bytes) -> bool:
+def needs_exif_rotation(encoded: bytes) -> bool:
     """Return whether the EXIF orientation asks for an image to be turned or mirrored.
 
     The image is not decoded; metadata after its pixels are ignored.
@@ -76,7 +76,7 @@ def is_tiff_with_alpha(encoded: bytes) -> bool:
     return picture is not None and picture.mode == "RGBA"
 
 
-def is_cut_jpeg(encoded: bytes) -> bool:
+def is_truncated_jpeg(encoded: bytes) -> bool:
     """Return whether a file begins as a JPEG but ends before its image does.
 
     OpenCV fills the missing part. The end marker counts only after the header, since a thumbnail in

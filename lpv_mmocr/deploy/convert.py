@@ -18,7 +18,7 @@ from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
 
 _READ_IMAGES_ALONE = (LPVSVTREncoder, SVTREncoder, ChannelReductionEncoder, ASTEREncoder)
-LEAST_SLICE = 16
+MIN_SLICE = 16
 PICTURES_PER_THREAD = 4
 
 
@@ -95,7 +95,7 @@ class DeployedLPV(LPV):
         """
         if images.device.type != "cpu":
             return len(images)
-        return max(LEAST_SLICE, PICTURES_PER_THREAD * torch.get_num_threads())
+        return max(MIN_SLICE, PICTURES_PER_THREAD * torch.get_num_threads())
 
     def features(
         self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None

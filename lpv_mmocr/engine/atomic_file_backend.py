@@ -6,13 +6,13 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..whole_files import replaced_file
+from ..atomic_files import atomic_write
 
 
 class AtomicLocalBackend(LocalBackend):
     """MMEngine's local file backend with atomic writes.
 
-    See :func:`lpv_mmocr.whole_files.replaced_file`.
+    See :func:`lpv_mmocr.atomic_files.atomic_write`.
     """
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
@@ -26,7 +26,7 @@ class AtomicLocalBackend(LocalBackend):
             OSError: If it cannot be written; an existing file of that name is kept.
         """
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        with replaced_file(filepath) as file:
+        with atomic_write(filepath) as file:
             file.write(obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:

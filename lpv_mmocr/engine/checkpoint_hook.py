@@ -11,7 +11,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
-from ..whole_files import PARTIAL_SUFFIX
+from ..atomic_files import PARTIAL_SUFFIX
 from .atomic_file_backend import ATOMIC_BACKEND
 from .checkpoint_io import CheckpointError
 from .checkpoint_search import LAST_CHECKPOINT

@@ -38,8 +38,8 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..compat import replace_everywhere
-from .foreign_entries import drop_programs
 from .restricted_unpickler import RefusedPickleError, restricted_pickle
+from .unsafe_entries import drop_unsafe_entries
 
 _write_checkpoint = mmengine_checkpoint.save_checkpoint
 FORCE_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -67,8 +67,8 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict:
 
     Returns:
         The dictionary in the file, without what
-        :func:`~lpv_mmocr.engine.foreign_entries.drop_programs` removes. MMEngine's log scalars are
-        ``HistoryBuffer`` objects.
+        :func:`~lpv_mmocr.engine.unsafe_entries.drop_unsafe_entries` removes. MMEngine's log
+        scalars are ``HistoryBuffer`` objects.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -123,7 +123,7 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
         )
     try:
         _restore_history(checkpoint)
-        drop_programs(checkpoint, name)
+        drop_unsafe_entries(checkpoint, name)
     except Exception as error:  # entries for histories and configs can hold anything
         raise CheckpointError(
             f"{name} is damaged: its message_hub or meta is not as MMEngine writes it "
@@ -261,14 +261,14 @@ def plain_data(value: Any, where: str = "value") -> Any:
     raise _NotPlainError(f"{where} is a {type(value).__name__}")
 
 
-_BUILT_ANEW = frozenset({"anneal_func"})
+_REBUILT = frozenset({"anneal_func"})
 """Entries of a scheduler's state that the config rebuilds: a function of ``OneCycleLR``."""
 
 
 def _plain_dict(value: dict, where: str) -> dict:
     result: dict = OrderedDict() if isinstance(value, OrderedDict) else {}
     for key, item in value.items():
-        if key in _BUILT_ANEW:
+        if key in _REBUILT:
             continue
         try:
             result[plain_data(key, where)] = plain_data(item, f"{where}[{key!r}]")

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from ..atomic_files import final_name, is_partial
 from ..compat import replace_everywhere
-from ..whole_files import intended_name, is_partial
 from .checkpoint_io import CheckpointError, load_checkpoint
 
 LAST_CHECKPOINT = "last_checkpoint"
@@ -79,7 +79,7 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     if named and _number(named) is None:
         # The checkpoint hook has its own filename_tmpl, so other candidates are not known.
         files = dict.fromkeys((work_dir / named.name, named))
-        looks = _looks_until_whole([file for file in files if file.is_file()])
+        looks = _inspect_until_complete([file for file in files if file.is_file()])
         if looks and looks[-1].problem is None:
             return str(looks[-1].file)
     return None
@@ -111,7 +111,7 @@ def _named_as_last(work_dir: Path) -> Path | None:
 
 def _number(file: Path) -> _Number | None:
     """Return the number in a checkpoint's name; None for the best ones and for other files."""
-    match = _PERIODIC.fullmatch(intended_name(file.name))
+    match = _PERIODIC.fullmatch(final_name(file.name))
     return _Number(match[1], int(match[2])) if match else None
 
 
@@ -138,9 +138,9 @@ def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None
         reverse=True,
     )
     beyond = [f for f in files if named and numbers[f].kind == kind and numbers[f] > named]
-    looks = _looks_until_whole([f for f in files if f not in beyond])
+    looks = _inspect_until_complete([f for f in files if f not in beyond])
     whole = [look for look in looks if look.problem is None]
-    looks += _looks_until_whole(beyond, after=whole[0] if whole else None)
+    looks += _inspect_until_complete(beyond, after=whole[0] if whole else None)
     last = next((look for look in reversed(looks) if look.problem is None), None)
     if last is None:
         return None
@@ -153,7 +153,7 @@ def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None
     return last.file
 
 
-def _looks_until_whole(files: list[Path], after: _Look | None = None) -> list[_Look]:
+def _inspect_until_complete(files: list[Path], after: _Look | None = None) -> list[_Look]:
     """Inspect files in order until one can be resumed from; warn of those before it.
 
     Args:

@@ -52,7 +52,7 @@ def parse_config(text: str) -> dict[str, Any]:
         raise ConfigTextError(f"{type(error).__name__} in the text") from error
     for part in ("custom_imports", "default_scope"):
         for path, module in leaves(config.get(part), (part,)):
-            if isinstance(module, str) and not is_at_hand(module):
+            if isinstance(module, str) and not is_safe_import(module):
                 raise ConfigTextError(shown(path, module))
     return config
 
@@ -87,7 +87,7 @@ def shown(path: Path, value: Any) -> str:
     return f"{place[1:]} = {str(value)[:60]!r}"
 
 
-def is_at_hand(module: str) -> bool:
+def is_safe_import(module: str) -> bool:
     """Return whether importing a module runs no code chosen by a checkpoint.
 
     Args:

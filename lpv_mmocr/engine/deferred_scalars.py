@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS, OPTIM_WRAPPERS
 
 
-class Travelling(NamedTuple):
+class AsyncCopy(NamedTuple):
     """Values being copied from the device to the host.
 
     Attributes:
@@ -32,7 +32,7 @@ class Travelling(NamedTuple):
     arrived: torch.cuda.Event | None
 
     @classmethod
-    def send(cls, values: torch.Tensor) -> Travelling:
+    def send(cls, values: torch.Tensor) -> AsyncCopy:
         """Start copying detached values of shape (K,)."""
         if not values.is_cuda:
             return cls(values.clone(), None)
@@ -64,13 +64,13 @@ class DeferredScalars:
     def __init__(self, message_hub: MessageHub, *, finite_only: bool = False) -> None:
         self._hub = message_hub
         self._finite_only = finite_only
-        self._queue: deque[tuple[list[str], Travelling]] = deque()
+        self._queue: deque[tuple[list[str], AsyncCopy]] = deque()
 
     def add(self, scalars: Mapping[str, torch.Tensor]) -> None:
         """Queue scalars by key: one-element tensors, all on one device."""
         if scalars:
             values = torch.stack([value.detach().float().reshape(()) for value in scalars.values()])
-            self._queue.append((list(scalars), Travelling.send(values)))
+            self._queue.append((list(scalars), AsyncCopy.send(values)))
 
     def flush(self, *, wait: bool) -> None:
         """Record the scalars that have arrived, in order; with ``wait``, all of them."""

@@ -39,7 +39,7 @@ def is_first_process() -> bool:
     return _rank(0) == "0"
 
 
-def is_first_of_machine() -> bool:
+def is_local_main_process() -> bool:
     """Return whether this process is the first on its machine.
 
     Input errors are reported once per machine, since each machine may lack other data.
@@ -87,7 +87,7 @@ def set_launcher(cfg: Config, launcher: str) -> None:
     if get_device() != "cpu":
         return
     if not dist.is_initialized():
-        _join_with_gloo(launcher, cfg)
+        _use_gloo(launcher, cfg)
     cfg.model_wrapper_cfg = {
         "type": "MMDistributedDataParallel",
         "broadcast_buffers": False,
@@ -148,7 +148,7 @@ def _check_started_by(launcher: str) -> None:
         )
 
 
-def _join_with_gloo(launcher: str, cfg: Config) -> None:
+def _use_gloo(launcher: str, cfg: Config) -> None:
     """Join the process group on CPU; MMEngine then uses it as it is."""
     names = zip(_RANK_VARIABLES["pytorch"], _RANK_VARIABLES[launcher], strict=True)
     for name, source in names:

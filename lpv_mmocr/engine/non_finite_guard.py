@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
 
-from .deferred_scalars import Travelling
+from .deferred_scalars import AsyncCopy
 from .distributed import without_wrapper
 from .prediction_hooks import sample_name
 
@@ -32,7 +32,7 @@ class _Forward(NamedTuple):
     iteration: int
     samples: Sequence[Any]
     losses: dict[str, torch.Tensor]
-    flags: Travelling
+    flags: AsyncCopy
 
     def read(self) -> tuple[bool, bool]:
         """Return whether the loss is non-finite in this process, and in any process."""
@@ -40,11 +40,11 @@ class _Forward(NamedTuple):
         return bool(here), bool(anywhere)
 
 
-class _LateNorm(NamedTuple):
+class _PendingNorm(NamedTuple):
     """Gradient norm of a step, with the step's forward pass."""
 
     forward: _Forward | None
-    norm: Travelling
+    norm: AsyncCopy
 
 
 @HOOKS.register_module()
@@ -91,7 +91,7 @@ class NonFiniteGuardHook(Hook):
         self._runner: Runner | None = None
         self._handles: list = []
         self._pending: list[_Forward] = []
-        self._late: _LateNorm | None = None
+        self._late: _PendingNorm | None = None
         self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._skipped = 0
         self._in_row = 0
@@ -158,7 +158,7 @@ class NonFiniteGuardHook(Hook):
         here = (~finite).float()
         anywhere = here.clone()
         all_reduce(anywhere, "max")
-        flags = Travelling.send(torch.stack([here, anywhere]))
+        flags = AsyncCopy.send(torch.stack([here, anywhere]))
         samples = kwargs.get("data_samples") or ()
         self._pending.append(_Forward(self._runner.iter, samples, losses, flags))
 
@@ -170,12 +170,12 @@ class NonFiniteGuardHook(Hook):
         if hasattr(wrapper, "loss_scaler"):
             # A loss scaler finds its scale by infinite gradients, and skips such steps itself.
             self._judge(optimizer, gradient=0.0)
-        elif norm is not None and _leaves_out_steps(optimizer, norm):
+        elif norm is not None and _skips_on_device(optimizer, norm):
             # The optimiser itself reads this flag, on the device. The host reads the norm when the
             # next step is due, so it does not wait for the backward pass now.
             optimizer.found_inf = (~norm.isfinite()).float().reshape(())
             last = self._pending[-1] if self._pending else None
-            self._late = _LateNorm(last, Travelling.send(norm.reshape(1)))
+            self._late = _PendingNorm(last, AsyncCopy.send(norm.reshape(1)))
             self._judge(optimizer, gradient=None)
         else:
             self._judge(optimizer, gradient=self._gradient_norm())
@@ -267,7 +267,7 @@ class NonFiniteGuardHook(Hook):
         return f"train/{getattr(self._runner.optim_wrapper, 'grad_name', None)}"
 
 
-def _leaves_out_steps(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:
+def _skips_on_device(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:
     """Return whether a flag on the device can make an optimiser skip a step.
 
     Fused optimisers support this. On a CPU it has no benefit, since values are available at once.

@@ -17,7 +17,7 @@ from typing import Any
 from mmengine import registry
 
 from ..registry_lookup import OPENMMLAB
-from .config_text import ConfigTextError, Path, is_at_hand, leaves, parse_config, shown
+from .config_text import ConfigTextError, Path, is_safe_import, leaves, parse_config, shown
 
 _MODULES = (
     *("mmocr.models", "mmocr.visualization", "torch.nn"),
@@ -142,7 +142,7 @@ def _is_harmless(path: Path, value: Any) -> bool:
     if not isinstance(value, str) or "init_cfg" in path:
         return True
     if name in ("_scope_", "default_scope"):
-        return is_at_hand(value)
+        return is_safe_import(value)
     if "://" in value or value.startswith(("//", "\\\\")):  # URLs and network shares
         return False
     if name == "dict_file":

@@ -119,7 +119,7 @@ class TimeBudgetHook(Hook):
         used = self._used_before + time.monotonic() - self._start
         progress = min(used / self.budget, 1.0)
         for group, share in zip(runner.optim_wrapper.param_groups, self._shares, strict=True):
-            group["lr"] = share * self.rate(progress)
+            group["lr"] = share * self.learning_rate(progress)
         self._set_mask(runner, progress)
 
     def after_train_iter(
@@ -152,7 +152,7 @@ class TimeBudgetHook(Hook):
             model = without_wrapper(runner.model)
             model.decoder.with_mask = self.mask_from < 1 and progress >= self.mask_from
 
-    def rate(self, progress: float) -> float:
+    def learning_rate(self, progress: float) -> float:
         """Return the learning rate at a fraction of the budget, 0 to 1."""
         if progress < self.warm_up:
             return self.peak_lr * max(progress / self.warm_up, 0.01)

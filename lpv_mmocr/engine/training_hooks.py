@@ -61,7 +61,7 @@ class ThroughputTimerHook(IterTimerHook):
             )
 
 
-class _DeafToOthers:
+class _IgnoreForeignSignals:
     """Worker initialisation that makes workers obey signals only from the main process.
 
     A scheduler and a terminal signal all processes at once; without its workers the main process
@@ -133,7 +133,7 @@ class StopOnSignalHook(Hook):
         for loop in (runner.train_loop, runner.val_loop):
             if loop is not None:
                 loader = loop.dataloader
-                loader.worker_init_fn = _DeafToOthers(self.signals, loader.worker_init_fn)
+                loader.worker_init_fn = _IgnoreForeignSignals(self.signals, loader.worker_init_fn)
 
     def after_train_iter(
         self,
@@ -150,7 +150,7 @@ class StopOnSignalHook(Hook):
             all_reduce(received, "max")
             self._received = int(received)
             self._agreed = bool(self._received)
-        if self._agreed and not _adds_up_gradients(runner.optim_wrapper):
+        if self._agreed and not _accumulates_gradients(runner.optim_wrapper):
             name = signal.Signals(self._received).name
             runner.logger.warning(f"Training ends at iteration {runner.iter + 1} because of {name}")
             runner.train_loop.stop_training = True
@@ -177,7 +177,7 @@ class StopOnSignalHook(Hook):
         self._previous = {}
 
 
-def _adds_up_gradients(wrapper: OptimWrapper) -> bool:
+def _accumulates_gradients(wrapper: OptimWrapper) -> bool:
     """Return whether gradients are being accumulated; checkpoints do not contain them."""
     # OptimWrapperDict does not support should_update; its wrappers are queried one by one.
     return not (isinstance(wrapper, OptimWrapperDict) or wrapper.should_update())

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..markdown_table import markdown_table
 from .benchmark_sets import SET_GROUPS
-from .score_table import Row, set_row
+from .score_table import Row, row_of_set
 from .scores import MeanScore, SetScore, mean_score
 from .text_protocol import TextProtocol
 
@@ -92,7 +92,7 @@ class BenchmarkReport:
 
         For means that cannot be computed, the remarks give the reason.
         """
-        rows = [set_row(name, score) for name, score in self.scores.items()]
+        rows = [row_of_set(name, score) for name, score in self.scores.items()]
         rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in self.absent.items()]
         for group, mean in self.means.items():
             name = f"the {len(mean.sets)} present" if group == "present" else group

@@ -31,7 +31,7 @@ class Row:
     is_mean: bool = False
 
 
-def set_row(name: str, score: SetScore) -> Row:
+def row_of_set(name: str, score: SetScore) -> Row:
     """Return the row of one set.
 
     Args:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from .dropout import dropout as drop
 
 
-def hiding_bias(visible: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+def mask_bias(visible: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """Return the bias that, added to attention scores, hides keys from queries.
 
     PyTorch's attention converts a boolean mask into this form at every call.

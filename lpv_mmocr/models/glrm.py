@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from mmocr.registry import MODELS
 from torch import nn
 
-from .attention import hiding_bias, self_attention
+from .attention import mask_bias, self_attention
 from .dropout import Dropout
 from .sinusoid import SinusoidalPosition
 from .token_linear import token_linear
@@ -49,10 +49,12 @@ class TokenMask(NamedTuple):
     blind: torch.Tensor
 
     @classmethod
-    def hiding(cls, forbidden: torch.Tensor, dtype: torch.dtype = torch.float32) -> TokenMask:
+    def from_forbidden(
+        cls, forbidden: torch.Tensor, dtype: torch.dtype = torch.float32
+    ) -> TokenMask:
         """Build the mask from a boolean tensor (N, L, L), true where attention is forbidden."""
         blind = forbidden.all(-1, keepdim=True)
-        return cls(hiding_bias(~forbidden | blind, dtype)[:, None], blind)
+        return cls(mask_bias(~forbidden | blind, dtype)[:, None], blind)
 
 
 def masked_attention(
@@ -237,4 +239,4 @@ class GLRM(BaseModule):
         """Return tokens (N, h*w, D) with positions added, and the mask for all layers."""
         x = features.flatten(2).transpose(1, 2)
         x = self.dropout(self.position(x))
-        return x, None if forbidden is None else TokenMask.hiding(forbidden, x.dtype)
+        return x, None if forbidden is None else TokenMask.from_forbidden(forbidden, x.dtype)

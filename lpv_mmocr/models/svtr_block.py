@@ -6,7 +6,7 @@ import torch
 from mmcv.cnn.bricks import DropPath
 from torch import nn
 
-from .attention import hiding_bias, self_attention
+from .attention import mask_bias, self_attention
 from .token_linear import TokenLinear
 
 LAYER_NORM_EPS = 1e-6
@@ -58,7 +58,7 @@ class MixingAttention(nn.Module):
         self.qkv = TokenLinear(dim, 3 * dim)
         self.proj = TokenLinear(dim, dim)
         # Not persistent: the window is determined by the config, not by training.
-        bias = None if visible is None else hiding_bias(visible)
+        bias = None if visible is None else mask_bias(visible)
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 # For smaller batches on a single thread, PyTorch computes 1x1 convolutions with another library.
-LEAST_BATCH = 16
+MIN_BATCH = 16
 
 
 def token_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -38,7 +38,7 @@ def _convolves(x: torch.Tensor) -> bool:
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and not torch.is_autocast_enabled("cpu")
-        and (len(x) >= LEAST_BATCH or torch.get_num_threads() > 1)
+        and (len(x) >= MIN_BATCH or torch.get_num_threads() > 1)
         and torch.backends.mkldnn.is_available()
         and torch.backends.mkldnn.enabled
     )

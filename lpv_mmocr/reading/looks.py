@@ -49,7 +49,7 @@ class SeenWord:
         return np.clip(spans, 0, (width, height, width, height)).astype(np.float32)
 
 
-def read_with_looks(
+def read_with_tta(
     read: Callable[[list[np.ndarray]], Sequence[TextRecogDataSample]],
     pictures: Sequence[np.ndarray],
     *,
@@ -68,7 +68,7 @@ def read_with_looks(
     Returns:
         The most confident reading of each picture; on ties, that of the earlier view.
     """
-    best = lpv_onnx.read_with_looks(
+    best = lpv_onnx.read_with_tta(
         lambda words: read([picture for picture, _ in words]),
         [(picture, np.eye(2, 3)) for picture in pictures],
         [functools.partial(_take, look) for look in looks],

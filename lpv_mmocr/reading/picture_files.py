@@ -30,7 +30,7 @@ class PictureFiles:
             is read.
 
     Attributes:
-        left_alone: Number of files that the last iteration skipped in folders: those without a
+        skipped: Number of files that the last iteration skipped in folders: those without a
             picture suffix, and pipes.
     """
 
@@ -44,11 +44,11 @@ class PictureFiles:
         self._paths = [os.fspath(path) for path in paths]
         self._listed = listed
         self._results = None if results is None else os.path.realpath(results)
-        self.left_alone = 0
+        self.skipped = 0
 
     def __iter__(self) -> Iterator[str]:
         """Search, and yield each file as soon as it is found."""
-        self.left_alone = 0
+        self.skipped = 0
         for path in self._paths:
             yield from self._matching(path)
         for path in self._listed:
@@ -93,7 +93,7 @@ class PictureFiles:
                     found = True
                     yield file
                 elif file not in named:
-                    self.left_alone += 1
+                    self.skipped += 1
         if not found and not unlisted:
             unlisted.append(path)
         yield from unlisted
@@ -107,7 +107,7 @@ def _is_pipe(path: str) -> bool:
         return False
 
 
-def leads_nowhere(path: str) -> bool:
+def matches_nothing(path: str) -> bool:
     """Return whether a path is no file, folder or URL, nor a pattern that matches a file or folder.
 
     A path inside a folder that may not be entered may exist: reading it reports the error.

@@ -16,7 +16,7 @@ from ..models.best_look_tta import word_confidence
 from ..visualization import character_boxes
 from ..visualization.canvas import with_padding
 from .inferencer import build_inferencer
-from .looks import SeenWord, read_with_looks
+from .looks import SeenWord, read_with_tta
 from .picture_files import PictureFiles
 from .pictures import MAX_PIXELS, PictureError, load_picture
 from .reading import Reading
@@ -146,7 +146,7 @@ class WordReader:
 
     def _read_batch(self, batch: list[tuple[str | int, np.ndarray | str]]) -> Iterator[Reading]:
         pictures = [picture for _, picture in batch if not isinstance(picture, str)]
-        seen = iter(read_with_looks(self._samples, pictures, looks=self._looks))
+        seen = iter(read_with_tta(self._samples, pictures, looks=self._looks))
         for source, picture in batch:
             if isinstance(picture, str):
                 yield Reading(source, error=picture)

@@ -10,7 +10,7 @@ from typing import TextIO
 
 import lpv_onnx
 
-from ..whole_files import partial_of
+from ..atomic_files import partial_path
 from .reading import Reading
 
 Writer = Callable[[Reading, str | None], None]
@@ -104,7 +104,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"readings.{kind}"
-    partial = partial_of(final)
+    partial = partial_path(final)
     with ExitStack() as stack:
         # File names that are not valid UTF-8 are written with the escapes that JSON uses for them.
         options = dict(encoding="utf-8", errors="backslashreplace", newline="")

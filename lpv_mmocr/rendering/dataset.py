@@ -17,7 +17,7 @@ from .renderer import WordRenderer
 from .word_list import default_words, read_words
 from .words import TextSampler, resolve_charset
 
-_LEAST_POOL = 100
+_MIN_POOL = 100
 
 
 @DATASETS.register_module()
@@ -145,7 +145,7 @@ class RenderedWordDataset(Dataset):
     def _picture(self, index: int) -> tuple[int, bytes, str]:
         pool = self._pool
         # A small pool would return the same pictures again and again.
-        if index % self.reuse and len(pool) >= min(self.pool_size, _LEAST_POOL):
+        if index % self.reuse and len(pool) >= min(self.pool_size, _MIN_POOL):
             rng = np.random.default_rng((self.seed, index, 1))
             return pool[rng.integers(len(pool))]
         word = self.renderer(self.seed, index)

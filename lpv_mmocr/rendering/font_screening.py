@@ -19,9 +19,9 @@ from fontTools.ttLib import TTCollection, TTFont
 from mmengine.logging import print_log
 from PIL import ImageFont
 
+from ..atomic_files import atomic_write
 from ..datasets.cache_folder import cache_folder
 from ..progress import progress_bar
-from ..whole_files import replaced_file
 from .legibility import (
     ALPHANUMERIC,
     GLYPH_SIZE,
@@ -129,7 +129,7 @@ def screen_fonts(
         # With a read-only home folder, fonts are simply screened again next time.
         with contextlib.suppress(OSError):
             store.parent.mkdir(parents=True, exist_ok=True)
-            with replaced_file(store, durable=False) as cache:
+            with atomic_write(store, durable=False) as cache:
                 cache.write(json.dumps(known).encode())
     found = [
         FontVerdict(**item)

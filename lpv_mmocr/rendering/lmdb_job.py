@@ -13,8 +13,8 @@ from pathlib import Path
 import cv2
 import lmdb
 
+from ..atomic_files import partial_path
 from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
-from ..whole_files import partial_of
 from .processes import single_threaded_opencv, worker_pool
 from .recipe import differing_settings, write_recipe
 from .renderer import WordRenderer
@@ -22,7 +22,7 @@ from .renderer import WordRenderer
 CHUNK = 250
 FIRST_MAP_SIZE = 1 << 28
 RECIPE_FILE = "render.json"
-_NOT_OURS = (
+_FOREIGN_FOLDER = (
     f"exists and was not made by this tool (it has no {RECIPE_FILE}): delete it yourself, or "
     "choose another --out"
 )
@@ -78,7 +78,7 @@ def render_lmdb(
     if out.exists():
         _check_recipe(out, recipe, "choose another --out or delete it")
         return False
-    partial = partial_of(out)
+    partial = partial_path(out)
     if partial.exists():
         _check_recipe(partial, recipe, "give --restart, or delete it, to start again")
     else:
@@ -112,14 +112,14 @@ def remove_partial(out: str | Path) -> None:
     Raises:
         FileExistsError: If a run is still writing there, or something else has the name.
     """
-    partial = partial_of(Path(out))
+    partial = partial_path(Path(out))
     if (partial / RECIPE_FILE).is_file():
         with _only_run_in(partial):
             shutil.rmtree(partial, ignore_errors=True)
     elif partial.is_dir() and not any(partial.iterdir()):
         partial.rmdir()  # perhaps left by a run that ended immediately
     elif partial.exists():
-        raise FileExistsError(f"{partial} {_NOT_OURS}")
+        raise FileExistsError(f"{partial} {_FOREIGN_FOLDER}")
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def _only_run_in(partial: Path) -> Iterator[None]:
 def _check_recipe(folder: Path, recipe: dict, advice: str) -> None:
     file = folder / RECIPE_FILE
     if not file.is_file():
-        raise FileExistsError(f"{folder} {_NOT_OURS}")
+        raise FileExistsError(f"{folder} {_FOREIGN_FOLDER}")
     differing = differing_settings(file, recipe)
     if differing:
         raise FileExistsError(

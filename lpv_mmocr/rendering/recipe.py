@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..whole_files import replaced_file
+from ..atomic_files import atomic_write
 
 
 def write_recipe(file: Path, recipe: dict) -> None:
@@ -18,7 +18,7 @@ def write_recipe(file: Path, recipe: dict) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    with replaced_file(file) as handle:
+    with atomic_write(file) as handle:
         handle.write(json.dumps(recipe, indent=1).encode())
 
 

@@ -15,14 +15,14 @@ from .degradation import add_light, decode_jpeg, degrade, encode_jpeg
 from .effects import hollow_out, paint_plate, paint_text
 from .fonts import Face, FontLibrary
 from .geometry import corners_of, log_uniform, place_text
-from .letter_places import LetterPlaces
+from .letter_positions import LetterPositions
 from .text_layer import FONT_SIZES, lay_out
 from .visibility import is_visible
 from .words import TextSampler
 
 MAX_ATTEMPTS = 12
 SHOTS = 3
-LEAST_WORKING_HEIGHT = 26.0
+MIN_WORKING_HEIGHT = 26.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class RenderedWord:
     label: str
     mask: np.ndarray
     font: str
-    letters: LetterPlaces
+    letters: LetterPositions
 
     @property
     def image(self) -> np.ndarray:
@@ -134,14 +134,14 @@ class WordRenderer:
         text = self.texts(rng)
         config = self.config if text.isascii() else self._dense_config
         face = self.fonts.pick(rng, text)
-        if face is None or not _can_be_told(text, face.verdict.twins):
+        if face is None or not _is_unambiguous(text, face.verdict.twins):
             return None
         if face.verdict.only_case:
             text = text.upper() if face.verdict.only_case == "upper" else text.lower()
             if not (self.texts.accepts(text) and face.shows(text)):
                 return None
         final_height = log_uniform(rng, config.text_height)
-        working_height = max(final_height, LEAST_WORKING_HEIGHT)
+        working_height = max(final_height, MIN_WORKING_HEIGHT)
         font = face.at(FONT_SIZES[0] if working_height <= 32 else FONT_SIZES[1])
         layer = lay_out(rng, font, text, config, self._neighbours(rng, face))
         if layer is None:
@@ -149,7 +149,7 @@ class WordRenderer:
         # Words like "..." are low: their height says nothing about the size of the text.
         ink_height = max(layer.height, 0.45 * font.size)
         working_height *= layer.height / ink_height
-        scale = final_height / max(final_height, LEAST_WORKING_HEIGHT)
+        scale = final_height / max(final_height, MIN_WORKING_HEIGHT)
         warp = place_text(rng, layer, working_height, len(text), config)
         width = warp.size[1] * scale / len(text)
         if width < config.min_char_width:
@@ -168,7 +168,7 @@ class WordRenderer:
             image = degrade(rng, scene, text_height, text_height * scale, config, self._bank)
             small = cv2.resize(mask, image.shape[1::-1], interpolation=cv2.INTER_AREA)
             if is_visible(image, small, len(text), config.min_contrast):
-                letters = LetterPlaces(
+                letters = LetterPositions(
                     font, text, layer.spacing, layer.lifts, layer.box[:2], warp, small.shape, None
                 )
                 return self._finished(rng, image, small, letters, face)
@@ -195,7 +195,7 @@ class WordRenderer:
         rng: np.random.Generator,
         image: np.ndarray,
         mask: np.ndarray,
-        letters: LetterPlaces,
+        letters: LetterPositions,
         face: Face,
     ) -> RenderedWord:
         """Occasionally turn the picture by 90 degrees, and encode it."""
@@ -217,7 +217,7 @@ class WordRenderer:
         return [text if text and face.shows(text) else None for text in texts]
 
 
-def _can_be_told(text: str, twins: str) -> bool:
+def _is_unambiguous(text: str, twins: str) -> bool:
     """Return whether twins such as O and 0 can be told apart in a text by their context.
 
     Among letters an O is no zero, and in 105 the zero is no O; only mixed text is ambiguous.

@@ -19,11 +19,11 @@ from ..engine.atomic_file_backend import AtomicLocalBackend
 from ..engine.distributed import without_wrapper
 from ..engine.prediction_hooks import sample_name
 from ..evaluation import BenchmarkMetric, TextProtocol
-from ..evaluation.score_table import set_row
+from ..evaluation.score_table import row_of_set
 from ..evaluation.tested_model import describe
 from .exact_text import ExactText
 from .page import Report, Table, render
-from .second_look import look_again
+from .reread import read_again
 from .statistics import ReadingStatistics, ReadWord
 
 REPORT_NAME = "report.html"
@@ -95,7 +95,7 @@ class ReportPageHook(Hook):
                 },
                 tables=_tables(runner, whole),
                 statistics=whole,
-                looks=look_again(model, runner.test_dataloader, whole.worst, whole.protocol),
+                looks=read_again(model, runner.test_dataloader, whole.worst, whole.protocol),
                 metrics=_other_metrics(runner, metrics or {}),
             )
         )
@@ -144,7 +144,7 @@ def _tables(runner: Runner, statistics: ReadingStatistics) -> list[Table]:
     reports = [metric.report for metric in _benchmark_metrics(runner) if metric.report is not None]
     if reports:
         return [Table(protocol=report.protocol.name, rows=report.rows) for report in reports]
-    rows = [set_row("all words", statistics.score)]
+    rows = [row_of_set("all words", statistics.score)]
     return [Table(protocol=statistics.protocol.name, rows=rows)]
 
 

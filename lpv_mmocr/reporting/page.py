@@ -16,7 +16,7 @@ from PIL import Image
 from .. import __version__
 from ..evaluation.score_table import Row
 from . import charts
-from .second_look import Look
+from .reread import Look
 from .statistics import MISSING, ReadingStatistics, ReadWord
 from .text_display import Run, character_name, compare, single, visible
 

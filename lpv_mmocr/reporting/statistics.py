@@ -108,7 +108,7 @@ class ReadingStatistics:
         if word.confidence is not None:
             self.calibration.add(word.confidence, right)
         if not right:
-            self.worst = heapq.nlargest(self.num_worst, [*self.worst, word], key=_sureness)
+            self.worst = heapq.nlargest(self.num_worst, [*self.worst, word], key=_confidence_key)
 
     @property
     def score(self) -> SetScore:
@@ -121,7 +121,7 @@ class ReadingStatistics:
         )
 
 
-def _sureness(word: ReadWord) -> tuple[float, int]:
+def _confidence_key(word: ReadWord) -> tuple[float, int]:
     """Return the sort key of errors; on ties, the one earlier in the dataset ranks higher."""
     confidence = -1.0 if word.confidence is None else word.confidence
     return confidence, -word.index

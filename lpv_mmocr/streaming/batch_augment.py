@@ -14,9 +14,9 @@ from .batch_operations import (
     add_noise,
     block_mask,
     blur_kernels,
-    coarsen,
     convolve,
     cover,
+    downsample,
     fitted_matrix,
     line_mask,
     matrices,
@@ -280,7 +280,7 @@ def _blur(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
 
 def _low_resolution(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:
     """Downsample, to a smaller size the higher the strength, and upsample again."""
-    return coarsen(images, (3 * strength).ceil())
+    return downsample(images, (3 * strength).ceil())
 
 
 def _noise(images: Tensor, strength: Tensor, batch: _Batch) -> Tensor:

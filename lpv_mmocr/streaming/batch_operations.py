@@ -227,7 +227,7 @@ def block_mask(height: int, width: int, centre: Tensor, size: Tensor) -> Tensor:
     return (across[..., None, :width] & down[..., :height, None]).any(1)
 
 
-def coarsen(images: Tensor, level: Tensor) -> Tensor:
+def downsample(images: Tensor, level: Tensor) -> Tensor:
     """Downsample images and upsample them again.
 
     Args:

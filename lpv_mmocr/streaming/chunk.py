@@ -15,7 +15,7 @@ from mmengine.structures import LabelData
 from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.structures import TextRecogDataSample
 
-from ..whole_files import replaced_file
+from ..atomic_files import atomic_write
 
 _NAME = re.compile(r"chunk_(\d{8})\.npz")
 
@@ -88,7 +88,7 @@ def write_chunk(folder: Path, number: int, chunk: Chunk) -> None:
         OSError: If it cannot be written; no partial file is left then.
     """
     # Not durable: a chunk damaged by a power failure is deleted later, and others take its place.
-    with replaced_file(chunk_path(folder, number), durable=False) as file:
+    with atomic_write(chunk_path(folder, number), durable=False) as file:
         np.savez(file, **chunk._asdict())
 
 

@@ -16,11 +16,11 @@ from torch.utils.data import Dataset, get_worker_info
 
 from ..datasets.samplers import divide_batch
 from ..models.encoded_words import EncodedWords, LabelEncoding
-from .sources import StreamedSource, WholeSource
+from .sources import InMemorySource, StreamedSource
 
 
 @FUNCTIONS.register_module()
-def only_item(items: list[Any]) -> Any:
+def collate_single(items: list[Any]) -> Any:
     """Collate one item that is already a batch."""
     (item,) = items
     return item
@@ -32,12 +32,12 @@ class StreamedWordDataset(Dataset):
 
     For GPUs that train faster than data loaders deliver batches. Each source has a pool
     (:class:`PicturePool`): a source with a ``capacity`` is a stream of new pictures
-    (:class:`StreamedSource`), the others are loaded completely (:class:`WholeSource`). A batch
+    (:class:`StreamedSource`), the others are loaded completely (:class:`InMemorySource`). A batch
     takes words from the pools in proportion to the sources' weights. Which pictures are in a pool
     at a given moment depends on how fast they are made, so runs are not bitwise reproducible.
 
     An item is a batch, so the data loader needs ``batch_size=1``, ``num_workers=0`` and
-    ``collate_fn=dict(type="only_item")``, and the model needs ``WordDataPreprocessor``.
+    ``collate_fn=dict(type="collate_single")``, and the model needs ``WordDataPreprocessor``.
 
     Args:
         batch_size: Number of words in a batch.
@@ -85,7 +85,7 @@ class StreamedWordDataset(Dataset):
         place = torch.device(device or get_device())
         weights = [source.get("weight", 1.0) for source in sources]
         self._counts = divide_batch(batch_size, weights)
-        self.sources: list[StreamedSource | WholeSource] = []
+        self.sources: list[StreamedSource | InMemorySource] = []
         for source in sources:
             options = {key: value for key, value in source.items() if key != "weight"}
             streamed = options.keys() & {"capacity", "folder", "workers"}
@@ -94,7 +94,7 @@ class StreamedWordDataset(Dataset):
                     f"a source with {', '.join(sorted(streamed))} needs a capacity, too: the "
                     "number of pictures in its pool"
                 )
-            kind = StreamedSource if streamed else WholeSource
+            kind = StreamedSource if streamed else InMemorySource
             self.sources.append(kind(**options, loss=encoder, device=place))
         self._started = False
 

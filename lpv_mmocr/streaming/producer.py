@@ -13,9 +13,9 @@ from pathlib import Path
 
 import cv2
 
+from ..atomic_files import PARTIAL_SUFFIX
 from ..rendering.processes import single_threaded_opencv, worker_context
 from ..rendering.recipe import differing_settings, write_recipe
-from ..whole_files import PARTIAL_SUFFIX
 from .chunk import Chunk, chunk_numbers, write_chunk
 
 RECIPE_FILE = "recipe.json"
@@ -151,7 +151,7 @@ class ChunkProducer:
         for inherited in (signal.SIGINT, signal.SIGTERM):
             signal.signal(inherited, signal.SIG_IGN)
         cv2.setNumThreads(1)
-        _give_way()
+        _lower_priority()
         failed = False
         while not self._stop.is_set() and os.getppid() == parent:
             if len(chunk_numbers(self.folder)) >= self._max_waiting:
@@ -171,7 +171,7 @@ class ChunkProducer:
             number += self._workers
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Lower the priority of this process, so that training gets the processors.
 
     Training on CPU cores divides its work evenly among threads and waits for the last one, so a

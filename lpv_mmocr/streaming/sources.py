@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.2
 _REPORT_SECONDS = 30.0
 
 
-class WholeSource:
+class InMemorySource:
     """Source that loads a dataset into its pool completely.
 
     Args:

@@ -20,7 +20,7 @@ LEFT, RIGHT = 330, 1150
 SUM_HEIGHT, WORD_HEIGHT = 110, 120
 CAPTION, READING = 24, 46
 CAPTION_WIDTH, WRONG_CAPTION = 58, 100
-MOST_ROWS, HIGHEST = 5, 260
+MAX_ROWS, MAX_HEIGHT = 5, 260
 """Maximum number of rows of maps in a stage, and maximum of their total height in pixels."""
 TILE = 240, 110
 """Maximum width and height of a map."""
@@ -166,11 +166,11 @@ class _Layout:
         narrowest = WRONG_CAPTION if with_truth else CAPTION_WIDTH
         left = fitted_size(image_size, (LEFT, SUM_HEIGHT))[1] + READING
         best = None
-        for rows in range(1, MOST_ROWS + 1):
+        for rows in range(1, MAX_ROWS + 1):
             columns = -(-count // rows)
-            if columns * (narrowest + GAP) > RIGHT and rows < MOST_ROWS:
+            if columns * (narrowest + GAP) > RIGHT and rows < MAX_ROWS:
                 continue  # captions would not be legible
-            height = HIGHEST / rows - CAPTION - GAP // 2
+            height = MAX_HEIGHT / rows - CAPTION - GAP // 2
             box = min(RIGHT / columns - GAP, TILE[0]), min(height, TILE[1])
             tile = fitted_size(image_size, box)
             if best is None or tile[0] * tile[1] > 1.1 * best.tile[0] * best.tile[1]:

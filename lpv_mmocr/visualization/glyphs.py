@@ -16,7 +16,7 @@ from ..rendering.font_discovery import find_font_files, matplotlib_font_folder
 from ..rendering.font_screening import glyph_coverage
 from ..rendering.fonts import load_face
 
-SMALLEST = 7
+MIN_SIZE = 7
 """Minimum pixels per em to which text is shrunk."""
 
 SOUND_ALIKE = "改開個"
@@ -125,7 +125,7 @@ def draw_text(
     """
     taken = text_width(text, size, bold=bold)
     if width is not None and taken > width:
-        size = max(SMALLEST, int(size * width / taken))
+        size = max(MIN_SIZE, int(size * width / taken))
         taken = text_width(text, size, bold=bold)
     x, y = place
     x -= {"l": 0.0, "m": taken / 2, "r": taken}[anchor]
@@ -166,7 +166,7 @@ def draw_pieces(
     taken = sum(text_width(piece.text, piece.size, bold=piece.bold) for piece in pieces)
     if taken > width:
         pieces = [
-            piece._replace(size=max(SMALLEST, int(piece.size * width / taken))) for piece in pieces
+            piece._replace(size=max(MIN_SIZE, int(piece.size * width / taken))) for piece in pieces
         ]
         taken = sum(text_width(piece.text, piece.size, bold=piece.bold) for piece in pieces)
     x = middle[0] - taken / 2

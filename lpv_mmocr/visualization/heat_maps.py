@@ -19,7 +19,7 @@ LIGHT = 170.0
 """Grey level of letters without attention."""
 SHADE = 0.3
 """Brightness of letters with the most attention, as a fraction of the colour around them."""
-SMALLEST = 20
+MIN_SIZE = 20
 """Minimum width and height of a map in pixels; a narrower one would not be legible."""
 
 
@@ -79,7 +79,7 @@ def fitted_size(image_size: tuple[int, int], box: tuple[float, float]) -> tuple[
     """
     height, width = image_size
     scale = min(box[0] / width, box[1] / height)
-    return max(SMALLEST, round(width * scale)), max(SMALLEST, round(height * scale))
+    return max(MIN_SIZE, round(width * scale)), max(MIN_SIZE, round(height * scale))
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

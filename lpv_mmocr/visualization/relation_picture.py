@@ -14,7 +14,7 @@ SQUARE = 380
 LABELS = 30
 HEAD = 62
 FOOT = 30
-MOST_NUMBERS = 12
+MAX_NUMBERS = 12
 """Maximum number of characters with room for numbers in the cells."""
 
 
@@ -125,7 +125,7 @@ def _draw_square(
         )
         at = left - LABELS / 2, top + middle + 6
         draw_text(pen, at, character, 18, INK, bold=True, anchor="m", width=LABELS - 4)
-    if len(text) <= MOST_NUMBERS:
+    if len(text) <= MAX_NUMBERS:
         shares = scale.colour(relations)[1]
         for (row, column), weight in np.ndenumerate(relations):
             at = left + (column + 0.5) * cell, top + (row + 0.5) * cell + 5

@@ -10,16 +10,16 @@ from mmocr.visualization import TextRecogLocalVisualizer
 
 from .attention_picture import draw_attention
 from .canvas import with_padding
-from .enduring_scalars import EnduringScalars
+from .fault_tolerant_scalars import FaultTolerantScalars
 
 
 @VISUALIZERS.register_module()
-class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, EnduringScalars):
+class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalars):
     """MMOCR's recognition visualizer, with an attention figure for words with ``pred_attention``.
 
     The decoder keeps attention on request, see :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
     For all other words, the picture is MMOCR's. A curve that cannot be written does not stop a
-    training run, see :mod:`lpv_mmocr.visualization.enduring_scalars`.
+    training run, see :mod:`lpv_mmocr.visualization.fault_tolerant_scalars`.
     """
 
     def add_datasample(

@@ -1,4 +1,4 @@
-"""Where the tests of inference write, and the recogniser that they share."""
+"""Toy recogniser shared by the inference tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A toy recogniser that MMOCR's inferencers can load, and pictures for it."""
+"""Toy recogniser that MMOCR's inferencers can load, and pictures for it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ test_dataloader = dict(
 
 
 def write_toy(folder: Path) -> tuple[Path, Path]:
-    """Write a config, and a checkpoint of random weights with the config inside."""
+    """Write a config, and a checkpoint of random weights that contains the config."""
     config_path, checkpoint = folder / "toy.py", folder / "toy.pth"
     config_path.write_text(INHERITING)
     config = Config.fromfile(config_path)
     torch.manual_seed(5)
     model = MODELS.build(config.model)
-    # Classes as far apart as a trained model has them, so that readings are not all the same.
+    # Separate the classes as far as a trained model does, so that readings differ.
     for name, parameter in model.named_parameters():
         if "classifier" in name:
             torch.nn.init.normal_(parameter, std=0.5)
@@ -38,7 +38,7 @@ def write_toy(folder: Path) -> tuple[Path, Path]:
 
 
 def padding_config(config: Config) -> Config:
-    """The config of a model that is shown pictures of their own shape, with black behind them."""
+    """Change a config to keep the aspect ratio of pictures and pad them with black."""
     height, width = config.model.encoder.img_size
     steps = config.test_dataloader.dataset.pipeline
     (resize,) = (number for number, step in enumerate(steps) if step["type"] == "Resize")

@@ -18,7 +18,7 @@ def load():
 
 
 @pytest.mark.parametrize("path_type", [str, Path])
-def test_file(load, tmp_path, path_type):
+def test_file_is_loaded(load, tmp_path, path_type):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     results = load(path_type(tmp_path / "word.png"))
     assert results["img_path"] == str(tmp_path / "word.png")
@@ -49,12 +49,12 @@ def test_unreadable_file_is_named_and_marked(load, tmp_path, monkeypatch, conten
     assert level == logging.WARNING
 
 
-def test_missing_file(load, tmp_path):
+def test_missing_file_is_named(load, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"word\.png"):
         load(str(tmp_path / "word.png"))
 
 
-def test_samples_of_data_sets_pass_unchanged(load):
+def test_samples_of_datasets_pass_unchanged(load):
     sample = dict(img=noise(), sample_key="SVT:1", bad_sample=True)
     assert load(sample) is sample
 
@@ -80,14 +80,14 @@ def test_16_bits_keep_their_upper_half():
         (np.zeros((5, 5), bool), "type bool could mean several ranges"),
     ],
 )
-def test_arrays_that_are_no_pictures(load, array, message):
+def test_array_that_is_no_picture_is_refused(load, array, message):
     with pytest.raises(ValueError, match=message):
         load(array)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0), (0, 0, 4)])
-def test_a_crop_without_a_pixel_does_not_stop_the_others(load, shape):
-    """A detector's boxes may be thinner than a pixel, or lie outside of the picture."""
+def test_empty_crop_is_marked_as_bad(load, shape):
+    """Boxes of a detector may be thinner than a pixel, or outside the picture."""
     loaded = load(np.zeros(shape, np.uint8))
     assert loaded["bad_sample"]
     assert loaded["img"].shape == (32, 100, 3)

@@ -1,4 +1,4 @@
-"""A detector of MMOCR's zoo in front of an LPV recogniser, by MMOCR's own inferencer."""
+"""Tests of MMOCR's inferencer with a detector of its zoo and an LPV recogniser."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmocr.apis import MMOCRInferencer
 
 
 def detector_config() -> Config:
-    """DBNet without deformable convolutions; its random weights find the whole picture."""
+    """Return a DBNet without deformable convolutions, which detects the complete picture."""
     config = Config.fromfile("mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py")
     (resize,) = [t for t in config.test_dataloader.dataset.pipeline if t.type == "Resize"]
     resize.scale = (256, 192)
@@ -27,7 +27,7 @@ def ocr(toy):
     return MMOCRInferencer(det=detector_config(), rec=str(toy[0]), rec_weights=str(toy[1]))
 
 
-def test_detect_and_read(ocr, reader, tmp_path):
+def test_detected_words_are_read(ocr, reader, tmp_path):
     photo = noise(96, 128)
     cv2.imwrite(str(tmp_path / "photo.png"), photo)
     options = dict(save_vis=True, save_pred=True, return_vis=True, out_dir=str(tmp_path / "out"))
@@ -42,7 +42,7 @@ def test_detect_and_read(ocr, reader, tmp_path):
     assert results["visualization"][0].shape == (96, 2 * 128, 3)
 
 
-def test_picture_in_which_nothing_is_found(ocr, monkeypatch):
+def test_picture_without_detections_has_no_texts(ocr, monkeypatch):
     postprocessor = ocr.textdet_inferencer.model.det_head.postprocessor
     monkeypatch.setattr(postprocessor, "min_text_score", 2.0)
     (answer,) = ocr(noise(96, 128))["predictions"]

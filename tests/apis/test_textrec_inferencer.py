@@ -1,4 +1,4 @@
-"""MMOCR's own inferencer, as its documentation uses it, with an LPV model."""
+"""Tests of MMOCR's inferencer, used as in its documentation, with an LPV model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def same(first: list[dict], second: list[dict]) -> bool:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three readable pictures; the toy must not read them all alike."""
+    """Folder of three pictures, which the toy must read differently."""
     for number in range(3):
         picture = np.full((20, 60, 3), 40, np.uint8)
         picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
@@ -40,7 +40,7 @@ def paths(folder: Path) -> list[str]:
     return [str(folder / f"{number}.png") for number in range(3)]
 
 
-def test_checkpoint_alone_with_its_config(toy, reader, folder):
+def test_checkpoint_contains_its_config(toy, reader, folder):
     config, checkpoint = map(str, toy)
     by_both = TextRecInferencer(config, checkpoint, device="cpu")
     answers = predictions(reader, paths(folder))
@@ -49,13 +49,13 @@ def test_checkpoint_alone_with_its_config(toy, reader, folder):
     assert all(0 < answer["scores"] <= 1 for answer in answers)
 
 
-def test_deployed_model_in_place_of_the_plain_one(reader, folder, monkeypatch):
+def test_deployed_model_reads_the_same(reader, folder, monkeypatch):
     plain = predictions(reader, paths(folder))
     monkeypatch.setattr(reader, "model", reader.model.to_deploy(dtype=torch.float32))
     assert same(plain, predictions(reader, paths(folder)))
 
 
-def test_weights_of_another_model(toy, capfd):
+def test_weights_of_another_model_are_refused(toy, capfd):
     config = ROOT / "configs" / "textrecog" / "lpv" / "lpv-tiny_stage2_10e_st_mj.py"
     with pytest.raises(ValueError, match="Use the config that it was trained with") as error:
         TextRecInferencer(str(config), str(toy[1]), device="cpu")
@@ -68,7 +68,7 @@ def test_config_alone_warns_of_random_weights(toy):
         TextRecInferencer(str(toy[0]), device="cpu")
 
 
-def test_scope_name():
+def test_config_is_found_by_its_scope():
     if not (ROOT / "lpv_mmocr" / ".mim").exists():
         pytest.skip("the package is not installed: pip install -e .")
     name = "lpv_mmocr::textrecog/lpv/lpv-toy_digits.py"
@@ -91,7 +91,7 @@ def test_names_of_mmocrs_zoo_still_work(monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
-def test_path_list_folder_array_and_batches(reader, folder, batch_size):
+def test_all_kinds_of_input_are_read_the_same(reader, folder, batch_size):
     by_path = [predictions(reader, path)[0] for path in paths(folder)]
     arrays = [cv2.imread(path) for path in paths(folder)]
     options = dict(batch_size=batch_size)
@@ -105,19 +105,19 @@ def test_path_list_folder_array_and_batches(reader, folder, batch_size):
     )
 
 
-def test_files_that_it_writes(reader, folder, tmp_path):
+def test_predictions_and_visualisations_are_written(reader, folder, tmp_path):
     out = tmp_path / "out"
     options = dict(out_dir=str(out), save_vis=True, save_pred=True, return_vis=True)
     results = reader([*paths(folder), noise()], **options, **QUIET)
     first = reader.num_unnamed_imgs - 1  # MMOCR counts arrays over all calls
     for name, answer in zip(["0", "1", "2", f"{first}"], results["predictions"], strict=True):
         assert json.loads((out / "preds" / f"{name}.json").read_text()) == answer
-        # The word, and below it what was read.
+        # The word, with the reading below it.
         assert cv2.imread(str(out / "vis" / f"{name}.jpg")).shape == (128, 192, 3)
     assert [picture.shape for picture in results["visualization"]] == [(128, 192, 3)] * 4
 
 
-def test_data_samples(reader, folder):
+def test_data_samples_have_scores_and_path(reader, folder):
     (sample,) = reader(paths(folder)[0], return_datasamples=True, **QUIET)["predictions"]
     assert len(sample.pred_text.score) == max(len(sample.pred_text.item), 1)
     assert 0 < sample.pred_text.word_score <= 1
@@ -125,7 +125,7 @@ def test_data_samples(reader, folder):
 
 
 def test_empty_text_has_a_score(reader, monkeypatch):
-    """MMOCR takes a mean over the characters' scores, of which there are none."""
+    """MMOCR averages the scores of the characters, of which there are none."""
     decoder = reader.model.decoder
     probabilities = torch.full((1, 26, decoder.dictionary.num_classes), 0.01)
     probabilities[..., decoder.dictionary.end_idx] = 0.8
@@ -133,7 +133,7 @@ def test_empty_text_has_a_score(reader, monkeypatch):
     assert predictions(reader, noise()) == [dict(text="", scores=pytest.approx(0.8))]
 
 
-# Inputs that bite.
+# Unusual inputs.
 
 GREY = noise(channels=0)
 ODD_ARRAYS = {
@@ -147,13 +147,13 @@ ODD_ARRAYS = {
 
 
 @pytest.mark.parametrize("name", ODD_ARRAYS)
-def test_odd_arrays(reader, name):
+def test_odd_array_is_read_like_a_plain_one(reader, name):
     odd, plain = ODD_ARRAYS[name]
     assert same(predictions(reader, odd), predictions(reader, plain))
 
 
 @pytest.mark.parametrize("name", [*ODD_ARRAYS, "16 bits, grey"])
-def test_odd_arrays_are_drawn(reader, name):
+def test_odd_array_is_drawn_like_a_plain_one(reader, name):
     deep_grey = (GREY.astype(np.uint16) * 257, cv2.merge([GREY] * 3))
     odd, plain = ODD_ARRAYS.get(name, deep_grey)
     drawn, expected = reader([odd, plain], return_vis=True, **QUIET)["visualization"]
@@ -162,7 +162,7 @@ def test_odd_arrays_are_drawn(reader, name):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 5000), (5000, 20), (1, 300), (300, 1)])
-def test_odd_sizes(reader, size, tmp_path):
+def test_file_and_array_of_odd_size_are_read_the_same(reader, size, tmp_path):
     picture = noise(*size)
     cv2.imwrite(str(tmp_path / "odd.png"), picture)
     answers = predictions(reader, [str(tmp_path / "odd.png"), picture])
@@ -179,17 +179,17 @@ def test_odd_sizes(reader, size, tmp_path):
     ],
     ids=["grey", "alpha", "16 bits", "16 bits grey"],
 )
-def test_odd_files(reader, picture, plain, tmp_path):
+def test_odd_file_is_read_like_a_plain_one(reader, picture, plain, tmp_path):
     cv2.imwrite(str(tmp_path / "odd.png"), picture)
     answers = predictions(reader, [str(tmp_path / "odd.png"), plain])
     assert same(answers[:1], answers[1:])
 
 
-def test_rotated_by_exif(reader, tmp_path):
+def test_exif_orientation_is_followed(reader, tmp_path):
     upright = noise(20, 60)
     picture = Image.fromarray(np.rot90(upright)[..., ::-1])
     tags = picture.getexif()
-    tags[0x0112] = 6  # stored turned; a viewer turns it clockwise
+    tags[0x0112] = 6  # stored rotated; viewers turn it clockwise
     picture.save(tmp_path / "turned.tiff")
     picture.save(tmp_path / "turned.png", exif=tags)
     turned, as_stored = predictions(
@@ -227,7 +227,7 @@ def test_missing_file_is_named(reader, folder):
         reader([*paths(folder), str(folder / "no-such-file.png")], **QUIET)
 
 
-def test_mmocrinferencer_draws_all_kinds(toy, folder):
+def test_mmocrinferencer_draws_all_kinds_of_pictures(toy, folder):
     config, checkpoint = map(str, toy)
     ocr = MMOCRInferencer(rec=config, rec_weights=checkpoint, device="cpu")
     inputs = [paths(folder)[0], GREY, noise(channels=4)]
@@ -235,7 +235,7 @@ def test_mmocrinferencer_draws_all_kinds(toy, folder):
     assert [picture.shape for picture in pictures] == [(128, 192, 3)] * 3
 
 
-def test_recognition_through_mmocrinferencer(toy, reader, folder):
+def test_mmocrinferencer_reads_the_same(toy, reader, folder):
     config, checkpoint = map(str, toy)
     ocr = MMOCRInferencer(rec=config, rec_weights=checkpoint, device="cpu")
     answers = ocr(paths(folder), batch_size=3)["predictions"]

@@ -1,4 +1,4 @@
-"""A config so small that measuring it takes no time."""
+"""Toy config and adapters that take no time to measure."""
 
 from __future__ import annotations
 
@@ -85,5 +85,5 @@ def quick() -> Plan:
 
 @pytest.fixture(autouse=True)
 def _small_peak(monkeypatch):
-    """The matrix product that stands for the machine's peak is a small one."""
+    """Measure the peak of the machine with a small matrix product."""
     monkeypatch.setattr("lpv_mmocr.benchmark.machine._SIDES", {"cpu": 32, "cuda": 32})

@@ -1,4 +1,4 @@
-"""Foreign recognisers: what an adapter may return, and what is said when it does not."""
+"""Tests of adapters for recognisers of other projects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_adapter_returns_module_and_size(adapter_file):
     assert size == (8, 16)
 
 
-def test_adapter_imports_what_lies_beside_it(tmp_path):
+def test_adapter_imports_neighbouring_modules(tmp_path):
     (tmp_path / "neighbour_of_adapter.py").write_text("SIZE = (4, 6)\n")
     file = tmp_path / "adapter.py"
     file.write_text(
@@ -34,12 +34,12 @@ def test_adapter_imports_what_lies_beside_it(tmp_path):
         ("negative", r"must return \(height, width\) in pixels, got \(0, 4\)"),
     ],
 )
-def test_faulty_adapters(adapter_file, function, message):
+def test_faulty_adapter_is_refused(adapter_file, function, message):
     with pytest.raises(InputError, match=message):
         load_adapter(adapter_file, function)
 
 
-def test_faulty_files(tmp_path):
+def test_faulty_adapter_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no adapter file"):
         load_adapter(str(tmp_path / "none.py"), "build")
     file = tmp_path / "broken.py"

@@ -1,4 +1,4 @@
-"""The loader task: shares, augmentation on and off, workers."""
+"""Tests of the loader task: time by step, augmentation on and off, workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def words(tmp_path, monkeypatch):
     close_environments()
 
 
-def test_drawn_words_are_a_data_set(words):
+def test_drawn_words_are_a_dataset(words):
     dataset = LPVLMDBDataset(ann_file=str(words))
     sample = dataset[0]
     assert len(dataset) == 8
@@ -27,7 +27,7 @@ def test_drawn_words_are_a_data_set(words):
     assert 3 <= len(sample["instances"][0]["text"]) <= 12
 
 
-def test_shares_of_the_steps(toy_file, words, quick):
+def test_time_is_divided_by_step(toy_file, words, quick):
     decode = lmdb_dataset_module.decode_image
     augmented, plain = run_loading([parse_model(toy_file)], words, [0], quick)
     assert augmented.augmented and not plain.augmented
@@ -46,7 +46,7 @@ def test_adapters_have_no_loader(adapter_file, words, quick):
         run_loading([parse_adapter(f"{adapter_file}:flat")], words, [0], quick)
 
 
-def test_workers(toy_file, words, quick):
+def test_workers_report_rate_start_up_and_memory(toy_file, words, quick):
     for measurement in run_loading([parse_model(toy_file)], words, [1], quick):
         assert measurement.rate.median > 0
         assert measurement.start_up > 0
@@ -54,5 +54,5 @@ def test_workers(toy_file, words, quick):
         assert not measurement.shares
 
 
-def test_memory_of_no_children(tmp_path):
+def test_memory_without_children_is_zero(tmp_path):
     assert children_memory(tmp_path) == 0

@@ -1,4 +1,4 @@
-"""An ONNX file measured beside PyTorch's models."""
+"""Tests of measuring ONNX files next to PyTorch models."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
         ),
     ],
 )
-def test_specification(text, label, onnx, precision):
+def test_specification_names_file_engine_and_precision(text, label, onnx, precision):
     spec = parse_model(text)
     assert (spec.label, spec.onnx, spec.precision, spec.config) == (label, onnx, precision, None)
 
 
 @pytest.mark.parametrize("text", ["onnx:lpv.pth", "onnx:lpv.onnx:bf16", "onnx:lpv.onnx:deploy"])
-def test_bad_specifications(text):
+def test_bad_specification_is_refused(text):
     with pytest.raises(InputError, match=r"ENGINE is one of onnxruntime, openvino"):
         parse_model(text)
 
 
-def test_measured_beside_pytorch(toy_file, quick, tmp_path):
+def test_onnx_file_is_measured_next_to_pytorch(toy_file, quick, tmp_path):
     init_default_scope("mmocr")
     toy = parse_model(toy_file)
     cfg = load(toy)
@@ -60,6 +60,6 @@ def test_measured_beside_pytorch(toy_file, quick, tmp_path):
         build_subject(specs[1], torch.device("cuda"))
 
 
-def test_missing_file(quick: Plan):
+def test_missing_file_is_named(quick: Plan):
     with pytest.raises(InputError, match=r"onnx:none: there is no model file none.onnx"):
         run_task("forward", [parse_model("onnx:none.onnx")], [1], "x", quick)

@@ -1,4 +1,4 @@
-"""What the report says."""
+"""Tests of the benchmark report."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _cells(markdown: str, model: str) -> dict[str, str]:
     return dict(zip(titles, row, strict=True))
 
 
-def test_figures_of_a_row():
+def test_row_has_all_figures():
     cells = _cells(_report().to_markdown(), "lpv-tiny")
     assert cells == {
         "model": "lpv-tiny",
@@ -94,7 +94,7 @@ def test_figures_of_a_row():
     assert _cells(_report().to_markdown(), "lpv-tiny:bf16")["speed"] == "2.00x"
 
 
-def test_a_failed_model_says_why():
+def test_failed_model_shows_its_error():
     cells = _cells(_report().to_markdown(), "other")
     assert cells["remarks"] == "RuntimeError: too big"
     assert cells["latency, ms"] == cells["images/s"] == cells["speed"] == "-"
@@ -120,7 +120,7 @@ def test_json_holds_everything(tmp_path):
     assert (tmp_path / "new" / "benchmark.md").read_text() == _report().to_markdown()
 
 
-def test_loading_table():
+def test_loading_table_has_rates_shares_and_memory():
     loading = [
         LoadingMeasurement(
             model="toy",
@@ -143,10 +143,10 @@ def test_loading_table():
     assert "Share of time by step" not in markdown
 
 
-def test_picture(tmp_path):
+def test_picture_is_drawn_if_there_are_measurements(tmp_path):
     assert draw(_report(), tmp_path / "speed.png")
     picture = cv2.imread(str(tmp_path / "speed.png"))
-    # The red of our points, the shape of one panel.
+    # One panel, with the red of our points.
     assert picture.shape[0] < picture.shape[1]
     assert (abs(picture.astype(int) - (0x52, 0x4E, 0xC4)).max(-1) < 8).sum() > 100
     assert not draw(_report(measurements=[]), tmp_path / "none.png")
@@ -155,7 +155,7 @@ def test_picture(tmp_path):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16", "int8"])
 def test_all_precisions_have_a_marker(tmp_path, precision):
-    """Those of PyTorch's models and of ONNX files."""
+    """Precisions of PyTorch models and of ONNX files."""
     row = Measurement(
         task="forward",
         model="onnx:toy",
@@ -167,7 +167,7 @@ def test_all_precisions_have_a_marker(tmp_path, precision):
     assert draw(_report(measurements=[row]), tmp_path / "speed.png")
 
 
-def test_picture_of_a_sweep(tmp_path):
+def test_picture_of_a_sweep_is_drawn(tmp_path):
     rows = [
         Measurement(task="forward", model=f"toy 16x{w}", batch_size=2, times=[w / 100], at=w)
         for w in (32, 64)
@@ -175,7 +175,7 @@ def test_picture_of_a_sweep(tmp_path):
     assert draw(_report(measurements=rows, sweep="width"), tmp_path / "sweep.png")
 
 
-def test_name_of_the_processor(tmp_path):
+def test_processor_name_is_read_from_cpuinfo(tmp_path):
     file = tmp_path / "cpuinfo"
     file.write_text("processor : 0\nmodel name\t: Abacus: 3000\n")
     assert cpu_name(file) == "Abacus: 3000"

@@ -13,13 +13,13 @@ def steps(width: int) -> list[dict]:
     return [dict(type="LoadImageFromFile"), dict(type="Resize", scale=(width, 32)), PACK]
 
 
-def test_the_pipeline_of_the_test_goes_first():
+def test_test_dataloader_pipeline_takes_precedence():
     cfg = Config(dict(model=dict(), test_pipeline=steps(100)))
     assert packed_sample(cfg)["inputs"].shape == (3, 32, 100)
     cfg.test_dataloader = dict(dataset=dict(pipeline=steps(200)))
     assert packed_sample(cfg)["inputs"].shape == (3, 32, 200)
 
 
-def test_a_size_that_nothing_tells():
+def test_unknown_image_size_is_refused():
     with pytest.raises(InputError, match="has no test pipeline, and its encoder no img_size"):
         packed_sample(Config(dict(model=dict())))

@@ -1,4 +1,4 @@
-"""Reading ``NAME[:switch…]`` and the variants of a sweep."""
+"""Tests of parsing ``NAME[:switch…]`` and of the variants of a sweep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
 
-def test_switches():
+def test_switches_set_precision_deploy_and_compile():
     spec = parse_model("lpv-tiny:deploy:bf16:compile")
     assert spec.label == "lpv-tiny:deploy:bf16:compile"
     assert (spec.precision, spec.deploy, spec.compile) == ("bf16", True, True)
@@ -53,13 +53,13 @@ def test_paths_keep_their_colons():
         ("lpv-tiny:deploy:deploy", "each switch once"),
     ],
 )
-def test_bad_models(text, message):
+def test_bad_model_is_refused(text, message):
     with pytest.raises(InputError, match=message):
         parse_model(text)
 
 
 @pytest.mark.parametrize("text", ["file.py", "file:build", "file.py:build-it", ":build"])
-def test_bad_adapters(text):
+def test_bad_adapter_is_refused(text):
     with pytest.raises(InputError, match=r"--adapter must be FILE\.py:FUNCTION"):
         parse_adapter(text)
 
@@ -69,7 +69,7 @@ def test_adapters_are_not_deployed():
         parse_adapter("file.py:build:deploy")
 
 
-def test_labels_and_baseline():
+def test_labels_are_unique_and_include_the_baseline():
     specs = [parse_model("lpv-tiny"), parse_model("lpv-base")]
     assert check_labels(specs, None) == "lpv-tiny"
     assert check_labels(specs, "lpv-base") == "lpv-base"
@@ -81,21 +81,21 @@ def test_labels_and_baseline():
         check_labels([], None)
 
 
-def test_sweep_of_widths(toy_file):
+def test_width_sweep_changes_the_image_size(toy_file):
     variants = sweep("width", [parse_model(toy_file)])
     assert [variant.at for variant in variants] == [32, 48, 64, 96, 128]
     assert variants[-1].label == "toy 16x128"
     assert load(variants[-1]).model.encoder.img_size == (16, 128)
 
 
-def test_sweep_of_stages_switches_a_useless_mask_off(toy_file):
+def test_single_stage_of_a_sweep_has_no_mask(toy_file):
     first, second, *_ = sweep("stages", [parse_model(toy_file)])
     assert load(first).model.decoder.num_stages == 1
     assert not load(first).model.decoder.with_mask
     assert load(second).model.decoder.with_mask
 
 
-def test_sweep_of_the_longest_word(toy_file):
+def test_length_sweep_changes_the_longest_word(toy_file):
     variants = sweep("length", [parse_model(toy_file)])
     assert [variant.at for variant in variants] == [25, 50, 100]
     assert variants[1].label == "toy 50 characters"
@@ -105,6 +105,6 @@ def test_sweep_of_the_longest_word(toy_file):
     assert decoder.postprocessor.max_seq_len == 100
 
 
-def test_sweep_of_another_model():
+def test_sweep_of_another_model_is_refused():
     with pytest.raises(InputError, match="mmocr:crnn is not one"):
         sweep("width", [parse_model("mmocr:crnn")])

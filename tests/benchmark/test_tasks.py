@@ -1,4 +1,4 @@
-"""Real measurements of toy models: what comes out must be right, how fast does not matter."""
+"""Tests of real measurements of toy models, regardless of their speed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 REFERENCE = Path(__file__).parents[1] / "reference_lpv.py"
 
 
-def test_forward_of_config_and_adapter(toy_file, adapter_file, quick):
+def test_forward_task_measures_configs_and_adapters(toy_file, adapter_file, quick):
     specs = [
         parse_model(toy_file),
         parse_model(f"{toy_file}:bf16"),
@@ -55,7 +55,7 @@ def test_training_step_changes_the_weights(toy_file, adapter_file):
         assert subject.model.training
 
 
-def test_training_makes_its_targets_in_every_step(toy_file, monkeypatch):
+def test_training_encodes_targets_in_every_step(toy_file, monkeypatch):
     subject = build_subject(parse_model(toy_file), CPU)
     call = subject.train_call(3, {})
     encoded = []
@@ -67,14 +67,14 @@ def test_training_makes_its_targets_in_every_step(toy_file, monkeypatch):
     assert len(encoded) == 6
 
 
-def test_training_of_config_and_adapter(toy_file, adapter_file, quick):
+def test_training_task_measures_configs_and_adapters(toy_file, adapter_file, quick):
     specs = [parse_model(f"{toy_file}:bf16"), parse_adapter(f"{adapter_file}:flat")]
     toy, flat = run_task("train", specs, [2], "toy:bf16", quick)
     assert toy.precision == "bf16"
     assert isinstance(build_wrapper(toy_file, "bf16"), AutocastOptimWrapper)
     assert not isinstance(build_wrapper(toy_file, "fp32"), AutocastOptimWrapper)
     assert flat.macs == 3 * (3 * 8 * 16 * 5)
-    # Adam's two moments stay beside the weights.
+    # Adam keeps two moments in addition to the weights.
     assert toy.peak_memory > 3 * 4 * toy.parameters
     assert toy.times and flat.times
 
@@ -103,22 +103,22 @@ def test_deployed_model_reads_the_same(toy_file):
     torch.testing.assert_close(deployed.forward_call(2)(), expected, rtol=0, atol=1e-4)
     half = build_subject(parse_model(f"{toy_file}:deploy:bf16"), CPU)
     assert half.model.dtype == torch.bfloat16
-    # Packed weights count as well: they are most of it.
+    # Packed weights count too, and are the largest part.
     assert plain.parameters < bytes_of(half.persistent_tensors) < 4 * plain.parameters
 
 
-def test_a_model_without_to_deploy():
+def test_model_without_to_deploy_is_refused():
     with pytest.raises(InputError, match="mmocr:crnn:deploy: CRNN has no to_deploy"):
         build_subject(parse_model("mmocr:crnn:deploy"), CPU)
 
 
-def test_peers_take_the_size_of_their_own_pipeline():
+def test_other_models_use_their_own_image_size():
     subject = build_subject(parse_model("mmocr:crnn"), CPU)
     assert subject.shape == (1, 32, 96)
     assert subject.macs > 0
 
 
-def test_a_failing_model_leaves_the_others(toy_file, adapter_file, quick):
+def test_failing_model_does_not_stop_the_others(toy_file, adapter_file, quick):
     specs = [parse_adapter(f"{adapter_file}:broken"), parse_adapter(f"{adapter_file}:flat")]
     broken, flat = run_task("forward", specs, [1], "broken", quick)
     assert broken.error == "RuntimeError: does not run"
@@ -128,7 +128,7 @@ def test_a_failing_model_leaves_the_others(toy_file, adapter_file, quick):
         run_task("forward", specs, [1], "broken", replace(quick, strict=True))
 
 
-def test_what_cannot_be_measured(toy_file, adapter_file, quick):
+def test_impossible_measurements_are_refused(toy_file, adapter_file, quick):
     flat = parse_adapter(f"{adapter_file}:flat")
     with pytest.raises(InputError, match="flat: an adapter has no pipeline"):
         check(["forward", "inference"], [flat], CPU)
@@ -159,13 +159,13 @@ def test_reference_lpv_is_an_adapter():
     assert reference.forward_call(1)().shape == (1, 27, 38)
 
 
-def test_work_leaves_the_model_alone():
+def test_counting_macs_leaves_the_model_unchanged():
     model = nn.Conv2d(3, 4, 3, bias=False)
     assert count_macs(model, (5, 7), forward=lambda m, x: m(x)) == 3 * 4 * 9 * 3 * 5
     assert model.weight.device.type == "cpu"
 
 
-def test_matrix_product_counts_its_work():
+def test_matrix_product_counts_its_macs():
     product, macs = matrix_product("bf16", CPU, side=8)
     assert macs == 512
     assert product().shape == (8, 8)
@@ -185,7 +185,7 @@ def test_the_faster_matrix_product_is_the_peak(monkeypatch):
     assert product is used[-1]
 
 
-def test_peak_memory_of_a_call():
+def test_peak_memory_counts_live_tensors():
     def call() -> None:
         first = torch.empty(1 << 20, dtype=torch.uint8)
         second = torch.empty(2 << 20, dtype=torch.uint8)
@@ -196,7 +196,7 @@ def test_peak_memory_of_a_call():
     assert peak_of_call(call, CPU) == 3 << 20
 
 
-def test_channels_last(toy_file):
+def test_channels_last_sets_the_memory_format(toy_file):
     subject = build_subject(parse_model(f"{toy_file}:channels_last"), CPU)
     assert subject.images(2).is_contiguous(memory_format=torch.channels_last)
     subject.forward_call(2)()

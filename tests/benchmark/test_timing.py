@@ -1,4 +1,4 @@
-"""The logic of timing, with a clock that does what it is told."""
+"""Tests of the timing logic with a simulated clock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 
 
 class FakeTime:
-    """Calls take the time that they are told to."""
+    """Simulated time, which advances by given durations of calls."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,13 +38,13 @@ class FakeTime:
         return WallClock(now=lambda: self.now)
 
 
-def test_every_round_measures_all_and_nobody_always_follows_the_same():
+def test_rounds_measure_all_in_changing_order():
     fake = FakeTime()
     runs = {name: fake.call(name, 1.0) for name in "abcd"}
     rounds = []
     measure_in_turns(runs, rounds=11, clock=fake.clock(), min_seconds=0.0, on_round=rounds.append)
     calls, *orders = ("".join(fake.log[start : start + 4]) for start in range(0, 48, 4))
-    assert calls == "abcd"  # finds out how often to call
+    assert calls == "abcd"  # determines the number of calls per round
     assert {"".join(sorted(order)) for order in orders} == {"abcd"}
     followers = Counter(pair for order in orders for pair in itertools.pairwise(order))
     assert max(followers.values()) < len(orders) / 2 < len(followers)
@@ -67,7 +67,7 @@ def test_short_calls_are_repeated_and_averaged():
     assert times["short"] == [pytest.approx(0.3)]
 
 
-def test_calls_have_a_limit():
+def test_number_of_calls_is_limited():
     fake = FakeTime()
     assert calls_for(fake.clock(), fake.call("nothing", 0.0), 1.0) == MAX_CALLS
     assert calls_for(fake.clock(), fake.call("long", 5.0), 1.0) == 1
@@ -87,6 +87,7 @@ def test_median_and_quartiles():
 
 
 def test_speed_up_compares_within_rounds():
-    # The machine was three times slower in the second round; the ratio of the medians would be 3.
+    # The machine was three times slower in the second round.
     assert speed_up([2.0, 6.0, 2.0], [1.0, 3.0, 1.0]).median == 2.0
+    # The ratio of the medians would be 1.
     assert speed_up([1.0, 3.0, 1.0], [1.0, 1.5, 0.5]).median == 2.0

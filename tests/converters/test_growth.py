@@ -1,4 +1,4 @@
-"""Growing: a deeper model is the same function, a wider one nearly, and all of it learns."""
+"""Tests of growing a model: deeper is the same function, wider nearly, and every weight learns."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(
     in_channels: int = 3,
     **encoder,
 ):
-    """A model in evaluation mode whose weights are all random, unlike at the start of training."""
+    """Return an initialised model in evaluation mode."""
     init_default_scope("mmocr")
     width = encoder["embed_dims"][-1]
     options = dict(
@@ -84,7 +84,7 @@ def build(
 
 @torch.no_grad()
 def trained(model):
-    """Give every weight a value of its own, as training does."""
+    """Add noise to every weight, since initialisation makes many equal, and return the model."""
     for name, value in model.state_dict().items():
         if value.is_floating_point():
             noise = torch.rand_like(value) * 0.2
@@ -121,7 +121,7 @@ def test_deeper_model_is_the_same_function(pictures):
     torch.testing.assert_close(logits(large, pictures), logits(small, pictures))
 
 
-def test_small_model_stays_as_it_is():
+def test_small_model_is_left_unchanged():
     small = trained(build(**SMALL))
     before = {name: value.clone() for name, value in small.state_dict().items()}
     grow(small, build(**LARGE))
@@ -131,7 +131,7 @@ def test_small_model_stays_as_it_is():
 
 @pytest.mark.parametrize("size", [WIDER, LARGE])
 def test_wider_encoder_is_nearly_the_same(size, pictures):
-    """Exactly so but for the means of the channels, which layer norms take off."""
+    """The outputs differ only because layer norms subtract the mean of the channels."""
     small, large = trained(build(**SMALL)), build(**size)
     grow(small, large)
     places = matching_channels(48, 64)
@@ -141,14 +141,14 @@ def test_wider_encoder_is_nearly_the_same(size, pictures):
 
 
 def spread(narrow: torch.Tensor) -> torch.Tensor:
-    """Values of the narrow model's last channels in the wide model's, zero elsewhere."""
+    """Return features of the last width in the channels of the wide model, zero elsewhere."""
     wide = torch.zeros(*narrow.shape[:-1], 64)
     wide[..., matching_channels(48, 64)] = narrow
     return wide
 
 
 def far(got: torch.Tensor, wanted: torch.Tensor) -> float:
-    """Distance as a part of the length."""
+    """Return the relative distance."""
     return ((got - wanted).norm() / wanted.norm()).item()
 
 
@@ -156,7 +156,7 @@ def far(got: torch.Tensor, wanted: torch.Tensor) -> float:
 @pytest.mark.parametrize("stage", [0, 1, 2])
 @torch.no_grad()
 def test_wider_attention_reads_the_same(size, stage):
-    """In spite of another position table; scores are divided by the root of the width."""
+    """The position table differs, and scores are divided by the root of the width."""
     small, large = trained(build(**SMALL)), build(**size)
     grow(small, large)
     features = torch.rand(2, 4, 10, 48)
@@ -187,7 +187,7 @@ def test_wider_glrm_is_nearly_the_same(size):
 
 
 @torch.no_grad()
-def test_one_stage(pictures):
+def test_encoder_of_one_stage_can_be_widened(pictures):
     one = dict(SMALL, embed_dims=(48,), depths=(2,), num_heads=(6,))
     small = trained(build(**one))
     large = build(**dict(one, embed_dims=(64,), num_heads=(8,)))
@@ -197,7 +197,7 @@ def test_one_stage(pictures):
 
 
 @pytest.mark.parametrize(("small", "large"), [(192, 256), (48, 64), (6, 6), (4, 10)])
-def test_channels_have_the_nearest_frequencies(small, large):
+def test_matching_channels_have_the_nearest_frequencies(small, large):
     places = matching_channels(small, large)
     assert places.shape == (small,)
     assert (places.diff() > 0).all() and places[-1] < large
@@ -205,16 +205,16 @@ def test_channels_have_the_nearest_frequencies(small, large):
     narrow, wide = (sinusoidal_table(2, width)[1, ::2].asin().log() for width in (small, large))
     step = math.log(10000) * 2 / large
     assert ((narrow - wide[places[::2] // 2]).abs() <= 0.501 * step).all()
-    assert torch.equal(places[1::2], places[::2] + 1)  # a cosine for a cosine
+    assert torch.equal(places[1::2], places[::2] + 1)  # cosines match cosines
 
 
 def test_every_weight_learns(pictures):
     small, large = trained(build(**SMALL)), build(**LARGE)
     grow(small, large)
-    large.decoder.with_mask = False  # on so small a map it makes all tokens blind
+    large.decoder.with_mask = False  # on such a small feature map, it masks every key
     before = {name: value.detach().clone() for name, value in large.named_parameters()}
     optimizer = torch.optim.AdamW(large.parameters(), 1e-3, weight_decay=0.0)
-    for _ in range(3):  # what is behind zeros waits for them to move
+    for _ in range(3):  # weights behind zeros get gradients once these change
         large.zero_grad()
         out = large.decoder.forward_train(out_enc=large.encoder(pictures))["logits"]
         out.log_softmax(-1)[..., 3].mean().backward()
@@ -224,14 +224,14 @@ def test_every_weight_learns(pictures):
 
 
 @torch.no_grad()
-def test_lpv_mini_reads_the_same_as_lpv_tiny(tmp_path):
-    """The shipped weights: what growing is for."""
+def test_lpv_mini_grown_to_lpv_tiny_reads_the_same(tmp_path):
+    """Grow the shipped weights, the main use of growing."""
     checkpoint = torch.load(ROOT / "checkpoints" / "lpv-mini.pth", weights_only=True)
     mini = MODELS.build(Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py").model)
     mini.load_state_dict(checkpoint["state_dict"])
     configs = ROOT / "configs" / "textrecog" / "lpv"
     config = Config.fromfile(configs / "lpv-tiny_stage2_10e_st_mj.py")
-    config.model.encoder.merge_strides = ((2, 1), (2, 1))  # a map as low as LPV-Mini's
+    config.model.encoder.merge_strides = ((2, 1), (2, 1))  # a feature map as low as LPV-Mini's
     tiny = MODELS.build(config.model)
     tiny.init_weights()
     grow(mini, tiny)
@@ -271,34 +271,34 @@ class TestBadSizes:
             (dict(layers=0), "every GLRM needs a layer"),
         ],
     )
-    def test_named(self, change, complaint):
+    def test_mismatch_is_reported(self, change, complaint):
         with pytest.raises(GrowthError) as error:
             grow(build(**SMALL), build(**dict(SMALL, **change)))
         assert complaint in str(error.value)
 
-    def test_odd_width(self):
+    def test_odd_width_is_refused(self):
         odd = dict(SMALL, embed_dims=(16, 24, 49), num_heads=(2, 3, 7))
         with pytest.raises(GrowthError, match="width of the last stage must be even"):
             grow(build(**SMALL), build(**odd))
 
     @pytest.mark.parametrize("part", ["encoder", "decoder"])
-    def test_parts_of_others(self, part):
+    def test_other_encoders_and_decoders_are_refused(self, part):
         model = build(**SMALL)
         setattr(model, part, torch.nn.Identity())
         with pytest.raises(GrowthError, match=f"the {part} must be .*, got Identity"):
             grow(model, build(**SMALL))
 
-    def test_attention_of_others(self):
+    def test_other_attention_modules_are_refused(self):
         model = build(**SMALL)
         model.decoder.attentions[1] = torch.nn.Identity()
         with pytest.raises(GrowthError, match="decoder must be PositionAttention, got Identity"):
             grow(build(**SMALL), model)
 
-    def test_fewer_layers(self):
+    def test_fewer_layers_are_refused(self):
         with pytest.raises(GrowthError, match="num_layers must not be smaller, got 3 and then 1"):
             grow(build(**dict(SMALL, layers=3)), build(**SMALL))
 
-    def test_fewer_stages(self):
+    def test_fewer_stages_are_refused(self):
         two = dict(SMALL, embed_dims=(16, 48), depths=(1, 2), num_heads=(2, 6))
         with pytest.raises(GrowthError, match="number of stages of the encoder must be the same"):
             grow(build(**SMALL), build(**two))

@@ -1,4 +1,7 @@
-"""Names and layouts of the authors' files; whole files: ``tools/test_official_to_mmocr.py``."""
+"""Tests of names and layouts in the authors' files.
+
+``tools/test_official_to_mmocr.py`` tests complete files.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from lpv_cases import SIZES, build_size, released_shapes, released_state_dict
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_layout_and_names_of_every_size(size):
+def test_layout_and_names_of_every_size_are_recognised(size):
     state = released_state_dict(size)
     layout = recognise_layout(state)
     config = layout.model_config("x", with_mask=True)
@@ -21,7 +24,7 @@ def test_layout_and_names_of_every_size(size):
     assert convert_state_dict(state).keys() == build_size(size, True).state_dict().keys()
 
 
-def test_every_released_name_has_a_place():
+def test_released_names_stay_distinct_when_renamed():
     for size in SIZES:
         names = [n.removeprefix("str_model.") for n in released_shapes(size)]
         trained = [n for n in names if not n.endswith((".mask", ".pe"))]

@@ -1,8 +1,8 @@
-"""What every test of the data side starts from."""
+"""Shared fixtures of the dataset tests."""
 
 from __future__ import annotations
 
-import lpv_mmocr  # noqa: F401  (before mmocr: mends what it needs)
+import lpv_mmocr  # noqa: F401  (before mmocr: patches what it needs)
 from lpv_mmocr.datasets import close_environments
 
 import pytest
@@ -11,13 +11,13 @@ from mmengine.registry import init_default_scope
 
 @pytest.fixture(scope="session", autouse=True)
 def _mmocr_scope():
-    """Types without a prefix are MMOCR's, as in its configs."""
+    """Resolve types without a prefix in MMOCR's scope, as its configs do."""
     init_default_scope("mmocr")
 
 
 @pytest.fixture(autouse=True)
 def _private_environments(tmp_path, monkeypatch):
-    """Every test starts without open files and with a cache folder of its own."""
+    """Start every test without open LMDB files and with its own cache folder."""
     close_environments()
     monkeypatch.delenv("LPV_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -27,7 +27,7 @@ def _private_environments(tmp_path, monkeypatch):
 
 @pytest.fixture
 def log_lines(monkeypatch):
-    """What the data code writes to MMEngine's log."""
+    """Return the list of messages that the data code writes to MMEngine's log."""
     lines: list[str] = []
 
     def record(message, logger=None, level=20):

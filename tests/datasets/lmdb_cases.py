@@ -1,4 +1,4 @@
-"""Small word data sets, made as other tools make them: with plain LMDB calls."""
+"""Small word datasets written with plain LMDB calls, as other tools write them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def edit(path: Path, changes: dict[bytes, bytes | None]) -> Path:
 
 
 def zero_page(path: Path, key: bytes) -> Path:
-    """Overwrite the page that holds a key with zeros, as a bad disk leaves it."""
+    """Overwrite the page that holds a key with zeros, as a failing disk may."""
     close_environments()
     size = 4096
     data = bytearray((path / "data.mdb").read_bytes())
@@ -63,7 +63,7 @@ def zero_page(path: Path, key: bytes) -> Path:
 
 
 def _leaf_keys(page: bytes) -> list[bytes]:
-    """The keys of a page in LMDB's format, if it is a leaf."""
+    """Return the keys of a page in LMDB's file format; none unless it is a leaf."""
     header, leaf = 16, 0x02
     flags, end = struct.unpack_from("<HH", page, 10)
     keys = []

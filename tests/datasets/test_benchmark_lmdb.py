@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.slow
-def test_benchmark_as_a_user_types_it(tmp_path):
+def test_benchmark_command_reports_both_datasets(tmp_path):
     command = [sys.executable, "tools/analysis_tools/benchmark_lmdb.py", "--num", "500"]
     output = subprocess.run(
         [*command, "--reads", "50", "--rounds", "1", "--folder", str(tmp_path / "here")],

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lpv_mmocr.datasets.config_characters import characters_never_taught
+from lpv_mmocr.datasets.config_characters import untaught_characters
 
 import pytest
 from mmengine.config import Config, ConfigDict
@@ -34,43 +34,41 @@ def _scope():
     ("label_filter", "missing"),
     [
         (None, "ABCÄÖÜäöüß€"),
-        (dict(charset=GERMAN), "ABCÄÖÜ"),  # which become lower case
+        (dict(charset=GERMAN), "ABCÄÖÜ"),  # labels are lower-cased
         (dict(charset=GERMAN, case_sensitive=True), ""),
         (dict(charset=None, case_sensitive=True), ""),
         (dict(charset=GERMAN, case_sensitive=True, normalise_unicode=True), "ÄÖÜäöü"),
     ],
 )
-def test_one_data_set(label_filter, missing):
-    assert characters_never_taught(config(label_filter=label_filter)) == missing
+def test_characters_never_taught_by_one_dataset(label_filter, missing):
+    assert untaught_characters(config(label_filter=label_filter)) == missing
 
 
-def test_the_loss_has_a_say_too():
+def test_letter_case_of_the_loss_is_considered():
     label_filter = dict(charset=GERMAN, case_sensitive=True)
-    assert characters_never_taught(config(letter_case="lower", label_filter=label_filter)) == (
-        "ABCÄÖÜ"
-    )
+    assert untaught_characters(config(letter_case="lower", label_filter=label_filter)) == ("ABCÄÖÜ")
 
 
-def test_one_of_several_data_sets_is_enough():
+def test_one_of_several_datasets_is_enough():
     cfg = config()
     parts = [
         dict(type="LPVLMDBDataset", label_filter=dict(charset=chars, case_sensitive=True))
         for chars in ("ÄÖÜ", "ABC€0123456789abcdefghijklmnopqrstuvwxyz")
     ]
     cfg.train_dataloader.dataset = ConfigDict(type="ConcatDataset", datasets=parts)
-    assert characters_never_taught(cfg) == "äöüß"
-    parts.append(dict(type="RecogTextDataset"))  # whose labels are as they are
+    assert untaught_characters(cfg) == "äöüß"
+    parts.append(dict(type="RecogTextDataset"))  # does not filter its labels
     cfg.train_dataloader.dataset = ConfigDict(type="ConcatDataset", datasets=parts)
-    assert characters_never_taught(cfg) == ""
+    assert untaught_characters(cfg) == ""
 
 
-def test_a_model_without_a_dictionary_of_its_decoder():
+def test_model_without_a_decoder_dictionary_misses_nothing():
     cfg = config()
     for decoder in (None, [dict(type="CPADecoder")], dict(dictionary=dict(type="NoSuch"))):
         cfg.model = ConfigDict(type="SomethingElse", decoder=decoder)
-        assert characters_never_taught(cfg) == ""
+        assert untaught_characters(cfg) == ""
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
-def test_our_configs_teach_all_they_know(path):
-    assert characters_never_taught(Config.fromfile(path)) == ""
+def test_shipped_configs_teach_every_character(path):
+    assert untaught_characters(Config.fromfile(path)) == ""

@@ -1,4 +1,4 @@
-"""Folders named in configs."""
+"""Tests of finding the data folders that configs name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lpv_mmocr.datasets.config_folders import read_folders
 from mmengine.config import Config
 
 
-def test_folders_however_deep():
+def test_folders_are_found_at_any_depth():
     inner = [
         dict(type="LPVLMDBDataset", data_root="data", ann_file="a", hold_out=5),
         dict(type="LPVLMDBDataset", ann_file=["b", "/c"]),

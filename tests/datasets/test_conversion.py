@@ -1,4 +1,4 @@
-"""Folders of pictures with label files, to LMDB and back."""
+"""Tests of converting picture folders with label files to LMDB and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from lpv_mmocr.datasets import LMDBDataError, close_environments, conversion
 from lpv_mmocr.datasets.conversion import ConversionError, labels_to_lmdb, lmdb_to_labels
 from lpv_mmocr.datasets.label_files import LabelFileError
-from lpv_mmocr.datasets.picture_header import asks_to_be_turned, extension_of, read_header
+from lpv_mmocr.datasets.picture_header import extension_of, needs_exif_rotation, read_header
 
 import cv2
 import lmdb
@@ -30,7 +30,7 @@ def encoded(extension: str, value: int = 90) -> bytes:
 
 @pytest.fixture
 def words(tmp_path) -> Path:
-    """A folder with four pictures and labels.tsv."""
+    """Return a folder with four pictures and a labels.tsv."""
     folder = tmp_path / "words"
     (folder / "sub").mkdir(parents=True)
     (folder / "a.jpg").write_bytes(encoded(".jpg"))
@@ -41,7 +41,7 @@ def words(tmp_path) -> Path:
     return folder
 
 
-def test_pictures_are_stored_as_they_are(words, tmp_path):
+def test_pictures_are_stored_unchanged(words, tmp_path):
     done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
     assert (done.written, done.left_out, done.empty_texts) == (4, 0, 1)
     assert content(tmp_path / "out") == {
@@ -58,7 +58,7 @@ def test_pictures_are_stored_as_they_are(words, tmp_path):
     assert os.listdir(tmp_path / "out") == ["data.mdb"]
 
 
-def test_pictures_that_ask_to_be_turned_are_counted(words, tmp_path):
+def test_pictures_with_a_rotating_exif_tag_are_counted(words, tmp_path):
     assert labels_to_lmdb(words / "labels.tsv", tmp_path / "upright").turned == 0
     for name, orientation in (("a.jpg", 1), ("b b.png", 3), ("d.jpg", 6)):
         exif = Image.Exif()
@@ -66,7 +66,7 @@ def test_pictures_that_ask_to_be_turned_are_counted(words, tmp_path):
         Image.new("RGB", (20, 8)).save(words / name, exif=exif)
     done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
     assert (done.written, done.turned) == (4, 2)
-    assert not asks_to_be_turned(b"no picture")
+    assert not needs_exif_rotation(b"no picture")
     assert done.first_turned == f"{words}/labels.tsv, line 2: b b.png"
 
 
@@ -88,14 +88,14 @@ def test_round_trip(words, tmp_path, labels, monkeypatch):
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
-def test_small_sets_lie_in_one_folder(tmp_path):
+def test_small_datasets_use_one_image_folder(tmp_path):
     write_words(tmp_path / "one", ["x", "y"])
     lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels="gt", format="txt")
     lines = (tmp_path / "out" / "gt").read_text().splitlines()
     assert lines == ["images/000000001.png x", "images/000000002.png y"]
 
 
-def test_images_of_another_folder(words, tmp_path):
+def test_images_may_be_in_another_folder(words, tmp_path):
     moved = (words / "labels.tsv").rename(tmp_path / "labels.txt")
     done = labels_to_lmdb(moved, tmp_path / "out", images=words, format="tsv")
     assert done.written == 4
@@ -113,7 +113,7 @@ def test_images_of_another_folder(words, tmp_path):
         ("sub/../a.jpg\tA", "the image is already listed, at .*labels.tsv, line 1"),
     ],
 )
-def test_bad_samples(words, tmp_path, line, message):
+def test_bad_samples_raise_or_are_left_out(words, tmp_path, line, message):
     (words / "broken.jpg").write_bytes((words / "a.jpg").read_bytes()[:200])
     (words / "empty.jpg").touch()
     with open(words / "labels.tsv", "a") as labels:
@@ -130,7 +130,7 @@ def test_bad_samples(words, tmp_path, line, message):
     assert reason
 
 
-def test_without_check(words, tmp_path):
+def test_undecodable_pictures_pass_without_check(words, tmp_path):
     (words / "a.jpg").write_bytes(b"nonsense")
     with pytest.raises(ConversionError, match="cannot be decoded"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
@@ -141,14 +141,14 @@ def test_without_check(words, tmp_path):
     assert (tmp_path / "back" / "images" / "000000001.img").read_bytes() == b"nonsense"
 
 
-def test_empty_pictures_are_found_without_check_too(words, tmp_path):
+def test_empty_pictures_are_refused_even_without_check(words, tmp_path):
     (words / "a.jpg").write_bytes(b"")
     with pytest.raises(ConversionError, match="its image is empty"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out", check=False)
 
 
 @pytest.mark.parametrize("path", ["../secret.jpg", "sub/../../secret.jpg", "/etc/passwd", ".."])
-def test_paths_stay_in_the_folder(words, tmp_path, path):
+def test_paths_outside_the_image_folder_are_refused(words, tmp_path, path):
     (tmp_path / "secret.jpg").write_bytes(encoded(".jpg"))
     (words / "labels.tsv").write_text(f"a.jpg\tA\n{path}\tx\n")
     with pytest.raises(LabelFileError, match=r"line 2: .* is outside the image folder .* --images"):
@@ -164,7 +164,7 @@ def test_label_file_is_checked_before_anything_is_written(words, tmp_path, monke
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
 
 
-def test_nothing_left(words, tmp_path):
+def test_dataset_without_usable_samples_is_refused(words, tmp_path):
     (words / "labels.tsv").write_text("x.jpg\tx\ny.jpg\ty\n")
     with pytest.raises(ConversionError, match=r"none of the 2 samples .* first: .*no image .*x"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out", skip_bad=True)
@@ -184,7 +184,7 @@ def test_existing_output_is_refused(words, tmp_path):
     assert content(tmp_path / "one") == before
 
 
-def test_interrupted(words, tmp_path, monkeypatch):
+def test_interrupted_conversion_leaves_nothing(words, tmp_path, monkeypatch):
     def interrupt(total):
         raise KeyboardInterrupt
 
@@ -197,7 +197,7 @@ def test_interrupted(words, tmp_path, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["one", "words"]
 
 
-def test_lmdb_with_bad_samples(tmp_path):
+def test_bad_samples_of_an_lmdb_raise_or_are_left_out(tmp_path):
     path = write_words(tmp_path / "one", ["x", "y", "z", b"\xff", "last"])
     edit(path, {b"label-000000001": None, b"image-000000002": None, b"image-000000003": b""})
     with pytest.raises(ConversionError, match=r"image-000000001: its label, .* is missing; .*ski"):
@@ -221,7 +221,7 @@ def test_texts_are_checked_before_anything_is_written(tmp_path, monkeypatch):
         lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels="l.txt", skip_bad=True)
 
 
-def test_what_is_no_single_lmdb(tmp_path):
+def test_path_that_is_not_one_lmdb_is_refused(tmp_path):
     write_words(tmp_path / "tree" / "a", ["x"])
     write_words(tmp_path / "tree" / "b", ["x"])
     with pytest.raises(LMDBDataError, match=r"tree is not an LMDB but holds 2: .*a, .*b; convert"):
@@ -231,13 +231,13 @@ def test_what_is_no_single_lmdb(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["sub/l.tsv", "left-out.tsv", "../l.tsv"])
-def test_name_of_the_label_file(tmp_path, name):
+def test_bad_name_of_the_label_file_is_refused(tmp_path, name):
     write_words(tmp_path / "one", ["x"])
     with pytest.raises(LabelFileError, match="needs a plain, unreserved name"):
         lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels=name)
 
 
-def test_progress(words, tmp_path, capsys):
+def test_progress_is_shown_only_on_request(words, tmp_path, capsys):
     labels_to_lmdb(words / "labels.tsv", tmp_path / "silent")
     assert capsys.readouterr().err == ""
     labels_to_lmdb(words / "labels.tsv", tmp_path / "out", show_progress=True)
@@ -246,23 +246,23 @@ def test_progress(words, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("converting: 4/4, ")
 
 
-def test_header_says_the_extension():
+def test_extension_and_size_are_read_from_the_header():
     for extension in (".jpg", ".png", ".bmp", ".webp", ".tif"):
         assert extension_of(encoded(extension)) == extension
     assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8)
     assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None
 
 
-def test_whatever_pillow_says_of_a_damaged_header(monkeypatch):
+def test_unexpected_pillow_error_on_a_header_is_handled(monkeypatch):
     def stumble(*_: object) -> None:
         raise NotImplementedError
 
     monkeypatch.setattr(Image, "open", stumble)
-    assert read_header(b"DDS ") is None and not asks_to_be_turned(b"DDS ")
+    assert read_header(b"DDS ") is None and not needs_exif_rotation(b"DDS ")
 
 
 @pytest.mark.parametrize("kind", ["image", "label"])
-def test_samples_on_a_damaged_page_are_left_out_or_named(tmp_path, kind):
+def test_samples_on_a_damaged_page_raise_or_are_left_out(tmp_path, kind):
     path = write_words(tmp_path / "lmdb", ["word"] * 500)
     zero_page(path, b"%s-000000250" % kind.encode())
     with pytest.raises(ConversionError, match=rf"lmdb: image-\d+: key {kind}-\d+ of .* --skip-bad"):

@@ -36,7 +36,7 @@ def test_training_and_validation_share_no_word_and_lose_none(tree, count):
     assert keys(training) + keys(validation) == ["a1", "a2", "a3", "b1", "b2", "b3"]
 
 
-def test_words_that_come_twice_could_be_held_out_once(tree, tmp_path, monkeypatch):
+def test_lmdb_listed_twice_is_refused(tree, tmp_path, monkeypatch):
     (tmp_path / "link").symlink_to(tmp_path / "MJ" / "b")
     monkeypatch.chdir(tree)
     for folders in ([tree, f"{tree}/b"], [tree, tree], ["a", "a"], ["b", str(tmp_path / "link")]):
@@ -44,9 +44,9 @@ def test_words_that_come_twice_could_be_held_out_once(tree, tmp_path, monkeypatc
             LPVLMDBDataset(ann_file=folders, hold_out=2).full_init()
 
 
-def test_counts_before_the_filter(tree):
+def test_hold_out_counts_before_the_filter(tree):
     assert keys(LPVLMDBDataset(ann_file=tree, hold_out=2)) == ["a1", "a2", "b1"]
-    # The whole second LMDB is held out, and a part of the first.
+    # The complete second LMDB is held out, and a part of the first.
     assert keys(LPVLMDBDataset(ann_file=tree, hold_out=4)) == ["a1", "a2"]
 
 
@@ -54,7 +54,7 @@ def test_counts_before_the_filter(tree):
     ("indices", "expected"),
     [(1, ["a1"]), (-2, ["b1"]), ([3, 0], ["b1", "a1"]), ([-1], []), ([-2, -4], ["b1", "a2"])],
 )
-def test_indices_count_what_is_left(tree, indices, expected):
+def test_indices_count_the_samples_not_held_out(tree, indices, expected):
     options = dict(ann_file=tree, hold_out=1, indices=indices)
     if not expected:
         with pytest.raises(ValueError, match="is left"):
@@ -63,19 +63,19 @@ def test_indices_count_what_is_left(tree, indices, expected):
         assert keys(LPVLMDBDataset(**options)) == expected
 
 
-def test_indices_in_the_first_lmdb_only(tree):
+def test_indices_when_only_the_first_lmdb_is_left(tree):
     assert keys(LPVLMDBDataset(ann_file=tree, hold_out=3, indices=[1, 0])) == ["a2", "a1"]
     with pytest.raises(ValueError, match="only 3 samples"):
         LPVLMDBDataset(ann_file=tree, hold_out=3, indices=[3])
 
 
 @pytest.mark.parametrize("count", [0.2, 2.0, True, "2", None])
-def test_a_number_that_is_not_whole_is_refused(tree, count):
+def test_hold_out_that_is_not_an_integer_is_refused(tree, count):
     with pytest.raises(ValueError, match=r"hold_out must be a number of samples, .* not "):
         LPVLMDBDataset(ann_file=tree, hold_out=count)
 
 
-def test_bad_numbers(tree):
+def test_hold_out_out_of_range_is_refused(tree):
     with pytest.raises(ValueError, match="hold_out must not be negative"):
         LPVLMDBDataset(ann_file=tree, hold_out=-1)
     with pytest.raises(ValueError, match="hold_out=6 leaves nothing of the 6 samples"):
@@ -98,7 +98,7 @@ def test_advice_for_too_few_words_can_be_followed(name, several, tmp_path, monke
             len(DATASETS.build(dataset))
         advice.add(re.search(r"--cfg-options (\S+) (\S+)", str(error.value)).groups())
         assert "train_dataloader.dataset.datasets.0.hold_out where" in str(error.value)
-    ((training, validation),) = advice  # the same of both, whichever is built first
+    ((training, validation),) = advice  # the same for both, whichever is built first
     if several:
         training = training.replace("dataset.hold_out", "dataset.datasets.0.hold_out")
     options = dict(option.split("=") for option in (training, validation))
@@ -116,7 +116,7 @@ SETS = ["SVT", "IC13_857", "IC15_1811", "SVTP", "CUTE80", "IC13_1015", "IC15_207
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_configs_find_every_tree(name, tmp_path, monkeypatch):
+def test_configs_read_every_folder_layout(name, tmp_path, monkeypatch):
     training, parts, evaluation, iiit5k = LAYOUTS[name]
     for part in parts:
         write_words(tmp_path / training / "MJ" / part, [f"{part}{i}" for i in range(3)])
@@ -129,7 +129,7 @@ def test_configs_find_every_tree(name, tmp_path, monkeypatch):
     assert config.num_held_out == 5000
     mj, _ = config.train_dataloader.dataset.datasets
     assert mj.hold_out == -config.val_dataloader.dataset.indices == 5000
-    # Nine words of MJ are there; hold out four of them.
+    # MJ has only nine words here; hold out four of them.
     mj.hold_out, config.val_dataloader.dataset.indices = 4, -4
     pipeline = [
         dict(type="LoadImageFromNDArray"),
@@ -138,7 +138,7 @@ def test_configs_find_every_tree(name, tmp_path, monkeypatch):
     ]
     datasets = []
     for dataloader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        dataloader.dataset.pipeline = pipeline  # as the leaves do
+        dataloader.dataset.pipeline = pipeline  # as the configs that inherit from it do
         datasets.append(DATASETS.build(dataloader.dataset))
     train, val, test = datasets
     assert [len(d) for d in (train, val, test)] == [5 + 1, 4, 8]

@@ -1,4 +1,4 @@
-"""Decoding against Pillow, and the released resize against Pillow."""
+"""Tests of image decoding and of the released resize, with Pillow as reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import struct
 
 from lpv_mmocr.datasets import decode_image
-from lpv_mmocr.datasets.picture_header import is_cut_jpeg
+from lpv_mmocr.datasets.picture_header import is_truncated_jpeg
 
 import cv2
 import numpy as np
@@ -31,21 +31,21 @@ def rgb(picture: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
 
 
-def test_colour(colours):
+def test_colour_png_decodes_to_bgr(colours):
     decoded = decode_image(encode(rgb(colours)))
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, colours)
 
 
-def test_jpeg_as_pillow_decodes_it(colours):
+def test_jpeg_decodes_as_in_pillow(colours):
     encoded = encode(rgb(colours), "JPEG", quality=95, subsampling=0)
     expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))[..., ::-1]
-    # Both use libjpeg; builds of it may round the colour conversion differently by a step.
+    # Both use libjpeg, but its builds may round the colour conversion slightly differently.
     difference = decode_image(encoded).astype(int) - expected
     assert abs(difference).max() <= 2
 
 
-def test_grey(colours):
+def test_grey_png_decodes_to_three_equal_channels(colours):
     grey = Image.fromarray(colours[..., 0])
     np.testing.assert_array_equal(decode_image(encode(grey)), colours[..., [0, 0, 0]])
 
@@ -56,13 +56,13 @@ def test_alpha_is_dropped(colours):
     np.testing.assert_array_equal(decode_image(encode(picture)), colours)
 
 
-def test_palette(colours):
+def test_palette_png_decodes_to_its_colours(colours):
     picture = rgb(colours).quantize(16)
     expected = np.asarray(picture.convert("RGB"))[..., ::-1]
     np.testing.assert_array_equal(decode_image(encode(picture)), expected)
 
 
-def test_sixteen_bit(colours):
+def test_sixteen_bit_png_decodes_to_eight_bits(colours):
     encoded = cv2.imencode(".png", colours.astype(np.uint16) * 256 + 17)[1].tobytes()
     decoded = decode_image(encoded)
     assert decoded.dtype == np.uint8
@@ -79,26 +79,26 @@ def test_orientation_tag_is_ignored(colours):
 
 
 @pytest.mark.parametrize("encoded", [b"", b"no picture at all"])
-def test_undecodable(encoded):
+def test_undecodable_bytes_raise(encoded):
     with pytest.raises(ValueError, match="its image"):
         decode_image(encoded)
 
 
-def test_size_that_opencv_refuses(colours):
-    """It raises an error of its own, which is no ValueError."""
+def test_size_above_the_opencv_limit_raises_value_error(colours):
+    """OpenCV raises its own error here, which is not a ValueError."""
     encoded = bytearray(encode(rgb(colours), "BMP"))
     encoded[18:26] = struct.pack("<ii", 40_000, 40_000)
     with pytest.raises(ValueError, match=r"its image \(\d+ bytes\) cannot be decoded"):
         decode_image(bytes(encoded))
 
 
-def test_cut_jpeg(colours):
+def test_cut_jpeg_raises(colours):
     encoded = encode(rgb(colours), "JPEG")
     with pytest.raises(ValueError, match="JPEG that was cut short"):
         decode_image(encoded[: len(encoded) // 2])
 
 
-def test_cut_jpeg_whose_thumbnail_is_whole(colours):
+def test_cut_jpeg_with_a_complete_thumbnail_raises(colours):
     exif = b"Exif\0\0" + encode(rgb(colours).resize((12, 7)), "JPEG")
     plain = encode(rgb(colours), "JPEG")
     # The application segment, as cameras write it: marker, length, content.
@@ -117,22 +117,22 @@ def test_cut_jpeg_whose_thumbnail_is_whole(colours):
         (b"\xff\xd8", True),
         (b"\xff\xd8\xff\xff\xe0\x00\x02\xff\xda\x00\x02..", True),  # padding before a marker
         (b"\xff\xd8\xff\xff\xe0\x00\x02\xff\xda\x00\x02..\xff\xd9", False),
-        (b"\xff\xd8\xff\xe0\xff\xff", True),  # a segment behind the end
+        (b"\xff\xd8\xff\xe0\xff\xff", True),  # a segment that extends beyond the end
         (b"\xff\xd8no marker", True),
-        (b"\xff\xd8no marker\xff\xd9", False),  # for the decoder to judge
+        (b"\xff\xd8no marker\xff\xd9", False),  # left to the decoder
         (b"\xff\xd8\xff\xd9", False),
         (b"\x89PNG", False),
     ],
 )
-def test_end_of_a_jpeg(encoded, cut):
-    assert is_cut_jpeg(encoded) is cut
+def test_jpeg_without_an_end_marker_is_cut(encoded, cut):
+    assert is_truncated_jpeg(encoded) is cut
 
 
 @pytest.mark.parametrize("shape", [(32, 100), (48, 160), (31, 99), (8, 8), (300, 700), (1, 1)])
 @pytest.mark.parametrize("target", [(100, 32), (160, 48)])
 @pytest.mark.parametrize("grey", [False, True])
-def test_resize_of_the_configs_is_pillows_bicubic(shape, target, grey):
-    """The released preprocessing, byte for byte, without code of our own."""
+def test_resize_of_the_configs_equals_pillow_bicubic(shape, target, grey):
+    """MMCV's own Resize reproduces the released preprocessing byte for byte."""
     picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
     picture = picture[..., 0] if grey else picture
     resize = TRANSFORMS.build(
@@ -145,13 +145,13 @@ def test_resize_of_the_configs_is_pillows_bicubic(shape, target, grey):
         )
     )
     resized = resize(dict(img=picture))["img"]
-    # The released code resizes RGB; each channel is resized for itself, so BGR gives the same.
+    # The released code resizes RGB; channels are resized independently, so BGR gives the same.
     expected = Image.fromarray(picture if grey else picture[..., ::-1].copy())
     expected = np.asarray(expected.resize(target, Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(resized, expected if grey else expected[..., ::-1])
 
 
-def test_resize_by_opencv_would_be_another_one():
+def test_opencv_bicubic_resize_differs_from_pillow():
     picture = np.random.default_rng(1).integers(0, 256, (64, 200, 3), np.uint8)
     pillow = Image.fromarray(picture).resize((100, 32), Image.Resampling.BICUBIC)
     opencv = cv2.resize(picture, (100, 32), interpolation=cv2.INTER_CUBIC)

@@ -1,4 +1,4 @@
-"""Label files; MMOCR's own data sets are the judges of its formats."""
+"""Tests of label files, with MMOCR's own datasets as reference for its formats."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_round_trip(tmp_path, name, entries):
     assert read(write(tmp_path / name, entries)) == entries
 
 
-def test_mmocr_reads_what_is_written(tmp_path):
+def test_mmocr_reads_written_files(tmp_path):
     blanks = [entry for entry in WITH_BLANKS + ANY if entry[1]]
     txt = RecogTextDataset(
         ann_file=str(write(tmp_path / "l.txt", PLAIN)),
@@ -61,7 +61,7 @@ def test_mmocr_reads_what_is_written(tmp_path):
     assert labels_of(json) == PLAIN + blanks
 
 
-def test_lines_as_others_write_them(tmp_path):
+def test_byte_order_mark_crlf_and_blank_lines_are_accepted(tmp_path):
     file = tmp_path / "gt.txt"
     file.write_bytes("\ufeffa.jpg  two words \r\n\r\nb.jpg x".encode())
     assert read(file) == [("a.jpg", " two words"), ("b.jpg", "x")]
@@ -69,7 +69,7 @@ def test_lines_as_others_write_them(tmp_path):
     assert read(file, "tsv") == [("a.jpg", "x "), ("b.jpg", "")]
 
 
-def test_is_lazy(tmp_path):
+def test_reading_is_lazy(tmp_path):
     file = tmp_path / "l.tsv"
     file.write_text("a.jpg\ta\nbroken\n")
     entries = read_labels(file)
@@ -132,12 +132,12 @@ def test_errors_name_place_and_remedy(tmp_path, name, content, message):
         ("l.tsv", "a\r", "has a carriage return"),
     ],
 )
-def test_texts_that_a_format_cannot_hold(name, text, message):
+def test_texts_that_a_format_cannot_hold_are_refused(name, text, message):
     with pytest.raises(LabelFileError, match=message):
         check_text(text, format_of(name), "x.jpg")
 
 
-def test_format(tmp_path):
+def test_format_from_extension_or_argument(tmp_path):
     assert format_of("gt.txt") == "txt"
     assert format_of("gt.txt", "tsv") == "tsv"
     with pytest.raises(LabelFileError, match="no label format 'csv'; choose from tsv, txt"):

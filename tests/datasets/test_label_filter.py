@@ -14,21 +14,21 @@ import pytest
         ("Hello", "hello"),
         ("a" * 25, "a" * 25),
         ("a" * 26, None),
-        # The raw length counts, also of characters that would be dropped.
+        # The raw length counts, including characters that would be dropped.
         ("!" * 20 + "abcdef", None),
         ("!" * 25, ""),
         ("...", ""),
         ("", ""),
         ("Café-2", "caf2"),
         ("Genaxis Theatre", "genaxistheatre"),
-        # Characters count, not bytes: 25 of three bytes each.
+        # The length is in characters, not bytes: 25 of three bytes each.
         ("日" * 25, ""),
         ("日" * 26, None),
         # Lower-casing comes before dropping: the Kelvin sign becomes a plain k.
         ("3\u212a", "3k"),
     ],
 )
-def test_released_filter(raw, text):
+def test_default_filter_is_the_released_one(raw, text):
     assert LabelFilter()(raw) == text
 
 
@@ -50,7 +50,7 @@ def test_charset_is_the_published_one():
         (dict(reject_unknown=True), "Ab", "ab"),
         (dict(normalise_unicode=True), "É2", "e2"),
         (dict(normalise_unicode=True, charset=None), "ﬁn", "fin"),
-        # Longer than allowed only once it is decomposed.
+        # Too long only after decomposition.
         (dict(normalise_unicode=True, max_length=3), "ﬁne", None),
         (dict(remove_whitespace=True, charset=None), " a\tb\u3000c ", "abc"),
         (dict(remove_whitespace=True, reject_unknown=True), "a b", "ab"),
@@ -58,7 +58,7 @@ def test_charset_is_the_published_one():
         (dict(remove_whitespace=True, max_length=3), "a bc", None),
     ],
 )
-def test_options(options, raw, text):
+def test_options_change_the_filtered_label(options, raw, text):
     assert LabelFilter(**options)(raw) == text
 
 
@@ -86,14 +86,14 @@ def test_label_that_is_not_utf8_is_left_to_the_reader():
     assert LabelFilter(reject_unknown=True).accepts_label(b"caf\xe9")
 
 
-def test_image_side():
+def test_min_image_side_applies_to_both_sides():
     label_filter = LabelFilter(min_image_side=8)
     assert label_filter.accepts_size(8, 8)
     assert not label_filter.accepts_size(7, 100)
     assert not label_filter.accepts_size(100, 7)
 
 
-def test_whether_an_index_is_needed():
+def test_rejects_samples_depends_on_the_options():
     assert LabelFilter().rejects_samples
     assert not LabelFilter(max_length=None).rejects_samples
     assert LabelFilter(max_length=None, reject_unknown=True).rejects_samples
@@ -113,7 +113,7 @@ def test_whether_an_index_is_needed():
         (dict(min_image_side=-1), "min_image_side must not be negative"),
     ],
 )
-def test_bad_options(options, message):
+def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         LabelFilter(**options)
 

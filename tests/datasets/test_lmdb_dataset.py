@@ -66,7 +66,7 @@ def test_filter_without_rejection_needs_no_index(words):
     assert os.listdir(words) == ["data.mdb"]
 
 
-def test_what_a_sample_carries(words):
+def test_sample_has_key_path_shape_and_picture(words):
     dataset = LPVLMDBDataset(data_root=str(words.parent), ann_file="words")
     sample = dataset[2]
     assert sample["sample_key"] == "words:image-000000004"
@@ -82,14 +82,14 @@ def test_what_a_sample_carries(words):
         dataset[5]
 
 
-def test_reading_does_not_decode(words):
+def test_get_data_info_does_not_decode(words):
     edit(words, {b"image-000000001": b"noise"})
     info = LPVLMDBDataset(ann_file=str(words)).get_data_info(0)
     assert info["img_bytes"] == b"noise"
     assert info["instances"] == [dict(text="zero")]
 
 
-def test_through_mmocrs_pipeline(words):
+def test_samples_pass_through_the_mmocr_pipeline(words):
     dataset = DATASETS.build(
         dict(type="LPVLMDBDataset", ann_file=str(words), pipeline=copy.deepcopy(PIPELINE))
     )
@@ -108,7 +108,7 @@ def tree(tmp_path):
     return tmp_path / "training"
 
 
-def test_tree(tree):
+def test_folder_tree_is_read_in_sorted_order(tree):
     dataset = LPVLMDBDataset(ann_file=str(tree))
     assert texts(dataset) == ["a1", "a2", "b1", "b3"]
     assert dataset[3]["sample_key"] == "training/MJ/b:image-000000003"
@@ -116,7 +116,7 @@ def test_tree(tree):
     assert texts(evaluated) == ["a1", "a2", "b1", "b2" * 20, "b3", "s" * 40]
 
 
-def test_list_of_folders(tree):
+def test_list_of_folders_is_read_in_its_order(tree):
     dataset = LPVLMDBDataset(data_root=str(tree), ann_file=["ST", "MJ/b"], test_mode=True)
     assert [dataset[i]["sample_key"] for i in (0, 1)] == [
         "ST:image-000000001",
@@ -150,22 +150,22 @@ def test_indices_count_before_the_filter(tree, indices, training, evaluation):
 
 
 @pytest.mark.parametrize("indices", [7, -7, [6], [-7]])
-def test_indices_out_of_range(tree, indices):
+def test_indices_out_of_range_are_refused(tree, indices):
     with pytest.raises(ValueError, match="only 6 samples"):
         LPVLMDBDataset(ann_file=str(tree), indices=indices)
 
 
 @pytest.mark.parametrize("indices", [2.5, True, "3", [0.5], [True, False], [[0, 1]]])
-def test_indices_that_are_no_numbers_of_samples(tree, indices):
+def test_indices_of_a_wrong_type_are_refused(tree, indices):
     with pytest.raises(ValueError, match="indices must be a number of samples"):
         LPVLMDBDataset(ann_file=str(tree), indices=indices)
 
 
-def test_indices_of_numpy(tree):
+def test_indices_may_be_a_numpy_array(tree):
     assert texts(LPVLMDBDataset(ann_file=str(tree), indices=np.array([0, 1]))) == ["a1", "a2"]
 
 
-def test_subsets(tree):
+def test_subsets_select_filtered_samples(tree):
     dataset = LPVLMDBDataset(ann_file=str(tree))
     subset = dataset.get_subset([3, 1])
     assert texts(subset) == ["b3", "a2"]
@@ -175,29 +175,29 @@ def test_subsets(tree):
     assert len(dataset) == 4
 
 
-def test_nothing_left(words):
+def test_selection_without_passing_samples_is_refused(words):
     with pytest.raises(ValueError, match=r"No sample of .*words is left: 6 before"):
         LPVLMDBDataset(ann_file=str(words), indices=[2])
 
 
-def test_no_folder_named():
+def test_missing_ann_file_is_refused():
     with pytest.raises(ValueError, match="ann_file names no LMDB folder"):
         LPVLMDBDataset()
 
 
-def test_folder_that_is_no_lmdb(tmp_path):
+def test_folder_without_an_lmdb_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds none"):
         LPVLMDBDataset(ann_file=str(tmp_path))
 
 
-def test_truncated_lmdb(words):
+def test_truncated_lmdb_is_refused(words):
     file = words / "data.mdb"
     file.write_bytes(file.read_bytes()[:-5000])
     with pytest.raises(LMDBDataError, match="cut short"):
         LPVLMDBDataset(ann_file=str(words))
 
 
-def test_missing_num_samples(words):
+def test_missing_num_samples_is_refused(words):
     edit(words, {b"num-samples": None})
     with pytest.raises(LMDBDataError, match="has no key 'num-samples'"):
         LPVLMDBDataset(ann_file=str(words), test_mode=True)
@@ -223,7 +223,7 @@ def test_bad_sample_in_training_is_replaced(words, log_lines, case):
 
 
 @pytest.mark.parametrize("case", BAD_CHANGES)
-def test_bad_sample_in_evaluation_stays(words, log_lines, case):
+def test_bad_sample_in_evaluation_is_kept_and_flagged(words, log_lines, case):
     changes, reason = BAD_CHANGES[case]
     edit(words, changes)
     dataset = LPVLMDBDataset(ann_file=str(words), test_mode=True, pipeline=copy.deepcopy(PIPELINE))
@@ -261,7 +261,7 @@ def test_samples_on_a_damaged_page_are_bad(tmp_path, log_lines, kind):
     assert samples[249]["instances"] == [dict(text="word" if kind == "image" else "")]
 
 
-def test_bad_sample_cannot_be_read_raw(words):
+def test_get_data_info_of_a_bad_sample_raises(words):
     edit(words, {b"image-000000002": None})
     with pytest.raises(BadSampleError, match="words:image-000000002: its image") as raised:
         LPVLMDBDataset(ann_file=str(words)).get_data_info(1)
@@ -270,7 +270,7 @@ def test_bad_sample_cannot_be_read_raw(words):
     assert str(copied) == str(raised.value)
 
 
-def test_nothing_but_bad_samples(words, log_lines):
+def test_too_many_bad_samples_in_a_row_raise(words, log_lines):
     edit(words, {b"image-%09d" % number: b"noise" for number in range(1, 7)})
     dataset = LPVLMDBDataset(ann_file=str(words), max_refetch=20)
     with pytest.raises(RuntimeError, match=r"21 samples of .*words in a row were bad"):
@@ -279,13 +279,13 @@ def test_nothing_but_bad_samples(words, log_lines):
     assert len({line for line in log_lines if "Bad sample" in line}) <= 5
 
 
-def test_pipeline_that_loads_files(words):
+def test_pipeline_that_loads_files_is_refused(words):
     pipeline = [dict(type="mmocr.LoadImageFromFile"), *PIPELINE[1:]]
     with pytest.raises(ValueError, match="begin its pipeline with LoadImageFromNDArray"):
         LPVLMDBDataset(ann_file=str(words), pipeline=pipeline)
 
 
-def test_pipeline_that_refuses(words):
+def test_sample_that_the_pipeline_rejects_is_replaced_or_raises(words):
     refuse_first = lambda sample: None if sample["sample_idx"] == 0 else sample  # noqa: E731
     training = LPVLMDBDataset(ann_file=str(words), pipeline=[refuse_first])
     assert training[0]["sample_idx"] != 0
@@ -295,13 +295,13 @@ def test_pipeline_that_refuses(words):
         evaluation[0]
 
 
-def test_several_data_sets_on_one_file(words):
+def test_several_datasets_can_share_one_file(words):
     one = LPVLMDBDataset(ann_file=str(words))
     other = LPVLMDBDataset(ann_file=str(words), test_mode=True, indices=-1)
     assert one[4]["sample_key"] == other[0]["sample_key"]
 
 
-def test_pickles_small(tmp_path):
+def test_pickle_is_small(tmp_path):
     path = write_words(tmp_path / "many", ["word"] * 5000)
     dataset = LPVLMDBDataset(ann_file=str(path))
     dataset[0]
@@ -310,7 +310,7 @@ def test_pickles_small(tmp_path):
     assert pickle.loads(pickled)[4999]["instances"] == [dict(text="word")]
 
 
-def test_lazy(tmp_path):
+def test_lazy_init_opens_the_file_later(tmp_path):
     dataset = LPVLMDBDataset(ann_file=str(tmp_path / "later"), lazy_init=True)
     write_words(tmp_path / "later", ["word"])
     assert len(dataset) == 1
@@ -318,8 +318,8 @@ def test_lazy(tmp_path):
 
 @pytest.mark.parametrize(
     "method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)]
-)  # spawned workers import everything anew
-def test_workers(words, method):
+)  # spawned workers import everything again
+def test_workers_read_all_samples_and_count_bad_ones(words, method):
     edit(words, {b"image-000000002": None})
     dataset = LPVLMDBDataset(ann_file=str(words), test_mode=True, pipeline=copy.deepcopy(PIPELINE))
     dataset[0]  # the environment is open when the workers are forked
@@ -340,8 +340,8 @@ def test_workers(words, method):
 
 @pytest.mark.skipif("LPV_REAL_DATA" not in os.environ, reason="LPV_REAL_DATA is not set")
 @pytest.mark.parametrize(("name", "count"), [("IIIT5K_train", 2000), ("IC15_train", 4468)])
-def test_real_words(name, count, tmp_path):
-    path = tmp_path / name  # the index goes here, not beside the shared data
+def test_real_datasets_are_readable(name, count, tmp_path):
+    path = tmp_path / name  # the index goes here, not next to the shared data
     path.mkdir()
     (path / "data.mdb").symlink_to(Path(os.environ["LPV_REAL_DATA"], name, "data.mdb"))
     training = LPVLMDBDataset(ann_file=str(path))

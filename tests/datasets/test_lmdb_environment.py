@@ -26,7 +26,7 @@ def label(path, number: int = 1) -> bytes:
         return transaction.get(b"label-%09d" % number)
 
 
-def test_one_environment_for_every_name_of_a_file(tmp_path):
+def test_all_paths_of_a_file_share_one_environment(tmp_path):
     path = write_words(tmp_path / "words", ["one"])
     (tmp_path / "link").symlink_to(path)
     first = environment(str(path))
@@ -35,14 +35,14 @@ def test_one_environment_for_every_name_of_a_file(tmp_path):
     assert environment(f"{tmp_path}/cache/../words") is first
 
 
-def test_a_relative_path_counts_from_the_current_folder(tmp_path, monkeypatch):
+def test_relative_path_follows_the_current_folder(tmp_path, monkeypatch):
     for folder in ("here", "there"):
         write_words(tmp_path / folder / "words", [folder])
         monkeypatch.chdir(tmp_path / folder)
         assert label("words") == folder.encode()
 
 
-def test_an_lmdb_that_was_made_anew_is_read_anew(tmp_path, monkeypatch):
+def test_lmdb_that_was_written_again_is_reopened(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for words in (["old"], ["new", "words"]):
         shutil.rmtree("words", ignore_errors=True)
@@ -54,7 +54,7 @@ def test_an_lmdb_that_was_made_anew_is_read_anew(tmp_path, monkeypatch):
         assert label("words") == words[0].encode()
 
 
-def test_nothing_is_written_beside_the_data(tmp_path):
+def test_reading_writes_nothing_next_to_the_data(tmp_path):
     path = write_words(tmp_path / "words", ["one"])
     assert label(path) == b"one"
     assert os.listdir(path) == ["data.mdb"]
@@ -68,7 +68,7 @@ def test_reopens_after_close(tmp_path):
     assert environment(str(path)) is not first
 
 
-def test_own_environment_after_fork(tmp_path):
+def test_forked_process_opens_its_own_environment(tmp_path):
     path = write_words(tmp_path / "words", ["one"])
     parents = environment(str(path))
     child = os.fork()
@@ -106,19 +106,19 @@ def test_threads_of_a_forked_process_share_one_environment(tmp_path):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_folder_without_data(tmp_path):
+def test_folder_without_data_mdb_raises(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"holds no file data\.mdb"):
         environment(str(tmp_path))
 
 
-def test_file_that_is_no_lmdb(tmp_path):
+def test_file_that_is_not_an_lmdb_raises(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"no database" * 2000)
     with pytest.raises(LMDBDataError, match=r"data\.mdb is not an LMDB file"):
         environment(str(tmp_path))
 
 
 @pytest.mark.parametrize("kept", [0, 100, 4096, 5000, 8192, 40_000, -4096, -1])
-def test_truncated_file(tmp_path, kept):
+def test_truncated_file_raises(tmp_path, kept):
     path = write_words(tmp_path / "words", ["word"] * 1000)
     data = (path / "data.mdb").read_bytes()
     (path / "data.mdb").write_bytes(data[:kept])
@@ -126,7 +126,7 @@ def test_truncated_file(tmp_path, kept):
         environment(str(path))
 
 
-def test_already_open_elsewhere(tmp_path):
+def test_file_opened_by_other_code_raises(tmp_path):
     path = write_words(tmp_path / "words", ["one"])
     other = lmdb.open(str(path), readonly=True, lock=False)
     try:
@@ -141,7 +141,7 @@ def test_already_open_elsewhere(tmp_path):
     assert label(path) == b"one"
 
 
-def test_count(tmp_path):
+def test_count_samples_reads_num_samples(tmp_path):
     assert count_samples(str(write_words(tmp_path / "words", ["a", "b"]))) == 2
 
 
@@ -154,13 +154,13 @@ def test_count(tmp_path):
         (b"0", "must be a positive number"),
     ],
 )
-def test_bad_count(tmp_path, value, message):
+def test_bad_num_samples_raises(tmp_path, value, message):
     path = edit(write_words(tmp_path / "words", ["a"]), {b"num-samples": value})
     with pytest.raises(LMDBDataError, match=message):
         count_samples(str(path))
 
 
-def test_a_damaged_page_is_named_and_others_can_still_be_read(tmp_path):
+def test_damaged_page_raises_and_others_stay_readable(tmp_path):
     path = zero_page(write_words(tmp_path / "words", ["word"] * 500), b"label-000000300")
     with KeyReader(str(path)) as reader:
         for _ in range(2):
@@ -173,7 +173,7 @@ def test_a_damaged_page_is_named_and_others_can_still_be_read(tmp_path):
         assert reader.get(b"label-000000501") is None
 
 
-def test_label_and_picture_of_a_sample(tmp_path):
+def test_key_reader_returns_label_and_picture(tmp_path):
     path = write_words(tmp_path / "words", ["wörd", b"caf\xe9"], [b"picture", b""])
     edit(path, {b"label-000000003": b"lonely"})
     with KeyReader(str(path)) as reader:
@@ -188,13 +188,13 @@ def test_label_and_picture_of_a_sample(tmp_path):
             reader.label(4)
 
 
-def test_damaged_count(tmp_path):
+def test_num_samples_on_a_damaged_page_raises(tmp_path):
     path = zero_page(write_words(tmp_path / "words", ["word"] * 500), b"num-samples")
     with pytest.raises(LMDBDataError, match=r"key num-samples of .*data\.mdb cannot be read"):
         count_samples(str(path))
 
 
-def test_find_in_a_tree(tmp_path):
+def test_find_lmdbs_searches_a_tree(tmp_path):
     for name in ("MJ/MJ_train", "MJ/MJ_test", "ST"):
         write_words(tmp_path / "root" / name, ["a"])
     (tmp_path / "root" / "empty").mkdir()
@@ -205,7 +205,7 @@ def test_find_in_a_tree(tmp_path):
     assert find_lmdbs(str(tmp_path / "root" / "ST")) == [str(tmp_path / "root" / "ST")]
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_find_lmdbs_refuses_a_file(tmp_path):
     path = write_words(tmp_path / "words", ["a"])
     with pytest.raises(NotADirectoryError, match=r"words/data\.mdb is a file; give .*, .*/words$"):
         find_lmdbs(str(path / "data.mdb"))
@@ -214,7 +214,7 @@ def test_a_file_is_no_folder(tmp_path):
         find_lmdbs(str(tmp_path / "labels.tsv"))
 
 
-def test_find_nothing(tmp_path):
+def test_find_lmdbs_raises_if_there_is_none(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no data\.mdb at any depth"):
         find_lmdbs(str(tmp_path))
     shutil.rmtree(tmp_path)
@@ -222,16 +222,16 @@ def test_find_nothing(tmp_path):
         find_lmdbs(str(tmp_path))
 
 
-def test_what_is_still_being_made_is_not_counted_in(tmp_path):
+def test_find_lmdbs_skips_incomplete_folders(tmp_path):
     for name in ("a", "b.partial", "d/e.partial", "partial"):
         write_words(tmp_path / name, ["word"])
     found = find_lmdbs(str(tmp_path))
     assert [os.path.relpath(path, tmp_path) for path in found] == ["a", "partial"]
-    # Whoever names it gets it.
+    # Given explicitly, it is found.
     assert find_lmdbs(str(tmp_path / "b.partial")) == [str(tmp_path / "b.partial")]
 
 
-def test_what_is_not_counted_in_is_said(tmp_path, monkeypatch):
+def test_find_lmdbs_logs_skipped_folders(tmp_path, monkeypatch):
     said = []
     log = "lpv_mmocr.datasets.lmdb_environment.print_log"
     monkeypatch.setattr(log, lambda message, **options: said.append(message))
@@ -241,7 +241,7 @@ def test_what_is_not_counted_in_is_said(tmp_path, monkeypatch):
     assert said == [f"{tmp_path}/b.partial is skipped: according to its name it is incomplete"]
 
 
-def test_a_link_that_leads_elsewhere_now(tmp_path):
+def test_changed_symlink_is_followed(tmp_path):
     old, new = (write_words(tmp_path / name, [name] * (1 + len(name))) for name in ("a", "bc"))
     link = tmp_path / "current"
     link.symlink_to(old)
@@ -253,7 +253,7 @@ def test_a_link_that_leads_elsewhere_now(tmp_path):
     assert (count_samples(str(old)), label(old)) == (2, b"a")
 
 
-def test_a_file_that_another_process_has_replaced_is_read_anew(tmp_path):
+def test_file_replaced_from_outside_is_reopened(tmp_path):
     path = write_words(tmp_path / "words", ["old"])
     assert (count_samples(str(path)), label(path)) == (1, b"old")
     other = write_words(tmp_path / "other", ["new", "words"])

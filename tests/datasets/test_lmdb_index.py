@@ -24,7 +24,7 @@ def words(tmp_path):
 
 @pytest.fixture
 def builds(monkeypatch):
-    """The paths for which an index was really built."""
+    """Return the list of paths whose index was actually built."""
     built = []
 
     def record(path, label_filter):
@@ -39,13 +39,13 @@ def index_files(folder):
     return sorted(file.name for file in folder.glob("*") if file.name != "data.mdb")
 
 
-def test_numbers_of_what_passes(words):
+def test_index_lists_the_numbers_of_passing_samples(words):
     index = load_index(str(words), LabelFilter())
     assert list(index) == PASSING
     assert np.asarray(index).tolist() == PASSING
 
 
-def test_agrees_with_filtering_label_by_label(tmp_path):
+def test_index_agrees_with_filtering_each_label(tmp_path):
     generator = np.random.default_rng(0)
     labels = ["".join(generator.choice(list("aB9-é "), n)) for n in generator.integers(0, 12, 500)]
     path = write_words(tmp_path / "random", labels)
@@ -55,7 +55,7 @@ def test_agrees_with_filtering_label_by_label(tmp_path):
     assert list(load_index(str(path), label_filter)) == expected
 
 
-def test_words_that_lose_all_their_letters_are_said(tmp_path, log_lines):
+def test_labels_that_lose_all_characters_are_logged(tmp_path, log_lines):
     path = write_words(tmp_path / "words", ["Привет", "мир", "café", "…", "abc"])
     load_index(str(path), LabelFilter())
     passing, emptied = log_lines
@@ -66,14 +66,14 @@ def test_words_that_lose_all_their_letters_are_said(tmp_path, log_lines):
     assert len(log_lines) == 1
 
 
-def test_minimum_image_side(tmp_path):
+def test_pictures_below_the_minimum_side_are_excluded(tmp_path):
     pictures = [make_picture(height=9), make_picture(height=7), b"no picture"]
     path = write_words(tmp_path / "words", ["a", "b", "c"], pictures)
-    # The last one cannot be judged here; it is named and replaced when it is read.
+    # The last one cannot be measured here; it is reported and replaced when it is read.
     assert list(load_index(str(path), LabelFilter(min_image_side=8))) == [1, 3]
 
 
-def test_samples_that_cannot_be_judged_stay(words):
+def test_samples_with_unreadable_labels_stay(words):
     edit(words, {b"label-000000002": None, b"label-000000006": None, b"label-000000005": b"\xff"})
     edit(words, {b"label-7": b"a key of another form"})
     assert list(load_index(str(words), LabelFilter())) == [1, 2, 3, 4, 5, 6]
@@ -88,12 +88,12 @@ def test_samples_on_a_damaged_page_stay(tmp_path):
     assert 250 in list(load_index(str(other), LabelFilter(min_image_side=9)))
 
 
-def test_no_labels_at_all(words):
+def test_all_samples_stay_without_any_label(words):
     edit(words, {b"label-%09d" % number: None for number in range(1, 7)})
     assert list(load_index(str(words), LabelFilter())) == [1, 2, 3, 4, 5, 6]
 
 
-def test_built_once_and_cached_beside_the_data(words, builds):
+def test_index_is_built_once_and_cached_next_to_the_data(words, builds):
     load_index(str(words), LabelFilter())
     (name,) = index_files(words)
     assert name.startswith("lpv-index-") and name.endswith(".npy")
@@ -101,14 +101,14 @@ def test_built_once_and_cached_beside_the_data(words, builds):
     assert len(builds) == 1
 
 
-def test_filters_have_indexes_of_their_own(words, builds):
+def test_each_filter_has_its_own_index(words, builds):
     load_index(str(words), LabelFilter())
     assert list(load_index(str(words), LabelFilter(max_length=5))) == [1, 3]
     assert list(load_index(str(words), LabelFilter())) == PASSING
     assert len(builds) == len(index_files(words)) == 2
 
 
-def test_rebuilt_when_data_change(words, builds):
+def test_index_is_rebuilt_when_the_data_change(words, builds):
     load_index(str(words), LabelFilter())
     edit(words, {b"label-000000001": b"w" * 26})
     assert list(load_index(str(words), LabelFilter())) == PASSING[1:]
@@ -116,7 +116,7 @@ def test_rebuilt_when_data_change(words, builds):
     assert len(index_files(words)) == 1, "the outdated index should be gone"
 
 
-def test_rebuilt_when_damaged(words, builds):
+def test_damaged_index_is_rebuilt(words, builds):
     load_index(str(words), LabelFilter())
     (file,) = words.glob("*.npy")
     file.write_bytes(file.read_bytes()[:20])
@@ -124,7 +124,7 @@ def test_rebuilt_when_damaged(words, builds):
     assert len(builds) == 2
 
 
-def test_nothing_passes(words):
+def test_index_may_be_empty(words):
     index = load_index(str(words), LabelFilter(charset="q", reject_unknown=True, max_length=4))
     assert list(index) == [3]
     edit(words, {b"label-000000003": b"p"})
@@ -144,7 +144,7 @@ def refuse_locks_in(monkeypatch, *folders):
     monkeypatch.setattr(lmdb_index, "_exclusive", refuse)
 
 
-def test_read_only_folder(words, tmp_path, monkeypatch, builds):
+def test_index_of_a_read_only_folder_goes_to_the_cache(words, tmp_path, monkeypatch, builds):
     refuse_locks_in(monkeypatch, words)
     assert list(load_index(str(words), LabelFilter())) == PASSING
     assert index_files(words) == []
@@ -153,20 +153,20 @@ def test_read_only_folder(words, tmp_path, monkeypatch, builds):
     assert len(builds) == 1
 
 
-def test_the_cache_can_be_elsewhere(words, tmp_path, monkeypatch):
+def test_lpv_cache_sets_the_cache_folder(words, tmp_path, monkeypatch):
     monkeypatch.setenv("LPV_CACHE", str(tmp_path / "elsewhere"))
     refuse_locks_in(monkeypatch, words)
     assert list(load_index(str(words), LabelFilter())) == PASSING
     assert len(list((tmp_path / "elsewhere").glob("words-*/*.npy"))) == 1
 
 
-def test_really_read_only_folder(words, tmp_path):
-    words.chmod(0o555)  # respected for the superuser too
+def test_read_only_mode_of_a_folder_is_respected(words, tmp_path):
+    words.chmod(0o555)  # respected even for the superuser
     assert list(load_index(str(words), LabelFilter())) == PASSING
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 1
 
 
-def test_no_folder_is_writable(words, monkeypatch, log_lines):
+def test_index_works_without_a_writable_folder(words, monkeypatch, log_lines):
     refuse_locks_in(monkeypatch)
     index = load_index(str(words), LabelFilter())
     assert list(index) == PASSING
@@ -196,7 +196,7 @@ def _load_and_record(path, started):
     os._exit(0 if list(load_index(path, LabelFilter())) == PASSING else 1)
 
 
-def test_processes_that_ask_at_once_build_once(words):
+def test_concurrent_processes_build_the_index_once(words):
     context = multiprocessing.get_context("fork")
     started = context.Barrier(3)
     processes = [
@@ -211,7 +211,7 @@ def test_processes_that_ask_at_once_build_once(words):
     assert len(index_files(words)) == 1, "no lock file should stay"
 
 
-def test_index_is_mapped_and_pickles_as_its_path(words):
+def test_index_is_memory_mapped_and_pickles_as_its_path(words):
     index = load_index(str(words), LabelFilter())
     assert index[0] == 1
     assert isinstance(index._all.base, np.memmap)
@@ -219,7 +219,7 @@ def test_index_is_mapped_and_pickles_as_its_path(words):
     assert list(pickle.loads(pickle.dumps(index))) == PASSING
 
 
-def test_part_of_an_index():
+def test_between_returns_part_of_an_index():
     index = SampleIndex(np.array([2, 3, 5, 8, 13], np.int32))
     part = index.between(3, 13)
     assert list(part) == [3, 5, 8]

@@ -1,4 +1,4 @@
-"""Statistics of an LMDB, counted by hand."""
+"""Tests of the statistics of an LMDB against values counted by hand."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def text_of(function, *arguments, width: int = 140) -> str:
     return capture.get()
 
 
-def test_labels(words):
+def test_label_lengths_and_characters_are_counted(words):
     found = gather_statistics(words)
     assert found.samples == 6
     assert found.lengths == {2: 2, 3: 1, 26: 1, 9: 1, 1: 1}
@@ -62,7 +62,7 @@ def test_labels(words):
 
 
 @pytest.mark.parametrize("decode", [True, False])
-def test_pictures(words, decode):
+def test_picture_formats_and_sizes_are_counted(words, decode):
     found = gather_statistics(words, decode=decode)
     assert found.formats == {"PNG": 5, "JPEG": 1}
     assert list(found.widths) == [10, 20, 30, 40, 50, 60]
@@ -73,7 +73,7 @@ def test_pictures(words, decode):
     assert found.bad_count == 0
 
 
-def test_bad_samples(damaged):
+def test_bad_samples_are_listed_with_their_reasons(damaged):
     found = gather_statistics(damaged)
     reasons = {key.rpartition(":")[2]: reason for key, reason in found.bad}
     assert found.bad[0][0] == f"{damaged}:image-000000001"
@@ -100,7 +100,7 @@ def test_list_of_bad_samples_is_bounded(damaged, monkeypatch):
     assert (len(total.bad), total.bad_count) == (3, 8)
 
 
-def test_random_part(words):
+def test_random_sample_limits_the_examined_pictures(words):
     found = gather_statistics(words, sample=3, seed=1)
     assert found.examined == len(found.widths) == 3
     assert sum(found.lengths.values()) == 6, "labels are all counted"
@@ -118,7 +118,7 @@ def test_progress_adds_up(words, monkeypatch):
     assert steps == [4, 2]
 
 
-def test_total(words, tmp_path):
+def test_total_adds_up_several_lmdbs(words, tmp_path):
     other = write_words(tmp_path / "other", ["Ab"])
     total = total_of([gather_statistics(words), gather_statistics(other, decode=False)], "both")
     assert (total.name, total.samples, total.passing, total.examined) == ("both", 7, 6, 7)
@@ -127,7 +127,7 @@ def test_total(words, tmp_path):
     assert list(total.widths)[-1] == 24
 
 
-def test_json(damaged):
+def test_statistics_convert_to_json(damaged):
     content = json.loads(json.dumps(gather_statistics(damaged).as_dict()))
     assert content["labels"]["lengths"] == {"1": 1, "2": 1, "3": 1, "9": 1}
     assert content["bad"]["count"] == 4
@@ -135,7 +135,7 @@ def test_json(damaged):
     assert content["pictures"]["percentiles"]["at"][3] == 50
 
 
-def test_report(damaged):
+def test_report_shows_bad_samples_and_filter_results(damaged):
     text = text_of(print_details, gather_statistics(damaged))
     assert "4 bad samples" in text
     assert f"{damaged}:image-000000002: its label is not UTF-8" in text
@@ -152,7 +152,7 @@ def test_bars_fit_the_terminal(words):
     assert max(len(line) for line in narrow.splitlines() if "█" in line) <= 80
 
 
-def test_report_of_a_part_says_so(words):
+def test_report_of_a_random_sample_says_so(words):
     text = text_of(print_details, gather_statistics(words, sample=2, decode=False))
     assert "2 chosen at random, by their headers, not decoded; the others were not examined" in text
 

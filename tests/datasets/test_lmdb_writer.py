@@ -36,13 +36,13 @@ def test_round_trip(tmp_path, small_transactions):
     assert [dataset[i]["img"][0, -1, 0] for i in range(5)] == [0, 10, 20, 30, 40]
 
 
-def test_keys_are_the_shared_format(tmp_path):
+def test_keys_follow_the_common_lmdb_format(tmp_path):
     with LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"x", "x")
     assert keys(tmp_path / "words") == [b"image-000000001", b"label-000000001", b"num-samples"]
 
 
-def test_folder_is_plain(tmp_path):
+def test_folder_has_only_the_data_file_and_the_default_mode(tmp_path):
     with LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"x", "x")
     assert os.listdir(tmp_path / "words") == ["data.mdb"]
@@ -63,13 +63,13 @@ def test_map_grows(tmp_path, monkeypatch, small_transactions):
     assert [dataset.get_data_info(i)["img_bytes"] for i in range(300)] == images
 
 
-def test_refuses_what_exists(tmp_path):
+def test_existing_folder_is_refused(tmp_path):
     (tmp_path / "words").mkdir()
     with pytest.raises(FileExistsError, match="words exists; choose another name"):
         LMDBWriter(tmp_path / "words")
 
 
-def test_refuses_what_appeared_meanwhile(tmp_path):
+def test_folder_that_appears_meanwhile_is_refused(tmp_path):
     writer = LMDBWriter(tmp_path / "words")
     with pytest.raises(FileExistsError, match="words exists; choose another name"), writer:
         writer.write(b"x", "x")
@@ -77,7 +77,7 @@ def test_refuses_what_appeared_meanwhile(tmp_path):
     assert os.listdir(tmp_path) == ["words"]
 
 
-def test_a_data_set_without_words_is_refused(tmp_path):
+def test_dataset_without_words_is_refused(tmp_path):
     nothing = pytest.raises(ValueError, match="words was not made: nothing was written into it")
     with nothing, LMDBWriter(tmp_path / "words"):
         pass
@@ -91,7 +91,7 @@ def test_error_leaves_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_killed_writer_leaves_no_final_name(tmp_path, small_transactions):
+def test_killed_writer_leaves_only_a_partial_folder(tmp_path, small_transactions):
     child = os.fork()
     if child == 0:
         with LMDBWriter(tmp_path / "words") as writer:
@@ -108,7 +108,7 @@ def test_killed_writer_leaves_no_final_name(tmp_path, small_transactions):
     assert os.listdir(tmp_path) == ["words.partial"], "it may be another process that writes there"
 
 
-def test_further_files_go_with_the_data(tmp_path):
+def test_additional_files_move_with_the_data(tmp_path):
     with LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"x", "x")
         (writer.folder / "note.txt").write_text("from here")
@@ -125,7 +125,7 @@ def test_failure_at_the_end_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_full_disk(tmp_path, small_disk, small_transactions):
+def test_full_disk_leaves_nothing(tmp_path, small_disk, small_transactions):
     with (
         pytest.raises(OSError, match="words cannot be written: "),
         LMDBWriter(tmp_path / "words") as writer,
@@ -135,7 +135,7 @@ def test_full_disk(tmp_path, small_disk, small_transactions):
     assert os.listdir(tmp_path) == []
 
 
-def test_bad_arguments(tmp_path):
+def test_bad_arguments_are_refused(tmp_path):
     with pytest.raises(RuntimeError, match="inside its 'with' block"):
         LMDBWriter(tmp_path / "words").write(b"x", "x")
     with (

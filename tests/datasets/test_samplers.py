@@ -82,7 +82,7 @@ def test_order_depends_on_the_seed_only():
     assert first != other
 
 
-def test_sources_of_one_size_have_orders_of_their_own():
+def test_sources_of_equal_size_have_different_orders():
     sampler = ResumableInfiniteSampler(sources((50, 50)), seed=0)
     batch = next(iter(SourceShareBatchSampler(sampler, 100, weights=[1, 1])))
     assert batch[:50] != [index - 50 for index in batch[50:]]
@@ -92,7 +92,7 @@ def test_one_sample_is_enough():
     assert list(islice(ResumableInfiniteSampler(Numbers(1), seed=0), 3)) == [0, 0, 0]
 
 
-def test_without_shuffle():
+def test_sources_are_in_order_without_shuffle():
     batches = batch_sampler(shuffle=False)
     assert list(islice(batches, 4))[3] == [6, 7, 52, 53, 54, 55, 146, 140]
 
@@ -108,7 +108,7 @@ def test_without_shuffle():
         (100, [1, 1, 98], [1, 1, 98]),
     ],
 )
-def test_division_of_a_batch(batch_size, weights, shares):
+def test_batch_is_divided_by_weights(batch_size, weights, shares):
     sampler = batch_sampler(batch_size=batch_size, weights=weights)
     assert sampler.shares == shares
     assert sum(shares) == batch_size == len(next(iter(sampler)))
@@ -125,25 +125,25 @@ def test_division_of_a_batch(batch_size, weights, shares):
         (dict(rank=2, world_size=2), "rank 2 does not exist among 2 processes"),
     ],
 )
-def test_bad_values(options, message):
+def test_bad_values_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         batch_sampler(**options)
 
 
-def test_bad_types():
+def test_bad_types_are_refused():
     with pytest.raises(TypeError, match=r"needs a ConcatDataset.* but got Numbers"):
         SourceShareBatchSampler(ResumableInfiniteSampler(Numbers(3), seed=0), 2)
     with pytest.raises(TypeError, match="but got SequentialSampler"):
         SourceShareBatchSampler(SequentialSampler(sources()), 2)
 
 
-def test_empty_source():
+def test_empty_source_is_refused():
     with pytest.raises(ValueError, match="without samples"):
         ResumableInfiniteSampler(Numbers(0), seed=0)
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
-def test_single_source(world_size):
+def test_single_source_keeps_its_epochs_and_resumes(world_size):
     samplers = [
         iter(ResumableInfiniteSampler(Numbers(20), seed=0, rank=rank, world_size=world_size))
         for rank in range(world_size)
@@ -157,7 +157,7 @@ def test_single_source(world_size):
     assert next(iter(resumed)) == drawn[7 * world_size]
 
 
-def test_stream_gives_any_place_at_once():
+def test_stream_supports_random_access():
     stream = EpochShuffle(size=9, seed=(3,))
     places = stream.take(0, 50)
     assert [stream.take(place, 1)[0] for place in (49, 0, 17, 8, 9)] == [
@@ -165,7 +165,7 @@ def test_stream_gives_any_place_at_once():
     ]
 
 
-def test_lengths():
+def test_length_is_one_epoch_of_one_process():
     assert len(ResumableInfiniteSampler(sources(), seed=0, rank=0, world_size=2)) == 74
     assert len(batch_sampler(world_size=2)) == 10
 
@@ -196,11 +196,11 @@ def test_data_loaders_from_configs_resume(options, workers):
     assert list(islice(resumed, 10)) == uninterrupted[20:]
 
 
-def test_data_loader_that_cannot_resume():
+def test_data_loader_that_cannot_resume_is_refused():
     with pytest.raises(TypeError, match="SequentialSampler cannot begin in the middle"):
         set_start_iteration(DataLoader(Numbers(3)), 1)
 
 
-def test_no_weights():
+def test_empty_weights_are_refused():
     with pytest.raises(ValueError, match="cannot be divided without weights"):
         divide_batch(8, [])

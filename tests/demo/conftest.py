@@ -1,4 +1,4 @@
-"""The page, served by this process."""
+"""Demo page, served by this process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 
 
 class Served(NamedTuple):
-    """A page that is served, its folder of uploads, and what reads for it."""
+    """Address of a served page, its folder of uploads, and its reader."""
 
     address: str
     uploads: Path
@@ -34,7 +34,7 @@ def reader(tmp_path_factory) -> WordReader:
 
 @pytest.fixture(scope="session")
 def serving(reader, tmp_path_factory) -> Callable[..., AbstractContextManager[str]]:
-    """``serve`` with the reader, which gives back what it changes in this process."""
+    """``serve`` with the reader; it restores what it changes in this process."""
     pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
     from lpv_mmocr.demo.server import serve
 
@@ -46,8 +46,8 @@ def serving(reader, tmp_path_factory) -> Callable[..., AbstractContextManager[st
             for name in ("NO_PROXY", "no_proxy"):
                 patch.setenv(name, os.environ.get(name, ""))
             patch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
-            # Uvicorn sets the logging of its process up anew, which closes all log files; MMEngine
-            # writes into that of an earlier test when a later one initialises a model.
+            # Uvicorn configures the logging of its process again, which closes all log files;
+            # MMEngine writes to that of an earlier test when a later one initialises a model.
             patch.setattr("uvicorn.Config.configure_logging", lambda self: None)
             with serve(reader, **where) as address:
                 yield address

@@ -1,4 +1,4 @@
-"""Whether the page can be served at an address."""
+"""Tests of checking the address at which the page is to be served."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 
 @pytest.fixture
 def taken():
-    """A port of 127.0.0.1 at which something listens."""
+    """Port of 127.0.0.1 that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
-def test_addresses_of_this_machine(host):
+def test_addresses_of_this_machine_are_accepted(host):
     check_address(host)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -26,18 +26,18 @@ def test_addresses_of_this_machine(host):
 
 
 @pytest.mark.parametrize("host", ["1.2.3.4", "no such name", "a" * 70])
-def test_other_addresses(host):
+def test_other_addresses_are_refused(host):
     with pytest.raises(OSError, match=rf"^this machine has no address {host} \(--host\)$"):
         check_address(host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
-def test_port_that_is_taken(taken, host):
+def test_port_in_use_is_refused(taken, host):
     with pytest.raises(OSError, match=f"^port {taken} is in use; choose another with --port, or"):
         check_address(host, taken)
 
 
-def test_port_that_is_for_root(monkeypatch):
+def test_privileged_port_is_refused(monkeypatch):
     def bind(self, address):
         raise PermissionError(errno.EACCES, "Permission denied")
 
@@ -47,7 +47,7 @@ def test_port_that_is_for_root(monkeypatch):
 
 
 def test_one_address_of_a_name_is_enough(monkeypatch):
-    """As localhost is ::1 as well, in containers that have no IPv6."""
+    """For example, localhost is also ::1 in containers without IPv6."""
     entry = socket.AF_INET, socket.SOCK_STREAM, 0, ""
     found = [(*entry, ("1.2.3.4", 0)), (*entry, ("127.0.0.1", 0))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)

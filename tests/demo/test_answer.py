@@ -15,7 +15,7 @@ from mmengine.config import Config
 from reading.test_load_picture import png_header
 
 
-def test_what_was_read(reader, tmp_path):
+def test_answer_has_text_and_scores_of_the_reading(reader, tmp_path):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     said = answer(reader, str(tmp_path / "word.png"))
     (reading,) = reader.read(noise())
@@ -27,7 +27,7 @@ def test_what_was_read(reader, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_was_looked_at_is_what_is_drawn(reader, tmp_path, seed):
+def test_attention_is_drawn_on_the_view_that_was_read(reader, tmp_path, seed):
     """With random weights, some pictures are read most confidently in another view."""
     given = noise(seed=seed)
     cv2.imwrite(str(tmp_path / "word.png"), given)
@@ -43,7 +43,7 @@ def test_what_was_looked_at_is_what_is_drawn(reader, tmp_path, seed):
         assert "most confidently when rotated, sheared or cropped" in said.message
 
 
-def test_a_model_that_pads_is_not_taken_for_another_look(tmp_path):
+def test_padding_is_not_reported_as_another_view(tmp_path):
     config_path, checkpoint = write_toy(tmp_path)
     config = padding_config(Config.fromfile(config_path))
     padding = WordReader(checkpoint, config, device="cpu", attention=True, tta=False)
@@ -53,13 +53,13 @@ def test_a_model_that_pads_is_not_taken_for_another_look(tmp_path):
     assert said.text and said.message == ""
 
 
-def test_the_pictures_above_are_of_both_kinds(reader):
+def test_noise_pictures_are_read_in_both_kinds_of_views(reader):
     readings = [reader.read(noise(seed=seed))[0] for seed in range(6)]
     as_given = [reading.picture.shape == noise().shape for reading in readings if reading.text]
     assert {True, False} == set(as_given)
 
 
-def test_no_picture(reader):
+def test_no_picture_gives_an_empty_answer(reader):
     assert answer(reader, None) == Answer()
 
 
@@ -73,7 +73,7 @@ def test_no_picture(reader):
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n", "it is not a picture"),
     ],
 )
-def test_what_cannot_be_read_gets_a_message_alone(reader, tmp_path, content, reason):
+def test_unreadable_file_gets_only_a_message(reader, tmp_path, content, reason):
     (tmp_path / "word.png").write_bytes(content)
     said = answer(reader, str(tmp_path / "word.png"))
     assert said.message.startswith(f"This file cannot be read: {reason}")
@@ -93,7 +93,7 @@ def test_empty_text_says_so(reader, tmp_path, monkeypatch):
     assert (said.text, said.confidence, said.characters) == ("", "50.0%", [])
 
 
-def test_a_class_of_several_letters_is_one_character(reader, tmp_path, monkeypatch):
+def test_class_of_several_letters_is_one_character(reader, tmp_path, monkeypatch):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     (reading,) = reader.read(noise())
     attention = reading.attention.clone()
@@ -105,5 +105,5 @@ def test_a_class_of_several_letters_is_one_character(reader, tmp_path, monkeypat
     assert said.characters == [["1", "a", "50.0%"], ["2", "\ufffd", "25.0%"]]
 
 
-def test_limit_is_above_what_phones_take_and_below_what_hurts():
+def test_pixel_limit_allows_photos_of_phones():
     assert 4000 * 6000 <= module.MAX_PIXELS <= 5000 * 6000

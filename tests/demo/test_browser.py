@@ -1,4 +1,4 @@
-"""The page as a person sees it."""
+"""Tests of the demo page in a browser."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ FILE = "#picture input[type=file]"
 
 
 class Visit:
-    """A page opened in the browser, with everything that it asked for.
+    """Page opened in the browser, which records its requests.
 
     Attributes:
         page: Playwright's page.
-        asked: Addresses that were asked for.
+        asked: Addresses that were requested.
     """
 
     def __init__(self, page) -> None:
@@ -41,7 +41,7 @@ class Visit:
         )
 
 
-# The server starts before the browser, whose event loop would be in its way.
+# The server starts before the browser, whose event loop would interfere.
 @pytest.fixture
 def visit(served, browser) -> Iterator[Visit]:
     context = browser.new_context(viewport=dict(width=1100, height=900))
@@ -52,7 +52,7 @@ def visit(served, browser) -> Iterator[Visit]:
     context.close()
 
 
-def test_dropped_picture(visit, served, tmp_path):
+def test_dropped_picture_is_read(visit, served, tmp_path):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     (reading,) = served.reader.read(noise())
     visit.drop(tmp_path / "word.png")
@@ -72,7 +72,7 @@ def test_dropped_picture(visit, served, tmp_path):
     assert not outside, "works where there is no net"
 
 
-def test_examples(visit, served):
+def test_chosen_example_is_read(visit, served):
     shown = visit.page.locator("button:has(img), .gallery-item:has(img)")
     files = sorted(EXAMPLES.glob("*.jpg"))
     assert len(files) >= 4
@@ -81,7 +81,7 @@ def test_examples(visit, served):
     assert visit.text() == served.reader.read(files[0])[0].text
 
 
-def test_what_is_no_picture_gets_a_message_and_the_page_goes_on(visit, served, tmp_path, capfd):
+def test_page_continues_after_an_unreadable_file(visit, served, tmp_path, capfd):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     visit.drop(tmp_path / "bad.png")
@@ -97,7 +97,7 @@ def test_what_is_no_picture_gets_a_message_and_the_page_goes_on(visit, served, t
     assert visit.text() == served.reader.read(noise())[0].text
 
 
-def test_file_that_is_too_large_gets_a_message(visit, tmp_path):
+def test_too_large_file_gets_a_message(visit, tmp_path):
     (tmp_path / "large.png").write_bytes(bytes(10 * 2**20 + 1))
     visit.drop(tmp_path / "large.png")
     visit.page.get_by_text("exceed the maximum allowed size").first.wait_for()

@@ -1,4 +1,4 @@
-"""What the page's server hands out, asked without a browser."""
+"""Tests of the server of the demo page, without a browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SECRET = b"a secret of this machine"
 
 
 def ask(address: str, method: str, path: str, body: bytes | None = None, **headers: str):
-    """Ask as it stands, without the clean-up that clients do: status and content."""
+    """Send a request without normalising its path, and return status and content."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=30)
     connection.request(method, path, body, headers)
     response = connection.getresponse()
@@ -37,7 +37,7 @@ def upload(address: str, name: str, content: bytes) -> tuple[int, bytes]:
     return ask(address, "POST", "/gradio_api/upload", body, **kind)
 
 
-def test_an_address_of_ipv6(serving):
+def test_page_is_served_at_an_ipv6_address(serving):
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6) as free:
             port = free.getsockname()[1]
@@ -48,13 +48,13 @@ def test_an_address_of_ipv6(serving):
         assert ask(address, "GET", "/")[0] == 200
 
 
-# How a client may name a file: as Gradio's page does, and so that Gradio does not look at it.
+# Ways to name a file: as Gradio's page does, and such that Gradio does not check it.
 AS_A_FILE = {"meta": {"_type": "gradio.FileData"}}
 WAYS = [AS_A_FILE, {}, {"meta": {"_type": "another"}}, {"meta": None}]
 
 
 def read_event(address: str, path: str, extra: dict = AS_A_FILE) -> str:
-    """What the page's own event says about a path that a client makes up."""
+    """Return the response of the page's event to a path that the client chooses."""
     return send_event(address, {"path": path, **extra})
 
 
@@ -72,7 +72,7 @@ def send_event(address: str, value: object) -> str:
 
 
 def event_output(said: str) -> list | None:
-    """The values that an event has given; None where it has given none."""
+    """Return the values that an event has returned, or None."""
     messages = [json.loads(line[5:]) for line in said.splitlines() if line.startswith("data:")]
     for message in messages:
         if message.get("msg") == "process_completed" and message["success"]:
@@ -81,7 +81,7 @@ def event_output(said: str) -> list | None:
 
 
 def nothing_read(said: str) -> bool:
-    """Whether an event has ended in an error, or in a message and nothing else."""
+    """Return whether an event has ended in an error or in only a message."""
     output = event_output(said)
     return output is None or (
         "cannot be read" in output[0] and not any(output[1:3]) and output[4] is None
@@ -103,7 +103,7 @@ def test_page_is_served(served):
 
 
 @pytest.mark.parametrize("route", ["/gradio_api/file=", "/file=", "/gradio_api/file", "/static"])
-def test_no_file_outside_the_uploads(served, secret, route):
+def test_files_outside_the_uploads_are_not_served(served, secret, route):
     climb = "/.." * 30
     for way in (
         str(secret),
@@ -159,8 +159,8 @@ def test_event_reads_no_picture_outside_the_uploads(served, secret, extra):
     link.unlink()
 
 
-def test_event_tells_nothing_about_other_files(served, secret):
-    """The same is said of what there is and of what there is not."""
+def test_event_reveals_nothing_about_other_files(served, secret):
+    """The response is the same for existing and missing files."""
     said = {
         json.dumps(event_output(read_event(served.address, path, {})))
         for path in (str(secret), str(secret.parent), "/nonexistent", "", "a\0b")
@@ -169,12 +169,12 @@ def test_event_tells_nothing_about_other_files(served, secret):
 
 
 @pytest.mark.parametrize("value", ["x", ["a"], 7, {}, {"path": 7}, {"path": ["a"]}], ids=repr)
-def test_event_of_another_form(served, value):
+def test_malformed_event_reads_nothing(served, value):
     assert nothing_read(send_event(served.address, value))
 
 
 @pytest.mark.parametrize("address", ["https://example.org/", "http://127.0.0.1:9/", "HTTPS://a.b/"])
-def test_nothing_is_fetched_for_others(served, address):
+def test_other_addresses_are_not_fetched(served, address):
     for route in ("/gradio_api/file=", "/gradio_api/file/", "/gradio_api/proxy="):
         for form in (address, quote(address, safe="")):
             status, content = ask(served.address, "GET", f"{route}{form}")
@@ -182,7 +182,7 @@ def test_nothing_is_fetched_for_others(served, address):
 
 
 @pytest.mark.parametrize("extra", WAYS, ids=json.dumps)
-def test_addresses_of_this_machine_are_no_uploads(served, extra):
+def test_addresses_of_this_machine_are_not_fetched(served, extra):
     with socket.create_server(("127.0.0.1", 0)) as other:
         other.settimeout(0.5)
         path = f"http://127.0.0.1:{other.getsockname()[1]}/word.png"
@@ -192,14 +192,14 @@ def test_addresses_of_this_machine_are_no_uploads(served, extra):
     assert nothing_read(said)
 
 
-def test_upload_that_is_too_large(served):
+def test_too_large_upload_is_refused(served):
     status, _ = upload(served.address, "word.png", bytes(10 * 2**20 + 1))
     assert status == 413
     assert not [file for file in served.uploads.rglob("*") if file.stat().st_size > 10 * 2**20]
 
 
-def test_other_pages_may_not_use_it(served):
-    """A page of another site, open in the same browser, cannot read what this one says."""
+def test_other_sites_may_not_read_responses(served):
+    """A page of another site in the same browser cannot read responses of this one."""
     connection = http.client.HTTPConnection(urlsplit(served.address).netloc, timeout=30)
     connection.request("GET", "/config", headers={"Origin": "https://example.org"})
     response = connection.getresponse()

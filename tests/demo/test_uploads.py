@@ -1,4 +1,4 @@
-"""What counts as an uploaded file."""
+"""Tests of recognising uploaded files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_uploaded_file(folder, monkeypatch):
+def test_uploaded_file_is_found(folder, monkeypatch):
     word = folder / "sub" / "word.png"
     assert uploaded_file(None, folder) is None
     assert uploaded_file({"path": str(word), "meta": {}}, folder) == word
@@ -42,7 +42,7 @@ def test_uploaded_file(folder, monkeypatch):
         "file:///etc/hosts",
     ],
 )
-def test_other_files(folder, path):
+def test_other_files_are_refused(folder, path):
     with pytest.raises(ValueError, match="was not uploaded to this page"):
         uploaded_file({"path": str(folder / path)}, folder)
 
@@ -50,6 +50,6 @@ def test_other_files(folder, path):
 @pytest.mark.parametrize(
     "upload", ["", "x", [], {}, {"path": None}, {"path": ""}, {"path": 7}, {"path": "/etc/hosts"}]
 )
-def test_other_values(folder, upload):
+def test_other_values_are_refused(folder, upload):
     with pytest.raises(ValueError, match="was not uploaded to this page"):
         uploaded_file(upload, folder)

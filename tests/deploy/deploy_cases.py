@@ -1,4 +1,4 @@
-"""Models and images on which two correct readers cannot differ."""
+"""Models and images on which two correct implementations must agree."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def settle(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Gives norms, biases and statistics values that an error in folding would show."""
+    """Randomise norms and statistics so that errors in folding show, and return the model."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
@@ -18,13 +18,13 @@ def settle(model: nn.Module, seed: int = 0) -> nn.Module:
                 module.weight.uniform_(0.5, 1.5, generator=generator)
                 module.bias.normal_(0, 0.2, generator=generator)
         for attention in model.decoder.attentions:
-            attention.query.weight.mul_(40)  # peaked maps, so that the mask hides something
+            attention.query.weight.mul_(40)  # peaked maps, so that the mask has an effect
     return model.eval()
 
 
 @torch.no_grad()
 def images(model: nn.Module, number: int = 3) -> torch.Tensor:
-    """Images whose masks do not hang on a rounding error, and hide something."""
+    """Return images whose masks have an effect and do not depend on rounding errors."""
     generator = torch.Generator().manual_seed(1)
     threshold = model.decoder.mask_threshold
     found: list[torch.Tensor] = []

@@ -17,7 +17,7 @@ from torch import nn
 
 @pytest.mark.parametrize("with_mask", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_logits_are_those_of_the_plain_path(size, with_mask):
+def test_logits_match_the_plain_path(size, with_mask):
     torch.manual_seed(0)
     model = settle(build_size(size, with_mask))
     batch = images(model, 2)
@@ -28,14 +28,14 @@ def test_logits_are_those_of_the_plain_path(size, with_mask):
 
 
 class Told(nn.Module):
-    """An encoder that looks at what is known of the pictures, as some of MMOCR's do."""
+    """Encoder that uses the data samples, as some of MMOCR's do."""
 
     def forward(self, features: torch.Tensor, data_samples: list) -> torch.Tensor:
         told = torch.tensor([len(sample.gt_text.item) for sample in data_samples])
         return features + told.to(features).view(-1, 1, 1, 1)
 
 
-def test_other_encoders_are_told_of_the_pictures():
+def test_other_encoders_get_the_data_samples():
     model = settle(build_toy(with_mask=True))
     model.encoder, model.backbone = Told(), model.encoder
     batch = torch.rand(37, 3, 16, 40, generator=torch.Generator().manual_seed(0))
@@ -52,7 +52,7 @@ def test_other_encoders_are_told_of_the_pictures():
         assert ours.pred_text.word_score == pytest.approx(theirs.pred_text.word_score, rel=1e-3)
 
 
-def test_logits_without_packing(monkeypatch):
+def test_logits_match_without_packing(monkeypatch):
     model = settle(build_toy(with_mask=True))
     monkeypatch.setattr(convert, "can_pack", lambda dtype: False)
     deployed = to_deploy(model)
@@ -61,7 +61,7 @@ def test_logits_without_packing(monkeypatch):
     torch.testing.assert_close(deployed.logits(batch), plain_logits(model, batch))
 
 
-def test_everything_is_packed_where_it_can_be():
+def test_every_layer_is_packed_if_possible():
     if not can_pack(torch.float32):
         pytest.skip("this PyTorch has no packed operators")
     deployed = to_deploy(settle(build_toy(with_mask=True)))
@@ -70,7 +70,7 @@ def test_everything_is_packed_where_it_can_be():
 
 
 @pytest.mark.parametrize("number", [1, 16, 37])
-def test_large_batches_go_through_in_parts(monkeypatch, number):
+def test_large_batches_are_split(monkeypatch, number):
     deployed = to_deploy(settle(build_toy(with_mask=True)))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     seen, read = [], deployed._read
@@ -83,7 +83,7 @@ def test_large_batches_go_through_in_parts(monkeypatch, number):
         torch.testing.assert_close(logits[place : place + 1], alone, atol=1e-4, rtol=0)
 
 
-def test_more_threads_take_more_pictures(monkeypatch):
+def test_pictures_at_once_depend_on_threads_and_device(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
     assert DeployedLPV.pictures_at_once(torch.empty(200, 3, 8, 8)) == 128
     assert DeployedLPV.pictures_at_once(torch.empty(200, 3, 8, 8, device="meta")) == 200
@@ -96,7 +96,7 @@ def test_float16_on_a_cpu_warns():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_narrower_types_read_almost_the_same(dtype):
+def test_narrower_types_give_nearly_equal_logits(dtype):
     model = settle(build_toy())
     batch = images(model, 8)
     deployed = to_deploy(model, dtype=dtype)
@@ -106,7 +106,7 @@ def test_narrower_types_read_almost_the_same(dtype):
     assert (logits - expected).abs().max() < 0.1 * (expected.max() - expected.min())
 
 
-def test_the_original_is_left_as_it_was():
+def test_original_model_is_left_unchanged():
     model = settle(build_toy(with_mask=True))
     before = copy.deepcopy(model.state_dict())
     deployed = model.to_deploy()
@@ -121,7 +121,7 @@ def test_the_original_is_left_as_it_was():
     model.train().loss(batch, [word_sample("ab")] * 3)["loss_cpa"].backward()
 
 
-def test_it_predicts_as_the_original_does():
+def test_predictions_match_the_original():
     model = settle(build_toy())
     batch = images(model, 2)
     expected = model.predict(batch, [word_sample(), word_sample()])
@@ -132,14 +132,14 @@ def test_it_predicts_as_the_original_does():
         assert ours.pred_text.word_score == pytest.approx(theirs.pred_text.word_score, rel=1e-3)
 
 
-def test_asking_what_can_be_packed_draws_nothing():
+def test_can_pack_leaves_the_random_state_unchanged():
     torch.manual_seed(0)
     before = torch.get_rng_state()
     can_pack(torch.float32)
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_bad_samples_stay_empty():
+def test_bad_samples_get_empty_texts():
     model = settle(build_toy())
     sample = word_sample()
     sample.set_metainfo(dict(bad_sample=True))
@@ -149,7 +149,7 @@ def test_bad_samples_stay_empty():
     assert read.pred_text.word_score == 0.0
 
 
-def test_one_stage_and_no_glrm():
+def test_logits_match_without_glrm():
     for overrides in (dict(num_stages=1), dict(glrm=None, num_stages=2)):
         model = settle(build_toy(**overrides))
         batch = images(model)
@@ -159,7 +159,7 @@ def test_one_stage_and_no_glrm():
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
-def test_a_rectifier_stays_as_it_is(dtype, tolerance):
+def test_logits_match_with_a_rectifier(dtype, tolerance):
     model = settle(build_toy())
     batch = images(model, 3)
     size = dict(resized_image_size=(32, 64), output_image_size=tuple(batch.shape[2:]))
@@ -170,7 +170,7 @@ def test_a_rectifier_stays_as_it_is(dtype, tolerance):
     assert difference < tolerance * (expected.max() - expected.min())
 
 
-def test_what_cannot_be_deployed():
+def test_unsupported_models_and_calls_are_refused():
     model = settle(build_toy())
     with pytest.raises(ValueError, match=r"dtype must be torch.float32, bfloat16 or float16"):
         to_deploy(model, dtype=torch.float64)

@@ -9,7 +9,7 @@ import torch
 from lpv_cases import build_toy
 
 
-def test_the_tested_model_is_a_deployed_copy():
+def test_tested_model_is_a_deployed_copy():
     model = build_toy()
     runner = SimpleNamespace(model=model)
     hook = DeployHook(dtype="bf16")
@@ -22,6 +22,6 @@ def test_the_tested_model_is_a_deployed_copy():
     assert runner.model is deployed
 
 
-def test_a_dtype_that_is_not_known():
+def test_unknown_dtype_is_refused():
     with pytest.raises(ValueError, match="dtype must be one of fp32, bf16, fp16, got 'int8'"):
         DeployHook(dtype="int8")

@@ -17,7 +17,7 @@ def require(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("activation", [None, nn.GELU(), nn.GELU(approximate="tanh"), nn.ReLU()])
-def test_linear(dtype, activation):
+def test_packed_linear_matches_linear(dtype, activation):
     require(dtype)
     linear = nn.Linear(24, 40).to(dtype)
     packed = PackedLinear(linear, activation)
@@ -28,7 +28,7 @@ def test_linear(dtype, activation):
         torch.testing.assert_close(packed(x), expected, atol=tolerance, rtol=tolerance)
 
 
-def test_linear_without_bias_and_of_strided_features():
+def test_packed_linear_without_bias_on_strided_input():
     require(torch.float32)
     linear = nn.Linear(24, 40, bias=False)
     x = torch.randn(2, 24, 9).transpose(1, 2)
@@ -38,7 +38,7 @@ def test_linear_without_bias_and_of_strided_features():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("stride", [1, (1, 2)])
 @pytest.mark.parametrize("activation", [None, nn.GELU(), nn.ReLU()])
-def test_conv(dtype, stride, activation):
+def test_packed_conv_matches_conv(dtype, stride, activation):
     require(dtype)
     conv = nn.Conv2d(6, 10, 3, stride=stride, padding=1).to(dtype)
     packed = PackedConv2d(conv, activation)
@@ -48,7 +48,7 @@ def test_conv(dtype, stride, activation):
     torch.testing.assert_close(packed(x), expected, atol=tolerance, rtol=tolerance)
 
 
-def test_float64_is_not_packed():
+def test_float64_and_float16_are_not_packed():
     assert not can_pack(torch.float64)
     assert not can_pack(torch.float16)
 

@@ -1,4 +1,4 @@
-"""Comparison of a file with the model."""
+"""Tests of comparing an exported file with the model."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ from lpv_cases import build_toy
         ("int8", 1.0, float("inf"), 0.0, False),
     ],
 )
-def test_what_passes(precision, difference, deviation, rounding, passes):
+def test_limits_depend_on_precision_and_rounding(
+    precision, difference, deviation, rounding, passes
+):
     assert Comparison(8, 0, difference, deviation, rounding).passes(precision) is passes
 
 
-def test_in_words():
+def test_comparison_as_text():
     text = str(
         Comparison(pictures=9, at_threshold=3, difference=2e-5, deviation=1e-6, rounding=5e-7)
     )
@@ -39,7 +41,7 @@ def test_in_words():
     )
 
 
-def test_reference_is_the_plain_model_and_leaves_it_alone():
+def test_reference_uses_the_plain_model_without_changing_it():
     model = settle(build_toy(with_mask=True)).train()
     batch = images(model.eval(), 2)
     expected = plain_logits(model, batch)
@@ -55,22 +57,22 @@ def test_reference_is_the_plain_model_and_leaves_it_alone():
 
 
 def test_words_at_the_threshold_are_found():
-    # With two stages only the first one's maps decide, and these do not hang on the threshold. Its
-    # U-Net is wider than the toy's 3 channels, which are sometimes all dead.
+    # With two stages, only the first stage's maps determine the mask, and they do not depend on the
+    # threshold. Its U-Net is wider than the toy's 3 channels, which are sometimes all dead.
     model = settle(build_toy(with_mask=True, num_stages=2, attention=dict(key_dim=16)))
     batch = images(model, 3)
     with torch.no_grad():
         first, middle, last = model.decoder.forward_train(out_enc=model.encoder(batch))[
             "attn_maps"
         ][0].flatten(1)
-    # The threshold is laid on the weight of the second word that is furthest from the others'.
+    # The threshold is the weight of the second word that is furthest from those of the others.
     distances = (middle[:, None] - torch.cat([first, last])).abs().amin(1)
     model.decoder.mask_threshold = float(middle[distances.argmax()])
     _, clear = reference(model, batch, mask=True)
     assert clear.tolist() == [True, False, True]
 
 
-def test_drawn_pictures():
+def test_drawn_pictures_have_the_input_size_and_differ():
     pictures = drawn_pictures(Preprocessing(16, 40, "bicubic", (0,) * 3, (255,) * 3, "rgb"), 3)
     assert [tuple(picture.shape) for picture in pictures] == [(3, 16, 40)] * 3
     assert all(picture.dtype is torch.uint8 for picture in pictures)

@@ -1,4 +1,4 @@
-"""The exported file beside PyTorch, and what keeps a bad file from getting a name."""
+"""Tests of exported files against PyTorch, and of refusing to write bad ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BAD = Comparison(pictures=4, at_threshold=0, difference=2.0, deviation=0.9, roun
 
 
 def config_for(model: nn.Module) -> Config:
-    """A config whose pipeline makes images of the encoder's size."""
+    """Return a config whose pipeline produces images of the encoder's size."""
     height, width = model.encoder.img_size
     resize = dict(type="Resize", scale=(width, height), backend="pillow", interpolation="bicubic")
     pipeline = [dict(type="LoadImageFromNDArray"), resize, dict(type="PackWordInputs")]
@@ -60,7 +60,7 @@ def exported(model, tmp_path_factory) -> Export:
 
 
 @pytest.mark.parametrize("number", [1, 2, 5])
-def test_logits_and_maps_of_any_batch(model, exported, number):
+def test_logits_and_maps_match_for_any_batch_size(model, exported, number):
     batch = images(model, number)
     logits, attention = run(exported.path, batch)
     torch.testing.assert_close(
@@ -83,7 +83,7 @@ def test_logits_and_maps_of_any_batch(model, exported, number):
         ),
     ],
 )
-def test_logits_of_published_sizes(size, blocks, tmp_path, monkeypatch):
+def test_logits_of_published_sizes_match(size, blocks, tmp_path, monkeypatch):
     for name, value in blocks.items():
         monkeypatch.setitem(SIZES[size], name, value)
     torch.manual_seed(0)
@@ -110,8 +110,10 @@ def test_mask_can_be_left_off(model, tmp_path):
 
 
 @pytest.mark.parametrize(("precision", "type_kept"), [("fp16", "FLOAT16"), ("int8", "INT8")])
-def test_narrower_precisions(model, exported, tmp_path, monkeypatch, precision, type_kept):
-    if precision == "int8":  # made of the same traced file
+def test_narrower_precisions_apply_to_weights_only(
+    model, exported, tmp_path, monkeypatch, precision, type_kept
+):
+    if precision == "int8":  # quantised from the same traced file
         monkeypatch.setattr(
             onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1])
         )
@@ -126,7 +128,7 @@ def test_narrower_precisions(model, exported, tmp_path, monkeypatch, precision, 
     assert export.metadata["precision"] == precision
 
 
-def test_the_file_is_whole_and_names_nothing_of_this_machine(exported):
+def test_file_is_complete_and_contains_no_local_path(exported):
     onnx.checker.check_model(str(exported.path), full_check=True)
     content = exported.path.read_bytes()
     assert exported.size == len(content)
@@ -135,7 +137,7 @@ def test_the_file_is_whole_and_names_nothing_of_this_machine(exported):
     assert exported.comparison.difference < 1e-4
 
 
-def test_a_file_that_reads_otherwise_is_not_written(model, exported, tmp_path, monkeypatch):
+def test_file_with_different_logits_is_not_written(model, exported, tmp_path, monkeypatch):
     out = tmp_path / "toy.onnx"
     out.write_text("an earlier export")
     monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
@@ -146,7 +148,7 @@ def test_a_file_that_reads_otherwise_is_not_written(model, exported, tmp_path, m
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_weights_that_make_rounding_errors_large(model, tmp_path):
+def test_large_rounding_errors_are_accepted(model, tmp_path):
     large = copy.deepcopy(model)
     with torch.no_grad():
         large.decoder.classifiers[-1].weight.mul_(1e4)
@@ -155,9 +157,7 @@ def test_weights_that_make_rounding_errors_large(model, tmp_path):
     assert 0 < comparison.rounding < 1e-4
 
 
-def test_a_slightly_different_model_is_not_taken_for_rounding(
-    model, exported, tmp_path, monkeypatch
-):
+def test_small_model_difference_is_not_taken_for_rounding(model, exported, tmp_path, monkeypatch):
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.decoder.classifiers[-1].weight.mul_(1.001)
@@ -167,7 +167,7 @@ def test_a_slightly_different_model_is_not_taken_for_rounding(
 
 
 class OwnEncoder(nn.Module):
-    """Gets what MMOCR knows of the pictures, and looks at it or not."""
+    """Encoder that gets the data samples, and uses them if told to."""
 
     def __init__(self, looks: bool) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class OwnEncoder(nn.Module):
 
 
 @pytest.mark.parametrize("looks", [False, True])
-def test_an_encoder_of_ones_own(model, tmp_path, looks):
+def test_custom_encoder_must_use_only_the_images(model, tmp_path, looks):
     config, own = config_for(model), copy.deepcopy(model)
     own.backbone, own.encoder = own.encoder, OwnEncoder(looks)
     if looks:
@@ -191,7 +191,7 @@ def test_an_encoder_of_ones_own(model, tmp_path, looks):
         assert export_onnx(own, config, tmp_path / "own.onnx").comparison.passes("fp32")
 
 
-def test_a_rectifier_in_half_precision(model, tmp_path):
+def test_rectifier_is_exported_in_half_precision(model, tmp_path):
     config, straightening = config_for(model), copy.deepcopy(model)
     size = dict(resized_image_size=(32, 64), output_image_size=model.encoder.img_size)
     stn = dict(type="STN", in_channels=3, num_control_points=20, margins=[0.1, 0.1], **size)
@@ -200,7 +200,7 @@ def test_a_rectifier_in_half_precision(model, tmp_path):
     assert written.comparison.passes("fp16")
 
 
-def test_what_cannot_be_exported(model, tmp_path, monkeypatch):
+def test_unsupported_models_and_arguments_are_refused(model, tmp_path, monkeypatch):
     cfg = config_for(model)
     with pytest.raises(ValueError, match="precision must be one of fp32, fp16, int8, got 'int4'"):
         export_onnx(model, cfg, tmp_path / "x.onnx", precision="int4")

@@ -1,4 +1,4 @@
-"""What is read off a config for the reader of ONNX files."""
+"""Tests of the metadata that the reader of ONNX files needs from a config."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def config(*steps: dict, **data_preprocessor) -> Config:
     ("name", "size"),
     [("lpv-tiny_stage2_10e_st_mj", (32, 100)), ("lpv-base_stage1_10e_st_mj", (48, 160))],
 )
-def test_released_preprocessing(name, size):
+def test_preprocessing_of_released_configs(name, size):
     found = Preprocessing.of(Config.fromfile(CONFIGS.format(name)))
     assert found == Preprocessing(*size, "bicubic", (0, 0, 0), (255, 255, 255), "rgb")
     assert found.shape == (3, *size)
@@ -44,7 +44,7 @@ def test_either_option_swaps_red_and_blue():
     assert Preprocessing.of(config(RESIZE, rgb_to_bgr=True)).channels == "rgb"
 
 
-def test_proportions_kept():
+def test_keep_ratio_settings_are_read():
     found = Preprocessing.of(
         Config.fromfile(CONFIGS.format("lpv-tiny_stage1_10e_st_mj_keep-ratio"))
     )
@@ -114,7 +114,7 @@ def test_normalisation():
         ),
     ],
 )
-def test_what_the_reader_cannot_do(cfg, message):
+def test_unsupported_preprocessing_is_refused(cfg, message):
     with pytest.raises(ValueError, match=message):
         Preprocessing.of(cfg)
 

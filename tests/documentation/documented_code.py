@@ -1,7 +1,7 @@
-"""Finds the commands and the Python code of the README and the docs.
+"""Commands and Python code of the README and the docs.
 
-Shell blocks are run by bash itself, with programs that only write down how they were called, so
-that variables, loops and continued lines mean what they mean to a reader.
+Bash itself runs the shell blocks, with programs that only record how they were called, so that
+variables, loops and continued lines have their usual meaning.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PROGRAMS = ("python", "bash", "pip", "lpv-mmocr", "apt-get", "xargs", "tensorboa
 _INLINE = re.compile(
     r"((?:[A-Z]\w*=\S+ )*)((?:python|bash|lpv-mmocr) \S.*|pip install .+|\S+\.(?:py|sh) \S.*)"
 )
-"""A command in the middle of a text, perhaps with variables before it: program and arguments."""
+"""Inline command, optionally preceded by variables: program and arguments."""
 
 _RECORDER = """\
 #!{python} -IS
@@ -50,7 +50,7 @@ class Command:
     """A command as bash calls it.
 
     Attributes:
-        document: Where it stands.
+        document: Document that contains it.
         words: Program and arguments.
         folder: Working folder, relative to the checkout.
         variables: Environment variables whose names begin with ``LPV_``.
@@ -66,7 +66,7 @@ class Command:
 
 
 def blocks(document: str, *languages: str) -> list[str]:
-    """Fenced blocks of a document that are marked with one of the languages."""
+    """Return the fenced blocks of a document that are marked with one of the languages."""
     text = (ROOT / document).read_text(encoding="utf-8")
     found = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [body for language, body in found if language in languages]
@@ -74,7 +74,7 @@ def blocks(document: str, *languages: str) -> list[str]:
 
 @cache
 def commands(document: str) -> tuple[Command, ...]:
-    """All commands of a document, in order."""
+    """Return all commands in the shell blocks of a document, in order."""
     found: list[Command] = []
     for block in blocks(document, "bash", "shell", "console", "sh"):
         found += _record(document, block)
@@ -83,10 +83,10 @@ def commands(document: str) -> tuple[Command, ...]:
 
 @cache
 def inline_commands(document: str) -> tuple[Command, ...]:
-    """Commands that stand within a sentence or a table, in order.
+    """Return the commands within sentences and tables, in order.
 
-    A tool may stand there without ``python``, and without its folder. The name of a tool alone is
-    no command, nor is a pattern with ``*`` for several.
+    A tool may be written without ``python`` and without its folder. The name of a tool alone is
+    not a command, nor is a pattern with ``*`` for several.
     """
     found: list[Command] = []
     for token in tokens(ROOT / document):
@@ -103,7 +103,7 @@ def inline_commands(document: str) -> tuple[Command, ...]:
 
 
 def tokens(file: Path) -> list[Token]:
-    """All tokens of a document, those inside of lines as well."""
+    """Return all tokens of a document, including inline ones."""
     parsed = MarkdownIt("gfm-like", {"linkify": False}).parse(file.read_text(encoding="utf-8"))
     return [inner for token in parsed for inner in (token, *(token.children or ()))]
 

@@ -1,4 +1,4 @@
-"""A folder that looks like a checkout with data in it, for the commands of the docs."""
+"""Folder that looks like a checkout with data, for the commands of the docs."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ PICTURES = ("word.jpg", "my_word.png", "a.jpg", "words/one.png", "words/two.png"
 
 
 def word_picture(text: str) -> np.ndarray:
-    """A word in black on white, BGR."""
+    """Return a picture of a word in black on white, BGR."""
     picture = np.full((32, 100, 3), 255, np.uint8)
     cv2.putText(picture, text, (4, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2)
     return picture
 
 
 def fill(folder: Path, convert) -> None:
-    """Put links to the checkout, data and models into an empty folder.
+    """Fill an empty folder with links to the checkout, data and models.
 
     Args:
-        folder: Where to.
-        convert: ``main`` of the converter of released weights, which makes the model.
+        folder: The folder.
+        convert: ``main`` of the converter of released weights, which writes the model.
     """
     for name in ("configs", "tools", "tests", "requirements", "docs"):
         (folder / name).symlink_to(ROOT / name)
@@ -68,20 +68,20 @@ def fill(folder: Path, convert) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(folder / name), word_picture("one"))
     (folder / "words" / "labels.tsv").write_text("one.png\tone\ntwo.png\ttwo\n")
-    (folder / "train.tsv").write_text("one.png\tone\n")  # the labels divided
+    (folder / "train.tsv").write_text("one.png\tone\n")  # the labels after a split
     (folder / "val.tsv").write_text("two.png\ttwo\n")
     torch.manual_seed(0)
     torch.save(released_state_dict("tiny"), folder / "LPV_Tiny.pth")
     published, trained, *others = (folder / name for name in CHECKPOINTS)
     assert convert([str(folder / "LPV_Tiny.pth"), str(published)]) == 0
-    shutil.copy(published, trained)  # since no file is published over itself
+    shutil.copy(published, trained)  # since a file cannot be published onto itself
     for other in others:
         other.parent.mkdir(parents=True, exist_ok=True)
         other.hardlink_to(trained)
 
 
 def training_loader(data: Path) -> DataLoader:
-    """A loader that can start at any iteration, as a training has it."""
+    """Return a loader that can start at any iteration, as in a training run."""
     pipeline = [
         dict(type="LoadImageFromNDArray"),
         dict(type="LoadOCRAnnotations", with_text=True),

@@ -1,4 +1,4 @@
-"""The package is layered as docs/architecture.md says."""
+"""Tests that the package has the layers of docs/architecture.md."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from documented_code import ROOT
 
 PACKAGE = ROOT / "lpv_mmocr"
 OUTSIDE = {"__init__", "version"}
-"""Modules that are not layers: the package itself, and a number."""
+"""Modules that are not layers: the package itself, and its version number."""
 
 
 def layers() -> dict[str, int]:
-    """Names of folders and modules, and the line of the document's table that they stand in."""
+    """Return the line in the document's table for each folder and module."""
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     rows = text.split("| folder or file |")[1].split("\n\n")[0].splitlines()[2:]
     cells = [row.split("|")[1] for row in rows]
@@ -26,13 +26,13 @@ def layers() -> dict[str, int]:
 
 
 def imported(tree: ast.Module, module: tuple[str, ...]) -> Iterator[str]:
-    """Layers that a module imports when it is imported itself, its own included.
+    """Yield the layers that a module imports when it is imported, including its own.
 
     Args:
-        tree: Its code.
-        module: Its name within the package, as (layer, …, module).
+        tree: Syntax tree of the module.
+        module: Name of the module within the package, as (layer, …, module).
     """
-    # What is imported within a function is there when it is called, when all has been imported.
+    # Imports within a function run when it is called, after all modules have been imported.
     within = {id(node) for f in ast.walk(tree) if is_function(f) for node in ast.walk(f)}
     for node in ast.walk(tree):
         if id(node) in within:
@@ -55,7 +55,7 @@ def is_function(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
 
 
-def test_imports_that_are_seen():
+def test_imports_are_found_outside_functions():
     tree = ast.parse(
         "import os, lpv_mmocr.models.glrm\n"
         "from . import chunk\n"
@@ -68,20 +68,20 @@ def test_imports_that_are_seen():
     assert found == ["models", "streaming", "cli", "compat", "engine", "deploy"]
 
 
-def test_each_folder_and_module_has_a_line():
+def test_table_has_every_folder_and_module():
     there = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
     there = {name for name in there if name.isidentifier() and name != "__pycache__"} - OUTSIDE
     assert there == set(layers())
 
 
-def test_imports_only_from_above():
+def test_imports_are_only_from_layers_above():
     order, wrong = layers(), []
     for file in sorted(PACKAGE.rglob("*.py")):
         module = file.relative_to(PACKAGE).with_suffix("").parts
         if module[0] in OUTSIDE:
             continue
         found = imported(ast.parse(file.read_text(encoding="utf-8")), module)
-        # What is not in the table are names of the package itself, such as its version.
+        # Names that are not in the table are those of the package itself, such as its version.
         wrong += [
             f"{'/'.join(module)}.py imports {name}"
             for name in found

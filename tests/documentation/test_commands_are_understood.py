@@ -1,4 +1,4 @@
-"""Every command of the docs is taken by the program that it calls. None is carried out here."""
+"""Tests that programs accept the commands of the docs, which are parsed but not run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ALL = [
 ]
 PLACEHOLDERS = {"CONFIG": "configs/textrecog/lpv/lpv-toy_digits.py", "GPUS": "4"}
 OMITTED = {"test.py": ("CONFIG", "CHECKPOINT"), "render_words.py": ("--out", "FOLDER")}
-"""What a tool needs besides options, which a sentence about an option may leave out."""
+"""Required arguments of a tool, which a sentence about an option may omit."""
 
 
 @pytest.fixture
 def parse(load_tool, monkeypatch):
-    """Parses the arguments of a tool, and reads the config among them."""
+    """Function that parses the arguments of a tool, and loads the config among them."""
     monkeypatch.chdir(ROOT)
 
     def parse(script: str, words: Sequence[str]) -> None:
@@ -42,7 +42,7 @@ def parse(load_tool, monkeypatch):
 
 
 def parsed(program: ModuleType, words: list[str]) -> argparse.Namespace | None:
-    """The options of a program, or None where only its name is given, as one does in a sentence."""
+    """Return the options of a program, or None if only its name is given, as in a sentence."""
     if words:
         return program.parse_args(words)
     with pytest.raises(SystemExit, match="0"):
@@ -51,7 +51,7 @@ def parsed(program: ModuleType, words: list[str]) -> argparse.Namespace | None:
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda command: f"{command.document}: {command}")
-def test_command(command: Command, parse, monkeypatch, capsys):
+def test_command_is_accepted(command: Command, parse, monkeypatch, capsys):
     for name, value in command.variables:
         monkeypatch.setenv(name, value)
     program, *words = command.words
@@ -113,7 +113,7 @@ def test_the_docs_have_commands():
         "lpv-mmocr info PATH…",
     ],
 )
-def test_commands_of_sentences_are_found(command):
+def test_commands_in_sentences_are_found(command):
     assert command in map(str, ALL)
 
 
@@ -126,7 +126,7 @@ def test_commands_of_sentences_are_found(command):
         ("lpv-mmocr", "info", "data", "--sample", "few"),
     ],
 )
-def test_a_wrong_option_is_found(words, parse, capsys):
+def test_wrong_option_is_refused(words, parse, capsys):
     with pytest.raises(SystemExit, match="2"):
         understood(words[0], list(words[1:]), parse)
     assert "usage:" in capsys.readouterr().err

@@ -1,6 +1,6 @@
-"""The commands of every document, one after another, carried out in a folder with small data.
+"""Tests that run the commands of every document, in order, in a folder with small data.
 
-Numbers that would take hours are made small, nothing else is changed.
+Numbers are reduced where a command would take hours.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ NOT_RUN = {
     "*/render_words.py * --fonts fontpack *": "fonts of another machine",
     "*/render_words.py * --words chinese_words.txt *": "a Chinese font",
 }
-"""What is only parsed (test_commands_are_understood.py), and why. The docs have this list too."""
+"""Commands that are only parsed (test_commands_are_understood.py), and why, as in the docs."""
 
 LIST_OF_NOT_RUN, HEADING = "docs/compatibility.md", "\n## Commands that are only checked\n"
 CONFIGS = {
     "train.py": "configs/textrecog/lpv/lpv-tiny_own_data.py",
     "test.py": "configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py",
 }
-"""What CONFIG stands for."""
+"""Config for the placeholder CONFIG, by tool."""
 PLACEHOLDERS = {
     "CHECKPOINT": "lpv-tiny.pth",
     "LMDB": "data/val",
@@ -67,16 +67,16 @@ QUICK = {
     "analysis_tools/measure_boxes.py": "--count 4",
     "deployment/compare_texts.py": "--num 8",
 }
-"""Options with which a tool is done in seconds; they win over earlier ones."""
+"""Options with which a tool finishes in seconds; they override earlier ones."""
 
 
 def reason_not_to_run(command: Command) -> str | None:
-    """Why a command is parsed only, if it is."""
+    """Return why a command is only parsed, or None if it is run."""
     return next((why for kind, why in NOT_RUN.items() if fnmatchcase(str(command), kind)), None)
 
 
 def shortened(script: str, words: list[str]) -> list[str]:
-    """Arguments with which a tool is done in seconds."""
+    """Return arguments with which a tool finishes in seconds."""
     meant = {"CONFIG": CONFIGS.get(script), **PLACEHOLDERS}
     words = [meant.get(word, word) for word in words]
     if script.startswith("deployment/"):  # LPV-Tiny: tests/deploy/test_onnx_export.py
@@ -86,10 +86,10 @@ def shortened(script: str, words: list[str]) -> list[str]:
     if script == "test.py":
         return with_options(words, options(EVALUATION))
     if script in QUICK:
-        # An engine that need not be installed: tests/onnx_reader/test_lpv_onnx_engines.py.
+        # Without OpenVINO, which is optional: tests/onnx_reader/test_lpv_onnx_engines.py.
         return [*(word for word in words if ":openvino" not in word), *QUICK[script].split()]
     if "strip" in words:
-        # A model that has learned nothing reads none of the rendered words among which it looks.
+        # An untrained model reads none of the rendered words, from which the tool would choose.
         checkpoint, *rest = words
         return [checkpoint, "word.jpg", *rest]
     for option, value in SMALL_NUMBERS.items():
@@ -99,7 +99,7 @@ def shortened(script: str, words: list[str]) -> list[str]:
 
 
 def one_cycle_length(config: str) -> list[str]:
-    """What fits a one-cycle schedule to the short run."""
+    """Return options that fit a one-cycle schedule to the short run."""
     schedulers = Config.fromfile(config).get("param_scheduler") or []
     one_cycle = schedulers and schedulers[0].type == "OneCycleLR"
     shorter = ["param_scheduler.0.total_steps=2", "param_scheduler.0.pct_start=0.9"]
@@ -107,7 +107,7 @@ def one_cycle_length(config: str) -> list[str]:
 
 
 def options(changes: dict, prefix: str = "") -> list[str]:
-    """Changes of a config as ``--cfg-options`` takes them."""
+    """Return changes of a config in the format of ``--cfg-options``."""
     found = []
     for key, value in changes.items():
         nested = isinstance(value, dict)
@@ -116,7 +116,7 @@ def options(changes: dict, prefix: str = "") -> list[str]:
 
 
 def with_options(words: list[str], added: list[str]) -> list[str]:
-    """Arguments with further entries of ``--cfg-options``, which win over earlier ones."""
+    """Return arguments with more entries of ``--cfg-options``, which override earlier ones."""
     if "--cfg-options" not in words:
         return [*words, "--cfg-options", *added]
     end = words.index("--cfg-options") + 1
@@ -128,11 +128,11 @@ def with_options(words: list[str], added: list[str]) -> list[str]:
 @pytest.fixture
 def checkout(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> Path:
     sandbox.fill(tmp_path, load_tool("model_converters/official_to_mmocr.py").main)
-    # Of the models that benchmark.py measures by name one of either kind, and a small one.
+    # One small model of each kind instead of those that benchmark.py measures by name.
     for models, small in ((specification.LPV, "lpv-mini"), (specification.PEERS, "mmocr:crnn")):
         for name in models:
             monkeypatch.setitem(models, name, models[small])
-    # The matrix product with which benchmark.py compares is large, so that its speed is the peak.
+    # A small matrix product: that of benchmark.py is large, so that its speed is the peak.
     monkeypatch.setattr("lpv_mmocr.benchmark.machine._SIDES", {"cpu": 32, "cuda": 32})
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -140,7 +140,7 @@ def checkout(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if commands(name)])
-def test_commands(document, checkout, load_tool, monkeypatch, capsys):
+def test_commands_of_the_document_succeed(document, checkout, load_tool, monkeypatch, capsys):
     runnable = [command for command in commands(document) if not reason_not_to_run(command)]
     for command in runnable:
         with monkeypatch.context() as context:
@@ -155,7 +155,7 @@ def test_commands(document, checkout, load_tool, monkeypatch, capsys):
 
 
 def carry_out(command: Command, load_tool) -> int | None:
-    """Run a command in this process; returns its exit status."""
+    """Run a command in this process and return its exit status."""
     program, first, *rest = command.words
     if program == "python" and first == "-m":
         module, *rest = rest
@@ -165,13 +165,13 @@ def carry_out(command: Command, load_tool) -> int | None:
     return load_tool(script).main(shortened(script, rest))
 
 
-def test_every_reason_is_needed():
+def test_every_exclusion_matches_a_command():
     everything = [str(command) for document in DOCUMENTS for command in commands(document)]
     for kind in NOT_RUN:
         assert any(fnmatchcase(command, kind) for command in everything), f"no command is {kind}"
 
 
-def test_the_docs_have_the_same_list():
+def test_docs_list_the_same_exclusions():
     section = (ROOT / LIST_OF_NOT_RUN).read_text(encoding="utf-8").partition(HEADING)[2]
     rows = re.findall(r"^\| `(.+?)` \| (.+?) \|$", section, re.MULTILINE)
     assert {kind: why.replace("`", "") for kind, why in rows} == NOT_RUN

@@ -1,4 +1,4 @@
-"""Links and names of files in the README and the docs lead somewhere."""
+"""Tests that links and file names in the README and the docs exist."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from documented_code import DOCUMENTS, ROOT, tokens
 from markdown_it.token import Token
 
 FOLDERS = ("checkpoints", "configs", "docs", "lpv_mmocr", "requirements", "tests", "tools")
-"""Code that begins with one of these names a file of the checkout."""
+"""Inline code that starts with one of these is the name of a file in the checkout."""
 OF_MMOCR = re.compile(r"tests/test_\w+(/|$)")
-"""Folders of MMOCR's tests; of the tests here only files are called so."""
+"""Folders of MMOCR's tests; here, only files have such names."""
 
 
 def anchors(file: Path) -> set[str]:
-    """What GitHub calls the headings of a document."""
+    """Return the anchors that GitHub gives to the headings of a document."""
     parsed = tokens(file)
     headings = [after for token, after in pairwise(parsed) if token.type == "heading_open"]
     texts = [re.sub(r"[^\w\- ]", "", heading.content.lower()) for heading in headings]
@@ -25,7 +25,7 @@ def anchors(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_somewhere(document):
+def test_link_targets_exist(document):
     file = ROOT / document
     for token in tokens(file):
         address = str(token.attrGet("href") or token.attrGet("src") or "")
@@ -53,7 +53,7 @@ def is_file_name(token: Token) -> bool:
     )
 
 
-def test_there_are_links_and_anchors():
+def test_docs_have_links_and_anchors():
     # If they were not found, nothing above would be tested.
     assert "is-it-really-lpv" in anchors(ROOT / "README.md")
     links = [token for token in tokens(ROOT / "README.md") if token.attrGet("href")]

@@ -1,4 +1,4 @@
-"""The Python code of every document, run block after block in a folder with small data."""
+"""Tests that run the Python code of every document, in order, in a folder with small data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmengine.registry import Registry, init_default_scope
 NOT_RUN = {
     "MMOCRInferencer": "downloads a detector; tests/apis/test_mmocr_inferencer.py",
 }
-"""Blocks that are only compiled, by a word in them, and why."""
+"""Words that mark blocks as only compiled, and why."""
 
 REGISTRIES = [value for value in vars(mmocr.registry).values() if isinstance(value, Registry)] + [
     mmengine.registry.RUNNERS
@@ -24,7 +24,7 @@ REGISTRIES = [value for value in vars(mmocr.registry).values() if isinstance(val
 
 @pytest.fixture
 def names(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> dict:
-    """What the code may take for granted: the folder, and a few names that the text explains."""
+    """Names that the text explains and the code may use, in a folder with data."""
     init_default_scope("mmocr")
     sandbox.fill(tmp_path, load_tool("model_converters/official_to_mmocr.py").main)
     (tmp_path / "words" / "labels.tsv").unlink()  # MMOCR takes every file of a folder for a picture
@@ -39,7 +39,7 @@ def names(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> dict:
 
 
 def types_of(value: object) -> Iterator[str]:
-    """Values of ``type`` of all configs inside a value."""
+    """Yield the ``type`` of all configs inside a value."""
     if isinstance(value, dict):
         if isinstance(value.get("type"), str):
             yield value["type"]
@@ -51,7 +51,7 @@ def types_of(value: object) -> Iterator[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if blocks(name, "python")])
-def test_python_code(document, names):
+def test_python_code_of_the_document_runs(document, names):
     given = set(names)
     for block in blocks(document, "python"):
         code = compile(block, document, "exec")

@@ -1,4 +1,4 @@
-"""What trainings on a full disk need: the disk, and validations whose outcome is known."""
+"""Helpers for tests of checkpoints: a simulated full disk and a metric with scripted scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from training_cases import training_config
 
 
 class FailingDisk:
-    """Stands for ``os`` in the backend: a disk that is full when data have to reach it.
+    """Replacement for ``os`` in ``atomic_files``: a disk that is full when data are synced to it.
 
     Args:
-        may_fail: Which files it is full for.
+        may_fail: Predicate on the name of a file: whether the disk is full for it.
     """
 
     def __init__(self, may_fail=lambda path: True) -> None:
@@ -35,7 +35,7 @@ class FailingDisk:
 
 @METRICS.register_module()
 class ScriptedMetric(BaseMetric):
-    """Gives the next of some scores at each validation."""
+    """Metric that returns the next of the given scores at each validation."""
 
     def __init__(self, scores: list[float]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What tests of trainings share."""
+"""Fixtures for tests of training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def numbers(tmp_path_factory):
 
 @pytest.fixture
 def one_thread():
-    """Sums on the CPU come out equal to the last bit only with an equal number of threads."""
+    """Use one thread: sums on the CPU are bitwise equal only with an equal number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

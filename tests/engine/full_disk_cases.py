@@ -1,8 +1,8 @@
-"""The training whose disk is full.
+"""Training run whose disk is full.
 
-Each of several processes writes down how it went, to ``RANK.json`` in the work folder.
-The best checkpoint of iteration 4 and the one of iteration 6 cannot be written, which only
-process 0 notices; two failures in a row are too many.
+Each process writes its outcome to ``RANK.json`` in the work folder. The best checkpoint of
+iteration 4 and the checkpoint of iteration 6 cannot be written, which only process 0 notices; two
+failures in a row end the run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from lpv_mmocr import whole_files
+from lpv_mmocr import atomic_files
 from lpv_mmocr.engine import CheckpointError, distributed
 
 import torch
@@ -30,10 +30,10 @@ def _train(data: Path, work_dir: Path) -> None:
     scores = [0.5, 0.7, 0.8, 0.6]
     config = scripted(data, work_dir, scores, max_failures=2, max_keep_ckpts=1)
     config.experiment_name = "full_disk"
-    # A process that waits for another in vain fails, and does not wait for ever.
+    # A process that waits for another in vain fails instead of hanging.
     config.env_cfg = dict(dist_cfg=dict(timeout=60))
     distributed.set_launcher(config, "pytorch")
-    whole_files.os = FailingDisk(lambda name: name.startswith(("best_score_iter_4", "iter_6")))
+    atomic_files.os = FailingDisk(lambda name: name.startswith(("best_score_iter_4", "iter_6")))
     runner = Runner.from_cfg(config)
     error = None
     try:

@@ -1,4 +1,4 @@
-"""Values whose pickles run code, or reach for what no checkpoint needs."""
+"""Values whose pickles run code or access objects that no checkpoint needs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Evaluates:
 
 
 class FetchesMethod:
-    """Goes from an allowed class to its module's globals through ``getattr``."""
+    """Reaches the globals of an allowed class's module through ``getattr``."""
 
     def __reduce__(self):
         return getattr, (HistoryBuffer, "__init__")
 
 
 class LoadsFromBytes:
-    """``torch.storage._load_from_bytes`` unpickles what it is given without any restriction."""
+    """``torch.storage._load_from_bytes`` unpickles its argument without any restriction."""
 
     def __init__(self, marker: Path):
         buffer = io.BytesIO()
@@ -46,4 +46,4 @@ class LoadsFromBytes:
 
 
 class OtherBuffer(HistoryBuffer):
-    """A class that derives from an allowed one has a name of its own."""
+    """Subclass of an allowed class, which is not itself allowed."""

@@ -1,4 +1,4 @@
-"""The training that tests kill; of several processes each has a record of its own."""
+"""Training run that tests kill; each of several processes writes its own record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_ITERS = 40
 
 
 def train(data: Path, work_dir: Path, record: Path, workers: int) -> None:
-    """Train 40 iterations, or what is left of them."""
+    """Train for 40 iterations, or for the remaining ones when resuming."""
     distributed.run(lambda: _train(data, work_dir, record, workers))
 
 

@@ -1,4 +1,4 @@
-"""Mixed precision without a GPU."""
+"""Tests of mixed precision without a GPU."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_forward_runs_in_the_chosen_precision(dtype, expected):
     assert model.weight.dtype == torch.float32
 
 
-def test_a_step_changes_float32_weights_and_clips():
+def test_step_clips_gradients_and_updates_float32_weights():
     torch.manual_seed(0)
     model = nn.Linear(3, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
@@ -42,7 +42,7 @@ def test_a_step_changes_float32_weights_and_clips():
     assert (after - before).norm().item() == pytest.approx(1e-3, rel=1e-2)
 
 
-def test_takes_over_a_checkpoint_with_a_loss_scaler():
+def test_checkpoint_with_a_loss_scaler_can_be_loaded():
     model = nn.Linear(3, 2)
     source = OptimWrapper(torch.optim.Adam(model.parameters(), lr=0.5))
     source.update_params(model(torch.ones(1, 3)).sum())
@@ -61,7 +61,7 @@ def test_float16_is_refused():
 
 class TestEnableAmp:
     @pytest.mark.parametrize("kind", ["OptimWrapper", "DeferredOptimWrapper"])
-    def test_on_the_cpu(self, monkeypatch, kind):
+    def test_cpu_uses_the_autocast_wrapper(self, monkeypatch, kind):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         optim_wrapper = dict(type=kind, clip_grad=None)
         enable_amp(optim_wrapper)
@@ -70,7 +70,7 @@ class TestEnableAmp:
     @pytest.mark.parametrize(
         ("has_bf16", "kind"), [(True, "AutocastOptimWrapper"), (False, "AmpOptimWrapper")]
     )
-    def test_on_a_gpu(self, monkeypatch, has_bf16, kind):
+    def test_gpu_wrapper_depends_on_bfloat16_support(self, monkeypatch, has_bf16, kind):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **options: has_bf16)
         optim_wrapper = dict(type="OptimWrapper")
@@ -78,11 +78,11 @@ class TestEnableAmp:
         assert optim_wrapper["type"] == kind
 
     @pytest.mark.parametrize("kind", ["AmpOptimWrapper", "AutocastOptimWrapper"])
-    def test_leaves_a_choice_of_the_config(self, kind):
+    def test_mixed_precision_wrapper_of_the_config_is_kept(self, kind):
         optim_wrapper = dict(type=kind, dtype="bfloat16")
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type=kind, dtype="bfloat16")
 
-    def test_refuses_what_it_does_not_know(self):
+    def test_unknown_wrapper_is_refused(self):
         with pytest.raises(ValueError, match="not ApexOptimWrapper; choose the precision"):
             enable_amp(dict(type="ApexOptimWrapper"))

@@ -1,8 +1,8 @@
-"""MMEngine writes through it; what it holds to is tested with ``whole_files``."""
+"""Tests of the backend that MMEngine writes through; tests of ``atomic_files`` cover atomicity."""
 
 from __future__ import annotations
 
-from lpv_mmocr import whole_files
+from lpv_mmocr import atomic_files
 from lpv_mmocr.engine import AtomicLocalBackend
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 
@@ -20,10 +20,10 @@ def test_backend_writes_bytes_and_text(tmp_path):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.bin", "b.txt", "new"]
 
 
-def test_what_mmengine_writes_by_its_name_is_whole(tmp_path, monkeypatch):
+def test_failed_write_through_mmengine_keeps_the_old_file(tmp_path, monkeypatch):
     file = tmp_path / "file"
     fileio.put(b"old", file, backend_args=dict(backend=ATOMIC_BACKEND))
-    monkeypatch.setattr(whole_files, "os", FailingDisk())
+    monkeypatch.setattr(atomic_files, "os", FailingDisk())
     with pytest.raises(OSError, match="No space left"):
         fileio.put(b"newer", file, backend_args=dict(backend=ATOMIC_BACKEND))
     assert file.read_bytes() == b"old"

@@ -1,11 +1,11 @@
-"""Checkpoints are whole or not there; the best one is never missing; a full disk is survived."""
+"""Tests of the checkpoint hook: atomic files, the best checkpoint, full disks."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from lpv_mmocr import whole_files
+from lpv_mmocr import atomic_files
 from lpv_mmocr.engine import (
     AtomicCheckpointHook,
     AtomicLocalBackend,
@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from training_cases import At, train, training_config
 
 
-def test_best_and_kept_checkpoints(numbers, tmp_path):
+def test_best_and_last_checkpoints_are_kept(numbers, tmp_path):
     scores = [0.5, 0.7, 0.6, float("nan"), 0.65]
     runner, _ = train(scripted(numbers, tmp_path, scores, max_keep_ckpts=2))
     assert names(tmp_path) == ["best_score_iter_4.pth", "iter_10.pth", "iter_8.pth"]
@@ -31,7 +31,7 @@ def test_best_and_kept_checkpoints(numbers, tmp_path):
     assert "random_states" not in runner.message_hub.runtime_info
 
 
-def test_a_better_score_of_the_same_iteration_takes_the_place_of_the_file(numbers, tmp_path):
+def test_better_score_of_the_same_iteration_replaces_the_file(numbers, tmp_path):
     config = scripted(numbers, tmp_path, [0.5, 0.6, 0.4])
     config.train_cfg.max_iters = 2
     runner = Runner.from_cfg(config)
@@ -40,8 +40,8 @@ def test_a_better_score_of_the_same_iteration_takes_the_place_of_the_file(number
     assert names(tmp_path) == ["best_score_iter_1.pth", "iter_2.pth"]
 
 
-def test_at_every_moment_there_is_a_whole_best_checkpoint(numbers, tmp_path, monkeypatch):
-    """Looks into the folder at each deletion: what takes the place is there, and loads."""
+def test_complete_best_checkpoint_exists_at_every_moment(numbers, tmp_path, monkeypatch):
+    """At each deletion, the replacement is already in the folder and can be loaded."""
     seen = []
     original = AtomicLocalBackend.remove
 
@@ -59,7 +59,7 @@ def test_at_every_moment_there_is_a_whole_best_checkpoint(numbers, tmp_path, mon
     assert all("last_checkpoint" not in others for _, others in seen)
 
 
-def test_resumed_run_knows_the_best(numbers, tmp_path):
+def test_resumed_run_knows_the_best_score(numbers, tmp_path):
     train(scripted(numbers, tmp_path, [0.5, 0.7]))
     config = scripted(numbers, tmp_path, [0.6, 0.8], max_keep_ckpts=9)
     config.merge_from_dict(dict(resume=True, train_cfg=dict(max_iters=8)))
@@ -67,15 +67,13 @@ def test_resumed_run_knows_the_best(numbers, tmp_path):
     assert names(tmp_path, "best*") == ["best_score_iter_8.pth"]
 
 
-def test_resumed_run_knows_the_best_of_a_validation_that_it_makes_up_for(
-    numbers, tmp_path, monkeypatch
-):
+def test_best_score_of_a_caught_up_validation_is_saved(numbers, tmp_path, monkeypatch):
     def interrupt(*_):
         raise InterruptedError
 
     with monkeypatch.context() as context, pytest.raises(InterruptedError):
         context.setattr(ScriptedMetric, "compute_metrics", interrupt)
-        train(scripted(numbers, tmp_path, [0.5, 0.5]))  # until behind checkpoint 2
+        train(scripted(numbers, tmp_path, [0.5, 0.5]))  # interrupted after checkpoint 2
     config = scripted(numbers, tmp_path, [0.7, 0.7])
     config.resume = True
     runner = Runner.from_cfg(config)
@@ -92,26 +90,24 @@ def stop_at_three(config) -> None:
     runner.train()
 
 
-def test_a_run_that_is_stopped_is_saved_only_if_asked_for(numbers, tmp_path):
+def test_stopped_run_is_saved_only_with_save_last(numbers, tmp_path):
     stop_at_three(scripted(numbers, tmp_path, [0.5, 0.4], save_last=False))
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_2.pth"]
 
 
-def test_a_run_that_is_stopped_does_not_end_well_without_its_checkpoint(
-    numbers, tmp_path, monkeypatch
-):
+def test_stopped_run_without_its_last_checkpoint_is_an_error(numbers, tmp_path, monkeypatch):
     full_for(monkeypatch, lambda name: name.startswith("iter_3"))
     with pytest.raises(CheckpointError, match=r"iter_3.* it was the last one\. Free some"):
         stop_at_three(scripted(numbers, tmp_path, [0.5, 0.4]))
 
 
-def test_failures_that_are_not_in_a_row_do_not_end_the_training(numbers, tmp_path, monkeypatch):
+def test_nonconsecutive_failures_do_not_end_the_training(numbers, tmp_path, monkeypatch):
     full_for(monkeypatch, lambda name: name.startswith(("iter_2", "iter_6")))
     _, seen = train(scripted(numbers, tmp_path, [0.5, 0.4, 0.3, 0.2], max_failures=2))
     assert len(seen) == 8
 
 
-def test_processes_other_than_the_first_delete_and_name_nothing(numbers, tmp_path, monkeypatch):
+def test_other_processes_delete_nothing_and_write_no_pointer(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint_hook, "is_main_process", lambda: False)
     (tmp_path / "iter_9.pth.partial").write_bytes(b"PK")
     train(scripted(numbers, tmp_path, [0.5, 0.7], max_keep_ckpts=1))
@@ -120,7 +116,7 @@ def test_processes_other_than_the_first_delete_and_name_nothing(numbers, tmp_pat
     assert not (tmp_path / "last_checkpoint").exists()
 
 
-def test_states_and_errors_of_every_process_count(numbers, tmp_path, monkeypatch):
+def test_states_and_errors_of_all_processes_are_collected(numbers, tmp_path, monkeypatch):
     others = [None]
     monkeypatch.setattr(checkpoint_hook, "all_gather_object", lambda mine: [mine, *others])
     train(scripted(numbers, tmp_path, [0.5]))
@@ -133,24 +129,22 @@ def test_states_and_errors_of_every_process_count(numbers, tmp_path, monkeypatch
 
 def full_for(monkeypatch, may_fail) -> FailingDisk:
     disk = FailingDisk(may_fail)
-    monkeypatch.setattr(whole_files, "os", disk)
+    monkeypatch.setattr(atomic_files, "os", disk)
     return disk
 
 
-def test_training_goes_on_when_the_disk_is_full_for_a_while(numbers, tmp_path, monkeypatch, capfd):
+def test_training_continues_if_the_disk_is_full_for_a_while(numbers, tmp_path, monkeypatch, capfd):
     disk = full_for(monkeypatch, lambda name: name.startswith("iter_4.pth"))
     _, seen = train(scripted(numbers, tmp_path, [0.5, 0.4, 0.3, 0.2], max_keep_ckpts=1))
     assert len(seen) == 8
-    assert [whole_files.intended_name(name) for name in disk.failed] == ["iter_4.pth"]
+    assert [atomic_files.final_name(name) for name in disk.failed] == ["iter_4.pth"]
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_8.pth"]
     said = capfd.readouterr()
     assert "iter_4.pth could not be written" in said.out + said.err
     assert "iter_2.pth is still intact" in said.out + said.err
 
 
-def test_training_ends_after_several_failures_with_the_last_good_checkpoint(
-    numbers, tmp_path, monkeypatch
-):
+def test_repeated_failures_end_training_and_keep_a_checkpoint(numbers, tmp_path, monkeypatch):
     full_for(monkeypatch, lambda name: name.startswith("iter") and "iter_2" not in name)
     config = scripted(numbers, tmp_path, [0.5] * 9, max_failures=2, max_keep_ckpts=1)
     with pytest.raises(CheckpointError, match=r"iter_6.pth could not .* 2 failed in a row"):
@@ -159,7 +153,7 @@ def test_training_ends_after_several_failures_with_the_last_good_checkpoint(
     assert find_last_complete_checkpoint(str(tmp_path)) == str(tmp_path / "iter_2.pth")
 
 
-def test_the_first_checkpoint_may_fail(numbers, tmp_path, monkeypatch, capfd):
+def test_training_continues_if_the_first_checkpoint_fails(numbers, tmp_path, monkeypatch, capfd):
     full_for(monkeypatch, lambda name: name.startswith("iter_2"))
     train(scripted(numbers, tmp_path, [0.5, 0.4], max_failures=2))
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_4.pth"]
@@ -167,7 +161,7 @@ def test_the_first_checkpoint_may_fail(numbers, tmp_path, monkeypatch, capfd):
     assert "there is none before it. Training continues" in said.out + said.err
 
 
-def test_training_does_not_end_well_without_its_last_checkpoint(numbers, tmp_path, monkeypatch):
+def test_failure_of_the_last_checkpoint_is_an_error(numbers, tmp_path, monkeypatch):
     full_for(monkeypatch, lambda name: name.startswith("iter_4"))
     with pytest.raises(
         CheckpointError, match=r"it was the last one\. Free some disk space and resume"
@@ -182,8 +176,8 @@ def test_old_best_stays_when_the_new_one_cannot_be_written(numbers, tmp_path, mo
     assert runner.message_hub.get_info("best_score") == 0.5
 
 
-def test_a_failed_best_checkpoint_is_not_the_last_one(numbers, tmp_path, monkeypatch, capfd):
-    """One iteration is left behind the validation."""
+def test_failed_best_checkpoint_before_the_end_is_no_error(numbers, tmp_path, monkeypatch, capfd):
+    """One iteration remains after the validation."""
     full_for(monkeypatch, lambda name: name.startswith("best") and "iter_4" in name)
     config = scripted(numbers, tmp_path, [0.5, 0.9, 0.4])
     config.train_cfg.max_iters = 5
@@ -193,8 +187,8 @@ def test_a_failed_best_checkpoint_is_not_the_last_one(numbers, tmp_path, monkeyp
     assert "tries again when a validation is better again" in said.out + said.err
 
 
-def test_running_statistics_are_made_one_before_they_are_saved(numbers, tmp_path, monkeypatch):
-    """Each process has its own, of which the first one's would be saved."""
+def test_running_statistics_are_averaged_before_saving(numbers, tmp_path, monkeypatch):
+    """Each process has its own, of which only those of the first would be saved otherwise."""
 
     def average(buffers, op) -> None:
         assert op == "mean"
@@ -209,7 +203,7 @@ def test_running_statistics_are_made_one_before_they_are_saved(numbers, tmp_path
     assert means and all((mean == 0.25).all() for mean in means)
 
 
-def test_run_in_another_folder_keeps_the_best_of_the_one_it_came_from(numbers, tmp_path):
+def test_run_resumed_elsewhere_keeps_the_best_of_its_source(numbers, tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     train(scripted(numbers, first, [0.5, 0.7]))
     before = names(first)
@@ -222,35 +216,35 @@ def test_run_in_another_folder_keeps_the_best_of_the_one_it_came_from(numbers, t
     assert names(second, "best*") == ["best_score_iter_8.pth"]
 
 
-def test_failed_pointer_is_no_failed_checkpoint(numbers, tmp_path, monkeypatch, capfd):
+def test_failed_pointer_does_not_count_as_failed_checkpoint(numbers, tmp_path, monkeypatch, capfd):
     disk = FailingDisk(lambda name: name.startswith("last_checkpoint") and not disk.failed)
-    monkeypatch.setattr(whole_files, "os", disk)
+    monkeypatch.setattr(atomic_files, "os", disk)
     train(scripted(numbers, tmp_path, [0.5] * 4, max_keep_ckpts=2, max_failures=1))
-    assert [whole_files.intended_name(name) for name in disk.failed] == ["last_checkpoint"]
+    assert [atomic_files.final_name(name) for name in disk.failed] == ["last_checkpoint"]
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_6.pth", "iter_8.pth"]
     assert (tmp_path / "last_checkpoint").read_text() == str(tmp_path / "iter_8.pth")
     said = capfd.readouterr()
     assert "iter_2.pth is complete, but" in said.out + said.err
 
 
-def test_last_checkpoint_counts_without_its_pointer(numbers, tmp_path, monkeypatch):
+def test_last_checkpoint_is_found_without_its_pointer(numbers, tmp_path, monkeypatch):
     full_for(monkeypatch, lambda name: name.startswith("last_checkpoint"))
     train(scripted(numbers, tmp_path, [0.5, 0.4], max_keep_ckpts=1))
     assert find_last_complete_checkpoint(str(tmp_path)) == str(tmp_path / "iter_4.pth")
 
 
-def test_half_written_files_are_cleared_away(numbers, tmp_path):
+def test_partial_checkpoints_are_deleted(numbers, tmp_path):
     ours = "iter_2.pth.0a1b2c3d.partial", "iter_2.pth.partial", "last_checkpoint.0a1b2c3d.partial"
     for name in (*ours, "labels.txt.partial"):
         (tmp_path / name).write_bytes(b"PK")
     (tmp_path / "words.partial").mkdir()
     train(scripted(numbers, tmp_path, [0.5]))
     assert names(tmp_path) == ["best_score_iter_2.pth", "iter_2.pth"]
-    # Of others, who may be writing them.
+    # These are no checkpoints; other programs may be writing them.
     assert names(tmp_path, "*.partial") == ["labels.txt.partial", "words.partial"]
 
 
-def test_half_written_files_are_cleared_away_where_checkpoints_go(numbers, tmp_path):
+def test_partial_checkpoints_in_out_dir_are_deleted(numbers, tmp_path):
     folder = tmp_path / "out" / "work"
     folder.mkdir(parents=True)
     (folder / "iter_9.pth.partial").write_bytes(b"PK")
@@ -258,12 +252,12 @@ def test_half_written_files_are_cleared_away_where_checkpoints_go(numbers, tmp_p
     assert names(folder) == ["best_score_iter_2.pth", "iter_2.pth"]
 
 
-def test_metric_that_is_not_there_is_named(numbers, tmp_path):
+def test_missing_metric_is_named(numbers, tmp_path):
     with pytest.raises(KeyError, match=r"save_best='accuracy' is not a metric .* which has score"):
         train(scripted(numbers, tmp_path, [0.5], save_best="accuracy"))
 
 
-def test_each_of_several_metrics_has_its_best(numbers, tmp_path, monkeypatch):
+def test_each_metric_has_its_own_best_checkpoint(numbers, tmp_path, monkeypatch):
     def both(self, results) -> dict[str, float]:
         score = next(self.scores)
         return dict(score=score, error=abs(score - 0.6))
@@ -274,12 +268,12 @@ def test_each_of_several_metrics_has_its_best(numbers, tmp_path, monkeypatch):
     assert names(tmp_path, "best*") == ["best_error_iter_4.pth", "best_score_iter_6.pth"]
     assert runner.message_hub.get_info("best_score_score") == 0.7
     assert runner.message_hub.get_info("best_score_error") == 0
-    # The last checkpoint knows it, though one of the two alone has got better.
+    # The last checkpoint stores it, although only one of the two metrics has improved.
     last = load_checkpoint(tmp_path / "iter_6.pth")["message_hub"]["runtime_info"]
     assert last["best_score_score"] == 0.7
 
 
-def test_the_first_metric_counts_where_none_is_named(numbers, tmp_path):
+def test_auto_uses_the_first_metric(numbers, tmp_path):
     train(scripted(numbers, tmp_path, [0.5, 0.7], save_best="auto"))
     assert names(tmp_path, "best*") == ["best_score_iter_4.pth"]
 
@@ -307,12 +301,12 @@ def test_old_checkpoints_that_cannot_be_deleted_stay(numbers, tmp_path, monkeypa
         (dict(interval=1, out_dir="s3://bucket/runs"), "only, not to s3://bucket/runs"),
     ],
 )
-def test_bad_options(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         AtomicCheckpointHook(**options)
 
 
-def test_resumed_run_deletes_what_the_interrupted_one_was_about_to(numbers, tmp_path):
+def test_resumed_run_deletes_checkpoints_left_by_interruption(numbers, tmp_path):
     def run(max_iters: int, **options) -> None:
         train(
             training_config(
@@ -328,7 +322,7 @@ def test_resumed_run_deletes_what_the_interrupted_one_was_about_to(numbers, tmp_
     first = (tmp_path / "iter_4.pth").read_bytes()
     run(8, resume=True)
     assert not (tmp_path / "iter_4.pth").exists()
-    # As if the run had been killed between the two.
+    # As if the run had been killed before it could delete the older checkpoint.
     (tmp_path / "iter_4.pth").write_bytes(first)
     older = (tmp_path / "iter_4.pth").stat().st_mtime - 60
     os.utime(tmp_path / "iter_4.pth", (older, older))

@@ -1,4 +1,4 @@
-"""Checkpoints: what a Runner writes loads safely, and what is not a checkpoint runs nothing."""
+"""Tests of reading and writing checkpoints: a Runner's load safely, hostile files run nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def torch_save(value, path: Path, zip_format: bool = True) -> Path:
 
 
 def mmengine_checkpoint() -> dict:
-    """What MMEngine 0.10.7 itself hands to ``torch.save``, with every kind of value it may hold."""
+    """Return a checkpoint as MMEngine 0.10.7 passes it to ``torch.save``, with all value types."""
     loss = HistoryBuffer()
     for value in (3.5, 2.25, np.float64(1.125)):
         loss.update(value, 2)
@@ -87,29 +87,29 @@ def check_mmengine_checkpoint(checkpoint: dict) -> None:
 
 class TestExistingCheckpoints:
     @BOTH_FORMATS
-    def test_mmengines_own_file(self, tmp_path, zip_format):
+    def test_checkpoint_written_by_mmengine_loads(self, tmp_path, zip_format):
         path = torch_save(mmengine_checkpoint(), tmp_path / "epoch_3.pth", zip_format)
-        with pytest.raises(pickle.UnpicklingError):  # or this test would prove nothing
+        with pytest.raises(pickle.UnpicklingError):  # otherwise this test proves nothing
             torch.load(path, weights_only=True)
         check_mmengine_checkpoint(load_checkpoint(path))
 
     @BOTH_FORMATS
-    def test_bare_weights(self, tmp_path, zip_format):
+    def test_bare_weights_load(self, tmp_path, zip_format):
         path = torch_save(nn.Linear(2, 2).state_dict(), tmp_path / "weights.pth", zip_format)
         assert set(load_checkpoint(path)) == {"weight", "bias"}
 
 
 class TestWeightsOnlyIsForced:
-    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD``, with which PyTorch takes no other unpickler."""
+    """``TORCH_FORCE_WEIGHTS_ONLY_LOAD``, with which PyTorch accepts no other unpickler."""
 
     @pytest.mark.parametrize("value", ["1", "Yes"])
-    def test_the_variable_is_named(self, tmp_path, monkeypatch, value):
+    def test_error_names_the_variable(self, tmp_path, monkeypatch, value):
         path = torch_save(mmengine_checkpoint(), tmp_path / "epoch_3.pth")
         monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", value)
         with pytest.raises(CheckpointError, match=r"epoch_3\.pth .* TORCH_FORCE_WEIGHTS_ONLY_LOAD"):
             load_checkpoint(path)
 
-    def test_variable_that_is_off(self, tmp_path, monkeypatch):
+    def test_disabled_variable_has_no_effect(self, tmp_path, monkeypatch):
         path = torch_save(mmengine_checkpoint(), tmp_path / "epoch_3.pth")
         monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "0")
         check_mmengine_checkpoint(load_checkpoint(path))
@@ -121,7 +121,7 @@ class TestWeightsOnlyIsForced:
 
 
 def test_saving_builds_no_file_client(tmp_path, monkeypatch):
-    # MMEngine's warns of itself, twice, at every start.
+    # MMEngine's FileClient warns about itself, twice, at every start.
     def refuse(*_, **__):
         raise AssertionError("a FileClient was built")
 
@@ -145,16 +145,16 @@ class TestHostileFiles:
         assert not marker.exists()
 
     @BOTH_FORMATS
-    def test_command(self, tmp_path, marker, zip_format):
+    def test_command_is_refused(self, tmp_path, marker, zip_format):
         hostile = RunsCommand(f"touch {marker}")
         self.refuse(hostile, r"(posix|nt)\.system", tmp_path / "a.pth", zip_format, marker)
 
     @BOTH_FORMATS
-    def test_eval(self, tmp_path, marker, zip_format):
+    def test_eval_is_refused(self, tmp_path, marker, zip_format):
         self.refuse(Evaluates(marker), r"eval", tmp_path / "a.pth", zip_format, marker)
 
     @BOTH_FORMATS
-    def test_pickle_within_a_pickle(self, tmp_path, marker, zip_format):
+    def test_nested_pickle_is_refused(self, tmp_path, marker, zip_format):
         self.refuse(
             LoadsFromBytes(marker), "_load_from_bytes", tmp_path / "a.pth", zip_format, marker
         )
@@ -173,16 +173,16 @@ class TestHostileFiles:
         ],
         ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
     )
-    def test_what_no_checkpoint_needs(self, tmp_path, marker, hostile, named):
+    def test_objects_that_no_checkpoint_needs_are_refused(self, tmp_path, marker, hostile, named):
         self.refuse(hostile, named, tmp_path / "a.pth", True, marker)
 
-    def test_torchscript_archive(self, tmp_path):
+    def test_torchscript_archive_is_refused(self, tmp_path):
         path = tmp_path / "script.pth"
         torch.jit.save(torch.jit.script(nn.Linear(1, 1)), str(path))
         with pytest.raises(CheckpointError, match=r"script\.pth is a TorchScript program"):
             load_checkpoint(path)
 
-    def test_tar_archive(self, tmp_path):
+    def test_tar_archive_is_refused(self, tmp_path):
         path = tmp_path / "old.pth"
         with tarfile.open(path, "w") as archive:
             archive.add(__file__, "pickle")
@@ -191,13 +191,13 @@ class TestHostileFiles:
 
 
 class TestDamagedFiles:
-    def test_missing(self, tmp_path):
+    def test_missing_file_is_named(self, tmp_path):
         with pytest.raises(FileNotFoundError, match=r"absent\.pth"):
             load_checkpoint(tmp_path / "absent.pth")
 
     @BOTH_FORMATS
     @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
-    def test_truncated(self, tmp_path, zip_format, kept):
+    def test_truncated_file_is_refused(self, tmp_path, zip_format, kept):
         path = torch_save(mmengine_checkpoint(), tmp_path / "cut.pth", zip_format)
         content = path.read_bytes()
         path.write_bytes(content[: int(len(content) * kept)])
@@ -205,13 +205,13 @@ class TestDamagedFiles:
             load_checkpoint(path)
 
     @pytest.mark.parametrize("content", [b"just some text\n", b"\x89PNG\r\n\x1a\n", b"\x00" * 4096])
-    def test_foreign(self, tmp_path, content):
+    def test_file_of_another_format_is_refused(self, tmp_path, content):
         path = tmp_path / "foreign.pth"
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=r"foreign\.pth cannot be read"):
             load_checkpoint(path)
 
-    def test_not_a_dictionary(self, tmp_path):
+    def test_file_without_a_dictionary_is_refused(self, tmp_path):
         path = torch_save(torch.ones(3), tmp_path / "tensor.pth")
         with pytest.raises(CheckpointError, match=r"tensor\.pth holds a Tensor"):
             load_checkpoint(path)
@@ -219,7 +219,7 @@ class TestDamagedFiles:
     @pytest.mark.parametrize(
         "scalars", [dict(a=dict(log_history=1, count_history=1, max_length=1)), ["a"]]
     )
-    def test_histories_that_are_none(self, tmp_path, scalars):
+    def test_malformed_histories_are_refused(self, tmp_path, scalars):
         content = dict(state_dict={}, meta={}, message_hub=dict(log_scalars=scalars))
         path = torch_save(content, tmp_path / "odd.pth")
         with pytest.raises(CheckpointError, match=r"odd\.pth is damaged: its message_hub"):
@@ -233,16 +233,16 @@ class TestSaving:
         save_checkpoint(original, str(path))
         torch.load(path, weights_only=True)
         check_mmengine_checkpoint(load_checkpoint(path))
-        # Saving has not touched what was saved.
+        # Saving does not modify its argument.
         assert type(original["message_hub"]["log_scalars"]["train/loss"]) is HistoryBuffer
 
-    def test_second_round_trip(self, tmp_path):
+    def test_loaded_checkpoint_can_be_saved_again(self, tmp_path):
         first, second = tmp_path / "first.pth", tmp_path / "second.pth"
         save_checkpoint(mmengine_checkpoint(), str(first))
         save_checkpoint(load_checkpoint(first), str(second))
         check_mmengine_checkpoint(load_checkpoint(second))
 
-    def test_kinds_of_values(self, tmp_path):
+    def test_values_are_saved_as_plain_types(self, tmp_path):
         class Text(str):
             pass
 
@@ -271,7 +271,7 @@ class TestSaving:
         }
         assert type(loaded["pair"][1]) is str and loaded["flag"] is True
 
-    def test_what_is_not_data_is_left_out_by_name(self, tmp_path, monkeypatch):
+    def test_values_that_are_not_data_are_omitted_and_named(self, tmp_path, monkeypatch):
         said = []
         monkeypatch.setattr(checkpoint_io, "print_log", lambda text, **_: said.append(text))
         path = tmp_path / "with_function.pth"
@@ -281,7 +281,7 @@ class TestSaving:
         assert "checkpoint['schedulers'][0]['anneal']" in said[0]
         assert "checkpoint['schedulers'][1]['nested'][0][0]" in said[1]
 
-    def test_empty_history(self, tmp_path):
+    def test_empty_history_can_be_saved(self, tmp_path):
         path = tmp_path / "empty.pth"
         hub = {"log_scalars": {"loss": HistoryBuffer(max_length=9)}}
         save_checkpoint({"message_hub": hub}, str(path))
@@ -301,7 +301,7 @@ class TinyModel(BaseModel):
         return {"loss": output.square().mean() + output.sum()} if mode == "loss" else output
 
 
-# The scheduler that keeps a function among its state, and one that does not.
+# A scheduler whose state contains a function, and one whose state does not.
 ONE_CYCLE = dict(type="OneCycleLR", eta_max=0.01, total_steps=8, by_epoch=False, end=8)
 COSINE = dict(type="CosineAnnealingLR", T_max=8, by_epoch=False, end=8)
 
@@ -333,7 +333,7 @@ def make_runner(work_dir: Path, max_epochs: int, scheduler: dict, **kwargs) -> R
 class TestRunner:
     @pytest.fixture(autouse=True)
     def own_globals(self, monkeypatch):
-        """Keep what a Runner sets for the whole process (its scope, for one) from other tests."""
+        """Isolate other tests from process-wide state that a Runner sets, such as its scope."""
         for manager in (DefaultScope, MessageHub, MMLogger, Visualizer):
             monkeypatch.setattr(manager, "_instance_dict", OrderedDict())
 
@@ -361,10 +361,10 @@ class TestRunner:
         assert len(history.data[0]) == 8
         torch.load(work_dir / "epoch_4.pth", weights_only=True)
 
-    def test_resume(self, trained, tmp_path):
+    def test_resumed_run_continues_training(self, trained, tmp_path):
         self.check_resume(trained, tmp_path / "resumed", ONE_CYCLE)
 
-    def test_resume_from_mmengines_own_checkpoint(self, tmp_path, monkeypatch):
+    def test_resume_from_a_checkpoint_written_by_mmengine(self, tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(
                 mmengine.runner.runner, "save_checkpoint", checkpoint_io._write_checkpoint
@@ -379,7 +379,7 @@ class TestRunner:
 class TestAddresses:
     @pytest.fixture
     def server(self, tmp_path, monkeypatch):
-        """A web server on this machine for a directory, and an empty download cache."""
+        """Serve a directory by HTTP on this machine, with an empty download cache."""
 
         class Handler(http.server.SimpleHTTPRequestHandler):
             def log_message(self, *args):
@@ -394,18 +394,18 @@ class TestAddresses:
             yield root, f"http://127.0.0.1:{server.server_port}"
             server.shutdown()
 
-    def test_http(self, server):
+    def test_http_address_is_loaded(self, server):
         root, address = server
         torch_save(mmengine_checkpoint(), root / "good.pth")
         check_mmengine_checkpoint(CheckpointLoader.load_checkpoint(f"{address}/good.pth"))
 
-    def test_http_on_another_machine_than_the_first(self, server, monkeypatch):
+    def test_http_address_is_loaded_on_another_machine(self, server, monkeypatch):
         root, address = server
         monkeypatch.setattr(checkpoint_io, "get_rank", lambda: 1)
         torch_save(mmengine_checkpoint(), root / "good.pth")
         check_mmengine_checkpoint(CheckpointLoader.load_checkpoint(f"{address}/good.pth"))
 
-    def test_http_deletes_only_what_it_has_fetched(self, server):
+    def test_http_error_keeps_files_that_were_cached_before(self, server):
         _, address = server
         cached = Path(torch.hub.get_dir(), "checkpoints", "model-0123456789.pth")
         cached.parent.mkdir(parents=True)
@@ -420,10 +420,10 @@ class TestAddresses:
         with pytest.raises(UnsafeCheckpointError, match=r"system"):
             CheckpointLoader.load_checkpoint(f"{address}/bad.pth")
         assert not (tmp_path / "code-was-run").exists()
-        # Nor may it stay where PyTorch would look for a file of that name.
+        # Nor may it stay in the cache, where PyTorch would look for a file of that name.
         assert not [*Path(torch.hub.get_dir(), "checkpoints").iterdir()]
 
-    def test_addresses_that_end_alike_are_two_files(self, server):
+    def test_addresses_with_equal_file_names_are_distinguished(self, server):
         root, address = server
         for number, folder in enumerate(("a", "b")):
             (root / folder).mkdir()
@@ -433,10 +433,10 @@ class TestAddresses:
             loaded = [
                 CheckpointLoader.load_checkpoint(f"{address}/{folder}/{name}") for folder in "ab"
             ]
-            # What has a checksum in its name is the same everywhere.
+            # Files with a checksum in their name are the same everywhere.
             assert [int(checkpoint["state_dict"]["w"]) for checkpoint in loaded] == expected
 
-    def test_torchvision_names_end_in_the_same_loader(self, server, monkeypatch):
+    def test_torchvision_names_use_the_same_loader(self, server, monkeypatch):
         root, address = server
         torch_save(mmengine_checkpoint(), root / "resnet.pth")
         monkeypatch.setattr(
@@ -446,7 +446,7 @@ class TestAddresses:
         )
         check_mmengine_checkpoint(load_from_torchvision("torchvision://resnet"))
 
-    def test_openmmlab_names(self, tmp_path, monkeypatch):
+    def test_openmmlab_names_are_resolved(self, tmp_path, monkeypatch):
         monkeypatch.setenv("MMENGINE_HOME", str(tmp_path))
         (tmp_path / "open_mmlab.json").write_text('{"mine": "mine.pth"}')
         torch_save(mmengine_checkpoint(), tmp_path / "mine.pth")
@@ -454,7 +454,7 @@ class TestAddresses:
         with pytest.raises(CheckpointError, match="no 'other'"):
             CheckpointLoader.load_checkpoint("openmmlab://other")
 
-    def test_object_storage(self, monkeypatch):
+    def test_object_storage_is_read(self, monkeypatch):
         buffer = io.BytesIO()
         torch.save(mmengine_checkpoint(), buffer)
 
@@ -465,6 +465,6 @@ class TestAddresses:
         monkeypatch.setattr(checkpoint_io, "get_file_backend", lambda *_, **__: Storage())
         check_mmengine_checkpoint(CheckpointLoader.load_checkpoint("s3://bucket/a.pth"))
 
-    def test_internal_service(self):
+    def test_internal_service_is_refused(self):
         with pytest.raises(CheckpointError, match="pavi:// addresses are not supported"):
             CheckpointLoader.load_checkpoint("pavi://somewhere")

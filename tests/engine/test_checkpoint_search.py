@@ -1,4 +1,4 @@
-"""The checkpoint that ``--resume`` finds."""
+"""Tests of finding the checkpoint that ``--resume`` continues from."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def checkpoint(path: Path, age: int = 0, written: str | None = None, **missing) 
     """Write a checkpoint.
 
     Args:
-        path: Where to.
-        age: Seconds by which its time stamp is in the past.
-        written: What it says itself of when it was written.
-        **missing: Keys that it is without.
+        path: Path of the file.
+        age: Age of its time stamp in seconds.
+        written: Time of writing stored in it; None to leave it out.
+        **missing: Keys to leave out.
     """
     meta = {} if written is None else dict(time=written)
     content = dict(meta=meta, state_dict={}, optimizer={}, message_hub={})
@@ -37,7 +37,7 @@ def said(monkeypatch):
     return lines
 
 
-def test_newest_whole_checkpoint_counts(tmp_path):
+def test_newest_complete_checkpoint_is_found(tmp_path):
     whole = checkpoint(tmp_path / "iter_20.pth", age=3)
     checkpoint(tmp_path / "iter_10.pth", age=4)
     checkpoint(tmp_path / "best_acc_iter_25.pth", age=0, optimizer=None)
@@ -61,8 +61,8 @@ def test_ignored_checkpoints_are_named(tmp_path, said):
     assert "iter_40.pth.0a1b2c3d.partial was being written when the run ended" in text
 
 
-def test_named_checkpoint_counts_after_copying(tmp_path, said):
-    """As ``cp -r`` leaves a work folder behind: with time stamps in any order."""
+def test_named_checkpoint_is_found_in_a_copied_folder(tmp_path, said):
+    """``cp -r`` leaves time stamps in any order."""
     older = checkpoint(tmp_path / "iter_8.pth", age=0)
     named = checkpoint(tmp_path / "iter_12.pth", age=9)
     (tmp_path / "last_checkpoint").write_text("/where/it/was/iter_12.pth")
@@ -73,8 +73,8 @@ def test_named_checkpoint_counts_after_copying(tmp_path, said):
 
 @pytest.mark.parametrize("pointer", ["iter_8.pth", None])
 @pytest.mark.parametrize("written", ["20260101_110000", "20260101_100000", None])
-def test_later_checkpoint_than_the_named_one_counts(tmp_path, said, pointer, written):
-    """The run has ended between the two; or nothing is named."""
+def test_checkpoint_after_the_named_one_is_found(tmp_path, said, pointer, written):
+    """The run ended before it could update ``last_checkpoint``, or there is no such file."""
     checkpoint(tmp_path / "iter_8.pth", age=9, written="20260101_100000")
     later = checkpoint(tmp_path / "iter_12.pth", age=5, written=written)
     if pointer:
@@ -83,8 +83,8 @@ def test_later_checkpoint_than_the_named_one_counts(tmp_path, said, pointer, wri
     assert said == []
 
 
-def test_earlier_run_in_the_same_folder_does_not_count(tmp_path, said):
-    """The run was started afresh, in a folder where another one had got further."""
+def test_checkpoint_left_by_an_earlier_run_is_ignored(tmp_path, said):
+    """The run was started from scratch in a folder where another one had got further."""
     left = checkpoint(tmp_path / "iter_100.pth", age=0, written="20260101_100000")
     checkpoint(tmp_path / "iter_10.pth", age=9, written="20260102_100000")
     named = checkpoint(tmp_path / "iter_20.pth", age=5, written="20260102_110000")
@@ -96,7 +96,7 @@ def test_earlier_run_in_the_same_folder_does_not_count(tmp_path, said):
 
 
 @pytest.mark.parametrize("damaged", [True, False])
-def test_next_before_the_named_one_counts(tmp_path, said, damaged):
+def test_checkpoint_before_an_unusable_named_one_is_found(tmp_path, said, damaged):
     before = checkpoint(tmp_path / "iter_8.pth", age=9)
     checkpoint(tmp_path / "iter_4.pth", age=3)
     if damaged:
@@ -120,14 +120,14 @@ def test_epochs_and_iterations_are_not_compared(tmp_path, kind):
     assert find_last_complete_checkpoint(str(tmp_path)) == str(files[kind])
 
 
-def test_half_written_file_does_not_say_what_is_counted(tmp_path):
+def test_partial_file_does_not_determine_the_unit(tmp_path):
     checkpoint(tmp_path / "iter_4000.pth", age=9)
     epoch = checkpoint(tmp_path / "epoch_3.pth", age=5)
     checkpoint(tmp_path / "iter_5000.pth.partial")
     assert find_last_complete_checkpoint(str(tmp_path)) == str(epoch)
 
 
-def test_half_written_file_does_not_hide_the_whole_one_of_its_name(tmp_path, said):
+def test_partial_file_does_not_hide_the_complete_one(tmp_path, said):
     whole = checkpoint(tmp_path / "iter_8.pth")
     (tmp_path / "iter_8.pth.partial").write_bytes(b"PK")
     assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
@@ -135,7 +135,7 @@ def test_half_written_file_does_not_hide_the_whole_one_of_its_name(tmp_path, sai
     assert "iter_8.pth.partial was being written when the run ended" in said[0]
 
 
-def test_best_checkpoint_does_not_count_even_if_it_is_named(tmp_path):
+def test_best_checkpoint_is_ignored_even_if_named(tmp_path):
     best = checkpoint(tmp_path / "best_score_iter_12.pth", optimizer=None)
     last = checkpoint(tmp_path / "iter_8.pth", age=9)
     (tmp_path / "last_checkpoint").write_text(str(best))
@@ -158,7 +158,7 @@ def test_a_relative_work_folder_is_searched_once(tmp_path, said, monkeypatch):
     assert len(said) == 1
 
 
-def test_names_that_count_nothing_in_a_copied_folder(tmp_path):
+def test_unnumbered_checkpoint_is_found_in_a_copied_folder(tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "new").mkdir()
     named = checkpoint(tmp_path / "old" / "step_4.pth")
@@ -170,7 +170,7 @@ def test_names_that_count_nothing_in_a_copied_folder(tmp_path):
     assert find_last_complete_checkpoint(str(tmp_path / "new")) == str(copy)
 
 
-def test_names_that_count_nothing(tmp_path, said):
+def test_unnumbered_checkpoint_is_found_if_named(tmp_path, said):
     named = checkpoint(tmp_path / "step_4.pth")
     (tmp_path / "last_checkpoint").write_text(str(named))
     assert find_last_complete_checkpoint(str(tmp_path)) == str(named)
@@ -180,8 +180,8 @@ def test_names_that_count_nothing(tmp_path, said):
     assert "step_4.pth is without optimizer" in said[0]
 
 
-def test_an_empty_pointer_names_nothing(tmp_path, monkeypatch):
-    """It does not stand for the current folder, with the checkpoints of another run."""
+def test_empty_pointer_is_ignored(tmp_path, monkeypatch):
+    """It must not stand for the current folder, which holds checkpoints of another run."""
     work_dir = tmp_path / "run"
     work_dir.mkdir()
     (work_dir / "last_checkpoint").write_text("")
@@ -190,12 +190,12 @@ def test_an_empty_pointer_names_nothing(tmp_path, monkeypatch):
     assert find_last_complete_checkpoint(str(work_dir)) is None
 
 
-def test_nothing_to_resume_from(tmp_path):
+def test_folder_without_checkpoints_gives_none(tmp_path):
     assert find_last_complete_checkpoint(str(tmp_path)) is None
     assert find_last_complete_checkpoint(str(tmp_path / "missing")) is None
 
 
-def test_runner_looks_with_it():
+def test_runner_uses_this_search():
     from mmengine.runner import runner
 
     assert runner.find_latest_checkpoint is find_last_complete_checkpoint

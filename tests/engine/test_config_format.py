@@ -1,4 +1,4 @@
-"""The text of a config is formatted once."""
+"""Tests that the text of a config is formatted only once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOY = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv" / "lpv-toy_dig
 
 @pytest.fixture
 def formatted(monkeypatch) -> list[str]:
-    """Texts that are formatted in earnest."""
+    """Return the list of texts that MMEngine's formatter has processed."""
     texts = []
     original = mmengine_config.FormatCode.__wrapped__
 
@@ -38,7 +38,7 @@ def test_the_same_text_is_formatted_once(formatted):
     assert len(formatted) == 2
 
 
-def test_text_is_what_mmengine_makes_of_it(formatted, monkeypatch):
+def test_text_equals_that_of_mmengine(formatted, monkeypatch):
     cfg = Config.fromfile(TOY)
     kept = cfg.pretty_text
     original = mmengine_config.FormatCode.__wrapped__

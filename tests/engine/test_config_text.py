@@ -1,4 +1,4 @@
-"""Configs inside checkpoints are data, or are left out."""
+"""Tests that configs inside checkpoints are read as data or omitted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ZOO = sorted((Path(__file__).parents[2] / "configs" / "textrecog" / "lpv").glob(
 
 
 @pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
-def test_what_mmengine_writes_is_data(path):
+def test_texts_written_by_mmengine_are_parsed(path):
     text = Config.fromfile(path).pretty_text
     ran = Config.fromstring(text, file_format=".py").to_dict()
     assert {name: repr(value) for name, value in parse_config(text).items()} == {
@@ -26,7 +26,7 @@ def test_what_mmengine_writes_is_data(path):
     }
 
 
-def test_values():
+def test_literals_and_dict_calls_are_parsed():
     text = "a = b = dict(c=[1, (2, 'x'), {'d': None}], e={1, 2}, **{'odd key': -1.5e-3})\na = True"
     expected = {"c": [1, (2, "x"), {"d": None}], "e": {1, 2}, "odd key": -1.5e-3}
     assert parse_config(text) == dict(a=True, b=expected)
@@ -43,7 +43,7 @@ def test_values():
         "default_scope = None",
     ],
 )
-def test_imports_that_run_nothing_new(text):
+def test_imports_that_run_nothing_new_are_accepted(text):
     assert parse_config(text)
 
 
@@ -63,7 +63,7 @@ def test_imports_that_run_nothing_new(text):
         ("a = dict([['type', 'os.system']])", "dict([['type', 'os.system']])"),
         ("a = {**vars()}", "vars()"),
         ("a = {**[1]}", "{**[1]}"),
-        # To MMEngine None is a key like any other, and the entries before it stay.
+        # MMEngine treats None as an ordinary key and keeps the entries before it.
         ("a = {'b': {'type': 'os.system'}, None: {'b': {}}}", "None: {'b': {}}"),
         ("a = {(1, 2): 3}", "{(1, 2): 3}"),
         ("a = b'open(1)'", "b'open(1)'"),
@@ -83,12 +83,12 @@ def test_imports_that_run_nothing_new(text):
         ("default_scope = 'antigravity'", "default_scope = 'antigravity'"),
     ],
 )
-def test_code(text, place):
+def test_code_is_refused(text, place):
     with pytest.raises(ConfigTextError, match=re.escape(place)):
         parse_config(text)
 
 
-def test_a_module_that_cannot_be_imported_is_not_at_hand(monkeypatch):
+def test_module_blocked_from_import_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "blocked", None)
     with pytest.raises(ConfigTextError, match="blocked"):
         parse_config("default_scope = 'blocked'")
@@ -96,13 +96,13 @@ def test_a_module_that_cannot_be_imported_is_not_at_hand(monkeypatch):
     assert parse_config("default_scope = 'blocked'")
 
 
-def test_code_is_left_out_and_never_run(tmp_path):
+def test_code_is_omitted_and_never_run(tmp_path):
     marker = tmp_path / "ran"
     program = f"open({str(marker)!r}, 'w')\nmodel = dict(type='LPV')\n"
     content = dict(
         meta=dict(cfg=program, config=program, seed=1),
         message_hub=dict(
-            # What a run that resumes deletes in favour of a better one.
+            # Files that a resumed run deletes in favour of a better one.
             runtime_info=dict(
                 cfg=program,
                 best_ckpt=str(tmp_path / "photos.pth"),
@@ -125,7 +125,7 @@ def test_code_is_left_out_and_never_run(tmp_path):
     checkpoint = load_checkpoint(tmp_path / "hostile.pth")
     assert checkpoint["meta"] == dict(seed=1)
     assert checkpoint["message_hub"]["runtime_info"] == dict(
-        best_ckpt_a=str(tmp_path / "best_a.pth"),  # names files beside this one only
+        best_ckpt_a=str(tmp_path / "best_a.pth"),  # only files next to this one
         best_ckpt_c=str(tmp_path / "best_c_iter_4.pth"),
         outdated_ckpt_ids=[2],
     )
@@ -134,7 +134,7 @@ def test_code_is_left_out_and_never_run(tmp_path):
     assert not marker.exists()
 
 
-def test_plain_config_stays(tmp_path):
+def test_plain_config_is_kept(tmp_path):
     text = Config(dict(model=dict(type="LPV", depths=(1, 2)))).pretty_text
     torch.save(dict(meta=dict(cfg=text), state_dict={}), tmp_path / "plain.pth")
     assert load_checkpoint(tmp_path / "plain.pth")["meta"]["cfg"] == text

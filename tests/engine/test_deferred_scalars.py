@@ -1,4 +1,4 @@
-"""Losses and gradient norms reach the log without being asked for in every iteration."""
+"""Tests that losses and gradient norms are logged without being read in every iteration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from types import SimpleNamespace
 
 from lpv_mmocr.engine import non_finite_guard
-from lpv_mmocr.engine.deferred_scalars import DeferredScalars, Travelling
+from lpv_mmocr.engine.deferred_scalars import AsyncCopy, DeferredScalars
 
 import pytest
 import torch
@@ -31,8 +31,8 @@ DEFERRED = dict(
 GUARD = "NonFiniteGuardHook"
 
 
-class Delayed(Travelling):
-    """Values that arrive when the test says so."""
+class Delayed(AsyncCopy):
+    """Values that arrive when the test sets ``ready``."""
 
     ready = False
 
@@ -40,7 +40,7 @@ class Delayed(Travelling):
         return type(self).ready
 
 
-def test_averages_are_kept_finite_where_steps_are_left_out():
+def test_non_finite_values_are_dropped_with_finite_only():
     for finite_only, noted in ((False, 3), (True, 2)):
         hub = MessageHub(f"finite_{finite_only}")
         scalars = DeferredScalars(hub, finite_only=finite_only)
@@ -50,9 +50,9 @@ def test_averages_are_kept_finite_where_steps_are_left_out():
         assert len(hub.get_scalar("a").data[0]) == noted
 
 
-def test_values_are_noted_in_order_when_they_have_arrived(monkeypatch):
+def test_values_are_logged_in_order_once_they_arrive(monkeypatch):
     monkeypatch.setattr(Delayed, "ready", False)
-    monkeypatch.setattr("lpv_mmocr.engine.deferred_scalars.Travelling", Delayed)
+    monkeypatch.setattr("lpv_mmocr.engine.deferred_scalars.AsyncCopy", Delayed)
     hub = MessageHub("deferred")
     scalars = DeferredScalars(hub)
     for value in (1.0, 2.0):
@@ -69,15 +69,15 @@ def test_values_are_noted_in_order_when_they_have_arrived(monkeypatch):
     assert hub.get_scalar("a").current() == 3.0
 
 
-def test_values_are_those_of_the_moment():
+def test_values_are_those_at_the_time_of_sending():
     value = torch.tensor([1.0])
-    travelling = Travelling.send(value)
+    travelling = AsyncCopy.send(value)
     value.fill_(2.0)
     assert travelling.read() == [1.0]
 
 
 class CountReads(TorchDispatchMode, Hook):
-    """Counts how often the value of a tensor is asked for, iteration by iteration."""
+    """Counts how often the value of a tensor is read in each iteration."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ def train(numbers, work_dir, *, hooks=(), action="stop", max_in_row=10, **option
     return runner
 
 
-def test_the_log_is_that_of_mmengines_own_wrapper_and_hook(numbers, tmp_path):
+def test_log_equals_that_of_mmengines_wrapper_and_hook(numbers, tmp_path):
     plain = dict(DEFERRED["optim_wrapper"], type="OptimWrapper")
     ours = train(numbers, tmp_path / "ours", **DEFERRED)
     theirs = train(
@@ -129,14 +129,14 @@ def test_the_log_is_that_of_mmengines_own_wrapper_and_hook(numbers, tmp_path):
         )
 
 
-def test_a_norm_is_noted_once_where_gradients_are_added_up(numbers, tmp_path):
+def test_norm_is_logged_once_per_accumulated_step(numbers, tmp_path):
     options = copy.deepcopy(DEFERRED)
     options["optim_wrapper"]["accumulative_counts"] = 3
     hub = train(numbers, tmp_path, **options).message_hub
     assert len(hub.get_scalar("train/grad_norm").data[0]) == 2
 
 
-def test_a_resumed_run_names_its_own_config(numbers, tmp_path):
+def test_resumed_run_stores_its_own_config(numbers, tmp_path):
     train(numbers, tmp_path, **DEFERRED)
     runner = train(numbers, tmp_path, resume=True, log_level="ERROR", **DEFERRED)
     assert runner.message_hub.get_info("cfg") == runner.cfg.pretty_text
@@ -149,8 +149,8 @@ def test_histories_stay_short(numbers, tmp_path):
     assert max(len(h.data[0]) for h in runner.message_hub.log_scalars.values()) == 4
 
 
-def test_no_value_is_asked_for_in_an_iteration(numbers, tmp_path, monkeypatch):
-    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+def test_no_value_is_read_during_an_iteration(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_skips_on_device", lambda optimizer, norm: True)
     counter = CountReads()
     with counter:
         train(numbers, tmp_path, hooks=[counter], **DEFERRED)
@@ -158,7 +158,7 @@ def test_no_value_is_asked_for_in_an_iteration(numbers, tmp_path, monkeypatch):
 
 
 class SpoilGradient(Hook):
-    """Makes the gradient infinite in one iteration, the loss staying finite."""
+    """Makes the gradient infinite in one iteration while the loss stays finite."""
 
     def __init__(self, iteration: int) -> None:
         self.iteration = iteration
@@ -172,8 +172,8 @@ class SpoilGradient(Hook):
 
 
 @pytest.mark.parametrize("action", ["skip", "stop"])
-def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkeypatch, action):
-    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+def test_optimizer_skips_a_bad_step_on_the_device(numbers, tmp_path, monkeypatch, action):
+    monkeypatch.setattr(non_finite_guard, "_skips_on_device", lambda optimizer, norm: True)
     spoil = SpoilGradient(2)
     if action == "stop":
         with pytest.raises(non_finite_guard.NonFiniteLossError, match="of iteration 3 is not fin"):
@@ -184,7 +184,7 @@ def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkey
     moved = [not torch.equal(spoil.weights[i], spoil.weights[i + 1]) for i in range(5)]
     assert moved == [True, True, False, True, True]
     assert runner.message_hub.get_info("skipped_steps") == 1
-    # Every line of the log, that of the bad step included.
+    # Every line of the log, including that of the bad step.
     (scalars,) = tmp_path.rglob("scalars.json")
     lines = [json.loads(line) for line in scalars.read_text().splitlines()]
     assert all(math.isfinite(line["grad_norm"]) for line in lines if "grad_norm" in line)
@@ -192,20 +192,20 @@ def test_the_optimizer_leaves_a_step_out_on_the_device(numbers, tmp_path, monkey
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
 
 
-def test_steps_between_which_one_was_taken_are_not_in_a_row(numbers, tmp_path, monkeypatch):
-    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+def test_bad_steps_around_a_good_one_are_not_consecutive(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_skips_on_device", lambda optimizer, norm: True)
     spoil = [SpoilGradient(1), SpoilGradient(3)]
     runner = train(numbers, tmp_path, hooks=spoil, action="skip", max_in_row=1, **DEFERRED)
     assert (runner.iter, runner.message_hub.get_info("skipped_steps")) == (6, 2)
 
 
-def test_on_a_cpu_norms_are_judged_at_once():
+def test_norms_are_checked_immediately_on_a_cpu():
     fused = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], fused=True)
-    assert not non_finite_guard._leaves_out_steps(fused, torch.tensor(1.0))
+    assert not non_finite_guard._skips_on_device(fused, torch.tensor(1.0))
 
 
 class SpoilLoss(Hook):
-    """Makes the loss no number in some iterations."""
+    """Makes the loss NaN in some iterations."""
 
     def __init__(self, iterations: tuple[int, ...]) -> None:
         self.iterations = iterations
@@ -216,7 +216,7 @@ class SpoilLoss(Hook):
 
 
 def test_a_bad_loss_is_counted_once(numbers, tmp_path, monkeypatch):
-    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+    monkeypatch.setattr(non_finite_guard, "_skips_on_device", lambda optimizer, norm: True)
     runner = train(numbers, tmp_path, hooks=[SpoilLoss((1, 2, 4))], action="skip", **DEFERRED)
     assert runner.message_hub.get_info("skipped_steps") == 3
     norms = runner.message_hub.get_scalar("train/grad_norm").data[0]
@@ -224,15 +224,15 @@ def test_a_bad_loss_is_counted_once(numbers, tmp_path, monkeypatch):
     assert all(norm == norm for norm in norms)
 
 
-def test_steps_are_left_out_where_no_gradient_is_clipped(numbers, tmp_path):
+def test_bad_steps_are_skipped_without_gradient_clipping(numbers, tmp_path):
     options = copy.deepcopy(DEFERRED)
     options["optim_wrapper"].pop("clip_grad")
     runner = train(numbers, tmp_path, hooks=[SpoilLoss((1,))], action="skip", **options)
     assert (runner.iter, runner.message_hub.get_info("skipped_steps")) == (6, 1)
 
 
-def test_a_bad_gradient_in_the_last_step_is_said(numbers, tmp_path, monkeypatch):
-    monkeypatch.setattr(non_finite_guard, "_leaves_out_steps", lambda optimizer, norm: True)
+def test_bad_gradient_in_the_last_step_is_logged(numbers, tmp_path, monkeypatch):
+    monkeypatch.setattr(non_finite_guard, "_skips_on_device", lambda optimizer, norm: True)
     runner = train(numbers, tmp_path, hooks=[SpoilGradient(5)], **DEFERRED)
     assert runner.iter == 6
     assert runner.model.decoder.classifiers[0].weight.isfinite().all()
@@ -240,7 +240,7 @@ def test_a_bad_gradient_in_the_last_step_is_said(numbers, tmp_path, monkeypatch)
     assert "Its step, the last one, was left out." in log.read_text()
 
 
-def test_a_bad_loss_counts_where_a_loss_scaler_has_left_the_step_out():
+def test_bad_loss_is_detected_when_a_loss_scaler_skips_the_step():
     guard = non_finite_guard.NonFiniteGuardHook()
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
     wrapper = SimpleNamespace(should_update=lambda: True, optimizer=optimizer)
@@ -260,3 +260,4 @@ def test_a_loss_scaler_handles_gradients_itself():
     wrapper = SimpleNamespace(loss_scaler=object(), grad_norm=torch.tensor(float("inf")))
     guard._runner = SimpleNamespace(optim_wrapper=wrapper)
     guard._before_step(torch.optim.SGD([torch.zeros(1, requires_grad=True)]), (), {})
+    assert guard._late is None

@@ -1,4 +1,4 @@
-"""Launchers on a machine without a GPU. Real processes: tests/tools/test_dist_scripts.py."""
+"""Tests of launchers without a GPU; for real processes see tests/tools/test_dist_scripts.py."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _environment(monkeypatch):
 
 @pytest.fixture
 def joined(monkeypatch):
-    """Process groups that were asked for, none of which is made."""
+    """Return the arguments of requested process groups, none of which is created."""
     calls = []
     monkeypatch.setattr(distributed, "_joined_with_gloo", False)
     monkeypatch.setattr(distributed, "_launcher", "none")
@@ -38,7 +38,7 @@ def start_as(launcher: str, rank: int, world: int) -> None:
 
 
 @pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi"])
-def test_joins_with_gloo(joined, launcher):
+def test_cpu_processes_join_with_gloo(joined, launcher):
     start_as(launcher, 1, 2)
     os.environ["MASTER_ADDR"] = "node0"
     cfg = Config(dict(find_unused_parameters=True, env_cfg=dict(dist_cfg=dict(timeout=60))))
@@ -53,20 +53,20 @@ def test_joins_with_gloo(joined, launcher):
 
 
 @pytest.mark.parametrize("launcher", ["pytorch", "slurm", "mpi"])
-def test_one_process_speaks_where_mmengine_joins_later(joined, monkeypatch, launcher):
-    """On a GPU MMEngine sets RANK only when it makes the runner."""
+def test_first_process_is_known_before_mmengine_joins(joined, monkeypatch, launcher):
+    """On a GPU, MMEngine sets RANK only when it creates the runner."""
     monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
     for rank in (0, 1):
         start_as(launcher, rank, 2)
         distributed.set_launcher(Config({}), launcher)
         assert distributed.is_first_process() is (rank == 0)
-    os.environ[distributed._RANK_VARIABLES[launcher][2]] = "0"  # of another machine
-    assert distributed.is_first_of_machine()
+    os.environ[distributed._RANK_VARIABLES[launcher][2]] = "0"  # the first one of another machine
+    assert distributed.is_local_main_process()
 
 
-def test_a_process_without_a_launcher_speaks_whatever_has_started_it(joined, capfd):
+def test_process_without_a_launcher_always_reports_errors(joined, capfd):
     start_as("pytorch", 1, 2)
-    assert distributed.is_first_process() and distributed.is_first_of_machine()
+    assert distributed.is_first_process() and distributed.is_local_main_process()
     with pytest.raises(SystemExit), cli.ReportInputErrors():
         raise cli.InputError("there is no such thing")
     distributed.name_launcher("pytorch")
@@ -75,14 +75,14 @@ def test_a_process_without_a_launcher_speaks_whatever_has_started_it(joined, cap
     assert capfd.readouterr().err == "error: there is no such thing\n"
 
 
-def test_a_process_that_has_joined_stays_as_it_is(joined, monkeypatch):
+def test_joined_process_does_not_join_again(joined, monkeypatch):
     monkeypatch.setattr(distributed.dist, "is_initialized", lambda: True)
     start_as("pytorch", 0, 1)
     distributed.set_launcher(Config({}), "pytorch")
     assert not joined
 
 
-def test_the_config_chooses_the_wrapper(joined):
+def test_model_wrapper_of_the_config_is_kept(joined):
     start_as("pytorch", 0, 1)
     os.environ["MASTER_ADDR"] = "node0"
     cfg = Config(dict(model_wrapper_cfg=dict(type="Own", broadcast_buffers=True)))
@@ -102,7 +102,7 @@ def test_slurm_finds_the_first_node(joined, tmp_path, monkeypatch):
     assert os.environ["MASTER_ADDR"] == "n3"
 
 
-def test_leaves_a_gpu_to_mmengine(joined, monkeypatch):
+def test_gpu_processes_are_left_to_mmengine(joined, monkeypatch):
     monkeypatch.setattr(distributed, "get_device", lambda: "cuda")
     start_as("pytorch", 0, 2)
     cfg = Config({})
@@ -111,7 +111,7 @@ def test_leaves_a_gpu_to_mmengine(joined, monkeypatch):
     assert cfg.to_dict() == dict(launcher="pytorch")
 
 
-def test_a_single_process_needs_nothing(joined):
+def test_single_process_needs_no_process_group(joined):
     cfg = Config({})
     distributed.set_launcher(cfg, "none")
     assert not joined
@@ -125,12 +125,12 @@ def test_a_single_process_needs_nothing(joined):
         ("carrier-pigeon", "launcher must be one of none, pytorch, slurm, mpi"),
     ],
 )
-def test_wrong_launcher(launcher, message):
+def test_invalid_launcher_is_refused(launcher, message):
     with pytest.raises(ValueError, match=message):
         distributed.set_launcher(Config({}), launcher)
 
 
-def test_no_address_of_the_first_process(joined):
+def test_missing_master_address_is_refused(joined):
     start_as("mpi", 0, 1)
     with pytest.raises(ValueError, match="MASTER_ADDR is not set"):
         distributed.set_launcher(Config({}), "mpi")
@@ -148,14 +148,14 @@ def test_run_exits_with_the_status(main, status):
 
 
 @pytest.mark.parametrize("code", [143, "a message"])
-def test_run_keeps_an_exit(code):
+def test_run_keeps_an_exit_code(code):
     with pytest.raises(SystemExit) as raised:
         distributed.run(lambda: exits_with(code))
     assert raised.value.code == code
 
 
 @pytest.mark.parametrize("main", [lambda: 3, lambda: exits_with(3)], ids=["return", "exit"])
-def test_run_ends_one_of_several_at_once(monkeypatch, main):
+def test_run_ends_a_joined_process_immediately(monkeypatch, main):
     ended = []
     monkeypatch.setattr(distributed, "_joined_with_gloo", True)
     monkeypatch.setattr(distributed.os, "_exit", ended.append)

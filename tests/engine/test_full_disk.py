@@ -1,4 +1,4 @@
-"""Trainings on a full disk; what only the first of several processes notices, all of them obey."""
+"""Tests of training on a full disk, in one process and in several that have to act together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training_cases import train, training_config
 
 
 def outcomes(numbers: Path, work_dir: Path) -> list[dict]:
-    """Train with two processes, and say how it went in each."""
+    """Train with two processes and return the outcome of each."""
     program = Program(full_disk_cases.train, numbers, work_dir, log=work_dir / "log", processes=2)
     program.finish()
     assert program.output().count("Training continues") == 1  # by one process only
@@ -22,10 +22,10 @@ def outcomes(numbers: Path, work_dir: Path) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_processes_go_on_and_end_together(numbers, tmp_path):
+def test_processes_continue_and_end_together(numbers, tmp_path):
     first, second = outcomes(numbers, tmp_path)
     assert first == second
-    assert first["iterations"] == 6  # on after the first failure, to an end at the second
+    assert first["iterations"] == 6  # continues after the first failure, ends at the second
     assert "iter_6.pth could not be written" in first["error"]
     assert "No space left" in first["error"]
     assert first["best_score"] == 0.5
@@ -34,7 +34,7 @@ def test_processes_go_on_and_end_together(numbers, tmp_path):
     assert names == ["best_score_iter_2.pth", "iter_4.pth"]
 
 
-def test_training_goes_on_without_curves(numbers, tmp_path, monkeypatch):
+def test_training_continues_if_scalars_cannot_be_written(numbers, tmp_path, monkeypatch):
     def refuse(path, *args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 

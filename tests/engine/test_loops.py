@@ -1,4 +1,4 @@
-"""A resumed training sees and computes what an uninterrupted one would have."""
+"""Tests that a resumed run sees and computes what an uninterrupted one would have."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def test_batches_are_loaded_in_order_and_differ(uninterrupted):
         for word in line.split()[1:]:
             key, value = word.split("=")
             pixels.setdefault(key, set()).add(value)
-    assert any(len(values) > 1 for values in pixels.values())  # augmentation goes on drawing
+    assert any(len(values) > 1 for values in pixels.values())  # augmentation differs between epochs
 
 
-def test_nothing_is_replayed(numbers, tmp_path, monkeypatch):
+def test_resumed_run_replays_no_data(numbers, tmp_path, monkeypatch):
     from lpv_mmocr.datasets import LPVLMDBDataset
 
     train_until(training_config(numbers, tmp_path), 9)
@@ -99,7 +99,7 @@ def test_nothing_is_replayed(numbers, tmp_path, monkeypatch):
     assert read.count(False) == 4 * 6  # iterations 8 to 11, nothing for the eight before
 
 
-def test_seed_of_a_config_without_one_is_the_checkpoints(numbers, tmp_path):
+def test_seed_is_taken_from_the_checkpoint_if_not_configured(numbers, tmp_path):
     unseeded = dict(randomness=dict(seed=None, _delete_=True))
     first = train_until(training_config(numbers, tmp_path, **unseeded), 6)
     shutil.copytree(tmp_path, tmp_path / "copy")
@@ -111,7 +111,7 @@ def test_seed_of_a_config_without_one_is_the_checkpoints(numbers, tmp_path):
 
 @DATASETS.register_module()
 class StoppableWords(LPVLMDBDataset):
-    """Holds on to something until it is told to stop."""
+    """Dataset that records when it is stopped."""
 
     stopped: list[StoppableWords] = []
 
@@ -119,7 +119,7 @@ class StoppableWords(LPVLMDBDataset):
         self.stopped.append(self)
 
 
-def test_data_that_are_made_anew_for_another_seed_are_stopped(numbers, tmp_path, monkeypatch):
+def test_dataset_replaced_for_another_seed_is_stopped(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(StoppableWords, "stopped", [])
     own = dict(train_dataloader__dataset__type="StoppableWords")
     train_until(training_config(numbers, tmp_path, randomness=dict(seed=5), **own), 6)
@@ -130,15 +130,15 @@ def test_data_that_are_made_anew_for_another_seed_are_stopped(numbers, tmp_path,
     assert stopped is not runner.train_dataloader.dataset
 
 
-def test_processes_that_begin_at_different_iterations_stop(numbers, tmp_path, monkeypatch):
-    """On machines without a shared folder only one of them finds a checkpoint."""
+def test_processes_at_different_iterations_are_refused(numbers, tmp_path, monkeypatch):
+    """On machines without a shared folder, only one of them finds a checkpoint."""
     monkeypatch.setattr(loops, "all_gather_object", lambda iteration: [iteration, 40])
     runner = Runner.from_cfg(training_config(numbers, tmp_path))
     with pytest.raises(RuntimeError, match=r"different iterations \(0, 40\).* --work-dir"):
         runner.train()
 
 
-def test_each_process_draws_random_numbers_of_its_own(numbers, tmp_path, monkeypatch):
+def test_each_process_draws_its_own_random_numbers(numbers, tmp_path, monkeypatch):
     drawn = []
 
     def note(runner: Runner) -> None:
@@ -170,11 +170,11 @@ class ValidationCounter(Hook):
         self.iterations.append(runner.iter)
 
 
-def test_a_validation_that_did_not_happen_is_made_up_for(numbers, tmp_path):
+def test_missed_validation_is_caught_up(numbers, tmp_path):
     every_four = dict(train_cfg__val_interval=4)
     runner = Runner.from_cfg(training_config(numbers, tmp_path, **every_four))
     runner.register_hook(ValidationCounter(failing=True))
-    with pytest.raises(Interruption):  # behind checkpoint 4, before validation 4
+    with pytest.raises(Interruption):  # after checkpoint 4, before validation 4
         runner.train()
     counter = ValidationCounter()
     runner = Runner.from_cfg(training_config(numbers, tmp_path, resume=True, **every_four))
@@ -183,7 +183,7 @@ def test_a_validation_that_did_not_happen_is_made_up_for(numbers, tmp_path):
     assert counter.iterations == [4, 8, 12]
 
 
-def test_no_validation_is_made_twice_and_the_last_iteration_has_one(numbers, tmp_path):
+def test_no_validation_is_repeated_and_the_run_ends_with_one(numbers, tmp_path):
     options = dict(train_cfg__val_interval=4, default_hooks__checkpoint__save_best="auto")
     train(training_config(numbers, tmp_path, train_cfg__max_iters=4, **options))
     counter = ValidationCounter()
@@ -194,7 +194,7 @@ def test_no_validation_is_made_twice_and_the_last_iteration_has_one(numbers, tmp
     assert counter.iterations == [6]
 
 
-def test_a_training_that_is_stopped_is_not_validated(numbers, tmp_path):
+def test_stopped_training_is_not_validated(numbers, tmp_path):
     counter = ValidationCounter()
     runner = Runner.from_cfg(training_config(numbers, tmp_path, train_cfg__val_interval=2))
     runner.register_hook(counter)
@@ -205,7 +205,7 @@ def test_a_training_that_is_stopped_is_not_validated(numbers, tmp_path):
 
 def test_checkpoints_hold_the_random_state_of_training(numbers, tmp_path):
     class Watch(Hook):
-        """Compares what a checkpoint would hold with what training goes on with."""
+        """Compares the state a checkpoint would hold with the one that training continues with."""
 
         same: list[bool] = []
 
@@ -235,14 +235,14 @@ def test_checkpoints_hold_the_random_state_of_training(numbers, tmp_path):
     ("first", "later", "failing", "expected"),
     [(8, [(4, 2)], True, [4, 6, 8, 10, 12]), (4, [(4, 12)], False, [12])],
 )
-def test_what_is_made_up_for_follows_the_interval_of_that_time(
+def test_caught_up_validation_follows_the_interval_of_its_time(
     numbers, tmp_path, first, later, failing, expected
 ):
     intervals = dict(train_cfg__val_interval=first, train_cfg__dynamic_intervals=later)
     runner = Runner.from_cfg(training_config(numbers, tmp_path, **intervals))
     runner.register_hook(ValidationCounter(failing))
     runner.register_hook(At(6, interrupt))
-    with pytest.raises(Interruption):  # behind checkpoint 4
+    with pytest.raises(Interruption):  # after checkpoint 4
         runner.train()
     counter = ValidationCounter()
     runner = Runner.from_cfg(training_config(numbers, tmp_path, resume=True, **intervals))
@@ -251,7 +251,7 @@ def test_what_is_made_up_for_follows_the_interval_of_that_time(
     assert counter.iterations == expected
 
 
-def test_validation_leaves_no_trace_in_training(numbers, uninterrupted, tmp_path):
+def test_validation_does_not_affect_training(numbers, uninterrupted, tmp_path):
     @HOOKS.register_module(force=True)
     class Drawing(Hook):
         def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
@@ -267,7 +267,7 @@ def test_validation_leaves_no_trace_in_training(numbers, uninterrupted, tmp_path
     assert_equal(weights(runner), weights(uninterrupted[0]))
 
 
-def test_another_batch_size_is_said_and_goes_on(numbers, tmp_path):
+def test_changed_batch_size_is_logged_and_training_continues(numbers, tmp_path):
     train_until(training_config(numbers, tmp_path), 5)
     config = training_config(numbers, tmp_path, resume=True, train_dataloader__batch_size=3)
     _, seen = train(config)
@@ -275,8 +275,8 @@ def test_another_batch_size_is_said_and_goes_on(numbers, tmp_path):
     assert [line.split()[0] for line in seen] == [str(i) for i in range(4, 12)]
 
 
-def test_another_number_of_processes_is_said_and_goes_on(numbers, tmp_path, monkeypatch):
-    """With random numbers that are neither those of the checkpoint nor those of the beginning."""
+def test_changed_process_count_is_logged_and_training_continues(numbers, tmp_path, monkeypatch):
+    """Random numbers are not those of a new run."""
     train_until(training_config(numbers, tmp_path / "one"), 5)
     monkeypatch.setattr(loops, "get_rank", lambda: 1)
     monkeypatch.setattr(loops, "get_world_size", lambda: 2)
@@ -293,7 +293,7 @@ def test_another_number_of_processes_is_said_and_goes_on(numbers, tmp_path, monk
 
 @TRANSFORMS.register_module()
 class FailAtTheEighth(BaseTransform):
-    """Raises in the data of a worker."""
+    """Raises at the eighth sample that a worker loads."""
 
     seen = 0
 
@@ -307,7 +307,7 @@ class FailAtTheEighth(BaseTransform):
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("end", ["last iteration", "error", "error in the data"])
 def test_workers_end_with_the_training(numbers, tmp_path, persistent, end):
-    """Not whenever the garbage is collected, where PyTorch would wait five seconds for each."""
+    """Not at garbage collection, where PyTorch would wait five seconds for each of them."""
     workers = dict(num_workers=2, persistent_workers=persistent)
     config = training_config(numbers, tmp_path, train_dataloader=workers, val_dataloader=workers)
     if end == "error in the data":
@@ -323,18 +323,18 @@ def test_workers_end_with_the_training(numbers, tmp_path, persistent, end):
         assert set(multiprocessing.active_children()) <= before
     finally:
         gc.enable()
-    runner.val()  # starts others
+    runner.val()  # starts new workers
     runner.val_loop.dataloader._iterator = None
 
 
-def test_checkpoint_without_random_state_is_said(numbers, tmp_path):
+def test_checkpoint_without_random_state_is_logged(numbers, tmp_path):
     plain = dict(default_hooks__checkpoint=dict(type="CheckpointHook", interval=4, by_epoch=False))
     train_until(training_config(numbers, tmp_path, **plain), 5)
     train(training_config(numbers, tmp_path, resume=True, **plain))
     assert "holds no random state" in logged(tmp_path)
 
 
-def test_checkpoints_load_safely_with_the_state(numbers, tmp_path):
+def test_checkpoints_with_random_state_load_safely(numbers, tmp_path):
     train_until(training_config(numbers, tmp_path), 5)
     path = tmp_path / "iter_4.pth"
     assert torch.load(path, weights_only=True)["message_hub"]["runtime_info"]["random_states"]
@@ -349,6 +349,6 @@ def test_samplers_that_cannot_resume_are_refused(numbers, tmp_path):
         train(config)
 
 
-def test_max_iters_must_be_whole(numbers, tmp_path):
+def test_max_iters_must_be_an_integer(numbers, tmp_path):
     with pytest.raises(ValueError, match=r"whole number, got 2\.5"):
         train(training_config(numbers, tmp_path, train_cfg__max_iters=2.5))

@@ -1,4 +1,4 @@
-"""A loss or gradient that is not a number never reaches the weights."""
+"""Tests that non-finite losses and gradients never reach the weights."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Spoil(Hook):
-    """Makes the model fail in some iterations, counted from 0, and watches the training state.
+    """Makes losses or gradients non-finite in some iterations and records the training state.
 
     Args:
-        iterations: When.
-        what: "loss", or "gradient" for a finite loss whose gradient is not.
+        iterations: Iterations to spoil, counted from 0.
+        what: "loss", or "gradient" for a finite loss with a non-finite gradient.
     """
 
     def __init__(self, *iterations: int, what: str = "loss") -> None:
@@ -104,7 +104,7 @@ def test_stop_names_iteration_and_samples_and_keeps_the_weights(numbers, tmp_pat
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_skipped_step_leaves_no_trace(numbers, tmp_path, what):
+def test_skipped_step_does_not_change_the_training_state(numbers, tmp_path, what):
     spoil = Spoil(3, 5, what=what)
     runner, error = run(numbers, tmp_path, spoil, guard=dict(action="skip"))
     assert error is None
@@ -117,13 +117,13 @@ def test_skipped_step_leaves_no_trace(numbers, tmp_path, what):
     losses = hub.get_scalar("train/loss").data[0]
     assert len(losses) == 6
     assert torch.as_tensor(losses).isfinite().all()
-    # Nothing watches the model any more.
+    # All hooks have been removed.
     assert not runner.model._forward_hooks and not runner.model._forward_pre_hooks
     assert not runner.optim_wrapper.optimizer._optimizer_step_pre_hooks
 
 
 @pytest.mark.parametrize("action", ["skip", "stop"])
-def test_bad_batch_of_another_process_counts(numbers, tmp_path, monkeypatch, action):
+def test_bad_batch_of_another_process_is_detected(numbers, tmp_path, monkeypatch, action):
     calls = itertools.count()
 
     def all_reduce(flag, op) -> None:
@@ -139,12 +139,12 @@ def test_bad_batch_of_another_process_counts(numbers, tmp_path, monkeypatch, act
         assert same(spoil.states[3], spoil.states[4])
     else:
         assert "The loss of iteration 4 is not finite" in str(error)
-        assert "samples" not in str(error)  # this process has none that is bad
+        assert "samples" not in str(error)  # this process has no bad samples
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 @pytest.mark.parametrize("wrapper", ["OptimWrapper", "DeferredOptimWrapper"])
-def test_log_shows_the_norms_of_the_other_steps(numbers, tmp_path, what, wrapper):
+def test_log_shows_only_the_norms_of_taken_steps(numbers, tmp_path, what, wrapper):
     deferred = wrapper == "DeferredOptimWrapper"
     runner, _ = run(
         numbers,
@@ -166,14 +166,14 @@ def test_log_shows_the_norms_of_the_other_steps(numbers, tmp_path, what, wrapper
     assert all(math.isfinite(row["grad_norm"]) for row in rows[1:])
 
 
-def test_skipping_gives_up_after_many_in_a_row(numbers, tmp_path):
+def test_too_many_consecutive_skips_end_the_training(numbers, tmp_path):
     spoil = Spoil(1, 3, 4, 5)
     runner, error = run(numbers, tmp_path, spoil, guard=dict(action="skip", max_in_row=2))
     assert runner.iter == 5
     assert "2 steps in a row have been skipped before this one" in str(error)
 
 
-def test_count_survives_a_resumed_run(numbers, tmp_path):
+def test_count_of_skipped_steps_survives_resuming(numbers, tmp_path):
     run(numbers, tmp_path, Spoil(2), guard=dict(action="skip"))
     (tmp_path / "iter_8.pth").unlink()
     runner, _ = run(numbers, tmp_path, Spoil(7), guard=dict(action="skip"), resume=True)
@@ -196,20 +196,20 @@ def test_accumulated_gradients_are_skipped_together(numbers, tmp_path):
     assert runner.message_hub.get_scalar("train/skipped_steps").current() == 1
 
 
-def test_guard_changes_nothing_otherwise(numbers, tmp_path):
+def test_guard_does_not_affect_finite_training(numbers, tmp_path):
     guarded, _ = run(numbers, tmp_path / "a", Spoil(), guard=dict(action="skip"))
     free, _ = run(numbers, tmp_path / "b", Spoil(), guard=dict(type="IterTimerHook"))
     assert same(guarded.model.state_dict(), free.model.state_dict())
 
 
-def test_validation_is_not_judged(numbers, tmp_path):
+def test_validation_is_not_checked():
     hook = NonFiniteGuardHook()
     hook._after_forward(None, (), dict(mode="predict"), [object()])
     assert hook._pending == []
 
 
 @pytest.mark.parametrize("spoiled", [False, True])
-def test_lists_of_losses(numbers, tmp_path, spoiled):
+def test_lists_of_losses_are_checked(numbers, tmp_path, spoiled):
     class Lists(Hook):
         def before_train(self, runner) -> None:
             runner.model.decoder.module_loss.register_forward_hook(self._listed)
@@ -242,6 +242,6 @@ def test_lists_of_losses(numbers, tmp_path, spoiled):
         (dict(max_in_row=0), "max_in_row must be at least 1"),
     ],
 )
-def test_bad_options(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         NonFiniteGuardHook(**options)

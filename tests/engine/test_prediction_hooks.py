@@ -1,4 +1,4 @@
-"""What a test leaves behind. With a real runner: tests/tools/test_test.py."""
+"""Tests of writing and drawing predictions; for a real runner see tests/tools/test_test.py."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def sample(text: str, scores, **meta) -> TextRecogDataSample:
         ({}, ""),
     ],
 )
-def test_sample_name(meta, name):
+def test_sample_name_is_the_key_or_the_path(meta, name):
     assert sample_name(sample("x", [1.0], **meta)) == name
 
 
-def test_predictions_of_any_model(tmp_path):
+def test_predictions_of_any_model_are_written(tmp_path):
     """Scores as list or tensor, with or without a label and a word score; non-ASCII text."""
     labelled = sample("né", torch.tensor([0.5, 0.25]), img_path="a.png")
     labelled.gt_text = LabelData(item="ne")
@@ -48,7 +48,7 @@ def test_predictions_of_any_model(tmp_path):
         test_dataloader=SimpleNamespace(dataset=[0, 1]), logger=MMLogger("test_predictions")
     )
     hook = PredictionWriterHook(out_file=str(tmp_path / "new" / "words.jsonl"))
-    for _ in range(2):  # a second test starts afresh
+    for _ in range(2):  # a second test starts from scratch
         hook.before_test_epoch(runner)
         hook.after_test_iter(runner, 0, outputs=[labelled])
         hook.after_test_iter(runner, 1, outputs=[scored])
@@ -61,7 +61,7 @@ def test_predictions_of_any_model(tmp_path):
     assert "né" in lines[0]
 
 
-def test_the_first_process_alone_writes_predictions(tmp_path, monkeypatch):
+def test_only_the_first_process_writes_predictions(tmp_path, monkeypatch):
     monkeypatch.setattr("lpv_mmocr.engine.prediction_hooks.is_main_process", lambda: False)
     runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=[0]))
     hook = PredictionWriterHook(out_file=str(tmp_path / "words.jsonl"))
@@ -70,7 +70,7 @@ def test_the_first_process_alone_writes_predictions(tmp_path, monkeypatch):
     assert not (tmp_path / "words.jsonl").exists()
 
 
-def test_pictures_are_rgb_safely_named_and_thinned_out(tmp_path):
+def test_pictures_are_rgb_safely_named_and_drawn_at_an_interval(tmp_path):
     drawn = []
 
     def add_datasample(name, image, data_sample, out_file):
@@ -91,8 +91,8 @@ def test_pictures_are_rgb_safely_named_and_thinned_out(tmp_path):
     ]
 
 
-def test_pictures_under_test_time_augmentation(tmp_path):
-    """Batches are lists of augmentations then, each with all words."""
+def test_first_view_is_drawn_under_test_time_augmentation(tmp_path):
+    """Batches are then lists of augmented views, each with all words."""
     drawn = []
     runner = SimpleNamespace(
         visualizer=SimpleNamespace(add_datasample=lambda name, image, **_: drawn.append(image))
@@ -106,13 +106,13 @@ def test_pictures_under_test_time_augmentation(tmp_path):
     assert [(image.shape, image[0, 0, 0]) for image in drawn] == [((4, 5, 3), 10), ((4, 5, 3), 20)]
 
 
-def test_pictures_that_the_pipeline_has_padded_are_not_padded_again(tmp_path):
+def test_pictures_padded_by_the_pipeline_are_not_padded_again(tmp_path):
     ratios = []
     add_datasample = lambda name, image, data_sample, out_file: ratios.append(  # noqa: E731
         data_sample.valid_ratio
     )
     runner = SimpleNamespace(visualizer=SimpleNamespace(add_datasample=add_datasample))
-    # A word of 3 pixels, which the pipeline has made 6 wide, and the batch 12.
+    # A word 3 pixels wide, padded to 6 by the pipeline and to 12 in the batch.
     word = sample("x", [1.0], valid_ratio=0.25, batch_input_shape=(4, 12))
     hook = RecogVisualizationHook(out_dir=str(tmp_path))
     hook.before_test_epoch(runner)
@@ -120,13 +120,13 @@ def test_pictures_that_the_pipeline_has_padded_are_not_padded_again(tmp_path):
     assert ratios == [0.5] and word.valid_ratio == 0.25
 
 
-def test_bad_interval():
+def test_invalid_interval_is_refused():
     with pytest.raises(ValueError, match="interval must be at least 1, got 0"):
         RecogVisualizationHook(out_dir="x", interval=0)
 
 
-def test_predictions_say_where_a_word_comes_from(tmp_path):
-    """Two folders of one name have the same keys."""
+def test_predictions_name_the_source_of_each_word(tmp_path):
+    """Two folders of the same name have equal keys."""
     words = [
         sample("x", [1.0], sample_key="val:1", img_path=f"{year}/val/1", benchmark_set=name)
         for year, name in ((2023, "A"), (2024, "B"))
@@ -153,14 +153,14 @@ def drawn_names(tmp_path, samples) -> list[str]:
     )
     pictures = [torch.zeros(3, 4, 5, dtype=torch.uint8)] * len(samples)
     hook = RecogVisualizationHook(out_dir=str(tmp_path))
-    for _ in range(2):  # a second test begins anew
+    for _ in range(2):  # a second test starts from scratch
         hook.before_test_epoch(runner)
         hook.after_test_iter(runner, 0, dict(inputs=pictures), samples)
     assert names[: len(samples)] == names[len(samples) :]
     return names[: len(samples)]
 
 
-def test_no_picture_takes_the_place_of_another(tmp_path):
+def test_pictures_do_not_overwrite_one_another(tmp_path):
     words = [
         sample("x", [1.0], sample_key="val:1", img_path="2023/val/1", benchmark_set="A"),
         sample("x", [1.0], sample_key="val:1", img_path="2024/val/1", benchmark_set="B"),
@@ -173,19 +173,19 @@ def test_no_picture_takes_the_place_of_another(tmp_path):
         sample("x", [1.0]),
     ]
     names = drawn_names(tmp_path, words)
-    assert len({name.casefold() for name in names}) == len(words)  # systems may not tell them apart
+    assert len({name.casefold() for name in names}) == len(words)  # file systems may ignore case
     assert names[:3] == ["A_val_1.png", "B_val_1.png", "val_1.png"]
     assert re.fullmatch(r"val_1_[0-9a-f]{8}\.png", names[3])
 
 
-def test_names_of_pictures_are_not_too_long(tmp_path):
+def test_picture_names_have_a_limited_length(tmp_path):
     words = [sample("x", [1.0], img_path=f"{'ü' * 300}{number}.png") for number in range(2)]
     names = drawn_names(tmp_path, words)
     assert len(set(names)) == 2
     assert all(len(name.encode()) < 255 for name in names)
 
 
-def test_several_processes_do_not_draw_over_one_another(tmp_path, monkeypatch):
+def test_processes_do_not_overwrite_each_others_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr("lpv_mmocr.engine.prediction_hooks.get_world_size", lambda: 2)
     names = [
         drawn_names(tmp_path, [sample("x", [1.0], sample_key="val:1", img_path=path)])

@@ -1,4 +1,4 @@
-"""Random numbers that follow from a few numbers."""
+"""Tests of reproducible random numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def drawn() -> list[float]:
     return [random.random(), float(np.random.rand()), float(torch.rand(()))]  # noqa: NPY002
 
 
-def test_equal_numbers_draw_alike_and_leave_no_trace():
+def test_equal_seeds_draw_equally_and_keep_the_global_state():
     torch.manual_seed(3)
     expected = float(torch.rand(()))
     torch.manual_seed(3)
@@ -31,7 +31,7 @@ def test_equal_numbers_draw_alike_and_leave_no_trace():
     assert float(torch.rand(())) == expected
 
 
-def test_an_error_leaves_no_trace_either():
+def test_global_state_is_restored_after_an_error():
     state = torch.get_rng_state()
     with pytest.raises(ArithmeticError), seeded(1):
         raise ArithmeticError
@@ -39,24 +39,24 @@ def test_an_error_leaves_no_trace_either():
 
 
 class Drawing:
-    """A data set whose samples are random numbers."""
+    """Dataset whose samples are random numbers."""
 
     def __getitem__(self, index: int) -> float:
         return float(np.random.rand())  # noqa: NPY002
 
 
-def test_batches_follow_from_seed_process_and_iteration():
+def test_batches_are_determined_by_seed_process_and_iteration():
     places = [(seed, rank, iteration) for seed in (5, 6) for rank in (0, 1) for iteration in (0, 1)]
     found = []
     for seed, rank, iteration in places + places:
-        # As a worker process has it that was not forked.
+        # As in a worker process that was not forked.
         dataset = pickle.loads(pickle.dumps(SeededDataset(Drawing(), seed=seed, rank=rank)))
         found.append(tuple(dataset.__getitems__(NumberedBatch(iteration, [0, 1]))))
     assert found[:8] == found[8:]
     assert len({number for batch in found for number in batch}) == 16
 
 
-def test_augmentations_of_mmocr_follow_too():
+def test_mmocr_augmentations_are_reproducible():
     pytest.importorskip("imgaug", reason="MMOCR's ImgAugWrapper needs imgaug")
     noisy = TRANSFORMS.build(dict(type="ImgAugWrapper", args=[["AdditiveGaussianNoise", (0, 99)]]))
     pictures = []

@@ -1,4 +1,4 @@
-"""Of the config inside a checkpoint an inferencer builds what reading needs, and nothing else."""
+"""Tests that inferencers build only what reading needs of the config inside a checkpoint."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOY = CONFIGS / "lpv-toy_digits.py"
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
-def test_what_reading_needs_stays_as_it_is(path):
+def test_entries_needed_for_reading_are_kept(path):
     ran = Config.fromfile(path).to_dict()
     kept = reading_config("\n".join(f"{name} = {value!r}" for name, value in ran.items()))
     assert repr(kept["model"]) == repr(ran["model"])
@@ -50,17 +50,17 @@ def test_what_reading_needs_stays_as_it_is(path):
         "test_dataloader = dict(dataset=dict(pipeline=[dict(type='mmocr.PadToWidth')]))",
         "test_pipeline = [dict(type='LoadWordImage'), dict(type='WordLook', turn=10)]",
         "test_pipeline = [dict(type='LoadImageFromFile', file_client_args=dict(backend='disk'))]",
-        # What nobody builds who reads leads nowhere.
+        # Entries that are not built for reading have no effect.
         "train_dataloader = dict(pipeline=[dict(type='ConditionApply', condition='open(1)')])",
         "test_dataloader = dict(dataset=dict(ann_file='http://a.org/x.pkl', type='os.system'))",
         "visualizer = dict(vis_backends=[dict(type='WandbVisBackend', save_dir='/home')])",
     ],
 )
-def test_harmless(text):
+def test_harmless_configs_are_accepted(text):
     reading_config(text)
 
 
-def test_of_a_data_set_the_pipeline_alone_is_handed_on():
+def test_only_the_pipeline_of_a_dataset_is_kept():
     text = "test_dataloader = dict(batch_size=1, dataset=dict(type='OCRDataset', pipeline=[]))"
     assert reading_config(text) == dict(test_dataloader=dict(dataset=dict(pipeline=[])))
 
@@ -101,7 +101,7 @@ def test_of_a_data_set_the_pipeline_alone_is_handed_on():
         ("test_dataloader = dict(collate_fn=dict(type='idlelib.idle.X'))", "collate_fn.type"),
         ("test_dataloader = dict(collate_fn='antigravity.x')", "test_dataloader.collate_fn"),
         ("test_dataloader = dict(collate_fn=dict(type='BaseDetDataset'))", "collate_fn.type"),
-        # What is no identifier ends in an error, but the part before the dot has been imported.
+        # A part that is no identifier is an error, but only after the part before it is imported.
         ("test_dataloader = dict(collate_fn='antigravity.0')", "test_dataloader.collate_fn"),
         ("model = dict(any_other='this.0')", "model.any_other = 'this.0'"),
         ("model = dict(any_other='ctypes.cdll./tmp/evil')", "model.any_other = 'ctypes.cdll"),
@@ -110,7 +110,7 @@ def test_of_a_data_set_the_pipeline_alone_is_handed_on():
         ("model = dict(type='FSDP')", "model.type"),
     ],
 )
-def test_more_than_reading(text, place):
+def test_configs_that_do_more_than_reading_are_refused(text, place):
     with pytest.raises(ConfigTextError, match=re.escape(place)):
         reading_config(text)
 
@@ -130,7 +130,7 @@ def test_more_than_reading(text, place):
         ("dict(type='Resize', backend_args=dict(backend='local', sys_path='.'))", "backend_args"),
     ],
 )
-def test_transform_that_no_test_needs(transform, place):
+def test_transforms_that_no_test_needs_are_refused(transform, place):
     pipeline = f"[dict(type='Resize'), {transform}]"
     for text, before in (
         (f"test_dataloader = dict(dataset=dict(pipeline={pipeline}))", "test_dataloader.dataset."),
@@ -140,7 +140,7 @@ def test_transform_that_no_test_needs(transform, place):
             reading_config(text)
 
 
-def test_classes_of_ones_own_are_taken(monkeypatch):
+def test_registered_custom_classes_are_accepted(monkeypatch):
     class OwnTransform:
         pass
 
@@ -150,7 +150,7 @@ def test_classes_of_ones_own_are_taken(monkeypatch):
 
 
 def run_by_substitution(cfg: Config, marker: Path) -> str:
-    # Without the signs that MMEngine's own placeholder drops, so that the text is valid Python.
+    # Without the characters that MMEngine's placeholder drops, so that it is valid Python.
     call = f"__import__('pathlib').Path('{marker}').touch()"
     name = f"$NOT_SET:{re.sub('[()]', '', call)}"
     return f"# {{{{$NOT_SET:{call}}}}}\nx = {{{{{name!r}}}}}\n{cfg.pretty_text}"
@@ -185,7 +185,7 @@ def run_by_name(cfg: Config, marker: Path) -> str:
 
 
 def run_by_other_scope(cfg: Config, marker: Path) -> str:
-    """MMEngine looks for it in the scope, and there without the scope's name."""
+    """MMEngine looks it up in the scope, without the scope's name."""
     (marker.parent / "Brought_along.py").write_text(f"open({str(marker)!r}, 'w')")
     cfg.model.data_preprocessor = dict(type="mmdet.Brought_along")
     return cfg.pretty_text
@@ -218,7 +218,7 @@ def run_by_resize(cfg: Config, marker: Path) -> str:
 
 
 def run_by_log(cfg: Config, marker: Path) -> str:
-    """Writes text of the checkpoint's choice into a file of its choice."""
+    """Write text that the checkpoint chooses into a file that it chooses."""
     cfg.model.data_preprocessor = dict(
         type="mmengine.MMLogger", name="x", logger_name="text", log_file=str(marker)
     )
@@ -233,7 +233,7 @@ def run_by_client(cfg: Config, marker: Path) -> str:
 
 
 def run_by_address(cfg: Config, marker: Path) -> str:
-    """Fetches what is at an address of the checkpoint's choice, instead of the picture."""
+    """Download from an address that the checkpoint chooses, instead of loading the picture."""
     load = dict(type="LoadImageFromFile", ignore_empty=True)
     mapping = dict(img_path="address")
     step = dict(type="KeyMapper", mapping=mapping, transforms=[load], auto_remap=False)
@@ -242,14 +242,14 @@ def run_by_address(cfg: Config, marker: Path) -> str:
 
 
 def run_by_key(cfg: Config, marker: Path) -> str:
-    """To MMEngine None is a key like any other, and what stands before it stays."""
+    """MMEngine treats None as an ordinary key and keeps the entries before it."""
     step = dict(type="subprocess.getoutput", cmd=f"touch {marker}")
     loader = {"dataset": {"pipeline": [step]}, None: {"dataset": {}}}
     return f"{cfg.pretty_text}\ntest_dataloader = {loader!r}\n"
 
 
 def run_by_motion(cfg: Config, marker: Path) -> str:
-    """A class of MMDetection's, built by another one, evaluates its argument."""
+    """A class of MMDetection, built by another one, evaluates its argument."""
     coder = dict(type="mmdet.CameraMotionCompensation", warp_mode=f"open({str(marker)!r}, 'w')")
     cfg.model.data_preprocessor = dict(
         type="mmdet.AnchorHead", num_classes=1, in_channels=1, bbox_coder=coder
@@ -294,8 +294,8 @@ def hostile(attack, tmp_path: Path, marker: Path) -> Path:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, attack):
-    """The whole way: weights alone, whose config tries to run something."""
+def test_reading_runs_no_code_from_the_config_inside(tmp_path, monkeypatch, attack):
+    """End to end: only weights are given, whose config tries to run code."""
     marker = tmp_path / "ran"
     monkeypatch.syspath_prepend(tmp_path)
     weights = hostile(attack, tmp_path, marker)
@@ -307,15 +307,15 @@ def test_reading_with_the_config_inside_runs_nothing(tmp_path, monkeypatch, atta
 
 
 @pytest.mark.parametrize("text", ["", "train_cfg = dict(max_iters=1)"])
-def test_a_config_without_a_model(tmp_path, text):
+def test_config_without_a_model_is_refused(tmp_path, text):
     weights = hostile(lambda cfg, marker: text, tmp_path, tmp_path)
     with pytest.raises(ValueError, match="it has no model"):
         TextRecInferencer(weights=str(weights), device="cpu")
 
 
 @pytest.mark.parametrize("attack", [run_by_no_identifier, run_by_collate_fn, run_by_resize])
-def test_registries_import_nothing_meanwhile(tmp_path, monkeypatch, attack):
-    """A second line: even if the config passed, what it names would not be imported."""
+def test_registries_import_no_modules_named_by_a_config(tmp_path, monkeypatch, attack):
+    """Second line of defence: if a config is accepted, the modules it names are not imported."""
     marker = tmp_path / "ran"
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("lpv_mmocr.engine.reading_config._is_harmless", lambda *leaf: True)
@@ -335,8 +335,8 @@ class Program:
         return Path.touch, (self.marker,)
 
 
-def test_no_data_set_is_built(tmp_path):
-    """MMDetection's inferencer would build the test data, of which a pickle may hold the labels."""
+def test_no_dataset_is_built(tmp_path):
+    """MMDetection's inferencer would build the test dataset, whose labels may be a pickle."""
     marker = tmp_path / "ran"
     (tmp_path / "labels.pkl").write_bytes(pickle.dumps(Program(marker)))
 
@@ -353,8 +353,8 @@ def test_no_data_set_is_built(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["train", "read", "test", "code"])
-def test_files_called_as_a_command_is(name, monkeypatch):
-    """As a script's folder is where Python looks for modules first, "train" can be imported."""
+def test_files_named_like_a_script_are_accepted(name, monkeypatch):
+    """Python looks for modules in a script's folder first, so "train" can be imported."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
     cfg = Config.fromfile(TOY)
     cfg.train_dataloader.dataset.ann_file = cfg.test_dataloader.dataset.ann_file = f"{name}.json"
@@ -363,15 +363,15 @@ def test_files_called_as_a_command_is(name, monkeypatch):
     assert reading_config(cfg.pretty_text)
 
 
-def test_a_folder_that_is_called_as_a_class_is(tmp_path, monkeypatch):
-    """Such as the authors' code in the folder where one reads."""
+def test_folder_named_like_a_class_is_harmless(tmp_path, monkeypatch):
+    """Such as the authors' code in the current folder."""
     (tmp_path / "LPV").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
     assert reading_config("model = dict(type='LPV')")
 
 
-def test_recognisers_and_detectors_of_mmocr_are_taken():
-    """But Mask R-CNN, which is MMDetection's."""
+def test_recognisers_and_detectors_of_mmocr_are_accepted():
+    """Except Mask R-CNN, which is MMDetection's."""
     configs = Path(importlib.util.find_spec("mmocr").origin).parent / ".mim" / "configs"
     taken = refused = 0
     for path in sorted(configs.glob("text*/*/*.py")):

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments, again and again: the run ends as if nothing had happened."""
+"""Tests that killed or stopped runs, once resumed, end like uninterrupted ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lines(record: Path) -> list[str]:
 
 
 def wait_for_progress(program: Program, record: Path, count: int) -> None:
-    """Wait until some more iterations are noted, or the run is over."""
+    """Wait until ``count`` more iterations are recorded or the run ends."""
     wanted = len(lines(record)) + count
     deadline = time.monotonic() + 200
     while len(lines(record)) < wanted and program.running():
@@ -38,7 +38,7 @@ def wait_for_progress(program: Program, record: Path, count: int) -> None:
 
 
 def assert_whole(work_dir: Path) -> None:
-    """Every file under a final name can be read to its end."""
+    """Assert that every file with a final name can be read completely."""
     for path in work_dir.glob("*.pth"):
         assert load_checkpoint(path)["state_dict"], path
     pointer = work_dir / "last_checkpoint"
@@ -48,7 +48,7 @@ def assert_whole(work_dir: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(numbers, tmp_path):
-    """With two worker processes, and as the run without them that nobody stops."""
+    """The killed run has two worker processes, the uninterrupted one has none."""
     whole, record = tmp_path / "whole", tmp_path / "whole.txt"
     start(numbers, whole, record, workers=0).finish()
     seen = lines(record)
@@ -72,11 +72,11 @@ def test_killed_and_resumed_run_ends_like_the_uninterrupted_one(numbers, tmp_pat
     program.finish()
     assert_whole(killed)
 
-    # Iterations behind the last checkpoint come again, exactly as before; nothing else is read.
+    # Iterations after the last checkpoint are repeated exactly; nothing else is read.
     again = lines(record)
     assert set(again) == set(seen)
     assert list(dict.fromkeys(again)) == seen
-    assert len(again) <= len(seen) + KILLS * 3  # a checkpoint comes every two
+    assert len(again) <= len(seen) + KILLS * 3  # a checkpoint every two iterations
     assert not list(killed.glob("*.partial"))
     assert {p.name for p in killed.glob("*.pth")} == {p.name for p in whole.glob("*.pth")}
     first, second = (load_checkpoint(path / f"iter_{MAX_ITERS}.pth") for path in (whole, killed))

@@ -1,4 +1,4 @@
-"""Schedules of trainings that go on under another config."""
+"""Tests of schedules of runs that are resumed with a changed config."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = dict(type="MultiStepLR", by_epoch=False, milestones=[3, 9])
 
 
 def train(numbers: Path, work_dir: Path, scheduler: dict | None, length: int, **options) -> list:
-    """Trains, and returns the learning rates."""
+    """Train and return the learning rates."""
     config: Config = training_config(numbers, work_dir, train_cfg__max_iters=length)
     config.param_scheduler = scheduler and [scheduler]
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
@@ -37,17 +37,15 @@ def resumed(folder: Path) -> dict:
     return dict(resume=True, load_from=str(folder / "iter_8.pth"))
 
 
-def test_a_longer_one_cycle_goes_on_as_if_it_had_always_been_so_long(
-    numbers, tmp_path, runs_of_its_own
-):
+def test_extended_one_cycle_continues_on_the_longer_curve(numbers, tmp_path, runs_of_its_own):
     train(numbers, tmp_path / "short", dict(ONE_CYCLE, total_steps=8), 8)
     longer = dict(ONE_CYCLE, total_steps=20)
     rates = train(numbers, tmp_path / "longer", longer, 20, **resumed(tmp_path / "short"))
-    # The first rate is what the checkpoint says of the optimiser.
+    # The first learning rate is that of the optimiser's state in the checkpoint.
     assert rates[1:] == train(numbers, tmp_path / "whole", longer, 20)[9:]
 
 
-def test_a_longer_one_cycle_that_has_begun_late_is_where_it_would_be():
+def test_extended_one_cycle_with_a_late_begin_has_the_right_step():
     def after_seven(total_steps: int) -> OneCycleLR:
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
         scheduler = OneCycleLR(optimizer, eta_max=1.0, total_steps=total_steps, begin=3)
@@ -62,15 +60,15 @@ def test_a_longer_one_cycle_that_has_begun_late_is_where_it_would_be():
     assert state["last_step"] == longer.last_step
 
 
-def test_schedules_that_were_not_saved_begin_anew():
+def test_checkpoint_without_schedules_is_accepted():
     runner = SimpleNamespace(param_schedulers=[ONE_CYCLE])
     ResumedScheduleHook().after_load_checkpoint(runner, {})
 
 
-def test_steps_go_on_in_a_longer_training(numbers, tmp_path, runs_of_its_own):
+def test_step_schedule_continues_in_a_longer_training(numbers, tmp_path, runs_of_its_own):
     train(numbers, tmp_path / "short", STEPS, 8)
     rates = train(numbers, tmp_path / "longer", STEPS, 12, **resumed(tmp_path / "short"))
-    # At its end a schedule is not counted on: all that follows comes an iteration later.
+    # A schedule does not count its last iteration: all that follows comes an iteration later.
     assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
 
 
@@ -84,9 +82,7 @@ def test_steps_go_on_in_a_longer_training(numbers, tmp_path, runs_of_its_own):
         (STEPS, STEPS, {}, None),
     ],
 )
-def test_what_stays_as_it_was_is_said(
-    numbers, tmp_path, runs_of_its_own, before, after, options, said
-):
+def test_kept_settings_are_logged(numbers, tmp_path, runs_of_its_own, before, after, options, said):
     rates = train(numbers, tmp_path / "first", before, 12)
     resuming = {**options, **resumed(tmp_path / "first")}
     assert train(numbers, tmp_path / "second", after, 12, **resuming) == rates[8:]
@@ -119,8 +115,10 @@ def test_other_schedules_are_refused(numbers, tmp_path, runs_of_its_own, after, 
     ],
     ids=lambda schedule: schedule["type"],
 )
-def test_a_curve_that_has_ended_stays_at_its_end(numbers, tmp_path, runs_of_its_own, schedule):
-    """Its course hangs on a length that it keeps: behind that it would rise, or fall below zero."""
+def test_curve_that_has_ended_stays_at_its_final_value(
+    numbers, tmp_path, runs_of_its_own, schedule
+):
+    """It keeps its original length, beyond which it would rise or fall below zero."""
     train(numbers, tmp_path / "short", schedule, 8)
     rates = train(numbers, tmp_path / "longer", schedule, 12, **resumed(tmp_path / "short"))
     assert len({*rates}) == 1 and 0 <= rates[0] < 2e-4

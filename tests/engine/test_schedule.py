@@ -1,4 +1,4 @@
-"""Schedules that fit the length and the batch of their training."""
+"""Tests of fitting schedules to the length and batch size of a training run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def data(tmp_path_factory):
 
 
 def rates_of_training(data, work_dir, schedulers, *, base_batch_size: int | None) -> list[float]:
-    """Learning rates of a training with batches of 6."""
+    """Return the learning rates of a training run with batches of 6."""
     config = training_config(data, work_dir, param_scheduler=schedulers)
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
     if base_batch_size is not None:
@@ -50,14 +50,14 @@ def rates_of_training(data, work_dir, schedulers, *, base_batch_size: int | None
     ],
     ids=lambda schedulers: schedulers[0]["type"],
 )
-def test_every_rate_follows_the_batch(data, tmp_path, schedulers):
+def test_learning_rates_scale_with_the_batch_size(data, tmp_path, schedulers):
     plain = rates_of_training(data, tmp_path / "plain", schedulers, base_batch_size=None)
     scaled = rates_of_training(data, tmp_path / "scaled", schedulers, base_batch_size=12)
     assert len(plain) == 12 and len(set(plain)) > 1
     assert scaled == pytest.approx([rate / 2 for rate in plain])
 
 
-def test_the_batch_is_that_of_all_processes():
+def test_batch_size_counts_all_processes():
     runner = SimpleNamespace(
         auto_scale_lr=dict(enable=True, base_batch_size=6),
         world_size=4,
@@ -70,7 +70,7 @@ def test_the_batch_is_that_of_all_processes():
     assert runner.param_schedulers[0]["eta_max"] == pytest.approx(4 * ONE_CYCLE["eta_max"])
 
 
-def test_what_is_no_learning_rate_stays(data, tmp_path):
+def test_momentum_schedules_are_not_scaled(data, tmp_path):
     momentum = dict(type="CosineAnnealingMomentum", by_epoch=False, T_max=12, eta_min=0.4)
     config = training_config(data, tmp_path, param_scheduler=[momentum])
     config.auto_scale_lr = dict(base_batch_size=12, enable=True)
@@ -87,7 +87,7 @@ def test_disabled_scaling_changes_nothing(data, tmp_path):
     assert runner.param_schedulers == [ONE_CYCLE]
 
 
-def test_a_time_budget_is_not_scaled(data, tmp_path):
+def test_scaling_with_a_time_budget_is_refused(data, tmp_path):
     budget = [dict(type="TimeBudgetHook", minutes=1, peak_lr=1e-3)]
     config = training_config(data, tmp_path, param_scheduler=None, custom_hooks=budget)
     config.auto_scale_lr = dict(base_batch_size=12, enable=True)
@@ -100,7 +100,7 @@ def one_cycle(train_cfg: dict, **options) -> Config:
 
 
 @pytest.mark.parametrize("max_iters", [8, 20])
-def test_length_of_another_training(max_iters):
+def test_length_that_does_not_match_is_refused(max_iters):
     wanted = (
         f"param_scheduler.0.total_steps is 12, but train_cfg.max_iters is {max_iters}: the "
         "one-cycle schedule has to end when training does. Set both, as in --cfg-options "
@@ -110,19 +110,19 @@ def test_length_of_another_training(max_iters):
         check_one_cycle_length(one_cycle(dict(max_iters=max_iters)))
 
 
-def test_schedules_of_several_optimisers_are_looked_at():
+def test_schedules_of_several_optimisers_are_checked():
     cfg = Config(dict(train_cfg=dict(max_iters=8), param_scheduler=dict(encoder=[ONE_CYCLE])))
     with pytest.raises(ValueError, match=r"^param_scheduler\.encoder\.0\.total_steps is 12, but"):
         check_one_cycle_length(cfg)
 
 
-def test_schedules_count_epochs_unless_they_say_otherwise():
+def test_schedules_count_epochs_by_default():
     schedule = {key: value for key, value in ONE_CYCLE.items() if key != "by_epoch"}
     with pytest.raises(ValueError, match=r"total_steps is 12, but train_cfg\.max_epochs is 8"):
         check_one_cycle_length(Config(dict(train_cfg=dict(max_epochs=8), param_scheduler=schedule)))
 
 
-def test_length_is_missing():
+def test_too_short_or_missing_length_is_refused():
     few = one_cycle(dict(max_iters=4), total_steps=4)
     with pytest.raises(ValueError, match=r"has 4 steps, .* use at least 8 steps"):
         check_one_cycle_length(few)
@@ -136,22 +136,22 @@ def test_length_is_missing():
         (dict(max_iters=12), {}),
         (dict(max_iters=15), dict(begin=3)),
         (dict(max_iters=12), dict(pct_start=0.0)),  # does not rise
-        (dict(max_iters=30), dict(end=12)),  # others follow
+        (dict(max_iters=30), dict(end=12)),  # other schedules may follow
         (dict(max_epochs=12), dict(by_epoch=True, convert_to_iter_based=True)),
         (dict(max_epochs=3), {}),  # iterations of an epoch are not known here
     ],
 )
-def test_length_that_fits(train_cfg, options):
+def test_length_that_matches_is_accepted(train_cfg, options):
     check_one_cycle_length(one_cycle(train_cfg, **options))
 
 
-def test_other_schedules_are_free():
+def test_length_of_other_schedules_is_not_checked():
     drop = dict(type="MultiStepLR", by_epoch=False, milestones=[7], gamma=0.1)
     check_one_cycle_length(Config(dict(train_cfg=dict(max_iters=5), param_scheduler=[drop])))
     check_one_cycle_length(Config(dict(train_cfg=dict(max_iters=5), param_scheduler=None)))
 
 
-def test_keys_are_the_same_for_configs_and_for_what_a_checkpoint_has_of_them():
+def test_keys_are_equal_for_configs_and_checkpoint_states():
     states = dict(encoder=[dict(last_step=3, milestones={3: 1})], decoder=[dict(last_step=3)])
     configs = dict(encoder=[ONE_CYCLE], decoder=[ONE_CYCLE])
     keys = ["param_scheduler.encoder.0", "param_scheduler.decoder.0"]

@@ -1,4 +1,4 @@
-"""A training that fits into its time."""
+"""Tests of training within a time budget."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOOK = dict(type="TimeBudgetHook", minutes=1.0, peak_lr=0.5, warm_up=0.25, mask_
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on by five seconds whenever it is asked."""
+    """Clock that advances by five seconds whenever it is read."""
     clock = SimpleNamespace(now=0.0)
 
     def monotonic() -> float:
@@ -36,20 +36,20 @@ def budget_config(numbers, folder, hook: dict, **overrides):
     return config
 
 
-def test_rate_rises_and_falls():
+def test_learning_rate_rises_and_falls():
     hook = TimeBudgetHook(minutes=1, peak_lr=2.0, warm_up=0.2, final_lr=0.1)
-    assert hook.rate(0.0) == pytest.approx(0.02)
-    assert hook.rate(0.1) == pytest.approx(1.0)
-    assert hook.rate(0.2) == pytest.approx(2.0)
+    assert hook.learning_rate(0.0) == pytest.approx(0.02)
+    assert hook.learning_rate(0.1) == pytest.approx(1.0)
+    assert hook.learning_rate(0.2) == pytest.approx(2.0)
     middle = 0.1 + 0.9 * (1 + math.cos(math.pi / 2)) / 2
-    assert hook.rate(0.6) == pytest.approx(2.0 * middle)
-    assert hook.rate(1.0) == pytest.approx(0.2)
+    assert hook.learning_rate(0.6) == pytest.approx(2.0 * middle)
+    assert hook.learning_rate(1.0) == pytest.approx(0.2)
 
 
-def test_ends_when_the_time_is_up(numbers, tmp_path, clock):
+def test_training_ends_when_the_time_is_up(numbers, tmp_path, clock):
     runner = Runner.from_cfg(budget_config(numbers, tmp_path, HOOK))
     runner.train()
-    # The clock is asked twice in an iteration, of which each counts ten seconds.
+    # The clock is read twice per iteration, so each iteration takes ten seconds.
     assert runner.iter == 6
     assert runner.model.decoder.with_mask
     assert (tmp_path / "iter_6.pth").is_file()
@@ -64,7 +64,7 @@ def test_schedulers_of_the_config_are_refused(numbers, tmp_path, clock):
         Runner.from_cfg(config).train()
 
 
-def test_parts_of_the_model_keep_their_share_of_the_rate(numbers, tmp_path, clock):
+def test_parts_of_the_model_keep_their_learning_rate_factors(numbers, tmp_path, clock):
     config = budget_config(numbers, tmp_path, HOOK)
     parts = dict(custom_keys=dict(encoder=dict(lr_mult=0.1)))
     config.optim_wrapper.paramwise_cfg = parts
@@ -72,7 +72,7 @@ def test_parts_of_the_model_keep_their_share_of_the_rate(numbers, tmp_path, cloc
     runner.train()
     rates = {group["lr"] for group in runner.optim_wrapper.param_groups}
     assert min(rates) == pytest.approx(0.1 * max(rates)) and len(rates) == 2
-    # The checkpoint holds rates of its last moment, and more time begins with the shares again.
+    # The checkpoint holds the final learning rates; a longer budget applies the factors again.
     config.custom_hooks[0].minutes *= 2
     config.update(resume=True, load_from=str(tmp_path / "iter_6.pth"))
     runner = Runner.from_cfg(config)
@@ -81,7 +81,7 @@ def test_parts_of_the_model_keep_their_share_of_the_rate(numbers, tmp_path, cloc
     assert min(rates) == pytest.approx(0.1 * max(rates)) and runner.iter > 6
 
 
-def test_mask_comes_on_in_the_middle(numbers, tmp_path, clock):
+def test_mask_is_enabled_midway(numbers, tmp_path, clock):
     masks = []
 
     class Watch(TimeBudgetHook):
@@ -95,7 +95,7 @@ def test_mask_comes_on_in_the_middle(numbers, tmp_path, clock):
     assert masks == sorted(masks) and {*masks} == {False, True}
 
 
-def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock):
+def test_resumed_run_continues_with_the_remaining_time(numbers, tmp_path, clock):
     hook = {**HOOK, "call_minutes": 0.5}
     first = Runner.from_cfg(budget_config(numbers, tmp_path, hook))
     first.train()
@@ -103,14 +103,14 @@ def test_resumed_run_goes_on_with_the_time_that_is_left(numbers, tmp_path, clock
     iterations = first.iter
     assert 0 < iterations < 6
     assert not (tmp_path / "finished").exists()
-    clock.now += 1e6  # the time between the two does not count
+    clock.now += 1e6  # the time between the two runs does not count
     second = Runner.from_cfg(budget_config(numbers, tmp_path, hook, resume=True))
     second.train()
     assert second.iter > iterations
     assert second.optim_wrapper.param_groups[0]["lr"] < rate
 
 
-def test_a_training_that_is_given_more_time_is_not_finished(numbers, tmp_path, clock):
+def test_extended_training_is_not_marked_as_finished(numbers, tmp_path, clock):
     Runner.from_cfg(budget_config(numbers, tmp_path, HOOK)).train()
     assert (tmp_path / "finished").is_file()
     longer = {**HOOK, "minutes": 10 * HOOK["minutes"], "call_minutes": 0.5}
@@ -118,7 +118,7 @@ def test_a_training_that_is_given_more_time_is_not_finished(numbers, tmp_path, c
     assert not (tmp_path / "finished").exists()
 
 
-def test_mask_of_a_validation_that_is_made_up_for(numbers, tmp_path, clock):
+def test_caught_up_validation_uses_the_mask_of_its_time(numbers, tmp_path, clock):
     masks = []
 
     class Watch(Hook):
@@ -132,21 +132,21 @@ def test_mask_of_a_validation_that_is_made_up_for(numbers, tmp_path, clock):
 
     def start(*, failing: bool, **overrides) -> None:
         hook = {**HOOK, "mask_from": 1, "minutes": 10}
-        # Each with a name of its own, since runners of one name share what they note.
+        # Each run has its own name, since runners of one name share a message hub.
         config = budget_config(numbers, tmp_path, hook, model__decoder__with_mask=True, **overrides)
         config.train_cfg.update(val_interval=4, max_iters=4)
         runner = Runner.from_cfg(config)
         runner.register_hook(Watch(failing))
         runner.train()
 
-    with pytest.raises(InterruptedError):  # behind checkpoint 4
+    with pytest.raises(InterruptedError):  # after checkpoint 4
         start(failing=True)
     start(failing=False, resume=True)
     assert masks == [(4, False)]
 
 
-def test_call_counts_from_the_making_of_the_hook(numbers, tmp_path, clock):
-    """What comes before the first iteration, such as the filling of a pool, is time of a call."""
+def test_call_time_starts_when_the_hook_is_created(numbers, tmp_path, clock):
+    """Work before the first iteration, such as filling a pool, counts towards the call's time."""
     hook = {**HOOK, "call_minutes": 0.5}
     runner = Runner.from_cfg(budget_config(numbers, tmp_path, hook))
     clock.now += 29.0
@@ -188,12 +188,12 @@ def test_several_processes_are_refused(monkeypatch):
         (dict(mask_from=2), "mask_from is a fraction of the budget, 0 to 1, got 2"),
     ],
 )
-def test_bad_arguments(options, message):
+def test_invalid_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         TimeBudgetHook(**{"minutes": 1, "peak_lr": 1.0, **options})
 
 
-def test_averaged_weights(numbers, tmp_path):
+def test_checkpoints_hold_averaged_weights(numbers, tmp_path):
     """MMEngine's ``EMAHook`` averages LPV, and its checkpoints hold the average."""
     config = training_config(numbers, tmp_path)
     config.custom_hooks = [dict(type="EMAHook", momentum=0.1, update_buffers=True)]

@@ -1,4 +1,4 @@
-"""Speed and losses are logged, signals end a training in order."""
+"""Tests of logging speed and losses, and of ending training on signals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lpv_mmocr.engine import (
     ThroughputTimerHook,
     training_hooks,
 )
-from lpv_mmocr.engine.training_hooks import _adds_up_gradients, _DeafToOthers
+from lpv_mmocr.engine.training_hooks import _accumulates_gradients, _IgnoreForeignSignals
 from lpv_mmocr.streaming import PoolUsageHook
 
 import pytest
@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_cases import At, recorded, train, training_config
 
-# --- What is logged ---
+# --- Logging ---
 
 LOGGED = ("loss", "loss_cpa", "ce_stage1", "ce_stage2", "ce_stage3", "grad_norm")
 
@@ -47,7 +47,7 @@ def logged_run(numbers, tmp_path) -> Path:
     return tmp_path
 
 
-def test_log_and_tensorboard_tell_of_the_training(logged_run):
+def test_log_and_tensorboard_show_the_training_progress(logged_run):
     (events,) = logged_run.rglob("events.out.tfevents*")
     board = EventAccumulator(str(events)).Reload()
     for name in (*LOGGED, "images_per_second", "eta_hours", "lr"):
@@ -63,7 +63,7 @@ def test_log_and_tensorboard_tell_of_the_training(logged_run):
     assert not any("eta_hours" in line for line in lines)
 
 
-def test_images_per_second_are_those_of_the_measured_times(logged_run):
+def test_images_per_second_agree_with_the_measured_times(logged_run):
     (scalars,) = logged_run.rglob("scalars.json")
     rows = [json.loads(line) for line in scalars.read_text().splitlines()]
     rows = [row for row in rows if "images_per_second" in row]
@@ -72,7 +72,7 @@ def test_images_per_second_are_those_of_the_measured_times(logged_run):
         assert row["images_per_second"] == pytest.approx(6 / row["time"], rel=1e-6)
 
 
-def test_images_per_second_are_of_all_processes_and_of_this_run(numbers, tmp_path, monkeypatch):
+def test_images_per_second_count_all_processes_of_this_run(numbers, tmp_path, monkeypatch):
     monkeypatch.setattr(training_hooks, "get_world_size", lambda: 2)
     train(training_config(numbers, tmp_path, train_cfg__max_iters=4))
     config = training_config(numbers, tmp_path, train_cfg__max_iters=5, resume=True)
@@ -81,7 +81,7 @@ def test_images_per_second_are_of_all_processes_and_of_this_run(numbers, tmp_pat
     assert hub.get_scalar("train/images_per_second").current() == pytest.approx(expected)
 
 
-def test_timer_needs_an_interval():
+def test_invalid_timer_interval_is_refused():
     with pytest.raises(ValueError, match="interval must be at least 1, got 0"):
         ThroughputTimerHook(interval=0)
 
@@ -111,14 +111,14 @@ def test_signal_saves_and_exits(numbers, tmp_path, name):
     assert len(recorded(runner)) == 6
     assert sorted(path.name for path in tmp_path.glob("*.pth")) == ["iter_4.pth", "iter_6.pth"]
     assert signal.getsignal(number) is before
-    # The validation that was due is made up for by the resumed run.
+    # The resumed run catches up on the validation that was due.
     resumed, seen = train(stoppable(numbers, tmp_path, resume=True))
     assert [int(line.split()[0]) for line in seen] == list(range(6, 12))
     assert len(resumed.message_hub.get_scalar("val/recog/word_acc_ignore_case_symbol").data[0]) == 2
 
 
-def test_signal_waits_for_gradients_that_are_being_added(numbers, tmp_path):
-    """What an interrupted run leaves is what an uninterrupted one comes by."""
+def test_signal_waits_for_accumulated_gradients(numbers, tmp_path):
+    """An interrupted and resumed run ends with the weights of an uninterrupted one."""
     options = dict(optim_wrapper__accumulative_counts=3)
     whole, _ = train(stoppable(numbers, tmp_path / "whole", **options))
     runner = Runner.from_cfg(stoppable(numbers, tmp_path / "cut", **options))
@@ -131,13 +131,13 @@ def test_signal_waits_for_gradients_that_are_being_added(numbers, tmp_path):
         assert torch.equal(resumed.model.state_dict()[name], value), name
 
 
-def test_several_optimisers_wait_for_nothing():
+def test_several_optimisers_do_not_delay_a_signal():
     model = torch.nn.Linear(1, 1)
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1.0), accumulative_counts=2)
-    assert not _adds_up_gradients(OptimWrapperDict(a=wrapper))
+    assert not _accumulates_gradients(OptimWrapperDict(a=wrapper))
 
 
-def test_last_checkpoint_does_not_wait_for_the_makers_of_pictures(numbers, tmp_path, monkeypatch):
+def test_last_checkpoint_precedes_stopping_the_dataset(numbers, tmp_path, monkeypatch):
     runner = Runner.from_cfg(stoppable(numbers, tmp_path))
     seen = []
     monkeypatch.setattr(LPVLMDBDataset, "statistics", dict, raising=False)
@@ -154,17 +154,17 @@ def test_last_checkpoint_does_not_wait_for_the_makers_of_pictures(numbers, tmp_p
 
 
 @pytest.mark.parametrize("seconds", [0.0, 60.0])
-def test_second_signal_acts_at_once_unless_it_is_the_same_passed_on(
+def test_second_signal_acts_immediately_unless_forwarded(
     numbers, tmp_path, monkeypatch, request, seconds
 ):
     monkeypatch.setattr(StopOnSignalHook, "same_signal_seconds", seconds)
-    # Processes in the background are started with SIGINT ignored.
+    # Background processes are started with SIGINT ignored.
     at_start = signal.signal(signal.SIGINT, signal.default_int_handler)
     request.addfinalizer(lambda: signal.signal(signal.SIGINT, at_start))
     runner = Runner.from_cfg(stoppable(numbers, tmp_path))
 
     def twice(runner):
-        # To this thread and at once: of two that are on their way, one gets lost.
+        # Synchronously in this thread: of two pending signals, one would be lost.
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -176,9 +176,7 @@ def test_second_signal_acts_at_once_unless_it_is_the_same_passed_on(
     assert bool(list(tmp_path.glob("*.pth"))) is (seconds > 0)
 
 
-def test_the_same_signal_passed_on_while_the_last_checkpoint_is_written(
-    numbers, tmp_path, monkeypatch
-):
+def test_forwarded_signal_does_not_interrupt_the_last_checkpoint(numbers, tmp_path, monkeypatch):
     runner = Runner.from_cfg(stoppable(numbers, tmp_path))
     runner.register_hook(At(5, lambda runner: signal.raise_signal(signal.SIGTERM)))
     write = AtomicCheckpointHook._save_checkpoint_with_step
@@ -195,7 +193,7 @@ def test_the_same_signal_passed_on_while_the_last_checkpoint_is_written(
     assert (tmp_path / "iter_5.pth").is_file()
 
 
-def test_signals_are_as_before_when_the_training_fails(numbers, tmp_path):
+def test_signal_handlers_are_restored_if_training_fails(numbers, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     runner = Runner.from_cfg(stoppable(numbers, tmp_path))
 
@@ -210,7 +208,7 @@ def test_signals_are_as_before_when_the_training_fails(numbers, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [None, 8])
-def test_worker_processes_are_protected_in_a_resumed_run_of_another_seed(numbers, tmp_path, seed):
+def test_workers_of_a_resumed_run_are_protected_from_signals(numbers, tmp_path, seed):
     workers = dict(train_dataloader__num_workers=1)
     train(stoppable(numbers, tmp_path, train_cfg__max_iters=4, **workers))
     config = stoppable(numbers, tmp_path, resume=True, **workers)
@@ -218,19 +216,19 @@ def test_worker_processes_are_protected_in_a_resumed_run_of_another_seed(numbers
     runner = Runner.from_cfg(config)
     runner.train()
     loader = runner.train_loop.dataloader
-    assert isinstance(loader.worker_init_fn, _DeafToOthers)
-    assert isinstance(runner.val_loop.dataloader.worker_init_fn, _DeafToOthers)
+    assert isinstance(loader.worker_init_fn, _IgnoreForeignSignals)
+    assert isinstance(runner.val_loop.dataloader.worker_init_fn, _IgnoreForeignSignals)
 
 
-def test_worker_processes_begin_as_they_would_otherwise(monkeypatch):
-    monkeypatch.setattr(_DeafToOthers, "_listen", lambda self: None)
+def test_worker_init_function_is_still_called(monkeypatch):
+    monkeypatch.setattr(_IgnoreForeignSignals, "_listen", lambda self: None)
     begun = []
-    _DeafToOthers((), begun.append)(3)
-    _DeafToOthers((), None)(4)
+    _IgnoreForeignSignals((), begun.append)(3)
+    _IgnoreForeignSignals((), None)(4)
     assert begun == [3]
 
 
-def test_training_in_another_thread_does_without_signals(numbers, tmp_path):
+def test_training_works_outside_the_main_thread(numbers, tmp_path):
     seen = []
     config = stoppable(numbers, tmp_path, train_cfg__max_iters=1)
     thread = threading.Thread(target=lambda: seen.extend(train(config)[1]))

@@ -1,10 +1,10 @@
-"""Runs that need weights get them, and of their own model."""
+"""Tests of the hooks that check the weights a run starts from."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lpv_mmocr.engine import InitialWeightsError, InitialWeightsHook
+from lpv_mmocr.engine import InitialWeightsError
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_training_without_initial_weights_is_refused(numbers, tmp_path):
         train(second_stage(numbers, tmp_path))
 
 
-def test_resume_that_finds_nothing_needs_them_too(numbers, tmp_path):
+def test_resume_without_a_checkpoint_needs_initial_weights(numbers, tmp_path):
     with pytest.raises(InitialWeightsError, match="none are given"):
         train(second_stage(numbers, tmp_path, resume=True))
 
@@ -64,20 +64,16 @@ def test_weights_of_another_model_are_refused(numbers, tmp_path, first_stage, ch
         train(config)
 
 
-def test_bare_weights_and_those_of_a_distributed_run_are_welcome(numbers, tmp_path, first_stage):
+def test_bare_weights_of_a_distributed_run_are_accepted(numbers, tmp_path, first_stage):
     weights = torch.load(first_stage, weights_only=True)["state_dict"]
     torch.save({f"module.{name}": value for name, value in weights.items()}, tmp_path / "bare.pth")
     train(second_stage(numbers, tmp_path, load_from=str(tmp_path / "bare.pth")))
 
 
-def test_it_runs_before_errors_get_their_traceback():
-    assert InitialWeightsHook(source="x").priority == "VERY_HIGH"
-
-
 class TestFittingWeights:
     @pytest.fixture
     def start(self, numbers, tmp_path, first_stage):
-        """Trains an iteration from weights of which only some names are kept."""
+        """Return a function that trains for one iteration from weights with some names only."""
 
         def start(keep, *, strict: bool = True, **overrides) -> None:
             checkpoint = torch.load(first_stage, weights_only=True)
@@ -92,7 +88,7 @@ class TestFittingWeights:
 
         return start
 
-    def test_all_of_them(self, start):
+    def test_strict_mode_requires_all_weights(self, start):
         start(lambda name: True)
         with pytest.raises(InitialWeightsError, match="Use the config that it was trained with"):
             start(lambda name: not name.startswith("decoder.classifiers"))
@@ -100,7 +96,7 @@ class TestFittingWeights:
     @pytest.mark.parametrize("inside", [True, False, None])
     @pytest.mark.parametrize("here", [True, False])
     @pytest.mark.parametrize("strict", [True, False])
-    def test_another_mask_is_said(self, start, first_stage, capsys, strict, here, inside):
+    def test_different_mask_is_reported(self, start, first_stage, capsys, strict, here, inside):
         checkpoint = torch.load(first_stage, weights_only=True)
         text = "" if inside is None else f"model = dict(decoder=dict(with_mask={inside}))"
         checkpoint["meta"]["cfg"] = text
@@ -115,7 +111,7 @@ class TestFittingWeights:
             assert "The mask of the GLRMs is {}, and {} in the config".format(*states) in printed
             assert f"use --cfg-options model.decoder.with_mask={inside}" in printed
 
-    def test_some_of_them(self, start, capsys):
+    def test_non_strict_mode_accepts_some_weights(self, start, capsys):
         start(lambda name: not name.startswith("decoder.classifiers"), strict=False)
         assert "They keep their initialisation" in capsys.readouterr().out
         with pytest.raises(InitialWeightsError, match=r"(\d+) of \1 weights do not fit"):

@@ -1,4 +1,4 @@
-"""A training small enough for tests: rendered numbers, a toy LPV, every hook that matters."""
+"""A training run small enough for tests: rendered numbers, a toy LPV, all relevant hooks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=12
 
 
 def write_numbers(path: Path, first: int, count: int) -> Path:
-    """Write an LMDB of pictures of numbers, some of which are augmented beyond recognition."""
+    """Write an LMDB of pictures of numbers, some of which augmentation makes illegible."""
     with LMDBWriter(str(path)) as writer:
         for number in range(first, first + count):
             picture = np.full((16, 40, 3), 255, np.uint8)
@@ -32,10 +32,10 @@ def write_numbers(path: Path, first: int, count: int) -> Path:
 
 @HOOKS.register_module()
 class BatchRecorderHook(Hook):
-    """Notes what every iteration has seen: keys of the samples, and a sum over their pixels.
+    """Records the batch of every iteration: keys of the samples and sums over their pixels.
 
     Args:
-        out_file: Where a process that may be killed appends one line for each iteration.
+        out_file: File to which one line per iteration is appended, for runs that may be killed.
     """
 
     priority = "VERY_HIGH"
@@ -59,7 +59,7 @@ class BatchRecorderHook(Hook):
 
 
 class RateRecorder(Hook):
-    """Notes the learning rate of every iteration."""
+    """Records the learning rate of every iteration."""
 
     def __init__(self) -> None:
         self.rates: list[float] = []
@@ -69,7 +69,7 @@ class RateRecorder(Hook):
 
 
 def training_config(data: Path, work_dir: Path, **overrides) -> Config:
-    """Config of a training of 12 iterations; a checkpoint every 4, a validation every 6.
+    """Return the config of a run of 12 iterations: a checkpoint every 4, a validation every 6.
 
     Args:
         data: Folder with the LMDBs ``train`` and ``val``.
@@ -139,14 +139,14 @@ def training_config(data: Path, work_dir: Path, **overrides) -> Config:
 
 
 def train(config: Config) -> tuple[Runner, list[str]]:
-    """Train, and return the runner with what its iterations have seen."""
+    """Train, and return the runner and its recorded batches."""
     runner = Runner.from_cfg(config)
     runner.train()
     return runner, recorded(runner)
 
 
 def recorded(runner: Runner) -> list[str]:
-    """What the iterations of a runner have seen."""
+    """Return the recorded batches of a runner."""
     return next(h for h in runner.hooks if isinstance(h, BatchRecorderHook)).batches
 
 

@@ -1,4 +1,4 @@
-"""Benchmark sets of a few words, and what a model could have read of them."""
+"""Small benchmark sets, and samples with predictions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_set(path: Path, labels: list[str], pictures: list[bytes] | None = None
 
 
 def sample(label: str, reading: str, key: str, **meta) -> dict:
-    """A sample as a metric gets it from the evaluator."""
+    """Return a sample as the evaluator passes it to a metric."""
     data_sample = TextRecogDataSample(
         gt_text=LabelData(item=label), pred_text=LabelData(item=reading, score=[0.5])
     )

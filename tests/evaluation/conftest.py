@@ -1,8 +1,8 @@
-"""What every test of the evaluation starts from."""
+"""Fixtures of the tests of the evaluation."""
 
 from __future__ import annotations
 
-import lpv_mmocr.evaluation  # noqa: F401  (before mmocr: mends what it needs, and registers)
+import lpv_mmocr.evaluation  # noqa: F401  (before mmocr: patches and registers)
 from lpv_mmocr.datasets import close_environments
 
 import pytest
@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 
 @pytest.fixture(scope="session", autouse=True)
 def _mmocr_scope():
-    """Types without a prefix are MMOCR's, as in its configs."""
+    """Resolve types without a prefix as MMOCR's, as in its configs."""
     init_default_scope("mmocr")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 
 def described(reading: str, truth: str | None, protocol: TextProtocol | None = None) -> str:
-    """One word for each match, with a mark behind wrong ones."""
+    """Return the pair of characters of each match, with "!" after wrong ones."""
     return " ".join(
         f"{match.read or '-'}{match.truth or '-'}{'!' if match.wrong else ''}"
         for match in align(reading, truth, protocol)
@@ -23,7 +23,7 @@ def described(reading: str, truth: str | None, protocol: TextProtocol | None = N
         ("abc", "abc", "aa bb cc"),
         ("abc", "ABC", "aA bB cC"),
         ("hause", "house", "hh ao! uu ss ee"),
-        # Characters behind a missed or an extra one are still right.
+        # Characters after a missed or an extra one are still right.
         ("hose", "house", "hh oo -u! ss ee"),
         ("houuse", "house", "hh oo u-! uu ss ee"),
         ("its", "It's", "iI tt -' ss"),
@@ -34,9 +34,9 @@ def described(reading: str, truth: str | None, protocol: TextProtocol | None = N
         ("नमसते", "नमस्ते", "नन मम सस -्! तत ेे"),
     ],
 )
-def test_alignment(reading, truth, expected):
+def test_characters_are_aligned(reading, truth, expected):
     found = described(reading, truth)
-    if "uu" in expected and "u-!" in expected:  # either of two equal letters is the extra one
+    if "uu" in expected and "u-!" in expected:  # either of two equal letters may be the extra one
         found = found.replace("uu u-!", "u-! uu")
     if "ßS!" in expected:
         found = found.replace("-S! ßS!", "ßS! -S!")
@@ -47,16 +47,16 @@ def test_without_truth_nothing_is_wrong():
     assert align("ab", None) == [CharacterMatch("a", None, False), CharacterMatch("b", None, False)]
 
 
-def test_what_counts_is_up_to_the_protocol():
+def test_protocol_determines_what_is_wrong():
     without_case, with_case = TextProtocol(), TextProtocol(case_sensitive=True)
     assert described("a-b", "A.bé", without_case) == "aA -. bb -é"
     assert described("a-b", "A.bé", with_case) == "aA! -.! bb -é"
     assert described("it's", "its", with_case) == "ii tt '-! ss"
-    # Nothing that does not count moves what does.
+    # Characters that do not count do not shift those that do.
     assert described("a'", "'a", without_case) == "-' aa '-"
 
 
-def test_something_is_wrong_where_texts_differ_in_what_counts():
+def test_a_match_is_wrong_only_if_reduced_texts_differ():
     draw = random.Random(0)
     for protocol in (TextProtocol(), TextProtocol(case_sensitive=True)):
         for _ in range(1000):
@@ -69,7 +69,7 @@ def test_something_is_wrong_where_texts_differ_in_what_counts():
 
 
 def distance(truth: str, reading: str) -> int:
-    """Levenshtein's distance by its definition."""
+    """Return the Levenshtein distance, computed by its definition."""
 
     @cache
     def tail(i: int, j: int) -> int:
@@ -82,7 +82,7 @@ def distance(truth: str, reading: str) -> int:
     return tail(0, 0)
 
 
-def test_has_both_texts_and_no_more_edits_than_needed():
+def test_alignment_has_both_texts_and_fewest_edits():
     numbers = random.Random(1)
     for _ in range(200):
         truth, reading = (

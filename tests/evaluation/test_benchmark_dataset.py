@@ -32,7 +32,7 @@ def test_samples_name_their_set(root):
     assert dataset.metainfo["cumulative_sizes"] == [1, 3]
 
 
-def test_absent_sets_are_named_loudly(root, monkeypatch):
+def test_absent_sets_are_warned_of(root, monkeypatch):
     lines = []
     monkeypatch.setattr(
         "lpv_mmocr.evaluation.benchmark_dataset.print_log",
@@ -49,20 +49,20 @@ def test_absent_sets_are_named_loudly(root, monkeypatch):
     assert lines[0][0].startswith("The benchmark set CUTE80 is ABSENT")
 
 
-def test_set_left_out_by_config(root):
+def test_set_whose_folder_is_none_is_left_out(root):
     dataset = BenchmarkDataset(data_root=str(root), sets=dict(SVT="svt", CUTE80=None))
     assert dataset.names == ["SVT"]
     assert dataset.metainfo["absent_benchmark_sets"] == {}
 
 
-def test_nothing_there(root):
+def test_absence_of_every_set_is_an_error(root):
     with pytest.raises(FileNotFoundError, match=r"None of .* SVT, CUTE80 is there: .*nowhere"):
         BenchmarkDataset(data_root=str(root), sets=dict(SVT="nowhere", CUTE80="no"))
     with pytest.raises(ValueError, match="names no set"):
         BenchmarkDataset(data_root=str(root), sets=dict(SVT=None))
 
 
-def test_damaged_set_is_not_an_absent_one(root):
+def test_damaged_set_is_an_error(root):
     close_environments()
     data_file = root / "svt" / "data.mdb"
     data_file.write_bytes(data_file.read_bytes()[:5000])
@@ -70,14 +70,14 @@ def test_damaged_set_is_not_an_absent_one(root):
         BenchmarkDataset(data_root=str(root), sets=dict(SVT="svt", CUTE80="cute"))
 
 
-def test_pipeline_must_tell_bad_samples(root):
+def test_pipeline_must_pack_bad_sample(root):
     pipeline = [*PIPELINE[:-1], dict(type="PackTextRecogInputs", meta_keys=["sample_key"])]
     dataset = BenchmarkDataset(data_root=str(root), sets=dict(SVT="svt"), pipeline=pipeline)
     with pytest.raises(ValueError, match="must pack 'bad_sample'"):
         dataset[0]
 
 
-def test_with_augmented_variants(root):
+def test_augmented_variants_name_their_set(root):
     variants = [dict(type="Resize", scale=scale) for scale in ((64, 32), (32, 32))]
     tta = dict(type="TestTimeAug", transforms=[variants, [PIPELINE[-1]]])
     pipeline = [*PIPELINE[:2], tta]

@@ -18,7 +18,7 @@ def evaluate(samples: list[dict], size: int | None = None, meta: dict | None = N
     return metric.evaluate(len(samples) if size is None else size), metric
 
 
-def test_against_a_slow_reference():
+def test_accuracies_match_slow_reference():
     generator = random.Random(3)
     samples, right, total = [], {"SVT": 0, "CUTE80": 0}, {"SVT": 0, "CUTE80": 0}
     for number in range(400):
@@ -40,12 +40,12 @@ def test_against_a_slow_reference():
     assert metric.report.absent == {"SVTP": "no folder"}
 
 
-def test_results_travel_through_files_only_where_they_are_told_where(tmp_path):
+def test_results_are_collected_in_files_only_with_collect_dir(tmp_path):
     assert BenchmarkMetric().collect_device == "gpu"
     assert BenchmarkMetric(collect_dir=str(tmp_path)).collect_device == "cpu"
 
 
-def test_machines_may_have_the_data_in_different_places():
+def test_machines_may_store_the_data_in_different_places():
     """One sample was repeated; the other machine has it under another path."""
     words = [sample("a", "a", f"key{number}", img_path=f"/one/{number}") for number in range(3)]
     repeated = sample("a", "a", "key0", img_path="/two/0")
@@ -67,7 +67,7 @@ def test_machines_may_have_the_data_in_different_places():
         ("two words", "twowords", 1, 1),
     ],
 )
-def test_single_words(label, reading, insensitive, sensitive):
+def test_accuracy_of_single_words(label, reading, insensitive, sensitive):
     words = [sample(label, reading, "key"), sample("other", "wrong", "other")]
     assert evaluate(words)[0]["recog/accuracy"] == insensitive / 2
     assert evaluate(words, case_sensitive=True)[0]["recog/accuracy"] == sensitive / 2
@@ -79,26 +79,26 @@ def test_bad_sample_is_wrong_whatever_is_read():
     assert metrics == {"recog/accuracy": 0.0, "recog/one_minus_ned": 0.0}
 
 
-def test_folders_of_the_same_name():
+def test_folders_of_the_same_name_are_distinguished():
     words = [sample("a", "a", "val:1"), sample("a", "b", "val:1")]
     for word, path in zip(words, ("one/val", "two/val"), strict=True):
         word["img_path"] = path
     assert evaluate(words)[0]["recog/accuracy"] == 0.5
 
 
-def test_nothing_is_rounded():
+def test_accuracy_is_not_rounded():
     words = [sample("a", "a" if number < 2 else "b", str(number)) for number in range(3)]
     assert evaluate(words)[0]["recog/accuracy"] == 2 / 3
 
 
 def test_repeated_samples_count_once():
     words = [sample("a", "b", "one"), sample("a", "a", "two"), sample("a", "a", "three")]
-    # Repeats in the middle as well: cutting off what is too much would keep them.
+    # Repeats in the middle as well: truncating the list would keep them.
     repeated = [words[0], words[1], words[1], words[2], words[0]]
     assert evaluate(repeated, size=3)[0]["recog/accuracy"] == 2 / 3
 
 
-def test_sets_may_share_names():
+def test_sets_may_share_sample_names():
     meta = dict(benchmark_sets=["SVT", "SVTP"], absent_benchmark_sets={})
     words = [
         sample("a", "a", "image-1", benchmark_set="SVT"),
@@ -111,24 +111,24 @@ def test_sets_may_share_names():
 
 
 @pytest.mark.parametrize("keys", [["one"], ["one", "one", "one"]])
-def test_missing_or_nameless_samples_are_an_error(keys):
+def test_missing_samples_and_shared_names_are_an_error(keys):
     with pytest.raises(ValueError, match=r"has 3 samples, but 1 different ones .* not unique"):
         evaluate([sample("a", "a", key) for key in keys], size=3)
 
 
-def test_sample_without_any_name():
+def test_sample_without_any_name_is_an_error():
     with pytest.raises(ValueError, match="neither sample_key nor img_path"):
         BenchmarkMetric().process(None, [sample("a", "a", "", img_path=None)])
 
 
-def test_sample_without_label():
+def test_sample_without_label_is_an_error():
     word = sample("a", "a", "SVT:7")
     del word["gt_text"]
     with pytest.raises(ValueError, match=r"SVT:7 has no label .*LoadOCRAnnotations"):
         BenchmarkMetric().process(None, [word])
 
 
-def test_beside_mmocrs_metrics():
+def test_works_next_to_mmocr_metrics():
     evaluator = Evaluator([dict(type="WordMetric"), dict(type="BenchmarkMetric")])
     evaluator.process([sample("x^2", "X2", "one"), sample("ab", "ab", "two")])
     metrics = evaluator.evaluate(2)
@@ -136,13 +136,13 @@ def test_beside_mmocrs_metrics():
     assert metrics["recog/accuracy"] == 1
 
 
-def test_words_of_another_script():
+def test_words_of_another_script_give_nan():
     words = [sample("банк", "", "one"), sample("数据", "你好", "two")]
     metrics, _ = evaluate(words)
     assert all(map(math.isnan, metrics.values())) and len(metrics) == 2
 
 
-def test_some_labels_without_anything_that_counts_are_said_once(monkeypatch):
+def test_labels_without_counted_characters_are_warned_of_once(monkeypatch):
     said = []
     log = "lpv_mmocr.evaluation.benchmark_metric.print_log"
     monkeypatch.setattr(log, lambda message, **options: said.append(message))
@@ -153,7 +153,7 @@ def test_some_labels_without_anything_that_counts_are_said_once(monkeypatch):
     assert re.match(r"1 of 2 labels have none .*case-insensitive-36.*WordMetric", said[0])
 
 
-def test_evaluates_again_from_nothing():
+def test_second_evaluation_starts_from_scratch():
     metric = BenchmarkMetric()
     for reading, expected in (("a", 1.0), ("b", 0.0)):
         metric.process(None, [sample("a", reading, "one")])

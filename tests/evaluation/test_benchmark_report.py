@@ -20,7 +20,7 @@ import pytest
 from mmengine.config import Config
 from mmocr.evaluation import WordMetric
 
-# Words read right; none of the accuracies has a short decimal form.
+# Correctly read words; none of the accuracies has a short decimal form.
 CORRECT = dict(
     IIIT5k=2917,
     SVT=613,
@@ -54,14 +54,14 @@ def row(report: BenchmarkReport, name: str) -> list[str]:
     return [cell.strip() for cell in found]
 
 
-def test_the_groups_are_those_of_the_protocol():
+def test_set_groups_have_the_expected_sizes():
     assert sum(EXPECTED_COUNTS[name] for name in SET_GROUPS["six"]) == 7248
     assert (EXPECTED_COUNTS["IC13_1015"], EXPECTED_COUNTS["IC15_2077"]) == (1015, 2077)
     assert set(SET_GROUPS["eight"]) - set(SET_GROUPS["six"]) == {"IC13_1015", "IC15_2077"}
 
 
 @pytest.mark.parametrize(("group", "size"), [("six", 6), ("eight", 8)])
-def test_means_by_exact_fractions(group, size):
+def test_means_match_exact_fractions(group, size):
     names = list(CORRECT)[:size]
     total = sum(EXPECTED_COUNTS[name] for name in names)
     plain = sum(Fraction(CORRECT[name], EXPECTED_COUNTS[name]) for name in names) / size
@@ -78,7 +78,7 @@ def test_means_by_exact_fractions(group, size):
     assert "present" not in make_report().means
 
 
-def test_absent_sets_take_their_means_with_them():
+def test_means_over_absent_sets_are_not_computed():
     report = make_report("SVT")
     metrics = report.to_metrics()
     assert not any(name.startswith(("six/", "eight/", "SVT/")) for name in metrics)
@@ -96,13 +96,13 @@ def test_absent_sets_take_their_means_with_them():
     assert as_json["absent"] == {"SVT": "there is no folder"}
 
 
-def test_the_six_do_not_need_the_other_two():
+def test_mean_of_six_needs_only_its_six_sets():
     report = make_report("IC13_1015", "IC15_2077")
     assert report.means.keys() == {"six"}
     assert row(report, "mean of eight")[-1] == "not computed: no IC13_1015, IC15_2077"
 
 
-def test_other_sets_join_only_the_mean_of_the_present():
+def test_other_sets_enter_only_the_mean_of_present_sets():
     report = make_report(ArT=SetScore(count=10, correct=1, similarity=2.0))
     assert report.means["eight"] == make_report().means["eight"]
     assert report.means["present"].sets == (*EXPECTED_COUNTS, "ArT")
@@ -144,7 +144,7 @@ def test_bad_samples_are_listed():
     assert len(report.to_dict()["sets"]["SVT"]["bad_samples"]) == 23
 
 
-def test_metrics_without_a_report_are_passed_over(tmp_path):
+def test_metrics_without_a_report_are_skipped(tmp_path):
     metrics = [BenchmarkMetric(), WordMetric(mode="exact")]
     runner = SimpleNamespace(
         cfg=Config(), work_dir=tmp_path, test_evaluator=SimpleNamespace(metrics=metrics)

@@ -1,4 +1,4 @@
-"""Tests of a benchmark as a user starts them, in one process and in two."""
+"""Tests of complete benchmark runs, in one process and in two."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read(model: torch.nn.Module, pipeline: list[dict], folder: Path) -> list[str
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    """A config, a checkpoint of a toy, and 5 + 2 words, some labelled with what the toy reads."""
+    """Write a config, a toy's checkpoint and 5 + 2 words, some labelled with its readings."""
     folder = tmp_path_factory.mktemp("bench")
     config = folder / "toy.py"
     config.write_text(CONFIG.format(toy=str(TOY), root=str(folder)))
@@ -79,7 +79,7 @@ def bench(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def alone(bench):
-    """The evaluation in this process, and what its log says."""
+    """Evaluate in this process and return the log."""
     config = Config.fromfile(bench / "toy.py")
     config.work_dir, config.load_from = str(bench / "alone"), str(bench / "toy.v1.pth")
     Runner.from_cfg(config).test()
@@ -90,7 +90,7 @@ def reports(folder: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in sorted(folder.glob("toy.v1_benchmark_*"))}
 
 
-def test_files_of_the_work_folder(bench, alone):
+def test_reports_are_written_to_the_work_folder(bench, alone):
     assert list(reports(bench / "alone")) == [
         "toy.v1_benchmark_case-insensitive-36.json",
         "toy.v1_benchmark_case-insensitive-36.md",
@@ -101,7 +101,7 @@ def test_files_of_the_work_folder(bench, alone):
     assert report["checkpoint"].endswith("toy.v1.pth")
     assert report["model"] == "LPV, float32, mask off"
     svt, cute = report["sets"]["SVT"], report["sets"]["CUTE80"]
-    # Labels 1, 3 and 5 are what the toy reads; 2 and 4 are empty, 4 of them on a bad picture.
+    # Labels 1, 3 and 5 are the toy's readings; 2 and 4 count as empty, and picture 4 is bad.
     assert (svt["count"], svt["expected_count"], svt["empty_labels"]) == (5, 647, 2)
     assert svt["bad_samples"] == ["svt:image-000000004"]
     assert svt["correct"] == 3
@@ -125,12 +125,12 @@ def test_two_processes_give_the_same_numbers(bench, alone):
     test = ROOT / "tools" / "test.py"
     Program(run_script, test, bench, *arguments, log=bench / "log", processes=2).finish()
     assert reports(bench / "both") == reports(bench / "alone")
-    # There MMEngine exchanges results through files, which other machines cannot see.
+    # MMEngine's folder for exchanging results in files, which other machines cannot see.
     assert not (bench / ".dist_test").exists()
 
 
-def test_chooses_the_best_checkpoint_of_a_training(bench, tmp_path):
-    """The metric in MMEngine's validation loop, by the name that ``save_best`` looks for."""
+def test_metric_selects_the_best_checkpoint(bench, tmp_path):
+    """In MMEngine's validation loop, ``save_best`` finds the metric by its name."""
     config = Config.fromfile(TOY)
     config.work_dir = str(tmp_path)
     config.train_cfg.update(max_iters=2, val_interval=1)

@@ -1,4 +1,4 @@
-"""Rows of the table of sets and means, which Markdown and the page about a test show."""
+"""Tests of the table of sets and means, shown in Markdown and on the page about a test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lpv_mmocr.evaluation import (
     SetScore,
     TextProtocol,
 )
-from lpv_mmocr.evaluation.score_table import Row, set_row
+from lpv_mmocr.evaluation.score_table import Row, row_of_set
 
 import pytest
 
@@ -18,7 +18,7 @@ def score(count: int, correct: int, **kwargs) -> SetScore:
     return SetScore(count=count, correct=correct, similarity=correct, **kwargs)
 
 
-def test_six_sets_their_means_and_an_absent_one():
+def test_rows_of_six_sets_an_absent_one_and_means():
     six = {name: EXPECTED_COUNTS[name] for name in SET_GROUPS["six"]}
     report = BenchmarkReport(
         protocol=TextProtocol(),
@@ -43,5 +43,5 @@ def test_six_sets_their_means_and_an_absent_one():
     assert rows["mean of eight"].accuracy is None
 
 
-def test_empty_set():
-    assert set_row("own", score(0, 0)).remarks == "EMPTY: there are no words in it"
+def test_empty_set_has_a_remark():
+    assert row_of_set("own", score(0, 0)).remarks == "EMPTY: there are no words in it"

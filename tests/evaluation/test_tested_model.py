@@ -13,7 +13,7 @@ def model():
     return build_toy()
 
 
-def test_the_plain_model_has_no_variant(model):
+def test_plain_model_has_no_variant(model):
     assert variant_of(model) == ""
     assert describe(model) == "LPV, float32, mask off"
     model.decoder.with_mask = True
@@ -24,7 +24,7 @@ def test_the_plain_model_has_no_variant(model):
     ("dtype", "name"),
     [(torch.float32, "_deployed-fp32"), (torch.bfloat16, "_deployed-bf16")],
 )
-def test_deployed(model, dtype, name):
+def test_variant_of_deployed_model_names_its_dtype(model, dtype, name):
     deployed = model.to_deploy(dtype=dtype)
     assert variant_of(deployed) == name
     assert describe(deployed).startswith("DeployedLPV, ")
@@ -32,7 +32,7 @@ def test_deployed(model, dtype, name):
     assert variant_of(deployed) == "_deployed-float64"
 
 
-def test_test_time_augmentation(model):
+def test_variant_of_test_time_augmentation(model):
     augmented = MODELS.build(dict(type="BestLookTTAModel", module=model))
     assert variant_of(augmented) == "_tta"
     assert describe(augmented) == "BestLookTTAModel, float32, mask off"

@@ -13,7 +13,7 @@ CHARACTERS = string.printable + "éßÀ字½"
 
 
 def levenshtein(a: str, b: str) -> int:
-    """The textbook table, filled cell by cell."""
+    """Return the Levenshtein distance from the textbook table, filled cell by cell."""
     table = {(i, 0): i for i in range(len(a) + 1)} | {(0, j): j for j in range(len(b) + 1)}
     for i, x in enumerate(a, 1):
         for j, y in enumerate(b, 1):
@@ -36,24 +36,24 @@ def levenshtein(a: str, b: str) -> int:
         (True, "Caf\u00e9\t9", "Caf9"),
     ],
 )
-def test_what_counts(case_sensitive, text, reduced):
+def test_reduce_keeps_only_characters_that_count(case_sensitive, text, reduced):
     assert TextProtocol(case_sensitive=case_sensitive).reduce(text) == reduced
 
 
-def test_every_ascii_character():
+def test_reduce_on_all_ascii_characters():
     every = "".join(map(chr, range(128)))
     assert TextProtocol().reduce(every) == string.digits + 2 * string.ascii_lowercase
     assert TextProtocol(case_sensitive=True).reduce(every) == "".join(map(chr, range(33, 127)))
 
 
-def test_the_hat_is_where_mmocrs_filter_differs():
+def test_caret_is_dropped_unlike_by_mmocr():
     kept = WordMetric().valid_symbol.sub("", "x^2")
     assert kept == "x^2"
     assert TextProtocol().reduce("x^2") == TextProtocol().reduce("X2")
 
 
 @pytest.mark.parametrize("case_sensitive", [False, True])
-def test_similarity_against_the_textbook(case_sensitive):
+def test_similarity_matches_textbook_distance(case_sensitive):
     protocol = TextProtocol(case_sensitive=case_sensitive)
     unwanted = r"[^!-~]" if case_sensitive else r"[^0-9a-z]"
     generator = random.Random(1)
@@ -66,5 +66,5 @@ def test_similarity_against_the_textbook(case_sensitive):
         assert protocol.similarity(*texts) == pytest.approx(expected, abs=1e-15)
 
 
-def test_names_differ():
+def test_protocol_names_differ():
     assert TextProtocol().name != TextProtocol(case_sensitive=True).name

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import math
 
-from lpv_mmocr.models.attention import hiding_bias, self_attention
+from lpv_mmocr.models.attention import mask_bias, self_attention
 
 import pytest
 import torch
 
 
 def slow_attention(qkv, heads, visible, scale):
-    """Query by query and head by head, in float64."""
+    """Return the attention output, computed query by query and head by head in float64."""
     n, length, width = qkv.shape
     dim = width // 3 // heads
     query, key, value = (
@@ -32,14 +32,14 @@ def slow_attention(qkv, heads, visible, scale):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 0.03)])
 @pytest.mark.parametrize("masked", [False, True])
-def test_against_a_slow_reference(dtype, tolerance, masked):
+def test_self_attention_matches_slow_reference(dtype, tolerance, masked):
     generator = torch.Generator().manual_seed(0)
     qkv = torch.randn(2, 5, 24, generator=generator).to(dtype)
     visible = bias = None
     if masked:
         visible = torch.rand(2, 5, 5, generator=generator) > 0.5
         visible[:, :, 2] = True
-        bias = hiding_bias(visible)[:, None]
+        bias = mask_bias(visible)[:, None]
     expected = slow_attention(qkv, 2, visible, 0.5)
     found = self_attention(qkv, 2, bias)
     assert found.dtype is dtype
@@ -60,7 +60,7 @@ def test_empty_batch(dropout):
     assert self_attention(torch.empty(0, 5, 3 * 8), 2, dropout=dropout).shape == (0, 5, 8)
 
 
-def test_bias_of_a_mask():
-    bias = hiding_bias(torch.tensor([[True, False]]), torch.float64)
+def test_hiding_bias_is_minus_infinity_where_hidden():
+    bias = mask_bias(torch.tensor([[True, False]]), torch.float64)
     assert bias.tolist() == [[0.0, -math.inf]]
     assert bias.dtype is torch.float64

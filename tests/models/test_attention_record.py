@@ -1,4 +1,4 @@
-"""Records of what a batch was read from."""
+"""Tests of the attention records of a batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def postprocessor():
 
 
 def record(classes, postprocessor):
-    """Record of one stage and a GLRM; maps and relations hold the number of the position."""
+    """Return a record of one stage and a GLRM whose maps and relations hold position numbers."""
     probs = torch.full((1, POSITIONS, 6), 0.01)
     probs[0, range(POSITIONS), classes] = torch.linspace(0.9, 0.5, POSITIONS)
     numbers = torch.arange(POSITIONS, dtype=torch.float32)
@@ -36,14 +36,14 @@ def record(classes, postprocessor):
     ("classes", "text", "order"),
     [
         ((START, A, B, END, END, END), "ab", [0, 1, 2, 3, 4, 5]),
-        ((A, B, C, A, B, C), "bcabc", [0, 1, 2, 3, 4, 5]),  # without an end
+        ((A, B, C, A, B, C), "bcabc", [0, 1, 2, 3, 4, 5]),  # no end class
         ((START, A, START, B, END, START), "ab", [0, 1, 3, 4, 2, 5]),
         ((START, START, END, END, END, END), "", [0, 2, 3, 4, 5, 1]),
         ((START, A, UNKNOWN, B, END, END), "a\ufffdb", [0, 1, 2, 3, 4, 5]),
     ],
     ids=["plain", "no end", "start inside", "start in nothing", "unknown"],
 )
-def test_map_behind_map_0_belongs_to_the_character(classes, text, order, postprocessor):
+def test_maps_after_map_0_follow_the_characters(classes, text, order, postprocessor):
     made = record(classes, postprocessor)
     assert made.stage_texts == [text]
     np.testing.assert_array_equal(made.attn_maps[0, :, 1, 2], order)

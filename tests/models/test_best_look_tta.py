@@ -1,4 +1,4 @@
-"""Which look is kept, and which looks are taken, with a recogniser that says what it is told."""
+"""Tests of test-time augmentation with a recogniser whose readings are given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 
 
 class Recogniser(nn.Module):
-    """An input is the number of a character and a confidence; remembers what it was given."""
+    """Recogniser that returns the character and confidence in each input and records its calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Recogniser(nn.Module):
 
 
 def read(*looks: list, **options) -> tuple[list[str], list[list[str]]]:
-    """Texts, and what was looked at."""
+    """Return the kept texts and the texts read in each call."""
     model = BestLookTTAModel(Recogniser(), **options)
     samples = [[word_sample() for _ in look] for look in looks]
     inputs = [[torch.tensor([ord(text), sure]) for text, sure in look] for look in looks]
@@ -37,7 +37,7 @@ def read(*looks: list, **options) -> tuple[list[str], list[list[str]]]:
     return [sample.pred_text.item for sample in best], model.module.calls
 
 
-def test_unsure_words_alone_are_looked_at_again():
+def test_only_low_confidence_words_are_read_again():
     texts, calls = read(
         [("a", 0.95), ("b", 0.5), ("c", 0.1), ("d", 0.79)],
         [("A", 0.99), ("B", 0.9), ("C", 0.2), ("D", 0.3)],
@@ -47,12 +47,12 @@ def test_unsure_words_alone_are_looked_at_again():
     assert calls == [["a", "b", "c", "d"], ["B", "C", "D"], ["3", "4"]]
 
 
-def test_no_look_is_taken_for_nothing():
+def test_confident_words_are_read_once():
     texts, calls = read([("a", 0.81)], [("b", 0.99)])
     assert (texts, calls) == (["a"], [["a"]])
 
 
-def test_a_look_that_changes_nothing_is_not_taken():
+def test_view_that_changes_nothing_is_skipped():
     texts, calls = read(
         [("a", 0.1), ("b", 0.1)], [("a", 0.1), ("B", 0.2)], [("1", 0.3), ("b", 0.1)]
     )
@@ -60,11 +60,11 @@ def test_a_look_that_changes_nothing_is_not_taken():
     assert calls == [["a", "b"], ["B"], ["1"]]
 
 
-def test_the_earlier_look_counts_where_two_are_alike():
+def test_ties_go_to_the_earlier_view():
     assert read([("a", 0.5)], [("b", 0.5)], [("c", 0.5)])[0] == ["a"]
 
 
-def test_how_sure_is_sure():
+def test_reading_stops_at_confidence_sure():
     looks = [("a", 0.8)], [("b", 0.99)]
     assert read(*looks, sure=0.81)[0] == ["b"]
     assert read([("a", 0.75)], [("b", 0.99)], sure=0.75)[0] == ["a"]
@@ -72,11 +72,11 @@ def test_how_sure_is_sure():
     assert read(*looks, sure=0)[1] == [["a"]]
 
 
-def test_one_look_is_enough():
+def test_single_view_is_accepted_at_any_confidence():
     assert read([("a", 0.1), ("b", 0.2)])[0] == ["a", "b"]
 
 
-def test_merging_several_looks():
+def test_merge_preds_keeps_most_confident_view():
     samples = []
     for confidence in (0.2, 0.7, 0.6):
         samples.append(word_sample())
@@ -89,7 +89,7 @@ def test_registered():
     assert MODELS.get("BestLookTTAModel") is BestLookTTAModel
 
 
-def test_confidence_without_a_word_score():
+def test_confidence_falls_back_to_product_of_scores():
     sample = word_sample()
     sample.pred_text = LabelData(item="ab", score=[0.5, 0.5])
     assert word_confidence(sample) == pytest.approx(0.25)
@@ -98,8 +98,8 @@ def test_confidence_without_a_word_score():
 
 
 @pytest.mark.parametrize("scores", [[], [float("nan")], [0.9, float("nan")]])
-def test_nothing_to_go_by_is_unsure(scores):
-    """The product over no characters would be 1, and no number is below another that is none."""
+def test_missing_or_nan_scores_give_zero_confidence(scores):
+    """The product of no scores would be 1, and NaN compares below no threshold."""
     sample = word_sample()
     sample.pred_text = LabelData(item="", score=scores)
     assert word_confidence(sample) == 0

@@ -1,4 +1,4 @@
-"""The dictionary given as a string."""
+"""Tests of the dictionary given as a string."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``torch.compile`` makes of the models, counted by a backend that leaves the graphs alone."""
+"""Tests of ``torch.compile`` on the models, with a backend that counts the graphs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def graphs():
     torch._dynamo.reset()
 
 
-def test_training_is_compiled_once_whatever_the_words(graphs):
+def test_training_is_compiled_once_for_all_words(graphs):
     model = settle(build_toy(with_mask=True))
     batch = images(model, 2)
     labels = [["ab", "7"], ["word", ""], ["0123456789", "x"], ["z", "zz"]]
@@ -36,11 +36,11 @@ def test_training_is_compiled_once_whatever_the_words(graphs):
     model.forward = torch.compile(model.forward, backend=graphs, dynamic=False)
     for words, loss in zip(labels, expected, strict=True):
         torch.testing.assert_close(loss_of(model, batch, words), loss)
-    # Encoder, decoder and loss.
+    # At most one graph each for encoder, decoder and loss.
     assert 1 <= graphs.count <= 3
 
 
-def test_a_deployed_model_is_compiled_once(graphs):
+def test_deployed_model_is_compiled_once(graphs):
     model = settle(build_toy(with_mask=True))
     batch = images(model, 2)
     expected = model.to_deploy().logits(batch)

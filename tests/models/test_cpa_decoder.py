@@ -1,4 +1,4 @@
-"""CPA decoder: shapes, generality, equal starts, mixed precision, attention kept, bad arguments."""
+"""Tests of the CPA decoder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _decoder(in_channels: int = 16, **overrides) -> CPADecoder:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("with_mask", [True, False])
-def test_forward_train_in_both_modes(training, with_mask):
+def test_forward_train_returns_logits_and_maps(training, with_mask):
     decoder = _decoder(with_mask=with_mask).train(training)
     out = decoder.forward_train(torch.rand(2, 16, 3, 9), None)
     assert out.keys() == {"logits", "attn_maps"}
@@ -42,14 +42,16 @@ def test_forward_train_in_both_modes(training, with_mask):
         ),
     ],
 )
-def test_any_stages_grid_dictionary_and_length(overrides, grid, stages, classes, positions):
+def test_output_shapes_follow_stages_grid_and_dictionary(
+    overrides, grid, stages, classes, positions
+):
     decoder = _decoder(**overrides).eval()
     out = decoder.forward_train(torch.rand(2, 16, *grid))
     assert out["logits"].shape == (stages, 2, positions, classes)
     assert out["attn_maps"].shape == (stages, 2, positions, *grid)
 
 
-def test_encoder_output_goes_before_backbone_features():
+def test_encoder_output_takes_precedence_over_features():
     decoder = _decoder().eval()
     features = torch.rand(2, 16, 3, 9)
     direct = decoder.forward_train(features)["logits"]
@@ -57,7 +59,7 @@ def test_encoder_output_goes_before_backbone_features():
     assert torch.equal(direct, through)
 
 
-def test_modules_start_from_equal_values():
+def test_modules_of_all_stages_start_equal():
     decoder = _decoder(num_stages=4)
     decoder.init_weights()
     for modules in (decoder.attentions, decoder.glrms, decoder.classifiers):
@@ -65,7 +67,7 @@ def test_modules_start_from_equal_values():
         first = modules[0].state_dict()
         for module in modules[1:]:
             assert all(torch.equal(first[k], v) for k, v in module.state_dict().items())
-    # Equal values, not shared ones.
+    # Equal values, but separate tensors.
     assert decoder.classifiers[0].weight is not decoder.classifiers[1].weight
 
 
@@ -100,7 +102,7 @@ def test_autocast_trains_and_predicts(dtype, with_mask):
     torch.testing.assert_close(mixed, plain, rtol=0, atol=0.02)
 
 
-def test_loss_is_the_same_function_in_evaluation_mode():
+def test_loss_in_evaluation_mode_is_mean_cross_entropy():
     decoder = _decoder(glrm=dict(num_layers=1, ffn_dim=8, dropout=0.0)).eval()
     features, samples = torch.rand(2, 16, 3, 9), [word_sample("ab"), word_sample("c")]
     losses = decoder.loss(features, None, samples)
@@ -114,14 +116,14 @@ def test_loss_is_the_same_function_in_evaluation_mode():
     torch.testing.assert_close(torch.stack(per_stage), -picked[:, counted].mean(1))
 
 
-def test_only_the_loss_is_summed_up():
+def test_only_loss_cpa_enters_the_total_loss():
     model = build_toy()
     losses = model(torch.rand(2, 3, 16, 40), [word_sample("a"), word_sample("b")], mode="loss")
     total, _ = model.parse_losses(losses)
     torch.testing.assert_close(total, losses["loss_cpa"])
 
 
-def test_probabilities_of_the_last_stage():
+def test_forward_test_returns_last_stage_probabilities():
     decoder = _decoder().eval()
     features = torch.rand(2, 16, 3, 9)
     probs = decoder.forward_test(features)
@@ -145,7 +147,7 @@ class TestKeepAttention:
         model = build_toy(
             with_mask=request.param, mask_threshold=0.02, glrm=dict(num_layers=2, ffn_dim=32)
         ).eval()
-        for attention in model.decoder.attentions:  # maps that are not flat
+        for attention in model.decoder.attentions:  # makes the maps peaked
             attention.query.weight.data *= 60
         return model
 
@@ -158,7 +160,7 @@ class TestKeepAttention:
                 torch.rand(2, 3, 16, 40), [word_sample("a"), word_sample("b")], mode="predict"
             )
 
-    def test_readings_are_the_same_to_the_last_bit(self, model):
+    def test_readings_are_exactly_the_same(self, model):
         plain, kept = self.read(model, False), self.read(model, True)
         for one, other in zip(plain, kept, strict=True):
             assert "pred_attention" not in one
@@ -166,7 +168,7 @@ class TestKeepAttention:
             assert one.pred_text.score == other.pred_text.score
             assert one.pred_text.word_score == other.pred_text.word_score
 
-    def test_maps_and_texts_of_every_stage(self, model):
+    def test_maps_and_texts_of_every_stage_are_kept(self, model):
         samples = self.read(model, True)
         torch.manual_seed(2)
         with torch.no_grad():
@@ -186,7 +188,7 @@ class TestKeepAttention:
                 assert kept.stage_scores[stage] == pytest.approx(single[0].pred_text.score)
 
     def test_relations_follow_the_formula(self, model):
-        """Against PyTorch's own attention modules, from the features that went into each GLRM."""
+        """Compare with PyTorch's attention modules, given the input features of each GLRM."""
         inputs = []
         hooks = [
             glrm.register_forward_pre_hook(lambda module, args: inputs.append(args))
@@ -205,7 +207,7 @@ class TestKeepAttention:
                 hide = None if forbidden is None else forbidden.repeat_interleave(8, dim=0)
                 with torch.no_grad():
                     weights = layer.self_attn(tokens, tokens, tokens, attn_mask=hide)[1]
-                    mask = None if forbidden is None else TokenMask.hiding(forbidden)
+                    mask = None if forbidden is None else TokenMask.from_forbidden(forbidden)
                     tokens = layer(tokens, mask)
                 mean = mean + weights.nan_to_num() / len(glrm.layers)
             pooled = maps[:, stage].flatten(2)
@@ -214,19 +216,19 @@ class TestKeepAttention:
             kept = torch.from_numpy(np.stack([s.pred_attention.relations[stage] for s in samples]))
             torch.testing.assert_close(kept, expected, rtol=1e-4, atol=1e-6)
 
-    def test_without_a_glrm(self):
+    def test_relations_are_empty_without_glrm(self):
         model = build_toy(glrm=None, keep_attention=True).eval()
         samples = self.read(model, True)
         assert samples[0].pred_attention.relations.shape == (0, 27, 27)
 
-    def test_kept_arrays_hold_on_to_no_graph(self, model):
+    def test_kept_arrays_keep_no_autograd_graph(self, model):
         model.decoder.keep_attention = True
         samples = model(torch.rand(1, 3, 16, 40), [word_sample()], mode="predict")
         assert isinstance(samples[0].pred_attention.attn_maps, np.ndarray)
 
 
-def test_characters_that_see_nothing_have_no_relations():
-    """Every token hidden from every token: rows of zeros, not NaN."""
+def test_relations_are_zero_when_every_key_is_masked():
+    """The rows are zeros, not NaN."""
     glrm = MODELS.build(dict(type="GLRM", dim=16, num_layers=1, ffn_dim=8)).eval()
     hidden = torch.ones(1, 6, 6, dtype=torch.bool)
     maps = torch.rand(1, 4, 2, 3).flatten(2).softmax(-1).unflatten(2, (2, 3))
@@ -243,7 +245,7 @@ def test_save_and_strict_load(tmp_path):
     assert torch.equal(model(images, mode="tensor"), other(images, mode="tensor"))
 
 
-def test_configs_are_left_as_they_are():
+def test_building_leaves_the_config_unchanged():
     config = decoder_config(16)
     before = {
         key: dict(value) if isinstance(value, dict) else value for key, value in config.items()
@@ -278,11 +280,11 @@ def test_bad_arguments(overrides, message):
 
 
 @pytest.mark.parametrize("shape", [(2, 15, 3, 9), (2, 26, 16)])
-def test_wrong_features_are_named(shape):
+def test_wrong_feature_shape_is_reported(shape):
     with pytest.raises(ValueError, match=r"needs a feature map of shape \(N, 16, h, w\), got"):
         _decoder().forward_train(torch.rand(shape))
 
 
-def test_loss_without_module_loss():
+def test_loss_without_module_loss_is_an_error():
     with pytest.raises(ValueError, match="without module_loss"):
         _decoder(module_loss=None).loss(torch.rand(1, 16, 3, 9), None, [word_sample("a")])

@@ -1,4 +1,4 @@
-"""Targets and label treatment of the loss."""
+"""Tests of the loss and its targets."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def _targets(text: str, **overrides) -> list[int]:
         ("1a", [1, 10]),
         ("1A", [1, 10]),  # lower-cased
         ("it's", [18, 29, 28]),  # the apostrophe is dropped
-        ("É", []),  # an emptied label stays, as the empty word
+        ("É", []),  # counts as the empty word
         ("", []),
     ],
 )
-def test_targets(text, characters):
+def test_targets_are_start_characters_end_and_padding(text, characters):
     expected = [START, *characters, END]
     assert _targets(text) == expected + [START] * (27 - len(expected))
 
@@ -43,28 +43,28 @@ def test_longest_word_fills_every_position():
 
 
 @pytest.mark.parametrize("text", ["z" * 26, "z" * 25 + "!"])
-def test_too_long_raw_labels_do_not_count(text):
+def test_too_long_labels_are_ignored(text):
     """Length is that of the raw label, before characters are dropped."""
     assert _targets(text) == [START] * 27
 
 
-def test_case_that_lengthens_a_text():
+def test_label_lengthened_by_lower_casing_is_encoded():
     # The lower case of "İ" is two characters, of which the dictionary has one.
     assert _targets("İ" * 25) == [START] + [18] * 25 + [END]
 
 
-def test_unknown_class_is_used_where_there_is_one():
+def test_unknown_class_is_used_if_the_dictionary_has_one():
     dictionary = dict(DICTIONARY, with_unknown=True)
     assert _targets("a!", dictionary=dictionary)[:4] == [START, 10, 38, END]
 
 
-def test_other_length_and_case():
+def test_max_seq_len_and_letter_case_are_respected():
     dictionary = dict(type="CharacterDictionary", characters="aA")
     targets = _targets("aAb", dictionary=dictionary, letter_case="unchanged", max_seq_len=4)
     assert targets == [2, 0, 1, 3, 2, 2]
 
 
-def test_characters_that_the_dictionary_lacks_are_said_once(monkeypatch):
+def test_characters_missing_from_dictionary_are_warned_of_once(monkeypatch):
     said = []
     monkeypatch.setattr(MMLogger, "warning", lambda self, message: said.append(message))
     loss = _loss()
@@ -84,7 +84,7 @@ def test_ignored_positions_have_no_gradient():
     assert torch.equal(counted, expected)
 
 
-def test_batch_of_too_long_words_costs_nothing():
+def test_batch_of_too_long_words_has_zero_loss():
     loss = _loss()
     samples = loss.get_targets([word_sample("x" * 30)])
     logits = torch.rand(1, 1, 27, 38, requires_grad=True)
@@ -120,7 +120,7 @@ def test_start_and_end_must_differ():
         _loss(dictionary=dict(DICTIONARY, same_start_end=True))
 
 
-def test_encoded_words_may_lie_on_another_device():
+def test_encoded_words_may_be_on_another_device():
     words = EncodedWords(torch.zeros(2, 27, dtype=torch.int64), torch.arange(2))
     losses = _loss()(dict(logits=torch.empty(3, 2, 27, 38, device="meta")), words)
     assert losses["loss_cpa"].device.type == "meta"
@@ -134,7 +134,7 @@ def test_encoded_words_may_lie_on_another_device():
         dict(dictionary={**DICTIONARY, "characters": "0123456789"}),
     ],
 )
-def test_words_encoded_otherwise_are_refused(other):
+def test_words_encoded_with_other_settings_are_refused(other):
     targets = torch.zeros(2, 27, dtype=torch.int64)
     words = EncodedWords(targets, torch.arange(2), LabelEncoding.of(_loss()))
     assert _loss().get_targets(words) is words

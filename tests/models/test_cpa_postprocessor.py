@@ -1,4 +1,4 @@
-"""Every decoding case: end, no end, start class in the middle, empty text."""
+"""Tests of decoding: end, no end, start class inside a word, empty text."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ A, B = 10, 11
 
 
 def _probs(classes: list[int], scores: list[float], positions: int = 27) -> torch.Tensor:
-    """Probabilities (T, C) whose best classes at positions 1, 2, ... are the given ones."""
+    """Return probabilities (T, C) with the given best classes at positions 1, 2, ...."""
     probs = torch.zeros(positions, 38)
     probs[0, START] = 1.0
     for place, (index, score) in enumerate(zip(classes, scores, strict=True), start=1):
         probs[place] = (1 - score) / 37
         probs[place, index] = score
-    # Whatever stands behind the end must not matter.
+    # Positions after the end must not matter.
     probs[len(classes) + 1 :, B] = 0.9
     return probs
 
@@ -33,7 +33,7 @@ def _read(*words: torch.Tensor):
     return [sample.pred_text for sample in samples]
 
 
-def test_characters_up_to_the_end():
+def test_characters_up_to_the_end_are_read():
     (word,) = _read(_probs([A, B, END], [0.9, 0.8, 0.7]))
     assert word.item == "ab"
     assert word.score == pytest.approx([0.9, 0.8])
@@ -57,7 +57,7 @@ def test_no_end_keeps_all_26_characters():
     assert word.word_score == pytest.approx(math.prod(scores), rel=1e-5)
 
 
-def test_start_class_is_never_printed_but_counts():
+def test_start_class_is_not_printed_but_lowers_word_score():
     (word,) = _read(_probs([A, START, B, END], [0.9, 0.5, 0.8, 0.7]))
     assert word.item == "ab"
     assert word.score == pytest.approx([0.9, 0.8])
@@ -72,7 +72,7 @@ def test_empty_text_has_the_score_of_the_end():
     assert np.isfinite(np.mean(word.score))
 
 
-def test_start_classes_alone():
+def test_start_classes_without_end_give_the_empty_text():
     probs = _probs([START] * 26, [0.9] * 26)
     probs[-1, END] = 0.04
     (word,) = _read(probs)
@@ -82,7 +82,7 @@ def test_start_classes_alone():
     assert CPAPostprocessor(DICTIONARY).get_single_prediction(probs) == ([], word.score)
 
 
-def test_end_behind_start_classes():
+def test_empty_text_after_start_class_has_the_score_of_the_end():
     (word,) = _read(_probs([START, END], [0.9, 0.7]))
     assert (word.item, word.score) == ("", pytest.approx([0.7]))
 

@@ -1,4 +1,4 @@
-"""The preprocessor against MMOCR's, which does the same picture by picture."""
+"""Tests of the preprocessor against MMOCR's, which works picture by picture."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NORMALISE = dict(mean=[120, 110, 100], std=[60, 50, 40])
 
 
 class Darker(torch.nn.Module):
-    """An augmentation that leaves its input as it is and returns another."""
+    """Augmentation that returns new inputs and leaves the given ones unchanged."""
 
     def forward(self, inputs, data_samples):
         return inputs / 2, data_samples
 
 
 class OperatorNames(TorchDispatchMode):
-    """Notes the operators that are called."""
+    """Dispatch mode that records the names of the operators called."""
 
     def __init__(self):
         super().__init__()
@@ -39,7 +39,7 @@ def build(kind: str = "WordDataPreprocessor", **options):
 
 
 def words(*widths: int, height: int = 32, channels: int = 3) -> dict:
-    """A batch as a data loader collates it."""
+    """Return a batch as a data loader collates it."""
     inputs, samples = [], []
     for width in widths:
         inputs.append(torch.randint(0, 256, (channels, height, width), dtype=torch.uint8))
@@ -60,9 +60,9 @@ def words(*widths: int, height: int = 32, channels: int = 3) -> dict:
     ids=["colours", "one mean", "not normalised", "divisor"],
 )
 @pytest.mark.parametrize("widths", [(100, 100, 100), (100,), (40, 100, 72)])
-def test_equals_mmocr(widths, options, training):
+def test_output_equals_mmocr(widths, options, training):
     data = words(*widths)
-    # Ours notes, in training, what it finds in the samples it is given.
+    # MMOCR's gets clones: in training, ours modifies the given samples in place.
     expected = build("TextRecogDataPreprocessor", **options)(
         dict(
             inputs=data["inputs"], data_samples=[sample.clone() for sample in data["data_samples"]]
@@ -74,7 +74,7 @@ def test_equals_mmocr(widths, options, training):
         assert mine.metainfo == theirs.metainfo
 
 
-def test_grey_pictures():
+def test_grey_pictures_are_normalised():
     data = words(20, 20, channels=1)
     del data["data_samples"]
     options = dict(mean=[127.5], std=[127.5])
@@ -83,7 +83,7 @@ def test_grey_pictures():
     assert torch.equal(actual["inputs"], (torch.stack(data["inputs"]) - 127.5) / 127.5)
 
 
-def test_predictions_go_into_copies():
+def test_samples_are_copied_for_predictions():
     """Two models may read the same batch one after the other."""
     data = words(100, 100)
     prepared = build(bgr_to_rgb=True, **NORMALISE)(data, training=False)
@@ -94,7 +94,7 @@ def test_predictions_go_into_copies():
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("streamed", [True, False])
-def test_augmentation(streamed, training):
+def test_augmentation_is_applied_in_training_only(streamed, training):
     preprocessor = build(mean=[0] * 3, std=[255] * 3, bgr_to_rgb=True)
     preprocessor.batch_augments = torch.nn.ModuleList([Darker()])
     data = words(100, 100)
@@ -109,33 +109,33 @@ def test_augmentation(streamed, training):
         assert torch.equal(prepared["data_samples"].numbers, encoded.numbers)
 
 
-def test_nothing_is_augmented_unless_told_so():
+def test_batches_are_not_augmented_by_default():
     preprocessor = build()
     preprocessor.batch_augments = torch.nn.ModuleList([Darker()])
     data = words(100, 100)
     assert torch.equal(preprocessor(data)["inputs"], torch.stack(data["inputs"]).float())
 
 
-def test_wrong_number_of_channels():
+def test_wrong_number_of_channels_is_an_error():
     with pytest.raises(AssertionError, match="with shape"):
         build(**NORMALISE)(words(20, 20, channels=1))
 
 
-def test_one_transfer_and_no_list_of_indexes():
-    """On a GPU an index that is a list makes the host wait; ``meta`` stands in for a device."""
+def test_batch_takes_one_transfer_and_no_list_index():
+    """On a GPU, indexing with a list makes the host wait; ``meta`` stands in for the device."""
     preprocessor = build(bgr_to_rgb=True, **NORMALISE).to("meta")
     data = words(*[100] * 8)
     with OperatorNames() as used:
         prepared = preprocessor(data, training=True)
     assert prepared["inputs"].device.type == "meta"
-    # To the device, and to float.
+    # One copy to the device, one to float.
     assert used.names.count("aten._to_copy.default") == 2
     assert not [name for name in used.names if "index" in name]
 
 
 @pytest.mark.parametrize(("place", "pinned"), [("cpu", True), ("cuda:0", False), ("cuda:1", False)])
-def test_only_batches_of_the_host_are_pinned(place, pinned):
-    """Streamed words lie on "cuda:0", where MMEngine speaks of "cuda"; needs no GPU."""
+def test_only_host_batches_are_pinned(place, pinned):
+    """Streamed words are on "cuda:0", which MMEngine calls "cuda"; no GPU is needed."""
     preprocessor = build()
     preprocessor._device = torch.device("cuda")
     batch = MagicMock(spec=torch.Tensor, shape=torch.Size((2, 3, 32, 100)))

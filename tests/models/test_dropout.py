@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
-def test_share_of_zeros_scale_of_the_others_and_gradient(dtype, p):
+def test_fraction_of_zeros_scale_and_gradient(dtype, p):
     x = torch.full((50, 4001), 2.0, dtype=dtype, requires_grad=True)
     out = dropout(x, p)
     out.sum(dtype=torch.float32).backward()
@@ -25,7 +25,7 @@ def test_share_of_zeros_scale_of_the_others_and_gradient(dtype, p):
 
 
 def test_elements_are_independent():
-    """Four of them share one random number."""
+    """Four elements share one random number."""
     kept = (dropout(torch.ones(100_000, 4), 0.5) > 0).double()
     for lag in (1, 2, 3, 4):
         flat = kept.flatten()
@@ -47,23 +47,23 @@ def test_numbers_come_from_pytorchs_generator():
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (5, 1, 1), (0, 4)])
-def test_any_shape(shape):
+def test_any_shape_is_accepted(shape):
     assert dropout(torch.ones(shape), 0.5).shape == shape
 
 
-def test_tensor_that_is_not_contiguous():
+def test_non_contiguous_tensor_is_supported():
     x = torch.arange(1.0, 13).view(3, 4).t()
     out = dropout(x, 0.5)
     assert torch.equal(out[out > 0], (2 * x)[out > 0])
 
 
-def test_whatever_the_default_device():
+def test_default_device_is_ignored():
     x = torch.ones(100)
     with torch.device("meta"):
         assert 0 < (dropout(x, 0.5) == 0).sum() < 100
 
 
-def test_ends_of_the_range():
+def test_rates_at_and_beyond_the_limits():
     x = torch.ones(100)
     assert torch.equal(dropout(x, 0), x)
     for p in (1, 1 - 1e-6):
@@ -72,7 +72,7 @@ def test_ends_of_the_range():
         dropout(x, 1.5)
 
 
-def test_other_devices_and_compilers_use_pytorchs(monkeypatch):
+def test_other_devices_and_compilers_use_pytorch_dropout(monkeypatch):
     calls = []
     monkeypatch.setattr(F, "dropout", lambda x, p: calls.append(p) or x)
     dropout(torch.ones(3, device="meta"), 0.25)

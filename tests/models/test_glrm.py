@@ -1,4 +1,4 @@
-"""GLRM: mask by its definition, blind tokens in every precision, dropout, equal starts."""
+"""Tests of the GLRM and its mask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 PRECISIONS = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
 
-def test_mask_is_its_definition():
+def test_mask_follows_its_definition():
     torch.manual_seed(0)
     maps = torch.rand(2, 4, 2, 3) * 0.1
     forbidden = linguistic_mask(maps, threshold=0.05)
@@ -26,7 +26,7 @@ def test_mask_is_its_definition():
                 assert forbidden[n, i, j] == together
 
 
-def test_mask_at_the_threshold_and_without_gradient():
+def test_mask_is_strict_at_threshold_and_has_no_gradient():
     maps = torch.full((1, 1, 1, 2), 0.05, dtype=torch.float64, requires_grad=True)
     forbidden = linguistic_mask(maps, threshold=0.05)
     assert not forbidden.any()  # strictly greater
@@ -34,8 +34,8 @@ def test_mask_at_the_threshold_and_without_gradient():
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_layer_against_pytorch(masked):
-    """Where no token is blind, the layer is PyTorch's own post-norm layer."""
+def test_layer_matches_pytorch(masked):
+    """Unless a token has every key masked, the layer is PyTorch's post-norm layer."""
     torch.manual_seed(0)
     ours = MaskedEncoderLayer(16, 4, 32, dropout=0.0)
     theirs = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.0, activation="gelu", batch_first=True)
@@ -46,25 +46,25 @@ def test_layer_against_pytorch(masked):
         forbidden = torch.rand(2, 5, 5) > 0.6
         forbidden[:, :, 0] = False
         mask = forbidden.repeat_interleave(4, dim=0)
-    # In training mode PyTorch's layer takes its plain path.
-    out = ours(tokens, None if forbidden is None else TokenMask.hiding(forbidden))
+    # In training mode, PyTorch's layer does not take its fast path.
+    out = ours(tokens, None if forbidden is None else TokenMask.from_forbidden(forbidden))
     torch.testing.assert_close(out, theirs(tokens, src_mask=mask))
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
-def test_blind_token(dtype):
+def test_token_with_every_key_masked_attends_to_nothing(dtype):
     torch.manual_seed(0)
     layer = MaskedEncoderLayer(16, 4, 32, dropout=0.0)
     layer = layer.to(dtype)
-    nn.init.normal_(layer.self_attn.out_proj.bias)  # zero at the start, which would hide it
+    nn.init.normal_(layer.self_attn.out_proj.bias)  # initially zero, which would hide it
     tokens = torch.rand(2, 5, 16).to(dtype).requires_grad_()
     forbidden = torch.zeros(2, 5, 5, dtype=torch.bool)
-    forbidden[0, 2] = True  # token 2 of word 0 sees nothing
-    forbidden[1] = True  # nobody in word 1 sees anything
-    out = layer(tokens, TokenMask.hiding(forbidden))
+    forbidden[0, 2] = True  # every key for token 2 of word 0
+    forbidden[1] = True  # every key for every token of word 1
+    out = layer(tokens, TokenMask.from_forbidden(forbidden))
     assert out.isfinite().all()
 
-    # Zero before the output projection: only that projection's bias reaches the residual.
+    # Zero before the output projection, so only its bias is added to the residual.
     x = layer.norm1(tokens + layer.self_attn.out_proj.bias)
     expected = layer.norm2(x + layer.linear2(nn.functional.gelu(layer.linear1(x))))
     tolerance = dict(rtol=0, atol=1e-6 if dtype in (torch.float64, torch.float32) else 5e-2)
@@ -77,7 +77,7 @@ def test_blind_token(dtype):
 
 
 @pytest.mark.parametrize("amp_dtype", [torch.bfloat16, torch.float16])
-def test_blind_tokens_under_autocast(amp_dtype):
+def test_fully_masked_tokens_stay_finite_under_autocast(amp_dtype):
     glrm = GLRM(dim=16, num_layers=2, num_heads=4, ffn_dim=32)
     features = torch.rand(2, 16, 2, 5, requires_grad=True)
     with torch.autocast("cpu", amp_dtype):
@@ -87,7 +87,7 @@ def test_blind_tokens_under_autocast(amp_dtype):
     assert features.grad.isfinite().all()
 
 
-def test_blind_tokens_do_not_see_each_other():
+def test_masked_key_has_no_influence():
     torch.manual_seed(0)
     layer = MaskedEncoderLayer(16, 4, 32, dropout=0.0)
     tokens = torch.rand(1, 4, 16)
@@ -96,18 +96,18 @@ def test_blind_tokens_do_not_see_each_other():
     forbidden = torch.zeros(1, 4, 4, dtype=torch.bool)
     forbidden[0, 1] = True
     forbidden[0, 2, 0] = True
-    mask = TokenMask.hiding(forbidden)
+    mask = TokenMask.from_forbidden(forbidden)
     moved = (layer(tokens, mask) - layer(changed, mask)).abs().amax((0, 2)) > 1e-6
     assert moved.tolist() == [True, False, False, True]
 
 
-def test_position_table_is_added_and_order_of_tokens_kept():
+def test_position_table_is_added_in_token_order():
     glrm = GLRM(dim=8, num_layers=0, num_heads=2)
     out = glrm.eval()(torch.zeros(1, 8, 3, 4))
     torch.testing.assert_close(out[0].flatten(1).T, sinusoidal_table(12, 8))
 
 
-def test_dropout_rates():
+def test_dropout_rate_reaches_every_dropout():
     glrm = GLRM(dim=8, num_layers=1, num_heads=2, dropout=0.1)
     layer = glrm.layers[0]
     dropouts = (glrm.dropout, layer.dropout, layer.dropout1, layer.dropout2)
@@ -131,7 +131,7 @@ def test_dropout_acts_on_attention_weights():
     assert torch.equal(layer(tokens), layer(tokens))
 
 
-def test_layers_start_equal_and_end_without_a_norm():
+def test_layers_start_equal_and_have_no_final_norm():
     glrm = GLRM(dim=16, num_layers=3, num_heads=4)
     states = [layer.state_dict() for layer in glrm.layers]
     for name, value in states[0].items():

@@ -1,4 +1,4 @@
-"""Our model gives the released code's numbers, in all three sizes, mask off and on."""
+"""Tests of parity with the released code in all three sizes, with and without mask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 import torch
 from lpv_cases import PARITY, SIZES, build_size, released_state_dict, released_table, word_sample
 
-# Small has the same structure as tiny: its cases add time, not certainty, to a quick run.
+# Small has the same structure as tiny, so its cases would only make a quick run slower.
 CASES = [
     pytest.param(size, mask, marks=[] if size == "tiny" else pytest.mark.slow)
     for size in SIZES
@@ -47,7 +47,7 @@ def _images(size: str, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _our_targets(size: str) -> torch.Tensor:
-    # Class indexes move with the rows of the classifier.
+    # Class indexes are permuted like the classifier's rows.
     released_order = torch.arange(38)
     return torch.argsort(reorder_classes(released_order))[torch.from_numpy(_pack(size)["targets"])]
 
@@ -70,7 +70,7 @@ def test_parameter_count(size):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
 @pytest.mark.parametrize(("size", "with_mask"), CASES)
-def test_logits_and_maps(size, with_mask, dtype, tolerance, released_tables):
+def test_logits_and_maps_match(size, with_mask, dtype, tolerance, released_tables):
     pack, prefix = _pack(size), "mask" if with_mask else "nomask"
     model = _model(size, with_mask).to(dtype).eval()
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_logits_and_maps(size, with_mask, dtype, tolerance, released_tables):
 
 
 @pytest.mark.parametrize(("size", "with_mask"), CASES)
-def test_loss_and_gradients(size, with_mask, released_tables):
+def test_loss_and_gradients_match(size, with_mask, released_tables):
     pack, prefix = _pack(size), "mask" if with_mask else "nomask"
     model = _model(size, with_mask).double().train()
     samples = model.decoder.module_loss.get_targets([word_sample("linguistic42"), word_sample("a")])
@@ -98,7 +98,7 @@ def test_loss_and_gradients(size, with_mask, released_tables):
     names = strip_prefixes(dict.fromkeys(pack[f"{prefix}_grad_norm_names"].tolist()))
     released = dict(zip(map(rename, names), pack[f"{prefix}_grad_norm_values"], strict=True))
     assert ours.keys() == released.keys()
-    # A bias before a batch norm has no effect: its gradient is rounding and has no ratio.
+    # A bias before a batch norm has no effect: its gradient is only rounding error.
     dead = {name for name, norm in released.items() if norm < 1e-9}
     assert len(dead) == 26
     assert all(ours[name] < 1e-9 for name in dead)
@@ -108,14 +108,14 @@ def test_loss_and_gradients(size, with_mask, released_tables):
     )
 
 
-def test_logits_with_our_own_table():
+def test_logits_match_with_our_position_table():
     with torch.no_grad():
         out = _run(_model("tiny", True).double().eval(), _images("tiny", torch.float64))
     expected = reorder_classes(torch.from_numpy(_pack("tiny")["mask_logits"]).movedim(-1, 0))
     torch.testing.assert_close(out["logits"], expected.movedim(0, -1), rtol=0, atol=5e-5)
 
 
-def test_mask_moves_later_stages_only():
+def test_mask_changes_later_stages_only():
     images = _images("tiny", torch.float32)
     with torch.no_grad():
         plain, masked = (_run(_model("tiny", m).eval(), images)["logits"] for m in (False, True))

@@ -1,4 +1,4 @@
-"""Position attention against a slow reference, and its shapes."""
+"""Tests of position attention."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_sizes_inside_the_key_unet():
 
 
 @torch.no_grad()
-def test_against_a_loop_over_positions():
+def test_attention_matches_loop_over_positions():
     torch.manual_seed(0)
     attention = MODELS.build(dict(type="PositionAttention", dim=16, num_positions=5)).eval()
     features, characters = torch.rand(2, 16, 3, 4), torch.rand(2, 5, 16)
@@ -67,7 +67,7 @@ def test_maps_stay_float32_under_autocast():
     torch.testing.assert_close(maps.sum((2, 3)), torch.ones(2, 5))
 
 
-def test_too_narrow_for_the_default_key_width():
+def test_width_too_small_for_default_key_dim_is_refused():
     with pytest.raises(ValueError, match="set key_dim"):
         PositionAttention(dim=4, num_positions=5)
     assert PositionAttention(dim=4, num_positions=5, key_dim=2)

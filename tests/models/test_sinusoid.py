@@ -1,4 +1,4 @@
-"""The sinusoidal table against its definition."""
+"""Tests of the sinusoidal position table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 @pytest.mark.parametrize("dim", [8, 7])
-def test_table_is_its_definition(dim):
+def test_table_follows_its_definition(dim):
     table = sinusoidal_table(50, dim)
     assert table.dtype == torch.float32
     for place in (0, 1, 49):
@@ -20,7 +20,7 @@ def test_table_is_its_definition(dim):
             assert table[place, column].item() == pytest.approx(expected, abs=1e-5)
 
 
-def test_position_grows_with_the_sequence_and_is_not_stored():
+def test_position_table_grows_and_is_not_stored():
     position = SinusoidalPosition(6)
     for length in (2, 9, 4):
         out = position(torch.zeros(1, length, 6, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""The SVTR encoder: shapes, local window, initialisation, drop path, bad arguments."""
+"""Tests of the SVTR encoder."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_one_stage_without_merging():
     assert encoder(torch.rand(1, 3, 16, 40)).shape == (1, 8, 4, 10)
 
 
-def test_local_window_by_counting():
+def test_local_window_follows_its_definition():
     height, width = 4, 6
     visible = local_window((height, width), (3, 5))
     for query in range(height * width):
@@ -57,7 +57,7 @@ def test_local_window_by_counting():
             assert visible[query, key] == (rows <= 1 and columns <= 2)
 
 
-def test_local_mixing_is_blind_outside_the_window():
+def test_local_mixing_ignores_tokens_outside_the_window():
     torch.manual_seed(0)
     mixer = MixingAttention(8, 2, local_window((1, 9), (1, 3)))
     tokens = torch.rand(1, 9, 8)
@@ -82,7 +82,7 @@ def test_defaults_are_those_of_lpv_tiny():
         assert torch.equal(mine, theirs)
 
 
-def test_windows_are_no_weights():
+def test_local_windows_are_not_in_the_state_dict():
     assert not [name for name in _encoder().state_dict() if name.endswith("mixer.bias")]
 
 
@@ -91,7 +91,7 @@ def test_drop_path_grows_linearly():
     assert rates == pytest.approx([0.1 * i / 11 for i in range(12)])
 
 
-def test_initial_statistics():
+def test_initial_weights_have_the_expected_statistics():
     encoder = _size("tiny")
     before = {name: value.clone() for name, value in encoder.state_dict().items()}
     encoder.init_weights()
@@ -110,14 +110,14 @@ def test_initial_statistics():
             assert not module.bias.any(), name
 
 
-def test_epsilons():
+def test_norm_layers_have_the_expected_epsilons():
     encoder = _size("tiny")
     assert encoder.norm.eps == 1e-6
     assert {block.norm1.eps for stage in encoder.stages for block in stage} == {1e-6}
     assert {merge.norm.eps for merge in encoder.merges} == {1e-5}
 
 
-def test_wrong_image_size_is_named():
+def test_wrong_image_size_is_reported():
     with pytest.raises(ValueError, match=re.escape("images of 16x40 (height x width), got 32x100")):
         _encoder()(torch.rand(1, 3, 32, 100))
 

@@ -11,7 +11,7 @@ from torch import nn
 
 @pytest.mark.parametrize("batch", [2, 16])
 @pytest.mark.parametrize("with_bias", [False, True])
-def test_it_is_a_linear_layer_forward_and_backward(monkeypatch, batch, with_bias):
+def test_both_paths_equal_linear_forward_and_backward(monkeypatch, batch, with_bias):
     torch.manual_seed(0)
     results = []
     x, weight, bias = torch.randn(batch, 7, 12), torch.randn(20, 12), torch.randn(20)
@@ -28,8 +28,8 @@ def test_it_is_a_linear_layer_forward_and_backward(monkeypatch, batch, with_bias
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
 
 
-def test_where_it_is_a_convolution():
-    tokens = torch.zeros(module.LEAST_BATCH, 3, 4)
+def test_convolution_is_used_for_large_float32_cpu_batches():
+    tokens = torch.zeros(module.MIN_BATCH, 3, 4)
     assert module._convolves(tokens) == torch.backends.mkldnn.is_available()
     assert not module._convolves(tokens.double())
     assert not module._convolves(tokens[0])
@@ -38,7 +38,7 @@ def test_where_it_is_a_convolution():
         assert not module._convolves(tokens)
 
 
-def test_it_is_an_nn_linear_for_state_dicts():
+def test_state_dict_is_that_of_nn_linear():
     layer = TokenLinear(4, 6)
     plain = nn.Linear(4, 6)
     plain.load_state_dict(layer.state_dict())

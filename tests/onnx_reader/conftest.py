@@ -1,4 +1,4 @@
-"""A small model in an ONNX file, and what it was made of."""
+"""Fixtures: a small model, its ONNX file and a reader of it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def inferencer(tmp_path_factory) -> TextRecInferencer:
 
 @torch.no_grad()
 def vary(model: torch.nn.Module) -> None:
-    """Makes random weights read different pictures differently.
+    """Scale the classifier so that random weights read different pictures differently.
 
-    Not more than needed: what is made larger here are rounding errors as well.
+    Not more than needed, since rounding errors are scaled as well.
     """
     batch = torch.rand(16, 3, *model.encoder.img_size, generator=torch.Generator().manual_seed(0))
     logits = model.decoder.last_logits(model.encoder(batch)).flatten(0, 1)
@@ -49,5 +49,5 @@ def model_file(inferencer, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def reader(model_file) -> lpv_onnx.Reader:
-    """Looks once; with random weights nothing is sure."""
+    """Return a reader without TTA; with random weights, no reading is confident."""
     return lpv_onnx.Reader(model_file, threads=1, batch_size=3, tta=False)

@@ -1,4 +1,4 @@
-"""Pictures in files of all kinds."""
+"""Pictures encoded in many file formats."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def saved(picture: Image.Image, kind: str, **options) -> bytes:
 
 
 def smooth(height: int = 24, width: int = 70, channels: int = 3) -> np.ndarray:
-    """Noise as smooth as photos are, so that a JPEG of it resembles it."""
+    """Return noise as smooth as photos, so that a JPEG of it resembles it."""
     coarse = noise(height // 4, width // 4, channels)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
@@ -44,7 +44,7 @@ xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="3"/></rdf:RDF></x:x
 def avif(colour: np.ndarray) -> dict[str, bytes]:
     picture = Image.fromarray(colour)
     turned = saved(picture, "AVIF", quality=100, exif=tag(3))
-    # As files name themselves that hold more than one kind of picture.
+    # Major brand of files that hold more than one kind of picture.
     brand = turned[:8] + b"mif1" + turned[12:]
     return {
         "avif": saved(picture, "AVIF", quality=100),
@@ -54,7 +54,7 @@ def avif(colour: np.ndarray) -> dict[str, bytes]:
 
 
 def netpbm(white: int, channels: int) -> bytes:
-    """A picture whose brightest value is not 255."""
+    """Return a PGM or PPM file with a maximum value other than 255."""
     values = smooth().astype(int)[..., :channels] * white // 255
     kind = b"P5" if channels == 1 else b"P6"
     header = b"%s %d %d %d\n" % (kind, *values.shape[1::-1], white)

@@ -1,4 +1,4 @@
-"""What runs the network."""
+"""Tests of the inference engines."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ import lpv_onnx
         ),
     ],
 )
-def test_options(model_file, options, message):
+def test_bad_options_are_refused(model_file, options, message):
     with pytest.raises(ValueError, match=message):
         lpv_onnx.Reader(model_file, **options)
 
 
-def test_one_provider_of_several_will_do(model_file):
+def test_one_available_provider_is_enough(model_file):
     providers = ["Abacus", ("CPUExecutionProvider", {})]
     assert lpv_onnx.Reader(model_file, providers=providers)(noise())[0].error is None
 
 
 @pytest.mark.parametrize("engine", ["openvino", "openvino-bf16"])
-def test_openvino(reader, model_file, engine):
+def test_openvino_matches_onnxruntime(reader, model_file, engine):
     pytest.importorskip("openvino", reason="openvino is not installed")
     other = lpv_onnx.Reader(model_file, engine=engine, threads=1, batch_size=2, tta=False)
     pictures = [noise(seed=number) for number in range(3)]
@@ -56,7 +56,7 @@ def test_openvino_is_optional(model_file, monkeypatch):
         lpv_onnx.Reader(model_file, engine="openvino")
 
 
-def test_onnxruntime_is_named_where_it_is_missing(model_file, monkeypatch):
+def test_missing_onnxruntime_is_reported(model_file, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match="pip install onnxruntime"):
         lpv_onnx.Reader(model_file)

@@ -1,9 +1,9 @@
-"""Looks made without OpenCV beside those made with it."""
+"""Tests of looks made without OpenCV against those made with it."""
 
 from __future__ import annotations
 
 from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
-from lpv_mmocr.reading.looks import read_with_looks
+from lpv_mmocr.reading.looks import read_with_tta
 
 import cv2
 import numpy as np
@@ -24,7 +24,7 @@ def ours(look: WordLook) -> lpv_onnx.Look:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @EACH_LOOK
-def test_looks_are_those_of_lpv_mmocr(number, size):
+def test_looks_match_those_of_lpv_mmocr(number, size):
     look, picture = LOOKS[number], smooth(32, 76)[: size[0], : size[1]]
     picture = np.resize(picture, (*size, 3))
     seen = ours(look)(Image.fromarray(picture))
@@ -39,17 +39,19 @@ def test_looks_are_those_of_lpv_mmocr(number, size):
 
 @pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (40, 3000)], ids=str)
 @EACH_LOOK
-def test_large_pictures_are_made_smaller(number, size):
+def test_looks_of_large_pictures_are_downscaled(number, size):
     look = LOOKS[number]
     height, width = size
-    # Steps that are wide enough to outlast it, since either way of averaging pixels is its own.
+    # Steps wide enough to survive downscaling, since OpenCV and Pillow average pixels differently.
     across = np.linspace(0, 200, width)[None, :, None] + np.linspace(0, 50, height)[:, None, None]
     picture = np.broadcast_to(across, (*size, 3)).astype(np.uint8)
     seen = ours(look)(Image.fromarray(picture))
-    if look.applies(picture):
-        expected, _ = look.look(picture)
-        assert max(seen.size) < 2 * 1024
-        np.testing.assert_allclose(np.asarray(seen), expected, rtol=0, atol=3)
+    if not look.applies(picture):
+        assert seen is None
+        return
+    expected, _ = look.look(picture)
+    assert max(seen.size) < 2 * 1024
+    np.testing.assert_allclose(np.asarray(seen), expected, rtol=0, atol=3)
 
 
 @pytest.mark.parametrize(
@@ -62,32 +64,32 @@ def test_large_pictures_are_made_smaller(number, size):
         (dict(matrix=np.eye(2), margin=[0, -0.5]), "above -0.5, at which nothing is left"),
     ],
 )
-def test_bad_looks(options, message):
+def test_bad_looks_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         lpv_onnx.Look(**options)
 
 
-def test_what_is_just_sure_enough_is_looked_at_once():
+def test_reading_at_confidence_sure_is_not_repeated():
     looks = [lambda word: pytest.fail("looked at again")]
-    read = lpv_onnx.read_with_looks(list, [0.8], looks, confidence=float, sure=0.8)
+    read = lpv_onnx.read_with_tta(list, [0.8], looks, confidence=float, sure=0.8)
     assert read == [(0.8, 0.8)]
 
 
-def test_words_are_looked_at_again_as_by_the_reader_of_checkpoints(inferencer, model_file):
+def test_tta_matches_the_reader_of_checkpoints(inferencer, model_file):
     def read(pictures: list[np.ndarray]) -> list:
         return inferencer(pictures, return_datasamples=True, progress_bar=False)["predictions"]
 
     pictures = [cv2.resize(noise(6, 18, seed=n), (70, 24 + 20 * n)) for n in range(5)]
     once = lpv_onnx.Reader(model_file, threads=1, tta=False)(pictures)
     readings = lpv_onnx.Reader(model_file, threads=1, batch_size=2)(pictures)
-    seen = read_with_looks(read, pictures)
+    seen = read_with_tta(read, pictures)
     changed = 0
     for given, reading, first, word in zip(pictures, readings, once, seen, strict=True):
         assert reading.confidence == pytest.approx(word.sample.pred_text.word_score, rel=0.02)
         assert reading.text == word.sample.pred_text.item
         assert reading.confidence >= first.confidence
-        # The attention belongs to what was read.
+        # The attention belongs to the view that was read.
         assert reading.picture.size == word.picture.shape[1::-1]
         assert first.picture.size == given.shape[1::-1]
         changed += word.picture is not given
-    assert changed >= 3  # with random weights nothing is sure
+    assert changed >= 3  # with random weights, no reading is confident

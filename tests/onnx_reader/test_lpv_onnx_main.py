@@ -1,4 +1,4 @@
-"""The command, run with nothing but what it needs."""
+"""Tests of the command with only its own dependencies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCKED = ("torch", "mmocr", "mmengine", "mmcv", "lpv_mmocr", "cv2", "onnx", "to
 
 @pytest.fixture
 def alone(tmp_path):
-    """Runs Python with a copy of the package alone, and without what it must not need."""
+    """Return a function that runs Python with only a copy of the package; others are blocked."""
     shutil.copytree(ROOT / "lpv_onnx", tmp_path / "lpv_onnx")
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\n"
@@ -42,7 +42,7 @@ def alone(tmp_path):
                 **os.environ,
                 "PYTHONPATH": str(tmp_path),
                 "OMP_NUM_THREADS": "1",
-                "PYTHONUNBUFFERED": "",  # as for most, so that output is flushed at the end
+                "PYTHONUNBUFFERED": "",  # as for most users: output is flushed at the end
             },
             capture_output=True,
             text=True,
@@ -52,11 +52,11 @@ def alone(tmp_path):
 
 
 class TestAlone:
-    def test_what_must_not_be_needed_is_blocked(self, alone):
+    def test_blocked_packages_cannot_be_imported(self, alone):
         for name in ("torch", "lpv_mmocr", "mmocr"):
             assert f"{name} is blocked" in alone("-c", f"import {name}").stderr
 
-    def test_command(self, alone, reader, model_file, tmp_path):
+    def test_command_prints_readings_and_errors(self, alone, reader, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise())
         (tmp_path / "b.png").write_text("no picture")
         options = ["--threads", 1, "--no-tta"]
@@ -68,7 +68,7 @@ class TestAlone:
             "b.png cannot be read: it is not a picture, or a damaged one"
         )
 
-    def test_it_is_run_by_its_path(self, alone, model_file, tmp_path):
+    def test_package_can_be_run_by_its_path(self, alone, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise())
         (tmp_path / "elsewhere").mkdir()
         (tmp_path / "lpv_onnx").rename(tmp_path / "elsewhere" / "lpv_onnx")
@@ -77,7 +77,7 @@ class TestAlone:
             assert result.returncode == 0, result.stderr
             assert result.stdout.startswith("a.png\t")
 
-    def test_words_are_looked_at_again(self, alone, model_file, tmp_path):
+    def test_tta_raises_the_confidence(self, alone, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise(40, 30))
         again, once = (
             alone("-m", "lpv_onnx", model_file, "a.png", "--json", "--threads", 1, *options)
@@ -85,10 +85,10 @@ class TestAlone:
         )
         for result in (again, once):
             assert result.returncode == 0, result.stderr
-        # With random weights nothing is sure at first, and one of seven looks is surer.
+        # With random weights the first reading is not confident, and one of seven looks is more so.
         assert json.loads(again.stdout)["confidence"] > json.loads(once.stdout)["confidence"]
 
-    def test_json(self, alone, reader, model_file, tmp_path):
+    def test_json_has_readings_and_errors(self, alone, reader, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise())
         options = ["--json", "--threads", 1, "--no-tta"]
         result = alone("-m", "lpv_onnx", model_file, "a.png", "b.png", *options)
@@ -100,7 +100,7 @@ class TestAlone:
         assert row["path"] == "a.png"
         assert len(row["scores"]) == len(row["text"])
 
-    def test_names_need_not_be_valid(self, alone, model_file, tmp_path):
+    def test_file_names_need_not_be_valid_unicode(self, alone, model_file, tmp_path):
         name = os.fsdecode(b"caf\xe9.png")
         (tmp_path / name).write_bytes(encode(noise()))
         for options in ([], ["--json"]):
@@ -108,7 +108,7 @@ class TestAlone:
             assert result.returncode == 0, result.stderr
             assert "caf\\udce9.png" in result.stdout
 
-    def test_names_do_not_steer_the_terminal(self, alone, model_file, tmp_path):
+    def test_control_characters_in_names_are_escaped(self, alone, model_file, tmp_path):
         names = "good\x1b[31m\n.png", "bad\x1b[31m\n.png"
         (tmp_path / names[0]).write_bytes(encode(noise()))
         (tmp_path / names[1]).write_text("no picture")
@@ -117,7 +117,7 @@ class TestAlone:
         assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is not a picture")
         assert len(result.stderr.splitlines()) == 1
 
-    def test_reader_of_the_output_may_leave(self, alone, model_file, tmp_path):
+    def test_closed_output_pipe_ends_the_command_quietly(self, alone, model_file, tmp_path):
         (tmp_path / "a.png").write_bytes(encode(noise()))
         code = (
             "import os, sys; from lpv_onnx.__main__ import main; "
@@ -126,14 +126,14 @@ class TestAlone:
         result = alone("-c", code, model_file, "a.png")
         assert (result.returncode, result.stderr) == (141, "")
 
-    def test_ctrl_c(self, model_file, monkeypatch):
+    def test_ctrl_c_exits_with_code_130(self, model_file, monkeypatch):
         def interrupt(reader, pictures):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(lpv_onnx.Reader, "iterate", interrupt)
         assert main([str(model_file), "a.png"]) == 130
 
-    def test_errors(self, alone, model_file):
+    def test_missing_model_file_is_an_error(self, alone, model_file):
         result = alone("-m", "lpv_onnx", "none.onnx", "a.png")
         assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr == "error: there is no model file none.onnx\n"

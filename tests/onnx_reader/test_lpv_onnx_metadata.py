@@ -1,4 +1,4 @@
-"""Files that cannot be used."""
+"""Tests of model files that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lpv_onnx.metadata import parse_tta
 onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 
 
-def test_files_that_are_no_lpv(model_file, tmp_path):
+def test_missing_foreign_and_later_files_are_refused(model_file, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no model file .*none.onnx"):
         lpv_onnx.Reader(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("no model")
@@ -43,7 +43,7 @@ def test_files_that_are_no_lpv(model_file, tmp_path):
         (None, r"there is no preprocessing\.mean, preprocessing\.std"),
     ],
 )
-def test_damaged_metadata(model_file, tmp_path, text, message):
+def test_damaged_metadata_is_reported(model_file, tmp_path, text, message):
     model = onnx.load(model_file)
     (entry,) = model.metadata_props
     if text is None:
@@ -68,7 +68,7 @@ def test_damaged_metadata(model_file, tmp_path, text, message):
         (dict(looks=[], sure="much"), "could not convert"),
     ],
 )
-def test_damaged_looks(tta, message):
+def test_damaged_looks_are_reported(tta, message):
     error = rf"a\.onnx has damaged metadata; .*entry tta is invalid: .*{message}"
     with pytest.raises(lpv_onnx.ModelError, match=error):
         parse_tta(dict(tta=tta), Path("a.onnx"))

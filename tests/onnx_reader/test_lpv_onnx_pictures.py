@@ -1,4 +1,4 @@
-"""Pictures become what MMOCR's pipeline makes of them, and what is none is refused."""
+"""Tests of preparing pictures as MMOCR's pipeline does, and of refusing bad input."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_pictures_are_prepared_as_in_the_pipeline(inferencer, reader, tmp_path, 
     np.testing.assert_array_equal(reader.prepare(path.read_bytes()), expected)
 
 
-def test_cmyk_is_prepared_almost_so(inferencer, reader, tmp_path):
+def test_cmyk_is_prepared_nearly_as_in_the_pipeline(inferencer, reader, tmp_path):
     path = tmp_path / "picture.jpg"
     path.write_bytes(saved(Image.fromarray(smooth()).convert("CMYK"), "JPEG"))
     expected = prepared_by_mmocr(inferencer, path)
@@ -61,7 +61,7 @@ def test_pillow_pictures_are_rgb(reader):
     )
 
 
-def test_pillow_pictures_keep_what_is_said_of_them():
+def test_pillow_pictures_keep_their_metadata():
     picture = Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "JPEG", xmp=XMP)))
     lpv_onnx.load_picture(picture)
     assert "xmp" in picture.info
@@ -80,14 +80,14 @@ def test_proportions_are_kept_as_in_the_pipeline(reader, monkeypatch, size):
     np.testing.assert_array_equal(reader.prepare(array), expected.astype(np.float32))
 
 
-def test_blue_comes_first_where_the_training_had_it_first(reader, monkeypatch):
+def test_channel_order_follows_the_metadata(reader, monkeypatch):
     red_first = reader.prepare(noise())
     monkeypatch.setattr(reader, "_preprocessing", {**reader._preprocessing, "channels": "bgr"})
     np.testing.assert_array_equal(reader.prepare(noise()), red_first[::-1])
 
 
 @pytest.mark.parametrize("size", [(20, 30), (20, 61), (9, 1)])
-def test_widths_are_multiples_as_in_the_pipeline(size):
+def test_width_divisor_is_applied_as_in_the_pipeline(size):
     rescale = dict(height=32, min_width=16, max_width=100, width_divisor=16, backend="pillow")
     pad = dict(width=112, pad_cfg=dict(type="Pad", pad_val=7))
     steps = [dict(rescale, type="RescaleToHeight"), dict(pad, type="PadToWidth")]
@@ -98,7 +98,7 @@ def test_widths_are_multiples_as_in_the_pipeline(size):
     np.testing.assert_array_equal(prepared, expected.transpose(2, 0, 1).astype(np.float32))
 
 
-def test_maps_reach_over_the_padding():
+def test_shown_picture_includes_the_padding():
     ratio = dict(min_width=4, max_width=100, divisor=1, fill=7)
     settings = dict(height=32, width=100, interpolation="bicubic", channels="rgb")
     settings |= dict(mean=(0,) * 3, std=(1,) * 3)
@@ -111,8 +111,8 @@ def test_maps_reach_over_the_padding():
     assert shown(Image.fromarray(noise(16, 20)), dict(settings, keep_ratio=ratio)).size == (50, 16)
 
 
-def test_filters_of_warnings_stay_where_they_are(monkeypatch):
-    """Other threads would lose theirs if they were replaced meanwhile."""
+def test_warning_filters_are_not_replaced(monkeypatch):
+    """Other threads would lose their filters if these were replaced meanwhile."""
     filters, seen = warnings.filters, []
     transpose = ImageOps.exif_transpose
     monkeypatch.setattr(
@@ -146,7 +146,7 @@ class TestBadInput:
             (Image.fromarray(noise()).convert("I"), "integers up to 255"),
         ],
     )
-    def test_unreadable_pictures(self, reader, picture, error):
+    def test_bad_pictures_get_an_error(self, reader, picture, error):
         bad, good = reader([picture, noise()])
         assert bad.text is None
         assert bad.confidence == 0.0
@@ -156,19 +156,19 @@ class TestBadInput:
         assert good.text is not None
         assert (good.source, good.error) == (1, None)
 
-    def test_nothing_is_started_for_a_picture(self, reader, monkeypatch):
-        """Pillow hands PostScript to Ghostscript."""
+    def test_postscript_starts_no_program(self, reader, monkeypatch):
+        """Pillow would pass PostScript to Ghostscript."""
         monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("started"))
         monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
         program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 32\n%%EndComments\n{} loop\n"
         with pytest.raises(lpv_onnx.PictureError, match="it is not a picture"):
             lpv_onnx.load_picture(program)
 
-    def test_too_many_pixels(self, reader, monkeypatch):
+    def test_too_many_pixels_are_refused(self, reader, monkeypatch):
         monkeypatch.setattr(lpv_onnx.pictures, "MAX_PIXELS", 1000)
         (reading,) = reader(encode(noise(40, 30)))
         assert reading.error == "it has too many pixels; 0 million are allowed (30 x 40)"
 
-    def test_no_picture_of_any_kind(self, reader):
+    def test_input_of_another_type_is_a_type_error(self, reader):
         with pytest.raises(TypeError, match=r"a picture is a path, bytes, .* got int"):
             reader([3])

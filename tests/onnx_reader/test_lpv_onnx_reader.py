@@ -1,4 +1,4 @@
-"""Readings beside those of MMOCR's inferencer."""
+"""Tests of readings against those of MMOCR's inferencer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from apis.inference_cases import noise
 from lpv_cases import DICTIONARY, word_sample
 
 
-def test_readings_are_those_of_the_inferencer(inferencer, reader, tmp_path):
+def test_readings_match_the_inferencer(inferencer, reader, tmp_path):
     paths = []
     for number in range(7):
         paths.append(tmp_path / f"{number}.png")
@@ -39,7 +39,7 @@ def test_readings_are_those_of_the_inferencer(inferencer, reader, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif("LPV_REAL_DATA" not in os.environ, reason="LPV_REAL_DATA is not set")
-def test_a_thousand_real_words(inferencer, reader, tmp_path):
+def test_readings_of_a_thousand_real_words_match(inferencer, reader, tmp_path):
     folder = tmp_path / "words"
     shutil.copytree(Path(os.environ["LPV_REAL_DATA"], "IIIT5K_train"), folder)
     words = LPVLMDBDataset(ann_file=str(folder), test_mode=True)
@@ -53,14 +53,14 @@ def test_a_thousand_real_words(inferencer, reader, tmp_path):
         for text, prediction in zip(texts, expected, strict=True)
         if text != prediction["text"]
     ]
-    # Of 26,000 characters that random weights read, one may be a tie but for rounding.
+    # Of 26,000 characters read by random weights, rounding may decide one.
     assert len(differing) <= 1, differing
 
 
 class TestDecoding:
     @pytest.fixture
     def decode(self, reader, monkeypatch):
-        """Decodes logits (N, T, C) with the reader and with the decoder's postprocessor."""
+        """Return a function that decodes logits (N, T, C) with the reader and the postprocessor."""
 
         def both(logits: np.ndarray) -> tuple[list, list]:
             monkeypatch.setattr(reader, "run", lambda images: [logits[: len(images)]])
@@ -85,12 +85,12 @@ class TestDecoding:
         [
             ([36, 10, 11, 37, 12, 37], "ab"),
             ([36, 37, 10, 10], ""),
-            ([36, 10, 36, 11, 37], "ab"),  # a start class prints nothing
+            ([36, 10, 36, 11, 37], "ab"),  # the start class is not printed
             ([36, *[12] * 26], "c" * 26),  # no end
             ([37, 10, 37], "a"),  # position 0 is not read
         ],
     )
-    def test_rules(self, decode, classes, text):
+    def test_decoding_rules_match_the_postprocessor(self, decode, classes, text):
         ours, theirs = decode(self.logits([classes]))
         assert ours[0].text == theirs[0].item == text
         # For an empty text MMOCR needs one score, that of the end.
@@ -98,8 +98,8 @@ class TestDecoding:
         assert len(ours[0].scores) == len(text)
         assert ours[0].confidence == pytest.approx(theirs[0].word_score, rel=1e-5)
 
-    def test_map_of_each_character(self, reader, monkeypatch):
-        """As in :attr:`CPADecoder.keep_attention`, for the stage that was read."""
+    def test_maps_follow_the_characters_of_the_text(self, reader, monkeypatch):
+        """The last stage has the order described in :attr:`CPADecoder.keep_attention`."""
         maps = np.broadcast_to(np.arange(27, dtype=np.float32)[:, None, None], (1, 3, 27, 2, 5))
         logits = self.logits([[36, 10, 36, 11, 37]])
         monkeypatch.setattr(reader, "run", lambda images: [logits, maps])
@@ -109,7 +109,7 @@ class TestDecoding:
         assert first == [*range(27)]
         assert last[:3] == [0, 1, 3] and sorted(last) == first
 
-    def test_any_logits(self, decode):
+    def test_random_logits_match_the_postprocessor(self, decode):
         rng = np.random.default_rng(1)
         ours, theirs = decode(rng.normal(0, 3, (40, 27, 38)).astype(np.float32))
         for mine, other in zip(ours, theirs, strict=True):

@@ -1,4 +1,4 @@
-"""A model that reads, and pictures for it."""
+"""Toy reader, and pictures for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 
 @pytest.fixture(scope="session")
 def toy(tmp_path_factory) -> tuple[Path, Path]:
-    """Paths of a toy's config and of its checkpoint, which has the config inside."""
+    """Paths of a toy's config and of its checkpoint, which contains the config."""
     init_default_scope("mmocr")
     return write_toy(tmp_path_factory.mktemp("toy"))
 
@@ -27,7 +27,7 @@ def reader(toy) -> WordReader:
 
 @pytest.fixture
 def words(tmp_path) -> list[str]:
-    """Files of three pictures that the toy does not read alike."""
+    """Files of three pictures that the toy reads differently."""
     files = []
     for number in range(3):
         picture = np.full((20, 60, 3), 40, np.uint8)

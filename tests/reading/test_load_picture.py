@@ -25,7 +25,7 @@ DAMAGED_DDS = (
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that announces a size and holds next to nothing."""
+    """Return a PNG with a size in its header and hardly any data."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -54,17 +54,17 @@ def test_follows_exif_orientation(tmp_path):
     np.testing.assert_array_equal(load_picture(tmp_path / "turned.png"), noise())
 
 
-def test_white_is_what_the_file_says(tmp_path):
+def test_pgm_values_are_scaled_by_its_maximum(tmp_path):
     (tmp_path / "word.pgm").write_bytes(b"P2 3 1 1000\n0 500 1000\n")
     assert load_picture(tmp_path / "word.pgm")[0, :, 0].tolist() == [0, 128, 255]
-    # 16 bits keep their upper 8, and comments may stand anywhere before the values.
+    # 16 bits keep their upper 8, and comments may be anywhere before the values.
     values = np.array([0, 0x80FF, 0xFFFF], ">u2").tobytes()
     (tmp_path / "word.pgm").write_bytes(b"P5 #a\n3 # b\n1\n65535\n" + values)
     assert load_picture(tmp_path / "word.pgm")[0, :, 0].tolist() == [0, 128, 255]
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
-def test_avif_is_turned_as_it_asks_for(tmp_path):
+def test_avif_follows_exif_orientation(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = np.zeros((20, 60, 3), np.uint8)
@@ -74,7 +74,7 @@ def test_avif_is_turned_as_it_asks_for(tmp_path):
     assert loaded.shape == picture.shape and abs(loaded.astype(int) - picture).mean() < 2
 
 
-def test_arrays():
+def test_arrays_become_bgr_or_are_refused():
     grey = noise(channels=0)
     np.testing.assert_array_equal(load_picture(grey), cv2.merge([grey] * 3))
     with pytest.raises(PictureError, match="type float32"):
@@ -90,18 +90,18 @@ JPEG = cv2.imencode(".jpg", noise())[1].tobytes()
         (b"", "empty"),
         (b"no picture", "not a picture, or one of unknown or damaged format"),
         (JPEG[: len(JPEG) // 2], "cut short"),
-        (png_header(30_000, 30_000), "too many pixels"),  # Pillow calls it a bomb
+        (png_header(30_000, 30_000), "too many pixels"),  # Pillow raises DecompressionBombError
         (png_header(10_000, 7_000), r"too many pixels; 67 million are allowed \(10000 by 7000\)"),
     ],
 )
-def test_files_that_cannot_be_read(tmp_path, content, message):
+def test_unreadable_file_is_refused_with_a_reason(tmp_path, content, message):
     (tmp_path / "word.png").write_bytes(content)
     with pytest.raises(PictureError, match=message):
         load_picture(tmp_path / "word.png")
 
 
-def test_a_format_that_opencv_does_not_know(tmp_path):
-    """Pillow reads it, or says what is wrong with it."""
+def test_format_that_only_pillow_knows(tmp_path):
+    """Pillow reads it, or the error says what is wrong with it."""
     for suffix in ("pcx", "dib"):
         Image.fromarray(noise()).save(tmp_path / f"word.{suffix}")
         found = load_picture(tmp_path / f"word.{suffix}")
@@ -111,8 +111,8 @@ def test_a_format_that_opencv_does_not_know(tmp_path):
         load_picture(tmp_path / "word.tif")
 
 
-def test_a_jpeg_2000_with_two_sizes(tmp_path):
-    """Pillow believes the last one, OpenCV decodes the first, unless there is only one."""
+def test_jpeg_2000_with_two_sizes_is_refused(tmp_path):
+    """Pillow reports the last size, but OpenCV decodes the first one."""
     buffer = io.BytesIO()
     Image.fromarray(noise()).save(buffer, "JPEG2000")
     encoded = buffer.getvalue()
@@ -134,8 +134,8 @@ def test_a_jpeg_2000_with_two_sizes(tmp_path):
         load_picture(tmp_path / "word.jp2")
 
 
-def test_a_header_that_pillow_stumbles_over(tmp_path):
-    """It knows the format, but not this kind of it, and says so by an error of its own."""
+def test_header_that_pillow_does_not_support_is_refused(tmp_path):
+    """Pillow knows the format but not this variant, and raises another kind of error."""
     (tmp_path / "word.dds").write_bytes(DAMAGED_DDS)
     with pytest.raises(NotImplementedError):
         Image.open(tmp_path / "word.dds")
@@ -144,12 +144,12 @@ def test_a_header_that_pillow_stumbles_over(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["http://localhost:9/a b.jpg", "http://[x/a.jpg"])
-def test_addresses_that_are_none(path):
+def test_malformed_address_is_refused(path):
     with pytest.raises(PictureError):
         load_picture(path)
 
 
-def test_nothing_of_a_large_picture_is_decoded(tmp_path, monkeypatch):
+def test_too_large_picture_is_not_decoded(tmp_path, monkeypatch):
     (tmp_path / "large.png").write_bytes(png_header(9_000, 9_000))
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("decoded"))
     with pytest.raises(PictureError):
@@ -164,7 +164,7 @@ def test_limit_can_be_lower(tmp_path):
         load_picture(tmp_path / "word.png", max_pixels=199)
 
 
-def test_paths_without_a_file(tmp_path):
+def test_path_without_a_picture_is_refused(tmp_path):
     with pytest.raises(PictureError, match="there is no such file"):
         load_picture(tmp_path / "gone.png")
     with pytest.raises(PictureError, match="a folder in which no picture can be found"):
@@ -173,7 +173,7 @@ def test_paths_without_a_file(tmp_path):
         load_picture("a\0b.png")
 
 
-def test_folder_that_cannot_be_listed(tmp_path, monkeypatch):
+def test_folder_that_cannot_be_listed_is_refused(tmp_path, monkeypatch):
     def scandir(path):
         raise PermissionError(13, "Permission denied", path)
 
@@ -182,7 +182,7 @@ def test_folder_that_cannot_be_listed(tmp_path, monkeypatch):
         load_picture(tmp_path)
 
 
-def test_other_things():
+def test_other_types_are_refused():
     kinds = r"a path, a NumPy array in BGR order or a Pillow image, got "
     with pytest.raises(TypeError, match=kinds + "int: 7"):
         load_picture(7)
@@ -200,7 +200,7 @@ def in_mode(mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
-def test_pillow_images_are_what_their_files_would_be(tmp_path, mode):
+def test_pillow_images_equal_their_saved_files(tmp_path, mode):
     picture = in_mode(mode)
     picture.save(tmp_path / "word.png")
     loaded = load_picture(picture)
@@ -214,7 +214,7 @@ def test_pillow_images_follow_exif_orientation(tmp_path):
     np.testing.assert_array_equal(load_picture(picture), noise())
 
 
-def test_pillow_images_that_cannot_be_read(tmp_path):
+def test_unreadable_pillow_image_is_refused(tmp_path):
     with pytest.raises(PictureError, match="floating-point"):
         load_picture(Image.new("F", (5, 4)))
     (tmp_path / "cut.jpg").write_bytes(JPEG[: len(JPEG) // 2])

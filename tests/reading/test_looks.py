@@ -1,9 +1,9 @@
-"""Looks at pictures whose reading is known, and boxes brought back."""
+"""Tests of test-time augmentation, and of mapping boxes back to the given picture."""
 
 from __future__ import annotations
 
 from lpv_mmocr.datasets.transforms.word_look import LOOKS, WordLook
-from lpv_mmocr.reading.looks import SeenWord, read_with_looks
+from lpv_mmocr.reading.looks import SeenWord, read_with_tta
 
 import cv2
 import numpy as np
@@ -20,7 +20,11 @@ TURNED = WordLook(90, tall_only=True)
 
 
 def reader(confidences: dict[tuple[int, int], float]):
-    """Reads the height and width of a picture, as surely as is said; keeps what it was given."""
+    """Return a function that reads the size of pictures as text, and the list of its calls.
+
+    Args:
+        confidences: Confidence of a reading by height and width of the picture.
+    """
 
     def read(pictures):
         given.append([picture.shape[:2] for picture in pictures])
@@ -38,52 +42,52 @@ def reader(confidences: dict[tuple[int, int], float]):
     return read, given
 
 
-def test_what_is_sure_is_read_once():
+def test_confident_word_is_read_once():
     read, given = reader({(10, 30): 0.9, (30, 10): 0.9})
-    seen = read_with_looks(read, [TALL, WIDE])
+    seen = read_with_tta(read, [TALL, WIDE])
     assert [word.sample.pred_text.item for word in seen] == ["30x10", "10x30"]
     assert given == [[(30, 10), (10, 30)]]
 
 
-def test_what_is_unsure_is_turned_if_it_is_tall():
+def test_low_confidence_word_is_turned_if_tall():
     read, given = reader({(10, 30): 0.5, (30, 10): 0.2})
-    seen = read_with_looks(read, [WIDE, TALL], looks=[TURNED])
+    seen = read_with_tta(read, [WIDE, TALL], looks=[TURNED])
     assert [word.sample.pred_text.item for word in seen] == ["10x30", "10x30"]
     assert given == [[(10, 30), (30, 10)], [(10, 30)]]
     assert seen[0].picture is WIDE and seen[1].picture.shape == WIDE.shape
 
 
-def test_the_earlier_look_counts_where_two_are_alike():
+def test_earlier_of_two_equally_confident_looks_wins():
     read, given = reader({(10, 30): 0.5, (10, 36): 0.5})
-    (word,) = read_with_looks(read, [WIDE], looks=[WordLook(margin=(0.1, 0))])
+    (word,) = read_with_tta(read, [WIDE], looks=[WordLook(margin=(0.1, 0))])
     assert word.picture is WIDE and len(given) == 2
 
 
-def test_the_surest_look_counts_and_ends_the_search():
+def test_sufficiently_confident_look_ends_the_search():
     cut = [WordLook(margin=(margin, 0)) for margin in (0.1, 0.2, 0.3)]
     read, given = reader({(10, 30): 0.5, (10, 36): 0.4, (10, 42): 0.85, (10, 48): 0.99})
-    (word,) = read_with_looks(read, [WIDE], looks=cut)
+    (word,) = read_with_tta(read, [WIDE], looks=cut)
     assert word.sample.pred_text.item == "10x42"
     assert given == [[(10, 30)], [(10, 36)], [(10, 42)]]
 
 
-def test_no_looks():
+def test_without_looks_the_given_picture_is_read_once():
     read, given = reader({(10, 30): 0.1})
-    (word,) = read_with_looks(read, [WIDE], looks=())
+    (word,) = read_with_tta(read, [WIDE], looks=())
     assert word.picture is WIDE and len(given) == 1
     assert np.array_equal(word.matrix, np.eye(2, 3))
 
 
-def test_nothing_to_read():
+def test_no_pictures_give_no_readings():
     read, _ = reader({})
-    assert read_with_looks(read, []) == []
+    assert read_with_tta(read, []) == []
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"look{LOOKS.index(look)}")
-def test_boxes_return_to_where_they_were(look):
+def test_boxes_are_mapped_back_to_the_given_picture(look):
     picture = np.zeros((200, 150, 3), np.uint8)
     seen, matrix = look.look(picture)
-    # A box around a spot in the middle, where it is seen.
+    # A box around a point near the middle, in coordinates of the view.
     spot = matrix @ (70, 90, 1)
     box = np.array([[*(spot - 6), *(spot + 6)]])
     (back,) = SeenWord(word_sample(), seen, matrix).boxes_in_given(box, picture.shape[:2])
@@ -96,11 +100,11 @@ def test_boxes_of_a_quarter_turn_are_exact():
     seen, matrix = WordLook(90).look(TALL)
     boxes = np.array([[2, 1, 7, 9], [10, 0, 20, 10]])
     back = SeenWord(word_sample(), seen, matrix).boxes_in_given(boxes, TALL.shape[:2])
-    # What is read from left to right runs downwards in the picture that was given.
+    # Text that is read from left to right runs downwards in the given picture.
     assert back == pytest.approx(np.array([[1, 2, 9, 7], [0, 10, 10, 20]], float), abs=1e-4)
 
 
-def test_boxes_stay_inside():
+def test_boxes_are_clipped_to_the_given_picture():
     seen, matrix = WordLook(10, margin=(0.2, 0.02)).look(WIDE)
     whole = np.array([[0, 0, seen.shape[1], seen.shape[0]]])
     boxes = SeenWord(word_sample(), seen, matrix).boxes_in_given(whole, (10, 30))
@@ -119,8 +123,8 @@ def test_boxes_stay_inside():
         "lpv-tiny_stage1_10e_st_mj_keep-ratio",
     ],
 )
-def test_the_configs_take_the_same_looks(name):
-    """``tools/test.py --tta`` and the reader change a picture alike, and in the same order."""
+def test_configs_use_the_looks_of_the_reader(name):
+    """``tools/test.py --tta`` and the reader use the same views in the same order."""
     config = Config.fromfile(ROOT / f"configs/textrecog/lpv/{name}.py")
     augment = config.tta_pipeline[-1]
     assert augment.type == "TestTimeAug" and config.tta_model.type == "BestLookTTAModel"

@@ -4,7 +4,7 @@ import itertools
 import os
 from pathlib import Path
 
-from lpv_mmocr.reading.picture_files import PictureFiles, leads_nowhere
+from lpv_mmocr.reading.picture_files import PictureFiles, matches_nothing
 
 import pytest
 
@@ -21,15 +21,15 @@ def tree(tmp_path, monkeypatch) -> Path:
     return tmp_path / "tree"
 
 
-def test_folder_with_its_folders_in_order(tree):
+def test_folder_is_searched_recursively_in_order(tree):
     files = PictureFiles([tree])
     names = ["a.JPG", "b.png", "x[1].png", "deep/d.webp", "deep/er/c.tiff"]
     assert list(files) == [str(tree / name) for name in names]
-    assert files.left_alone == 1
-    assert len(list(files)) == 5 and files.left_alone == 1, "a second search starts anew"
+    assert files.skipped == 1
+    assert len(list(files)) == 5 and files.skipped == 1, "a second search starts anew"
 
 
-def test_file_has_its_name_whatever_the_suffix(tree):
+def test_named_file_may_have_any_suffix(tree):
     assert list(PictureFiles(["notes.txt", "x[1].png"])) == ["notes.txt", "x[1].png"]
 
 
@@ -48,53 +48,53 @@ def test_file_has_its_name_whatever_the_suffix(tree):
         ("deep/e*/", ["deep/er/c.tiff"]),
     ],
 )
-def test_patterns(tree, pattern, found):
+def test_pattern_finds_files_and_searches_folders(tree, pattern, found):
     files = PictureFiles([pattern])
     assert list(files) == found
-    assert files.left_alone == 0
+    assert files.skipped == 0
 
 
-def test_a_pattern_names_files_in_folders_that_it_names_as_well(tree):
+def test_several_patterns_are_expanded_independently(tree):
     (tree / "deep" / "draft").touch()
     files = PictureFiles(["deep/**/d*", "d*"])
     assert list(files) == ["deep/d.webp", "deep/draft", "deep/d.webp", "deep/er/c.tiff"]
-    assert files.left_alone == 1, "where it was not named"
+    assert files.skipped == 1, "where it was not named"
 
 
 def test_pipes_in_folders_are_left_alone(tree):
     os.mkfifo(tree / "deep" / "a.png")
     files = PictureFiles(["deep"])
     assert list(files) == ["deep/d.webp", "deep/er/c.tiff"]
-    assert files.left_alone == 1
+    assert files.skipped == 1
     assert list(PictureFiles(["deep/a.png"])) == ["deep/a.png"]
 
 
-def test_results_are_passed_over_unless_they_are_asked_for(tree):
+def test_results_are_skipped_unless_named(tree):
     assert list(PictureFiles(["deep"], results="deep/er")) == ["deep/d.webp"]
     assert list(PictureFiles(["deep/er"], results="deep/er")) == ["deep/er/c.tiff"]
     assert list(PictureFiles(["deep/er/c.tiff"], results="deep/er")) == ["deep/er/c.tiff"]
 
 
-def test_what_leads_to_nothing_comes_up_itself(tree):
+def test_input_without_pictures_is_yielded_itself(tree):
     (tree / "empty").mkdir()
     assert list(PictureFiles(["gone.png", "*.bmp", "empty"])) == ["gone.png", "*.bmp", "empty"]
-    assert leads_nowhere("gone.png") and leads_nowhere("*.bmp")
-    assert not leads_nowhere("empty") and not leads_nowhere("*.png")
+    assert matches_nothing("gone.png") and matches_nothing("*.bmp")
+    assert not matches_nothing("empty") and not matches_nothing("*.png")
 
 
-def test_what_may_not_be_looked_at_may_exist(tree, monkeypatch):
+def test_inaccessible_path_may_exist(tree, monkeypatch):
     def stat(path, **_):
         raise PermissionError(13, "Permission denied", path)
 
     monkeypatch.setattr(os, "stat", stat)
-    assert not leads_nowhere("locked/a.png")
+    assert not matches_nothing("locked/a.png")
 
 
 def test_null_characters_lead_nowhere():
-    assert leads_nowhere("a\0b")
+    assert matches_nothing("a\0b")
 
 
-def test_listed_paths_are_no_patterns_and_come_last(tree):
+def test_listed_paths_are_literal_and_come_last(tree):
     files = PictureFiles(["b.png"], ["*.png", "", " a.JPG \n", "deep"])
     assert list(files) == ["b.png", "*.png", "", " a.JPG \n", "deep/d.webp", "deep/er/c.tiff"]
 
@@ -111,7 +111,7 @@ def test_listed_paths_are_taken_one_at_a_time(tree):
     assert len(taken) == 3
 
 
-def test_links_are_followed_but_not_in_circles(tree):
+def test_links_are_followed_but_not_in_cycles(tree):
     os.symlink(tree, tree / "deep" / "circle")
     (tree.parent / "other").mkdir()
     (tree.parent / "other" / "e.png").touch()
@@ -121,7 +121,7 @@ def test_links_are_followed_but_not_in_circles(tree):
     assert len({os.path.realpath(file) for file in found}) == len(found)
 
 
-def test_folder_that_cannot_be_listed_comes_up(tree, monkeypatch):
+def test_folder_that_cannot_be_listed_is_yielded_itself(tree, monkeypatch):
     walk = os.walk
 
     def walk_with_locked(path, *, onerror, **options):

@@ -40,7 +40,7 @@ def samples(plain, pictures) -> list:
     return [plain(picture, **options)["predictions"][0] for picture in pictures]
 
 
-def test_agrees_with_the_inferencer_at_one_look(toy, plain, words):
+def test_agrees_with_the_inferencer_without_tta(toy, plain, words):
     once = WordReader(toy[1], device="cpu", batch_size=2, tta=False)
     for reading, sample in zip(once.read(words), samples(plain, words), strict=True):
         prediction = sample.pred_text
@@ -53,7 +53,7 @@ def test_agrees_with_the_inferencer_at_one_look(toy, plain, words):
         assert (reading.error, reading.boxes, reading.attention) == (None, None, None)
 
 
-def test_paths_arrays_folders_and_lists_of_them(reader, words):
+def test_paths_arrays_folders_and_lists_are_accepted(reader, words):
     by_path = [reading.text for reading in reader.read(words)]
     assert [reader.read(word)[0].text for word in words] == by_path
     assert [r.text for r in reader.read(Path(words[0]).parent)] == by_path
@@ -63,7 +63,7 @@ def test_paths_arrays_folders_and_lists_of_them(reader, words):
     assert reader.read([]) == []
 
 
-def test_unreadable_pictures_have_their_reason_and_their_place(reader, words, tmp_path):
+def test_unreadable_pictures_keep_their_place_with_a_reason(reader, words, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     empty = np.zeros((0, 5, 3), np.uint8)
     images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", "", words[1], words[2]]
@@ -79,13 +79,13 @@ def test_unreadable_pictures_have_their_reason_and_their_place(reader, words, tm
     assert [r.text for r in readings if r.error is None] == [r.text for r in reader.read(words)]
 
 
-def test_nothing_but_unreadable_pictures(reader):
+def test_all_pictures_may_be_unreadable(reader):
     assert [r.error for r in reader.read(["a.png", "b.png", "c.png"])] == [
         "there is no such file"
     ] * 3
 
 
-def test_hands_out_batches_as_they_are_done(reader):
+def test_batches_are_yielded_as_they_are_done(reader):
     taken = []
 
     def images():
@@ -99,7 +99,7 @@ def test_hands_out_batches_as_they_are_done(reader):
 
 
 def test_batches_of_large_pictures_are_smaller(reader, monkeypatch):
-    """Decoded photos take much memory; a batch of two holds no more pixels than one may have."""
+    """Decoded photos take much memory; a batch has at most as many pixels as one may have."""
     pixels = noise().shape[0] * noise().shape[1]
     monkeypatch.setattr("lpv_mmocr.reading.word_reader.MAX_PIXELS", pixels)
     taken = []
@@ -109,12 +109,12 @@ def test_batches_of_large_pictures_are_smaller(reader, monkeypatch):
 
 
 @pytest.mark.parametrize("images", [3, None, b"word.png", [noise(), None]])
-def test_other_things_are_refused(reader, images):
+def test_other_types_are_refused(reader, images):
     with pytest.raises(TypeError, match="a NumPy array in BGR order or a Pillow image, got"):
         reader.read(images)
 
 
-def test_pillow_images_alone_and_in_lists(reader, words):
+def test_pillow_images_are_accepted_alone_and_in_lists(reader, words):
     opened = [Image.open(word) for word in words]
     by_path = [reading.text for reading in reader.read(words)]
     assert [reader.read(picture)[0].text for picture in opened] == by_path
@@ -122,7 +122,7 @@ def test_pillow_images_alone_and_in_lists(reader, words):
     assert [(r.source, r.text) for r in mixed] == list(zip([words[0], 1, 2], by_path, strict=True))
 
 
-def test_loading_keeps_quiet_about_the_checkpoint_alone(toy, capsys, monkeypatch):
+def test_loading_hides_only_the_message_about_the_checkpoint(toy, capsys, monkeypatch):
     WordReader(toy[1], device="cpu")
     assert capsys.readouterr().out == ""
 
@@ -134,7 +134,7 @@ def test_loading_keeps_quiet_about_the_checkpoint_alone(toy, capsys, monkeypatch
     assert capsys.readouterr().out == "something else\n"
 
 
-def test_empty_text(reader, monkeypatch):
+def test_empty_text_has_a_confidence(reader, monkeypatch):
     decoder = reader._inferencer.model.decoder
     probabilities = torch.full((1, 26, decoder.dictionary.num_classes), 0.01)
     probabilities[..., decoder.dictionary.end_idx] = 0.8
@@ -144,7 +144,7 @@ def test_empty_text(reader, monkeypatch):
     assert reading.confidence == pytest.approx(0.8)
 
 
-def test_recogniser_without_a_word_score(reader, monkeypatch):
+def test_without_word_score_confidence_is_the_product(reader, monkeypatch):
     postprocessor = reader._inferencer.model.decoder.postprocessor
     monkeypatch.setattr(
         type(postprocessor),
@@ -155,7 +155,7 @@ def test_recogniser_without_a_word_score(reader, monkeypatch):
     assert reading.confidence == pytest.approx(math.prod(reading.scores or [reading.confidence]))
 
 
-def test_attention_and_boxes(toy, words, reader):
+def test_attention_and_boxes_belong_to_the_text(toy, words, reader):
     looking = WordReader(toy[1], device="cpu", attention=True, boxes=True)
     for reading, blind in zip(looking.read(words), reader.read(words), strict=True):
         assert reading.text == blind.text
@@ -179,7 +179,7 @@ def test_boxes_are_those_of_the_last_stage(toy, monkeypatch):
 
 
 @pytest.mark.parametrize(("tta", "text"), [(True, "flat"), (False, "high")])
-def test_looks_again_at_what_is_unsure(toy, monkeypatch, tta, text):
+def test_low_confidence_words_are_read_with_tta(toy, monkeypatch, tta, text):
     def samples(pictures):
         found = []
         for high in (picture.shape[0] > picture.shape[1] for picture in pictures):
@@ -200,8 +200,8 @@ def centres(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, :2] + boxes[:, 2:]) / 2
 
 
-def test_attention_and_boxes_of_another_look(toy):
-    """With random weights some look beats the picture as it is."""
+def test_attention_and_boxes_belong_to_the_view_that_was_read(toy):
+    """With random weights, some view is read more confidently than the given picture."""
     looking = WordReader(toy[1], device="cpu", attention=True, boxes=True)
     once = WordReader(toy[1], device="cpu", tta=False)
     pictures = [noise(20, 60, seed=seed) for seed in range(4)]
@@ -223,8 +223,8 @@ def test_attention_and_boxes_of_another_look(toy):
         assert again.confidence == pytest.approx(reading.confidence, rel=1e-4)
 
 
-def test_attention_and_boxes_of_a_model_that_pads(toy):
-    """They are those of a picture that was padded before."""
+def test_attention_covers_padding_but_boxes_do_not(toy):
+    """They are those of a picture that was padded beforehand."""
     config = Config.fromfile(toy[0])
     plain = WordReader(toy[1], config, device="cpu", attention=True, boxes=True, tta=False)
     height, width = config.model.encoder.img_size
@@ -250,7 +250,7 @@ def test_very_long_pictures_are_read_with_the_others(toy):
     assert [reading.error for reading in readings] == [None] * 3
 
 
-def test_deployed(toy, words, reader):
+def test_deployed_model_reads_the_same(toy, words, reader):
     deployed = WordReader(toy[1], device="cpu", deploy="fp32")
     assert type(deployed._inferencer.model).__name__ == "DeployedLPV"
     assert [r.text for r in deployed.read(words)] == [r.text for r in reader.read(words)]
@@ -268,7 +268,7 @@ def test_deployed(toy, words, reader):
         (dict(device="cuda:99"), "the device 'cuda:99' cannot be used"),
     ],
 )
-def test_options_that_do_not_go(toy, options, message):
+def test_invalid_options_are_refused(toy, options, message):
     with pytest.raises(ValueError, match=message):
         WordReader(toy[1], **options)
 
@@ -285,7 +285,7 @@ def test_options_that_do_not_go(toy, options, message):
         ),
     ],
 )
-def test_models_of_mmocr_read_and_no_more(tmp_path, options, message):
+def test_mmocr_models_only_read(tmp_path, options, message):
     config = Config.fromfile("mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py")
     init_default_scope("mmocr")
     weights = tmp_path / "crnn.pth"
@@ -298,7 +298,7 @@ def test_models_of_mmocr_read_and_no_more(tmp_path, options, message):
             WordReader(weights, device="cpu", **options)
 
 
-def test_a_rectifier_leaves_no_attention_to_show(toy):
+def test_boxes_are_refused_with_a_rectifier(toy):
     config = Config.fromfile(toy[0])
     stn = dict(resized_image_size=(32, 64), output_image_size=config.model.encoder.img_size)
     config.model.preprocessor = dict(type="STN", in_channels=3, num_control_points=20, **stn)
@@ -310,7 +310,7 @@ def test_a_rectifier_leaves_no_attention_to_show(toy):
     assert WordReader(checkpoint, config, device="cpu").read(noise())[0].error is None
 
 
-def test_config_beside_the_weights(toy, words, reader):
+def test_config_may_be_given_with_the_weights(toy, words, reader):
     config, checkpoint = toy
     for given in (config, str(config)):
         readings = WordReader(checkpoint, given, device="cpu").read(words)
@@ -340,7 +340,7 @@ def test_weights_of_another_model_are_refused(toy):
     assert "\n" not in str(info.value) and len(str(info.value)) < 700
 
 
-def test_function(toy, words, reader, monkeypatch):
+def test_read_function_uses_weights_and_options(toy, words, reader, monkeypatch):
     assert lpv_mmocr.read is read
     expected = [r.text for r in reader.read(words)]
     assert [r.text for r in read(words, weights=toy[1], device="cpu")] == expected
@@ -350,7 +350,7 @@ def test_function(toy, words, reader, monkeypatch):
     assert reading.boxes is not None and reading.attention is not None
 
 
-def test_importing_the_package_leaves_reading_alone():
+def test_importing_the_package_does_not_import_reading():
     code = (
         "import sys, lpv_mmocr; assert 'lpv_mmocr.reading' not in sys.modules;"
         "lpv_mmocr.read; assert not hasattr(lpv_mmocr, 'raed')"
@@ -358,7 +358,7 @@ def test_importing_the_package_leaves_reading_alone():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-def test_threads_that_load_at_once_leave_standard_output_alone(capsys):
+def test_concurrent_loading_restores_standard_output(capsys):
     before = sys.stdout
 
     def load(seconds: float) -> None:
@@ -372,7 +372,7 @@ def test_threads_that_load_at_once_leave_standard_output_alone(capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_reading_as_plain_data():
+def test_reading_is_converted_to_plain_data():
     boxes = np.array([[0.04, 1, 2.26, 3], [4, 5, 6, 7]], np.float32)
     reading = Reading("a.png", "ab", 1.23456789e-9, (0.98765432, 1.0), boxes)
     assert reading.to_dict() == {

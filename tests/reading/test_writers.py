@@ -29,18 +29,18 @@ def written(make_writer, pictures=(None, None, None)) -> str:
     return stream.getvalue()
 
 
-def test_text():
+def test_text_has_a_line_for_each_read_picture():
     assert written(text_writer) == ("a b.png\tab\t0.500\t0,1,2.5,3 4,5,6,7\nc.png\t\t0.250\n")
 
 
-def test_text_has_no_control_characters():
+def test_paths_in_text_have_no_control_characters():
     stream = io.StringIO()
     text_writer(stream)(Reading("\x1b[31m\n\t日本.png", "x", 1.0, (1.0,)), None)
     assert stream.getvalue() == "\\x1b[31m\\n\\t日本.png\tx\t1.000\n"
 
 
-def test_what_was_read_has_no_control_characters_either():
-    """The classes of a model may be anything; what joins letters stays."""
+def test_readings_in_text_have_no_control_characters():
+    """Characters of a model may be anything; joiners between letters stay."""
     stream = io.StringIO()
     text_writer(stream)(
         Reading("a.png", "\x1b]0;x\x07\t\u2028\u2029\u202eक्\u200dष", 1.0, (1.0,)), None
@@ -48,14 +48,14 @@ def test_what_was_read_has_no_control_characters_either():
     assert stream.getvalue() == "a.png\t\\x1b]0;x\\x07\\t\\u2028\\u2029\\u202eक्\u200dष\t1.000\n"
 
 
-def test_json_lines():
+def test_json_has_a_line_for_each_picture():
     rows = [json.loads(line) for line in written(json_writer).splitlines()]
     assert rows == [reading.to_dict() for reading in READINGS]
     first = json.loads(written(json_writer, ("attention/1.png", None, None)).splitlines()[0])
     assert first["attention"] == "attention/1.png"
 
 
-def test_a_name_neither_ends_a_line_of_json_nor_steers_a_terminal():
+def test_json_escapes_control_characters_of_paths():
     name = "\x1b[2J\x7f\x9b\u2028\u2029\u202e\u2066日本 é.png"
     stream = io.StringIO()
     json_writer(stream)(Reading(name, "x", 1.0, (1.0,)), None)
@@ -65,14 +65,14 @@ def test_a_name_neither_ends_a_line_of_json_nor_steers_a_terminal():
 
 
 @pytest.mark.parametrize(("terminal", "name"), [(True, "\\x1b[2J.png"), (False, "\x1b[2J.png")])
-def test_names_in_csv_are_what_they_are_but_on_a_terminal(terminal, name):
+def test_csv_escapes_names_only_on_a_terminal(terminal, name):
     stream = io.StringIO()
     stream.isatty = lambda: terminal
     csv_writer(stream)(Reading("\x1b[2J.png", "x", 1.0, (1.0,)), None)
     assert stream.getvalue().splitlines()[1].startswith(f"{name},x,")
 
 
-def test_names_in_csv_above_a_bar_on_a_terminal():
+def test_csv_escapes_names_above_a_progress_bar():
     shown = io.StringIO()
     stream = _Terminal(Console(file=shown, force_terminal=True))
     csv_writer(stream)(Reading("\x1b[2J.png", error="\x1b[1m"), None)
@@ -80,7 +80,7 @@ def test_names_in_csv_above_a_bar_on_a_terminal():
     assert "\\x1b[2J.png" in shown.getvalue()
 
 
-def test_csv():
+def test_csv_has_a_row_for_each_picture():
     rows = list(csv.DictReader(io.StringIO(written(csv_writer, ("1.png", None, None)))))
     assert [row["path"] for row in rows] == ["a b.png", "bad,\n.png", "c.png"]
     assert rows[0] == dict(
@@ -96,7 +96,7 @@ def test_csv():
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
-def test_folder(tmp_path, kind):
+def test_results_file_is_partial_until_complete(tmp_path, kind):
     with results_folder(tmp_path / "a" / "b", kind) as write:
         for reading in READINGS:
             write(reading, None)
@@ -106,7 +106,7 @@ def test_folder(tmp_path, kind):
     assert content == written(json_writer if kind == "jsonl" else csv_writer)
 
 
-def test_folder_keeps_what_an_interrupted_run_had_read(tmp_path):
+def test_readings_of_an_interrupted_run_are_kept(tmp_path):
     with pytest.raises(KeyboardInterrupt), results_folder(tmp_path, "jsonl") as write:
         write(READINGS[0], None)
         raise KeyboardInterrupt
@@ -121,7 +121,7 @@ def test_no_folder_writes_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_file_name_of_no_encoding_comes_back_from_json(tmp_path):
+def test_undecodable_file_name_survives_json(tmp_path):
     name = os.fsdecode(b"caf\xe9.png")
     with results_folder(tmp_path, "jsonl") as write:
         write(Reading(name, "x", 1.0, (1.0,)), None)

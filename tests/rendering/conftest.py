@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Keeps verdicts of the tests away from the user's cache."""
+    """Keep the font verdicts of the tests out of the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LPV_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

@@ -14,7 +14,7 @@ def sheet_of(path, captions):
 
 
 @pytest.mark.parametrize(("count", "cells"), [(1, (1, 1)), (3, (1, 3)), (11, (2, COLUMNS))])
-def test_size(tmp_path, count, cells):
+def test_sheet_size_follows_the_number_of_pictures(tmp_path, count, cells):
     sheet = sheet_of(tmp_path / "sheet.png", ["x"] * count)
     assert sheet.shape == (cells[0] * CELL[1], cells[1] * CELL[0])
 

@@ -28,7 +28,7 @@ ALNUM = string.ascii_letters + string.digits
 
 
 def remap(target, change, source=SANS):
-    """Writes DejaVu Sans, or another font, with another character map."""
+    """Write DejaVu Sans, or another font, with a changed character map; return its path."""
     font = TTFont(source)
     glyphs = {code: name for code, name in font.getBestCmap().items() if code < 0x250}
     for table in font["cmap"].tables:
@@ -38,7 +38,7 @@ def remap(target, change, source=SANS):
     return target
 
 
-def test_a_font_without_a_glyph_does_not_cover_it(tmp_path):
+def test_font_without_a_glyph_does_not_cover_it(tmp_path):
     font = TTFont(SANS)
     cutter = subset.Subsetter()
     cutter.populate(text=ALNUM.replace("Q", ""))
@@ -55,7 +55,7 @@ def test_a_font_without_a_glyph_does_not_cover_it(tmp_path):
     assert library.pick(rng, "PAZ") is library.faces[0]
 
 
-def test_glyphs_drawn_as_the_missing_one_or_empty_do_not_count(tmp_path):
+def test_missing_and_empty_glyphs_are_not_covered(tmp_path):
     def change(code, glyphs):
         return {ord("B"): ".notdef", ord("C"): "space"}.get(code, glyphs[code])
 
@@ -63,7 +63,7 @@ def test_glyphs_drawn_as_the_missing_one_or_empty_do_not_count(tmp_path):
     assert glyph_coverage(str(file), 0, "ABCD") == {"A", "D"}
 
 
-def test_a_box_shared_by_many_characters_does_not_count(tmp_path):
+def test_glyph_shared_by_many_characters_is_not_covered(tmp_path):
     def change(code, glyphs):
         return glyphs[ord("#")] if chr(code) in "bcd" else glyphs[code]
 
@@ -74,12 +74,12 @@ def test_a_box_shared_by_many_characters_does_not_count(tmp_path):
 @pytest.mark.parametrize(
     ("name", "others"),
     [
-        ("cmr10.ttf", '<>\\{|}"_'),  # ¡ ¿ “ – — ˝ ” and a dot
-        ("cmti10.ttf", "$<>\\{|}"),  # the first is a pound
-        ("cmmi10.ttf", string.punctuation),  # Greek letters and arrows
+        ("cmr10.ttf", '<>\\{|}"_'),  # drawn as ¡ ¿ “ – — ˝ ” and a dot
+        ("cmti10.ttf", "$<>\\{|}"),  # the first is drawn as a pound sign
+        ("cmmi10.ttf", string.punctuation),  # drawn as Greek letters and arrows
     ],
 )
-def test_symbols_that_tex_has_in_the_place_of_others_do_not_count(name, others):
+def test_symbols_replaced_in_tex_fonts_are_not_covered(name, others):
     if not (matplotlib_font_folder() / name).is_file():
         pytest.skip("matplotlib before 3.11 has no cmti10.ttf")
     (verdict,) = screen_font(matplotlib_font_folder() / name)
@@ -103,16 +103,16 @@ def test_ciphers_and_symbol_fonts_are_dropped(tmp_path):
     assert not symbols.usable
 
 
-def test_letters_and_digits_with_one_glyph_are_known(tmp_path):
+def test_characters_sharing_one_glyph_are_recorded_as_twins(tmp_path):
     def change(code, glyphs):
         return glyphs[{ord("0"): ord("O"), ord("1"): ord("l"), ord("s"): ord("S")}.get(code, code)]
 
     (verdict,) = screen_font(remap(tmp_path / "twins.ttf", change))
-    assert sorted(verdict.twins) == sorted("0O1l")  # the case is another matter
+    assert sorted(verdict.twins) == sorted("0O1l")  # s and S differ only in case and are not twins
     assert screen_font(SANS)[0].twins == ""
 
 
-def test_letters_that_lie_on_each_other_are_dropped(tmp_path):
+def test_fonts_with_overlapping_letters_are_dropped(tmp_path):
     font = TTFont(SANS)
     for name, (_, bearing) in font["hmtx"].metrics.items():
         font["hmtx"].metrics[name] = (0, bearing)
@@ -122,7 +122,7 @@ def test_letters_that_lie_on_each_other_are_dropped(tmp_path):
     assert verdict.reason == "letters overlap (step 0.00)"
 
 
-def test_wrong_symbols_are_taken_out_of_a_usable_font(tmp_path):
+def test_wrong_symbols_are_removed_from_a_usable_font(tmp_path):
     def change(code, glyphs):
         return glyphs[ord("M")] if code == ord("(") else glyphs[code]
 
@@ -133,7 +133,7 @@ def test_wrong_symbols_are_taken_out_of_a_usable_font(tmp_path):
 
 
 @pytest.mark.parametrize("case", ["upper", "lower"])
-def test_the_case_that_a_font_without_the_other_draws_is_noticed(tmp_path, case):
+def test_font_with_a_single_case_is_detected(tmp_path, case):
     def change(code, glyphs):
         return glyphs[ord(getattr(chr(code), case)()) if chr(code).isascii() else code]
 
@@ -144,7 +144,7 @@ def test_the_case_that_a_font_without_the_other_draws_is_noticed(tmp_path, case)
         assert screen_font(source)[0].only_case == ""
 
 
-def test_files_that_are_no_fonts_are_rejected_with_a_reason(tmp_path, monkeypatch):
+def test_files_that_are_not_fonts_are_rejected_with_a_reason(tmp_path, monkeypatch):
     for name in ("broken.ttf", "broken.ttc"):
         file = tmp_path / name
         file.write_bytes(b"no font at all")
@@ -174,7 +174,7 @@ def test_verdicts_are_cached_and_renewed_when_a_file_changes(tmp_path, monkeypat
         assert screen_fonts([file])[0].family == "DejaVu Serif"
 
 
-def test_a_full_disk_leaves_no_half_cache(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_incomplete_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
 
     def full(path, target):
@@ -195,8 +195,8 @@ def test_equal_fonts_count_once(tmp_path, monkeypatch):
     assert "same glyphs as" in library.rejected[0].reason
 
 
-def test_fonts_of_other_scripts_are_told_apart_by_their_content(tmp_path, monkeypatch):
-    """Files of different fonts are often called alike."""
+def test_fonts_of_other_scripts_are_compared_by_content(tmp_path, monkeypatch):
+    """Files of different fonts often have the same name."""
     monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
     cyrillic = "".join(map(chr, range(0x400, 0x500)))
     for folder, source in (("a", SANS), ("b", SANS.with_name("DejaVuSerif.ttf")), ("c", SANS)):
@@ -204,7 +204,7 @@ def test_fonts_of_other_scripts_are_told_apart_by_their_content(tmp_path, monkey
         cutter = subset.Subsetter()
         cutter.populate(text=cyrillic)
         cutter.subset(font)
-        font["head"].modified = 0  # so that equal ones are so to the last byte
+        font["head"].modified = 0  # makes equal fonts equal byte for byte
         font.recalcTimestamp = False
         (tmp_path / folder).mkdir()
         font.save(tmp_path / folder / "Regular.ttf")
@@ -226,7 +226,7 @@ def test_families_are_drawn_evenly(fonts):
     assert len(shares) == len(fonts.families)
 
 
-def test_discovery(tmp_path):
+def test_font_files_are_found_and_bad_paths_refused(tmp_path):
     assert SANS.resolve() in find_font_files()
     assert find_font_files([SANS], system=False) == [SANS.resolve()]
     with pytest.raises(FileNotFoundError, match=r"font folder .*nowhere does not exist"):
@@ -242,7 +242,7 @@ def test_discovery(tmp_path):
         find_font_files([text], system=False)
 
 
-def test_web_fonts_serve(tmp_path):
+def test_web_fonts_are_supported(tmp_path):
     web = tmp_path / "sans.woff"
     font = TTFont(SANS)
     font.flavor = "woff"
@@ -253,7 +253,7 @@ def test_web_fonts_serve(tmp_path):
     assert verdict == replace(original, path=verdict.path)
 
 
-def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
+def test_font_pack_contains_its_verdicts(tmp_path, fonts, monkeypatch):
     files = write_font_pack(fonts, tmp_path / "pack", max_megabytes=2.0)
     assert 0 < sum(file.stat().st_size for file in files) <= 2e6
     monkeypatch.setenv("LPV_CACHE", str(tmp_path / "cache"))
@@ -269,7 +269,7 @@ def test_a_font_pack_travels_with_its_verdicts(tmp_path, fonts, monkeypatch):
 
 
 def test_names_in_a_font_pack_differ_in_more_than_case(tmp_path, fonts):
-    """On some file systems one of them would overwrite the other."""
+    """On case-insensitive file systems one of them would overwrite the other."""
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     shutil.copy(SANS, tmp_path / "a" / "Font.ttf")
@@ -283,7 +283,7 @@ def test_names_in_a_font_pack_differ_in_more_than_case(tmp_path, fonts):
     "content",
     ["{ cut", "[]", "{}", '{"version": VERSION}', '{"version": VERSION, "files": {"a": [{}]}}'],
 )
-def test_a_damaged_font_pack_is_named(tmp_path, content):
+def test_damaged_font_pack_is_named(tmp_path, content):
     shutil.copy(SANS, tmp_path / "a.ttf")
     file = tmp_path / "screened.json"
     file.write_text(content.replace("VERSION", str(SCREENING_VERSION)))
@@ -291,7 +291,7 @@ def test_a_damaged_font_pack_is_named(tmp_path, content):
         FontLibrary.from_folders([tmp_path], system=False)
 
 
-def test_a_pack_of_another_version_is_screened_anew(tmp_path, monkeypatch):
+def test_font_pack_of_another_version_is_screened_again(tmp_path, monkeypatch):
     monkeypatch.setattr(font_screening, "MANY_FILES", 1)
     said = []
     monkeypatch.setattr(font_screening, "print_log", lambda text, **_: said.append(text))
@@ -303,7 +303,7 @@ def test_a_pack_of_another_version_is_screened_anew(tmp_path, monkeypatch):
     assert screening == "Screening 1 font files, some 60 ms each"
 
 
-def test_a_font_pack_goes_where_a_link_leads(tmp_path, fonts):
+def test_font_pack_is_written_through_a_symlink(tmp_path, fonts):
     (tmp_path / "disk").mkdir()
     (tmp_path / "pack").symlink_to(tmp_path / "disk")
     files = write_font_pack(fonts, tmp_path / "pack", max_megabytes=1.0)
@@ -312,19 +312,19 @@ def test_a_font_pack_goes_where_a_link_leads(tmp_path, fonts):
     assert {path.name for path in tmp_path.iterdir()} == {"disk", "pack"}
 
 
-def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):
+def test_latin_pack_is_smaller_and_looks_the_same(tmp_path, fonts):
     whole = write_font_pack(fonts, tmp_path / "whole", max_megabytes=100.0)
     latin = write_font_pack(fonts, tmp_path / "latin", max_megabytes=100.0, latin_only=True)
     assert [file.name for file in latin] == [file.name for file in whole]
     sizes = [sum(file.stat().st_size for file in files) for files in (whole, latin)]
     assert sizes[1] < sizes[0] / 3
     for file, source in zip(latin, whole, strict=True):
-        # Hints for the grid of pixels are gone, which moves edges by a part of a pixel.
+        # Hinting is gone, which moves edges by a fraction of a pixel.
         pictures = [letters_apart(path) for path in (file, source)]
         assert np.abs(pictures[0] - pictures[1]).mean() < 5, file.name
         lengths = [length(path, "AVATAR") for path in (file, source)]
         assert lengths[0] == pytest.approx(lengths[1], rel=0.01), file.name
-    # So pictures differ a little, and a pool of the one is no pool of the other.
+    # So pictures differ slightly, and a pool of one pack does not serve for the other.
     packs = [
         FontLibrary.from_folders([tmp_path / name], system=False) for name in ("whole", "latin")
     ]
@@ -335,7 +335,7 @@ def test_latin_letters_take_less_room_and_look_the_same(tmp_path, fonts):
     assert len(packed) == len(smaller)
 
 
-def test_other_scripts_stay_behind_in_a_latin_pack(tmp_path, fonts):
+def test_latin_pack_leaves_out_fonts_of_other_scripts(tmp_path, fonts):
     greek = replace(fonts.faces[0].verdict, characters="", family="Greek")
     library = FontLibrary([greek, *(face.verdict for face in fonts.faces[1:])])
     left = Path(greek.path).name
@@ -345,7 +345,7 @@ def test_other_scripts_stay_behind_in_a_latin_pack(tmp_path, fonts):
     assert left not in {file.name for file in latin}
 
 
-def test_an_interrupted_pack_leaves_nothing(tmp_path, fonts, monkeypatch):
+def test_interrupted_font_pack_leaves_nothing(tmp_path, fonts, monkeypatch):
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
@@ -356,7 +356,7 @@ def test_an_interrupted_pack_leaves_nothing(tmp_path, fonts, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["cut off", "of other characters"])
-def test_a_font_that_cannot_be_made_smaller_is_copied(tmp_path, content):
+def test_font_that_cannot_be_reduced_is_copied(tmp_path, content):
     source, target = tmp_path / "font.ttf", tmp_path / "copy.ttf"
     source.write_bytes(SANS.read_bytes()[: 5000 if content == "cut off" else None])
     # Cyrillic letters would be lost.
@@ -367,13 +367,13 @@ def test_a_font_that_cannot_be_made_smaller_is_copied(tmp_path, content):
 
 
 def length(font: Path, text: str) -> float:
-    """Length of a text in pixels, laid out as words are."""
+    """Return the length of a text in pixels, laid out as words are."""
     basic = ImageFont.Layout.BASIC
     return ImageFont.truetype(str(font), 96, layout_engine=basic).getlength(text)
 
 
 def letters_apart(font: Path) -> np.ndarray:
-    """Grey levels of letters, each in a field of its own."""
+    """Return the grey levels of letters, each drawn in its own field."""
     picture = Image.new("L", (1100, 140))
     letters = ImageFont.truetype(str(font), 96)
     for column, letter in enumerate("ABgky0189é&"):

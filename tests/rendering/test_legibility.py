@@ -1,4 +1,4 @@
-"""Glyphs compared with those of known faces."""
+"""Tests of comparing glyphs with those of the reference fonts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import ImageFont
 
 @pytest.fixture
 def references():
-    """The templates of known faces, made anew for the test and after it."""
+    """Return the builder of reference templates, its cache cleared before and after."""
     legibility._references.cache_clear()
     yield legibility._references
     legibility._references.cache_clear()
@@ -26,12 +26,12 @@ def of(char: str, name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("char", ["a", "G", "7", "%"])
-def test_a_glyph_is_most_like_its_own_character(references, char):
+def test_glyph_is_most_like_its_own_character(references, char):
     scores = legibility.likeness([of(char, "DejaVuSans-BoldOblique.ttf")])
     assert legibility.PRINTABLE[int(scores[0].argmax())] == char
 
 
-def test_matplotlib_without_its_newest_face(references, tmp_path, monkeypatch):
+def test_matplotlib_without_cmti10_is_supported(references, tmp_path, monkeypatch):
     """Releases before 3.11 have no cmti10.ttf."""
     for name in (*legibility.REFERENCE_FONTS, *legibility.REFERENCE_FONTS_FOR_LETTERS):
         if name != "cmti10.ttf":

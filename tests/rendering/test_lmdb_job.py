@@ -58,7 +58,7 @@ def finished(job, tmp_path_factory):
     return out
 
 
-def test_format(finished):
+def test_output_has_the_common_lmdb_format(finished):
     data = content(finished)
     assert data[b"num-samples"] == b"600"
     assert set(data) == {
@@ -79,7 +79,7 @@ def test_the_number_of_workers_changes_nothing(job, finished, tmp_path, workers)
     assert content(tmp_path / "out") == content(finished)
 
 
-def test_an_interrupted_run_continues_to_the_same_end(job, finished, tmp_path):
+def test_resumed_run_ends_like_an_uninterrupted_one(job, finished, tmp_path):
     out = tmp_path / "out"
     seen = []
 
@@ -95,7 +95,7 @@ def test_an_interrupted_run_continues_to_the_same_end(job, finished, tmp_path):
     assert job(out) is False
 
 
-def test_full_disk(job, tmp_path, small_disk):
+def test_full_disk_leaves_a_partial_folder(job, tmp_path, small_disk):
     with pytest.raises(OSError, match=r"out\.partial.* cannot be written: "):
         job(tmp_path / "out")
     assert os.listdir(tmp_path) == ["out.partial"]
@@ -146,7 +146,7 @@ def _interrupt(steps):
 
 
 @pytest.mark.parametrize(("count", "workers"), [(0, 1), (5, 0)])
-def test_nothing_to_do_is_an_error(job, tmp_path, count, workers):
+def test_zero_words_or_workers_are_refused(job, tmp_path, count, workers):
     with pytest.raises(ValueError, match="must be positive"):
         job(tmp_path / "out", count=count, workers=workers)
 
@@ -157,7 +157,7 @@ def test_a_negative_seed_leaves_nothing_behind(job, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_that_dies_is_an_error_and_no_wait(tmp_path, make_renderer):
+def test_worker_that_dies_raises_instead_of_hanging(tmp_path, make_renderer):
     def die():
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -168,7 +168,7 @@ def test_a_worker_that_dies_is_an_error_and_no_wait(tmp_path, make_renderer):
 
 @pytest.mark.slow
 def test_the_command_survives_being_killed(tmp_path):
-    """SIGKILL in the middle; the same command then ends where an undisturbed one does."""
+    """After a SIGKILL, the same command ends with the output of an undisturbed run."""
     arguments = ["--num", "1500", "--workers", "2", *ARGUMENTS]
     out, log = tmp_path / "killed", tmp_path / "log"
 
@@ -191,7 +191,7 @@ def test_the_command_survives_being_killed(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
-def test_sigterm_ends_the_command_in_good_order(tmp_path):
+def test_sigterm_ends_the_command_and_its_workers(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     arguments = ["--out", tmp_path / "out", "--num", "100000", "--workers", "2", *ARGUMENTS]
     process = subprocess.Popen(
@@ -228,7 +228,7 @@ def test_the_command_renders_digits_and_a_sheet(tmp_path):
     assert cv2.imread(str(tmp_path / "sheet.png")) is not None
 
 
-def test_the_command_draws_words_of_ones_own_in_all_cases(tmp_path):
+def test_the_command_draws_a_given_word_list_in_all_cases(tmp_path):
     (tmp_path / "words.txt").write_text("вход\nmaß\n", encoding="utf-8")
     words = ["--words", tmp_path / "words.txt", "--words-only"]
     result = call("--out", tmp_path / "out", "--num", 80, *words, *ARGUMENTS)
@@ -253,7 +253,7 @@ def test_the_command_draws_words_of_ones_own_in_all_cases(tmp_path):
         (["--out", "x", "--seed", "-1"], "error: --seed must not be negative, got -1"),
     ],
 )
-def test_bad_arguments_of_the_command(capsys, arguments, message, monkeypatch):
+def test_bad_arguments_of_the_command_are_refused(capsys, arguments, message, monkeypatch):
     import importlib.util
 
     spec = importlib.util.spec_from_file_location("render_words_tool", TOOL)

@@ -12,10 +12,10 @@ from lpv_mmocr.rendering.processes import sigterm_interrupts, single_threaded_op
 import cv2
 import pytest
 
-# By its path: the whole package takes seconds to import.
+# Imported by its path, because importing the package takes seconds.
 PROCESSES = Path(__file__).parents[2] / "lpv_mmocr" / "rendering" / "processes.py"
 
-# OpenCV's threads are left to fall asleep: only then does a fork without the mend wait for ever.
+# Gives OpenCV's threads time to fall asleep: only then does a fork hang without the fix.
 AFTER_THREADS = """
 import time
 from processes import single_threaded_opencv, worker_context
@@ -47,7 +47,7 @@ def test_a_worker_starts_after_opencv_has_used_threads():
     assert result.stdout == "worked\n", result.stderr
 
 
-def test_threads_are_allowed_again():
+def test_number_of_threads_is_restored():
     threads = cv2.getNumThreads()
     cv2.setNumThreads(3)
     try:
@@ -76,7 +76,7 @@ def is_running(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return state not in "ZX"  # ended, and perhaps nobody has asked for its status yet
+    return state not in "ZX"  # ended, perhaps with its status not collected yet
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
@@ -97,7 +97,7 @@ def test_workers_end_with_a_parent_that_is_killed(number):
     parent.stdout.close()
 
 
-def test_sigterm_interrupts_a_block_and_then_does_what_it_did_before():
+def test_sigterm_interrupts_a_block_and_its_handler_is_restored():
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
         os.kill(os.getpid(), signal.SIGTERM)

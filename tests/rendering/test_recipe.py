@@ -7,12 +7,12 @@ import pytest
 RECIPE = {"seed": 3, "size": (32, 100), "fonts": {1: "a"}, "pool": None}
 
 
-def test_what_was_written_is_the_same(tmp_path):
+def test_written_recipe_has_no_differing_settings(tmp_path):
     write_recipe(tmp_path / "recipe.json", RECIPE)
     assert differing_settings(tmp_path / "recipe.json", RECIPE) == []
 
 
-def test_what_differs_is_named(tmp_path):
+def test_differing_settings_are_named(tmp_path):
     file = tmp_path / "recipe.json"
     write_recipe(file, RECIPE)
     other = {"seed": 4, "size": (32, 100), "fonts": {1: "b"}, "words": None}
@@ -23,7 +23,7 @@ def test_what_differs_is_named(tmp_path):
     ("content", "why"),
     [(b"[]", "it holds a list"), (b"{", "Expecting"), (b"\xff", "decode"), (b"", "Expecting")],
 )
-def test_damaged_file_is_named(tmp_path, content, why):
+def test_damaged_recipe_file_is_named(tmp_path, content, why):
     file = tmp_path / "recipe.json"
     file.write_bytes(content)
     with pytest.raises(ValueError, match=rf"recipe\.json is damaged.*{why}.*delete the folder"):

@@ -22,7 +22,7 @@ def test_presets_are_valid_and_survive_json(name):
     )
 
 
-def test_replace_changes_only_what_is_named():
+def test_replace_changes_only_the_given_fields():
     config = preset("full").replace(blur_prob=0.0)
     assert config.blur_prob == 0.0
     assert config.replace(blur_prob=preset("full").blur_prob) == preset("full")
@@ -80,6 +80,6 @@ def test_dense_text_is_larger_and_sharper():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_goes_to_other_processes(name):
+def test_config_can_be_pickled_and_copied(name):
     config = preset(name).replace(kinds=dict(number=1.0), blur=(0.0, 0.5))
     assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config

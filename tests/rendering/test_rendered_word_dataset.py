@@ -50,11 +50,11 @@ def test_the_pool_gives_each_picture_several_times():
     assert len(set(paths)) <= 10 + 190 / 4  # first the pool is filled
     assert paths[::4] == [f"rendered/0/{index}" for index in range(0, 200, 4)]
     assert len(dataset._pool) == 10
-    # Old pictures leave: only recent ones are in the pool.
+    # Old pictures are replaced: only recent ones are in the pool.
     assert min(number for number, _, _ in dataset._pool) >= 160
 
 
-def test_no_picture_of_a_young_pool_comes_again_and_again():
+def test_pictures_of_a_new_pool_are_not_overused():
     dataset = build(length=300, reuse=4, pool_size=1000)
     paths = [dataset[index]["img_path"] for index in range(300)]
     assert len(set(paths[:100])) == 100
@@ -82,7 +82,7 @@ def test_render_settings_reach_the_renderer():
 
 
 @pytest.mark.parametrize("system", [False, True])
-def test_log_says_once_what_it_renders_with(tmp_path, monkeypatch, system):
+def test_fonts_and_words_are_logged_once(tmp_path, monkeypatch, system):
     words = tmp_path / "words.txt"
     words.write_text("one\ntwo\nthree\n")
     log = []
@@ -110,7 +110,7 @@ def test_bad_options_are_named():
         build(length=10)[10]
 
 
-def test_processes_that_are_not_forked_render_the_same():
+def test_spawned_workers_render_the_same():
     dataset = build(length=4)
     loader = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
     for index, sample in enumerate(loader):

@@ -32,7 +32,7 @@ def test_pictures_are_rgb_and_aligned_with_their_masks(words):
         assert 1 <= len(word.label) <= 25
 
 
-def test_files_have_the_colours_of_the_picture():
+def test_jpeg_has_the_colours_of_the_picture():
     picture = np.zeros((16, 16, 3), np.uint8)
     picture[..., 0] = 255  # red in RGB
     data = encode_jpeg(picture, 95)
@@ -67,7 +67,7 @@ def test_pictures_differ_in_size_colour_and_sharpness(words):
 
 def test_a_picture_depends_on_seed_and_number_alone(make_renderer, words):
     again = make_renderer()
-    for index in (40, 7, 111):  # Another object, another order.
+    for index in (40, 7, 111):  # Another renderer, in another order.
         word = again(3, index)
         assert (word.jpeg, word.label) == (words[index].jpeg, words[index].label)
     assert again(4, 7).jpeg != words[7].jpeg
@@ -113,7 +113,7 @@ def test_characters_without_a_font_are_refused(fonts):
         WordRenderer(fonts, texts)
 
 
-def test_texts_without_a_font_for_all_of_them_are_drawn_anew(make_renderer, monkeypatch):
+def test_texts_that_no_single_font_shows_are_drawn_again(make_renderer, monkeypatch):
     renderer = make_renderer("easy", charset="ABQ", high=4)
     pick = FontLibrary.pick
 
@@ -126,7 +126,7 @@ def test_texts_without_a_font_for_all_of_them_are_drawn_anew(make_renderer, monk
     assert not any({"A", "Q"} <= {*label} for label in labels)
 
 
-def test_words_without_a_font_for_all_of_them_are_counted(fonts, monkeypatch):
+def test_words_that_no_single_font_shows_are_counted(fonts, monkeypatch):
     words = WordList(("café", "naïve", "exit", "привет"), (1.0,) * 4)
     monkeypatch.setattr(FontLibrary, "shows", lambda library, text: text != "café")
     texts = TextSampler(RenderConfig(), words, charset="abcdefghijklmnopqrstuvwxyzéï")
@@ -142,7 +142,7 @@ def test_words_without_a_font_for_all_of_them_are_counted(fonts, monkeypatch):
         WordRenderer(fonts, texts)
 
 
-def test_what_nobody_could_tell_is_drawn_in_another_font(make_renderer, fonts):
+def test_ambiguous_labels_are_drawn_in_another_font(make_renderer, fonts):
     texts = make_renderer("easy", kinds={"code": 1.0, "number": 1.0}).texts
     verdicts = [
         replace(face.verdict, twins="0OIl1" * (number % 2))

@@ -22,7 +22,7 @@ def block(height=24, width=100, pad=20):
     return TextLayer(mask, None, (pad, pad, pad + width, pad + height))
 
 
-def test_set_text_is_tight_and_knows_its_base_line(font):
+def test_set_text_is_tight_and_returns_its_base_line(font):
     mask, base = set_text(font, "HEH")
     assert mask[0].any() and mask[-1].any() and mask[:, 0].any() and mask[:, -1].any()
     assert base == pytest.approx(mask.shape[0], abs=1)
@@ -56,7 +56,7 @@ def test_perspective_neither_folds_nor_mirrors(width):
         mapped = cv2.perspectiveTransform(corners[None], matrix)[0]
         sides = np.roll(mapped, -1, axis=0) - mapped
         following = np.roll(sides, -1, axis=0)
-        # All corners turn the way that they did.
+        # All corners keep their orientation.
         assert (sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0] > 0).all()
         moved = max(moved, float(abs(mapped - corners)[:, 0].max()))
     assert moved == pytest.approx(min(0.3 * width, 0.9 * FULL.perspective * 40), rel=0.1)
@@ -75,7 +75,7 @@ def test_neighbours_never_touch_the_word(font):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_crops_hold_the_whole_word(seed):
-    """All ink of the canvas arrives, scaled by the area of the mapping, unless cut on purpose."""
+    """A larger output holds no more ink, as long as words are not cut on purpose."""
     rng = np.random.default_rng(seed)
     layer = block()
     warp = place_text(rng, layer, 30.0, 6, FULL.replace(cut_prob=0.0))

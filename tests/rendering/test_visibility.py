@@ -21,7 +21,7 @@ def test_contrast_is_the_colour_distance():
     assert (likeness > 0.9).all()
 
 
-def test_colour_alone_is_enough():
+def test_contrast_in_colour_alone_is_enough():
     red, green = np.array([150, 60, 60]), np.array([60, 106, 60])
     assert is_visible(*scene(red, green), 5, 16)
 
@@ -40,7 +40,7 @@ def test_a_vanished_letter_is_noticed():
     assert not is_visible(picture, mask, 5, 16)
 
 
-def test_noise_and_blur_take_likeness_away():
+def test_noise_and_blur_make_text_invisible():
     picture, mask = scene((150, 150, 150), (90, 90, 90))
     assert is_visible(picture, mask, 5, 16)
     noise = np.random.default_rng(0).normal(0, 150, picture.shape)

@@ -39,7 +39,7 @@ def test_texts_keep_to_charset_and_lengths(charset, low, high):
 
 
 @pytest.mark.parametrize("kind", TEXT_KINDS)
-def test_every_kind_of_text_looks_like_itself(kind):
+def test_every_kind_of_text_matches_its_pattern(kind):
     patterns = {
         "word": r"\S+",
         "number": r"[\d,]+",
@@ -58,20 +58,34 @@ def test_every_kind_of_text_looks_like_itself(kind):
     assert [text for text in texts if not re.fullmatch(patterns[kind], text)] == []
 
 
+def test_words_come_from_the_list():
+    """Apart from case, punctuation, a possessive s, and compounds of two words."""
+    words = built_in_words()
+    sampler = TextSampler(FULL.replace(kinds={"word": 1.0}), words, charset=PRINTABLE)
+    pieces = {piece for text in draw(sampler, 300) for piece in re.findall("[a-z]+", text.lower())}
+    known = {piece for word in words.words for piece in re.findall("[a-z]+", word.lower())}
+
+    def is_compound(piece):
+        return any({piece[:end], piece[end:]} <= known for end in range(1, len(piece)))
+
+    assert len(pieces & known) > 100
+    assert [piece for piece in pieces - known - {"s"} if not is_compound(piece)] == []
+
+
 @pytest.mark.parametrize("charset", [PRINTABLE, "0123456789*#"])
 def test_every_character_is_drawn(charset):
     sampler = TextSampler(FULL, built_in_words(), charset=charset)
     assert set("".join(draw(sampler, 20_000))) == set(charset)
 
 
-def test_capitals_that_are_longer_make_no_word_fit():
+def test_word_that_fits_only_as_longer_capitals_is_refused():
     words = WordList(("Straße",), (1.0,))
     with pytest.raises(ValueError, match="none of the words fits the charset"):
         TextSampler(FULL.replace(kinds={"word": 1.0}), words, charset=string.ascii_letters)
 
 
 @pytest.mark.parametrize(("kind", "charset"), [("phone", string.digits), ("price", "0123ab")])
-def test_no_text_of_any_kind_fits(kind, charset):
+def test_charset_that_fits_no_text_is_refused(kind, charset):
     config = FULL.replace(kinds={kind: 1.0})
     with pytest.raises(ValueError, match=rf"none of 200 texts of each kind \({kind}\) kept to"):
         TextSampler(config, built_in_words(), charset=charset, max_length=6)
@@ -114,7 +128,7 @@ def test_other_scripts_pass_unchanged():
     assert set(texts) == {"出口", "停车场"}
 
 
-def test_bad_arguments():
+def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="1 <= min_length <= max_length, got 5 and 3"):
         TextSampler(FULL, built_in_words(), charset="abc", min_length=5, max_length=3)
     with pytest.raises(ValueError, match="none of the words fits"):
@@ -125,12 +139,12 @@ def test_bad_arguments():
 
 
 @pytest.mark.parametrize("digits", ["²", "0123456789²", "٠١٢٣٤٥٦٧٨٩"])
-def test_other_digits_draw_texts_too(digits):
+def test_other_digits_can_be_drawn(digits):
     texts = draw(TextSampler(FULL, built_in_words(), charset=resolve_charset(digits)), 3000)
     assert set("".join(texts)) == set(digits)
 
 
-def test_reading_words(tmp_path):
+def test_word_lists_have_comments_and_weights(tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("# a comment\nexit\t3\n\nsortie\nexit\t2\n#1\n", encoding="utf-8")
     words = read_words(file)
@@ -160,7 +174,7 @@ def test_bad_word_lists_are_named(tmp_path, content, message):
     assert str(file) in str(caught.value)
 
 
-def test_words_of_wordfreq_are_fit_to_be_shown(monkeypatch):
+def test_unsuitable_wordfreq_words_are_left_out(monkeypatch):
     listed = [
         "the",
         "asshat",
@@ -181,7 +195,7 @@ def test_words_of_wordfreq_are_fit_to_be_shown(monkeypatch):
     assert words.weights == (0.5,) * 4
 
 
-def test_accents_become_part_of_their_letters(tmp_path):
+def test_combining_accents_are_composed(tmp_path):
     file = tmp_path / "words.txt"
     file.write_text("cafe\u0301\t2\ncaf\u00e9\n", encoding="utf-8")
     words = read_words(file)
@@ -199,7 +213,7 @@ def test_accents_become_part_of_their_letters(tmp_path):
         ("q\u0301", r"COMBINING ACUTE ACCENT\): a mark that is set over"),
     ],
 )
-def test_what_needs_a_layout_engine_is_refused_by_name(tmp_path, word, fault):
+def test_scripts_that_need_a_layout_engine_are_refused(tmp_path, word, fault):
     file = tmp_path / "words.txt"
     file.write_text(f"exit\n{word}\n", encoding="utf-8")
     with pytest.raises(ValueError, match=rf"words\.txt, line 2: .*{fault}.*remove such words"):
@@ -215,6 +229,6 @@ def test_other_scripts_are_read(tmp_path):
     assert list(read_words(file).words) == words
 
 
-def test_missing_word_list(tmp_path):
+def test_missing_word_list_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"word list .*none\.txt does not exist"):
         read_words(tmp_path / "none.txt")

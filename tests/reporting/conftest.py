@@ -1,10 +1,10 @@
-"""Benchmark sets, a model and a config to report on."""
+"""Benchmark sets, a toy model and a config to report on."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import lpv_mmocr.evaluation  # noqa: F401  (before mmocr: mends what it needs, and registers)
+import lpv_mmocr.evaluation  # noqa: F401  (before mmocr: patches and registers)
 from lpv_mmocr.datasets import close_environments
 
 import cv2
@@ -38,7 +38,7 @@ test_evaluator = dict(
 
 @pytest.fixture(scope="session", autouse=True)
 def _mmocr_scope():
-    """Types without a prefix are MMOCR's, as in its configs."""
+    """Resolve types without a prefix in MMOCR, as in its configs."""
     init_default_scope("mmocr")
 
 

@@ -1,4 +1,4 @@
-"""Words as a model could have read them, and reports about them."""
+"""Simulated readings of words, and reports on them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import random
 import string
 
 from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.evaluation.score_table import set_row
+from lpv_mmocr.evaluation.score_table import row_of_set
 from lpv_mmocr.reporting import ReadingStatistics, ReadWord, Report, Table
 from lpv_mmocr.reporting.exact_text import ExactText
-from lpv_mmocr.reporting.second_look import Look
+from lpv_mmocr.reporting.reread import Look
 
 import numpy as np
 
@@ -33,7 +33,7 @@ AWKWARD_WORDS = (
 
 
 def words(count: int, seed: int = 0) -> list[ReadWord]:
-    """Words of 1 to 9 letters and digits; the surer, the more often right."""
+    """Return words of 1 to 9 letters and digits; confident ones are more often correct."""
     numbers = random.Random(seed)
     alphabet = string.ascii_letters + string.digits
     made = []
@@ -60,7 +60,7 @@ def words(count: int, seed: int = 0) -> list[ReadWord]:
 
 
 def gather(read: list[ReadWord], protocol: TextProtocol | None = None, **kwargs):
-    """Statistics of words."""
+    """Return the statistics of words."""
     statistics = ReadingStatistics(protocol=protocol or TextProtocol(), **kwargs)
     for word in read:
         statistics.add(word)
@@ -68,7 +68,7 @@ def gather(read: list[ReadWord], protocol: TextProtocol | None = None, **kwargs)
 
 
 def awkward_report() -> Report:
-    """A report on words that a careless page would choke on."""
+    """Return a report on words that are difficult to display."""
     read = [
         ReadWord(index=index, key=f"<b>{index}</b>", label=label, text=text, confidence=confidence)
         for index, (label, text, confidence) in enumerate(AWKWARD_WORDS)
@@ -77,14 +77,16 @@ def awkward_report() -> Report:
 
 
 def report(statistics: ReadingStatistics) -> Report:
-    """A report on words of one set, with a plain picture for each error."""
+    """Return a report on words of one set, with a plain picture for each error."""
     pixels = np.zeros((300, 700, 3), np.uint8)
     pixels[..., 0] = np.linspace(0, 255, 700, dtype=np.uint8)
     return Report(
         title="<i>model</i>.pth",
         facts={"Checkpoint": "/a/very/long/path" * 8 + "/model.pth"},
         tables=[
-            Table(protocol=statistics.protocol.name, rows=[set_row("all words", statistics.score)])
+            Table(
+                protocol=statistics.protocol.name, rows=[row_of_set("all words", statistics.score)]
+            )
         ],
         statistics=statistics,
         looks=[Look(pixels[:32, :100], pixels) for _ in statistics.worst],

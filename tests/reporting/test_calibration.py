@@ -1,4 +1,4 @@
-"""Confidence against accuracy."""
+"""Tests of comparing confidence with accuracy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def calibrate(confidences, right) -> Calibration:
     return calibration
 
 
-def test_expected_calibration_error_against_numpy():
+def test_expected_calibration_error_equals_numpys():
     rng = np.random.default_rng(0)
     confidences = rng.beta(5, 1, 3000)
     right = rng.random(3000) < confidences**2
@@ -29,18 +29,18 @@ def test_expected_calibration_error_against_numpy():
     assert [each.count for each in calibration.bins] == np.bincount(bins, minlength=10).tolist()
 
 
-def test_perfect_and_worst():
+def test_calibration_error_ranges_from_0_to_1():
     assert calibrate([1.0, 1.0], [True, True]).error == 0
     assert calibrate([1.0, 0.0], [False, True]).error == 1
 
 
-def test_edges():
+def test_confidences_at_edges_fall_into_a_bin():
     calibration = calibrate([0.0, 0.1, 0.999, 1.0, 1.0000001, -1e-9], [True] * 6)
     assert [each.count for each in calibration.bins] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 3]
     assert calibration.total.confidence <= 1
 
 
-def test_no_words():
+def test_without_words_there_is_no_error():
     assert Calibration().total.count == 0
     with pytest.raises(ZeroDivisionError):
         _ = Calibration().error

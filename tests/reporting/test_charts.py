@@ -1,4 +1,4 @@
-"""Charts of a report."""
+"""Tests of the charts of a report."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from report_cases import gather, words
 
 
 def texts(svg: str) -> list[str]:
-    """Texts of a chart; fails where it is no well-formed element of its own."""
+    """Return the texts of a chart, which must be a well-formed SVG element."""
     root = ElementTree.fromstring(svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     return ["".join(node.itertext()) for node in root.iter() if node.tag.endswith("}text")]
@@ -26,7 +26,7 @@ def statistics():
     return gather(words(300))
 
 
-def test_lengths(statistics):
+def test_length_chart_has_its_labels(statistics):
     found = texts(charts.length_chart(statistics.by_length))
     assert {"words right", "words", "characters in the label"} <= set(found)
 
@@ -39,7 +39,7 @@ def test_characters_of_any_kind_stay_text():
     assert {"<", "&", "$", "_", "^", "\\", "漢", "ش", "◌\u0301", "␣", "U+0000"} <= set(found)
 
 
-def test_too_many_characters_leave_those_with_the_most_errors():
+def test_character_chart_is_limited_to_the_most_errors():
     tallies = {chr(0x4E00 + number): Tally(100, 100 - number) for number in range(60)}
     shown = list(tallies.items())
     random.Random(0).shuffle(shown)
@@ -48,7 +48,7 @@ def test_too_many_characters_leave_those_with_the_most_errors():
     assert found == [chr(0x4E00 + 59 - n) for n in range(charts.MAX_CHARACTERS)]
 
 
-def test_reliability_has_the_counts(statistics):
+def test_reliability_diagram_has_the_counts(statistics):
     found = texts(charts.reliability_diagram(statistics.calibration))
     counts = [f"{each.count:,}" for each in statistics.calibration.bins]
     assert [text for text in found if text in counts][-len(counts) :] == counts
@@ -77,5 +77,5 @@ def test_charts_on_one_page_share_no_ids(statistics):
         assert set(re.findall(r"""(?:url\(|href=")#([^")]+)""", svg)) <= ids
 
 
-def test_same_words_same_chart(statistics):
+def test_same_words_give_the_same_chart(statistics):
     assert charts.length_chart(statistics.by_length) == charts.length_chart(statistics.by_length)

@@ -1,4 +1,4 @@
-"""The report of a test as a user starts it, in one process and in two."""
+"""Tests of the hook that writes the report of a test, in one process and in two."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run_test(bench: Path, work_dir: Path, **changes) -> Runner:
 
 
 def text_of(page: Path) -> str:
-    """What a page says, without its charts, its pictures and the time."""
+    """Return the text of a page, without charts, pictures and time."""
     html = page.read_text(encoding="utf-8")
     html = re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", html, flags=re.DOTALL)
     html = re.sub(r"<[^>]*>", " ", html)
@@ -57,7 +57,7 @@ def alone(bench) -> tuple[Runner, Path]:
     return run_test(bench, folder), folder
 
 
-def test_sets_present_and_absent(alone):
+def test_report_lists_present_and_absent_sets(alone):
     text = text_of(alone[1] / "report.html")
     assert "Test of toy.pth" in text
     assert "Model LPV, float32, mask off" in text
@@ -84,7 +84,7 @@ def test_worst_errors_are_those_of_the_predictions(alone):
     assert confidences == [f"{100 * row['word_score']:.2f}" for row in wrong]
 
 
-def test_pictures_are_what_the_model_saw(alone):
+def test_pictures_are_the_inputs_of_the_model(alone):
     runner, folder = alone
     html = (folder / "report.html").read_text()
     keys = re.findall(r"<dt>Sample</dt><dd>\w+, (\S+)</dd>", html)
@@ -107,7 +107,7 @@ def test_nothing_but_the_page_is_left_behind(alone):
     assert left == {"report.html"}
 
 
-def test_own_data_with_an_evaluator_of_its_own(bench, tmp_path):
+def test_own_data_may_have_its_own_evaluator(bench, tmp_path):
     dataset = dict(type="LPVLMDBDataset", data_root=str(bench), ann_file="svt", test_mode=True)
     changes = {
         "test_dataloader.dataset": {
@@ -126,7 +126,7 @@ def test_own_data_with_an_evaluator_of_its_own(bench, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_say_the_same(bench, alone):
+def test_two_processes_write_the_same_report(bench, alone):
     # Seven words for two processes: one of them is repeated.
     arguments = bench / "bench.py", bench / "toy.pth", "--launcher", "pytorch"
     arguments += "--report", bench / "both", "--work-dir", bench / "both"
@@ -136,7 +136,7 @@ def test_two_processes_say_the_same(bench, alone):
 
 
 class TestCounting:
-    """The hook by itself, with words that a sampler repeats."""
+    """Tests of the hook alone, with words that a sampler repeats."""
 
     @staticmethod
     def sample(label: str | None) -> TextRecogDataSample:
@@ -154,13 +154,13 @@ class TestCounting:
 
     def test_repeated_words_count_once(self, runner, tmp_path):
         hook = ReportPageHook(out_dir=str(tmp_path))
-        for _ in range(2):  # a second test begins from nothing
+        for _ in range(2):  # a second test starts from scratch
             hook.before_test_epoch(runner)
             hook.after_test_iter(runner, 0, outputs=[self.sample("c"), self.sample("a")])
             hook.after_test_iter(runner, 1, outputs=[self.sample("b"), self.sample("c")])
             assert [word.label for word in _once(hook._words)] == ["a", "b", "c"]
 
-    def test_words_without_labels(self, runner, tmp_path):
+    def test_words_without_labels_are_refused(self, runner, tmp_path):
         hook = ReportPageHook(out_dir=str(tmp_path))
         hook.before_test_epoch(runner)
         with pytest.raises(ValueError, match=r"has no label .*LoadOCRAnnotations"):
@@ -168,15 +168,15 @@ class TestCounting:
 
 
 class TestFolder:
-    def test_is_made_at_once(self, tmp_path):
+    def test_folder_is_created_at_once(self, tmp_path):
         ReportPageHook(out_dir=str(tmp_path / "a" / "b"))
         assert (tmp_path / "a" / "b").is_dir()
 
-    def test_is_a_file(self, tmp_path):
+    def test_file_instead_of_a_folder_is_refused(self, tmp_path):
         (tmp_path / "file").touch()
         with pytest.raises(InputError, match=r"needs a folder, and .*file is a file"):
             ReportPageHook(out_dir=str(tmp_path / "file"))
 
-    def test_negative_number_of_errors(self, tmp_path):
+    def test_negative_number_of_errors_is_refused(self, tmp_path):
         with pytest.raises(ValueError, match="num_worst must not be negative, got -1"):
             ReportPageHook(out_dir=str(tmp_path), num_worst=-1)

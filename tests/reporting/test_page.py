@@ -1,4 +1,4 @@
-"""The page as text: whole, escaped, and honest about what is not there."""
+"""Tests of the HTML of the page: complete, escaped, explicit about missing data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 from lpv_mmocr.evaluation import BenchmarkReport, SetScore, TextProtocol
 from lpv_mmocr.reporting import Report, Table, render
-from lpv_mmocr.reporting.second_look import Look
+from lpv_mmocr.reporting.reread import Look
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from report_cases import AWKWARD_WORDS, SCRIPT, awkward_report, gather, report, 
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text outside style and charts."""
+    """Parsed page: tags with their attributes, and all text."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -50,13 +50,13 @@ def test_labels_stay_text(awkward):
     assert SCRIPT not in awkward
     assert page.named("title") and "Test of <i>model</i>.pth" in page.text
     for label, text, _ in AWKWARD_WORDS[:-1]:
-        # Runs are marked one by one: look for the longest piece without a difference.
+        # Differences are marked run by run: look for pieces of at least four letters.
         for piece in re.findall(r"[a-z]{4,}", label + " " + text):
             assert piece in page.text
     assert "{{␣7␣*␣7␣}}" in page.text
 
 
-def test_nothing_comes_from_elsewhere(awkward):
+def test_page_loads_nothing_external(awkward):
     page = Page(awkward)
     addresses = [
         attributes[name]
@@ -70,7 +70,7 @@ def test_nothing_comes_from_elsewhere(awkward):
     assert {tag for tag, _ in page.tags}.isdisjoint({"iframe", "object", "embed", "base", "form"})
 
 
-def test_empty_and_invisible_texts_can_be_seen(awkward):
+def test_empty_and_invisible_texts_are_visible(awkward):
     assert awkward.count('<span class="none">(empty)</span>') == 2
     assert "U+202E" in awkward
     assert "U+0000" in awkward
@@ -78,14 +78,14 @@ def test_empty_and_invisible_texts_can_be_seen(awkward):
     assert "\x00" not in awkward
 
 
-def test_any_script_can_be_written(awkward):
+def test_any_script_can_be_encoded(awkward):
     assert awkward.encode("utf-8").decode() == awkward
     assert "U+D800" in awkward, "half a surrogate pair, which has no UTF-8"
     assert "漢" in awkward
     assert "سل" in awkward, "letters that are right stay joined"
 
 
-def test_everything_has_a_name(awkward):
+def test_images_tables_and_charts_have_labels(awkward):
     page = Page(awkward)
     assert all(attributes["alt"] for attributes in page.named("img"))
     assert len(page.named("table")) == len(page.named("caption"))
@@ -96,7 +96,7 @@ def test_everything_has_a_name(awkward):
     assert len(ids) == len(set(ids))
 
 
-def test_pictures_are_the_ones_that_were_seen():
+def test_pictures_are_shown_without_loss():
     picture = np.random.default_rng(3).integers(0, 256, (20, 50, 3), np.uint8)
     statistics = gather(words(30), num_worst=2)
     whole = replace(report(statistics), looks=[Look(picture, None), Look(None, None)])
@@ -108,7 +108,7 @@ def test_pictures_are_the_ones_that_were_seen():
     assert "This model keeps no attention." in html
 
 
-def test_numbers_are_those_of_the_statistics():
+def test_numbers_match_the_statistics():
     statistics = gather(words(1500))
     text = Page(render(report(statistics))).text
     assert "1,500" in text
@@ -119,14 +119,14 @@ def test_numbers_are_those_of_the_statistics():
     assert f"of {statistics.words.count - statistics.words.right:,} wrong ones" in text
 
 
-def test_no_words_at_all():
+def test_report_without_words_says_so():
     text = Page(render(report(gather([])))).text
     assert "EMPTY: there are no words in it" in text
     assert text.count("There were no words.") == 2
     assert "No character was confused with another." in text
 
 
-def test_no_confidence_and_no_errors():
+def test_report_without_confidence_or_errors_says_so():
     read = [replace(word, text=word.label, confidence=None) for word in words(9)]
     text = Page(render(report(gather(read)))).text
     assert "the model gives no word_score" in text
@@ -134,7 +134,7 @@ def test_no_confidence_and_no_errors():
     assert "100.00 %" in text
 
 
-def test_several_tables_absent_sets_and_other_metrics():
+def test_all_tables_absent_sets_and_metrics_are_shown():
     scores = {"SVT": SetScore(count=4, correct=3, similarity=3.5, expected_count=647)}
     tables = [
         Table(

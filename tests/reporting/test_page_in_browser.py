@@ -1,4 +1,4 @@
-"""The page as a browser shows it."""
+"""Tests of the report page in a browser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMES = ("light", "dark")
 DESKTOP = dict(width=1200, height=900)
 PHONE = dict(width=390, height=844)
 PAPER = dict(width=718, height=1047)  # A4 without its margins, in CSS pixels
-# Contrast as WCAG 2 defines it, of every piece of text with what is painted behind it.
+# Contrast of every piece of text with its background, as defined by WCAG 2.
 CONTRASTS = """
 () => {
   const parse = (colour) => {
@@ -50,7 +50,7 @@ CONTRASTS = """
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory) -> dict[str, Path]:
-    """A page on many words, and one on awkward ones."""
+    """Files of a page on many words, and of one on awkward words."""
     folder = tmp_path_factory.mktemp("pages")
     pages = {"many": report(gather(words(2000), num_worst=5)), "awkward": awkward_report()}
     for name, content in pages.items():
@@ -60,7 +60,7 @@ def files(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture
 def visit(browser, files):
-    """Opens a page; at the end it must have complained of nothing and asked nobody else."""
+    """Function that opens a page, which must log nothing and request nothing else."""
     complaints, requests, contexts = [], [], []
 
     def go(name: str, scheme: str = "light", viewport: dict | None = None):
@@ -82,7 +82,7 @@ def visit(browser, files):
 
 
 @pytest.mark.parametrize("name", ["many", "awkward"])
-def test_headings_charts_and_pictures(visit, name):
+def test_page_has_headings_charts_and_pictures(visit, name):
     page = visit(name)
     assert page.locator("h1").inner_text() == "Test of <i>model</i>.pth"
     assert page.title() == "Test of <i>model</i>.pth"
@@ -104,15 +104,15 @@ def test_headings_charts_and_pictures(visit, name):
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("name", ["many", "awkward"])
-def test_nothing_sticks_out(visit, name, viewport):
+def test_page_fits_the_width(visit, name, viewport):
     page = visit(name, viewport=viewport)
     for details in page.locator("summary").all():
         details.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
-def test_attention_has_the_whole_width(visit):
-    """Beside the text its captions would be too small to read."""
+def test_attention_has_the_full_width(visit):
+    """Next to the text, its captions would be too small to read."""
     page = visit("many")
     error = page.locator(".errors > li").first
     what, attention = (error.locator(part).bounding_box() for part in (".what", ".scroll"))
@@ -121,7 +121,7 @@ def test_attention_has_the_whole_width(visit):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_text_stands_out(visit, scheme):
+def test_text_has_enough_contrast(visit, scheme):
     page = visit("many", scheme)
     for details in page.locator("summary").all():
         details.click()
@@ -132,7 +132,7 @@ def test_text_stands_out(visit, scheme):
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_screenshot(visit, scheme, viewport):
+def test_screenshot_has_colours_of_scheme_and_charts(visit, scheme, viewport):
     page = visit("many", scheme, viewport)
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
     assert shot.width == viewport["width"]
@@ -142,7 +142,7 @@ def test_screenshot(visit, scheme, viewport):
     assert counts[(0x3B, 0x82, 0xC4)] > 5000, "the columns of the charts"
 
 
-def test_links_lead_to_sections_and_keys_reach_what_scrolls(visit):
+def test_links_have_targets_and_scroll_areas_take_focus(visit):
     page = visit("many", viewport=PHONE)
     for link in page.locator("nav a").all():
         assert page.locator(link.get_attribute("href")).count() == 1
@@ -154,7 +154,7 @@ def test_links_lead_to_sections_and_keys_reach_what_scrolls(visit):
     assert set(scrolling) == {0}
 
 
-def test_prints(visit):
+def test_page_fits_paper_and_prints_on_white(visit):
     page = visit("many", "dark")
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.emulate_media(media="print")

@@ -1,4 +1,4 @@
-"""Counts over the words of a test."""
+"""Tests of the statistics of the words of a test."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class TestByHand:
             ]
         )
 
-    def test_words(self, statistics):
-        # Of "?" nothing counts, so that reading nothing is right; the bad sample is wrong.
+    def test_words_are_counted(self, statistics):
+        # No character of "?" counts, so an empty reading is correct; the bad sample is wrong.
         assert (statistics.words.count, statistics.words.right) == (4, 1)
         assert statistics.score.accuracy == 0.25
         assert statistics.score.one_minus_ned == pytest.approx((4 / 5 + 0 + 0 + 1) / 4)
         assert (statistics.empty_labels, statistics.empty_texts) == (1, 1)
         assert (statistics.num_bad_samples, statistics.bad_samples) == (1, ["2"])
 
-    def test_lengths_are_of_what_counts(self, statistics):
+    def test_lengths_are_of_characters_that_count(self, statistics):
         counts = {n: (tally.count, tally.right) for n, tally in statistics.by_length.items()}
         assert counts == {5: (1, 0), 2: (2, 0), 0: (1, 1)}
 
-    def test_characters_and_confusions(self, statistics):
+    def test_characters_and_confusions_are_counted(self, statistics):
         counts = {c: (tally.count, tally.right) for c, tally in statistics.by_character.items()}
         assert counts["a"] == (1, 0)
         assert counts["l"] == (2, 2)
         assert "n" not in counts, "nothing was read of the bad sample"
         assert "!" not in counts
         assert statistics.confusions["a", "e"] == 1
-        # "so" read as "os": two replacements, or one left out and one too many.
+        # "so" read as "os": two replacements, or one missing and one extra character.
         assert statistics.confusions.total() == 3
 
     def test_exact_text_counts_everything(self):
@@ -53,7 +53,7 @@ class TestByHand:
         assert statistics.by_length[3].count == 1
 
 
-def test_worst_errors_are_the_surest():
+def test_worst_errors_are_the_most_confident():
     read = words(500)
     statistics = gather(read, num_worst=7)
     protocol = TextProtocol()
@@ -66,7 +66,7 @@ def test_worst_errors_are_the_surest():
     assert statistics.worst == wrong[:7]
 
 
-def test_errors_without_confidence_come_last_in_the_order_of_the_data():
+def test_errors_without_confidence_come_last_in_data_order():
     confidences = [None, 0.1, None, 0.3]
     read = [
         ReadWord(index=index, key="", label="a", text="b", confidence=confidence)
@@ -77,7 +77,7 @@ def test_errors_without_confidence_come_last_in_the_order_of_the_data():
     assert statistics.calibration.total.count == 2
 
 
-def test_confidence_that_is_no_number_counts_as_none():
+def test_non_finite_confidence_counts_as_none():
     confidences = [float("nan"), 0.1, float("nan"), 0.3, float("inf")]
     read = [
         ReadWord(index=index, key="", label="a", text="b", confidence=confidence)
@@ -89,7 +89,7 @@ def test_confidence_that_is_no_number_counts_as_none():
     assert [word.confidence for word in statistics.worst] == [0.3, 0.1, None, None, None]
 
 
-def test_only_some_errors_and_bad_samples_are_named():
+def test_number_of_errors_and_bad_samples_is_limited():
     few, many = (gather(words(count)) for count in (2000, 6000))
     assert len(many.worst) == len(few.worst) == 30
     assert len(many.bad_samples) == 20 < many.num_bad_samples

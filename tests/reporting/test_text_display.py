@@ -1,4 +1,4 @@
-"""Texts of any script on a page."""
+"""Tests of showing texts of any script on a page."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
         ("", ""),
     ],
 )
-def test_nothing_is_invisible(text, shown):
+def test_invisible_characters_are_named(text, shown):
     assert visible(text) == shown
 
 
-def test_marks_alone_sit_on_a_circle():
+def test_single_marks_are_shown_on_a_circle():
     assert single("\u0301") == "◌\u0301"
     assert single("e") == "e"
 
@@ -35,7 +35,7 @@ def test_names_tell_lookalikes_apart():
 
 
 class TestCompare:
-    def test_what_does_not_count_is_not_marked(self):
+    def test_characters_that_do_not_count_are_not_marked(self):
         label, text = compare("It's-HERE", "its here!", TextProtocol())
         assert label == [Run("It's-HERE", False)]
         assert text == [Run("its␣here!", False)]
@@ -48,11 +48,11 @@ class TestCompare:
         assert label == [Run("c", False), Run("o", True), Run("at", False)]
         assert text == [Run("cat", False)]
 
-    def test_empty_texts(self):
+    def test_empty_text_has_no_runs(self):
         assert compare("", "x", ExactText()) == ([], [Run("x", True)])
         assert compare("", "", ExactText()) == ([], [])
 
-    def test_letters_that_grow_when_lowered(self):
+    def test_letter_that_is_longer_in_lower_case(self):
         label, text = compare("İa", "b", TextProtocol())
         assert "".join(run.text for run in label) == "İa"
         assert text == [Run("b", True)]

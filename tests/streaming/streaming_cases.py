@@ -1,4 +1,4 @@
-"""Data sets and chunks that the tests of the streaming share."""
+"""Dataset and chunks for tests of streaming."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch.utils.data import Dataset
 LOSS = dict(type="CPAModuleLoss", dictionary=DICTIONARY)
 PICTURE = (8, 20)
 PATIENCE = 300
-"""Seconds: processes that get what others leave may have to wait for long."""
+"""Time limit in seconds: processes at idle priority may have to wait long."""
 
 
 @DATASETS.register_module()
 class NumberWords(Dataset):
-    """Word n has the text of n, and a picture whose first pixel says n modulo 256."""
+    """Dataset whose word n has the text n and a picture whose first pixel is n modulo 256."""
 
     def __init__(self, length: int = 1_000_000, fail_from: int | None = None) -> None:
         self.length, self.fail_from = length, fail_from
@@ -35,7 +35,7 @@ class NumberWords(Dataset):
 
 
 def numbered_chunk(first: int, count: int) -> Chunk:
-    """Pictures whose pixels, targets and numbers all say their number."""
+    """Return a chunk whose pixels, targets and numbers all encode the number of the picture."""
     numbers = np.arange(first, first + count)
     images = np.broadcast_to(numbers[:, None, None, None] % 256, (count, 3, *PICTURE))
     targets = np.broadcast_to(numbers[:, None], (count, 27))

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches: what it promises to a training."""
+"""Tests of the augmentation of batches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from lpv_mmocr.models.encoded_words import EncodedWords
 from lpv_mmocr.streaming import batch_augment
 from lpv_mmocr.streaming.batch_augment import PROBABILITIES, BatchTextAugment
-from lpv_mmocr.streaming.batch_operations import coarsen
+from lpv_mmocr.streaming.batch_operations import downsample
 
 import cv2
 import numpy as np
@@ -43,7 +43,7 @@ def changed(before: torch.Tensor, after: torch.Tensor, by: float = 1e-3) -> torc
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_shape_dtype_range_and_in_place(pictures, dtype):
+def test_batch_is_changed_in_place_with_equal_shape_and_dtype(pictures, dtype):
     torch.manual_seed(0)
     inputs = pictures.to(dtype, copy=True)
     labels = object()
@@ -56,12 +56,12 @@ def test_shape_dtype_range_and_in_place(pictures, dtype):
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 100), (5, 3, 48, 160), (2, 3, 9, 4), (0, 3, 32, 100)])
-def test_any_size(shape):
+def test_pictures_of_any_size_are_augmented(shape):
     result, _ = BatchTextAugment(intact_prob=0)(torch.rand(shape))
     assert result.shape == shape and result.isfinite().all()
 
 
-def test_intact(pictures):
+def test_intact_probability_of_one_changes_nothing(pictures):
     result, _ = BatchTextAugment(intact_prob=1)(pictures.clone())
     assert torch.equal(result, pictures)
 
@@ -74,8 +74,8 @@ def test_magnitude_zero_changes_nothing(pictures):
     torch.testing.assert_close(result, pictures, atol=1e-3, rtol=0)
 
 
-def test_share_that_stays_intact():
-    """Exactly half, drawn anew; where half is not a whole number, chance decides on the odd one."""
+def test_exact_fraction_of_the_batch_stays_intact():
+    """Exactly half, drawn for each batch; if its size is odd, chance decides on the odd one."""
     torch.manual_seed(0)
     augment = BatchTextAugment(intact_prob=0.5, groups={"warp": 1.0}, magnitude=(0.5, 1))
     inputs = words(5, 8, 12)
@@ -86,7 +86,7 @@ def test_share_that_stays_intact():
 
 
 @pytest.mark.parametrize("group", PROBABILITIES)
-def test_group_is_used_as_often_as_asked(group):
+def test_group_is_used_with_its_probability(group):
     torch.manual_seed(1)
     inputs = words(1000, 16, 48)
     augment = BatchTextAugment(intact_prob=0, groups={group: 0.3}, magnitude=(0.5, 1))
@@ -94,7 +94,7 @@ def test_group_is_used_as_often_as_asked(group):
     assert share == pytest.approx(0.3, abs=4 * (0.3 * 0.7 / 1000) ** 0.5)
 
 
-def test_strengths_fill_their_range():
+def test_noise_grows_with_the_magnitude():
     torch.manual_seed(0)
     mild, strong = (
         BatchTextAugment(intact_prob=0, groups={"noise": 1}, magnitude=(value, value))
@@ -105,7 +105,7 @@ def test_strengths_fill_their_range():
     assert 0 < 9 * errors[0] < errors[1]
 
 
-def test_each_picture_has_its_own(pictures):
+def test_each_picture_is_augmented_differently(pictures):
     inputs = pictures[:1].repeat(20, 1, 1, 1)
     result, _ = BatchTextAugment(intact_prob=0, groups={"warp": 1, "noise": 1})(inputs)
     distances = torch.cdist(result.flatten(1), result.flatten(1)) + torch.eye(20)
@@ -130,7 +130,7 @@ def test_randomness_follows_from_the_seed(pictures):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_text_stays_apart_from_its_ground():
+def test_text_stays_distinct_from_its_background():
     """No change of colour merges ink and paper, whatever their colours."""
     torch.manual_seed(0)
     ink = torch.zeros(1, 1, 32, 100)
@@ -146,19 +146,19 @@ def test_text_stays_apart_from_its_ground():
         return images.flatten(2).var(2, correction=0).mean(1).sqrt()
 
     assert (deviation(result) > 0.399 * deviation(inputs)).all()
-    # Some changes would have, and were not made.
+    # Some changes would have merged them, and were not made.
     assert 0.8 < changed(inputs, result).float().mean() < 1
 
 
 def by_one(group: str, inputs: torch.Tensor, strength: float = 1) -> torch.Tensor:
-    """All pictures, augmented by one group."""
+    """Return all pictures, augmented by one group."""
     torch.manual_seed(0)
     augment = BatchTextAugment(intact_prob=0, groups={group: 1}, magnitude=(strength, strength))
     return augment(inputs.clone())[0]
 
 
-def test_plain_pictures_are_neither_covered_nor_lit():
-    """What stands out little may be faint text."""
+def test_plain_pictures_are_at_most_inverted():
+    """Details of low contrast may be faint text."""
     white = torch.ones(200, 3, 16, 48)
     for group in ("pattern", "noise"):
         assert torch.equal(by_one(group, white), white)
@@ -168,7 +168,7 @@ def test_plain_pictures_are_neither_covered_nor_lit():
     assert 0.05 < inverse.float().mean() < 0.2
 
 
-def test_grey_stays_grey_and_some_colours_become_it():
+def test_grey_stays_grey_and_some_pictures_become_grey():
     def colourless(images):
         return (images.amax(1) - images.amin(1)).flatten(1).amax(1) < 1e-4
 
@@ -195,13 +195,13 @@ def test_some_pictures_are_sharpened(pictures):
     assert 0.05 < (edges[1] > edges[0]).float().mean() < 0.4
 
 
-def test_the_weakest_low_resolution_is_one(pictures):
+def test_low_resolution_level_follows_the_strength(pictures):
     for strength, level in ((0.01, 1), (0.5, 2), (1, 3)):
-        expected = coarsen(pictures, torch.full((64,), level))
+        expected = downsample(pictures, torch.full((64,), level))
         torch.testing.assert_close(by_one("low_resolution", pictures, strength), expected)
 
 
-def test_half_of_the_pictures_stay_straight(monkeypatch):
+def test_half_of_the_pictures_are_not_bent(monkeypatch):
     bends = []
     monkeypatch.setattr(
         batch_augment, "warp", lambda images, matrix, bend, *_: bends.append(bend) or images
@@ -211,7 +211,7 @@ def test_half_of_the_pictures_stay_straight(monkeypatch):
 
 
 class Watch(TorchDispatchMode):
-    """Notes the operators that run; what boolean indexes do on a GPU as ``nonzero``."""
+    """Records the operators that run; boolean indexing as ``nonzero``, which a GPU runs for it."""
 
     def __init__(self):
         super().__init__()
@@ -250,10 +250,10 @@ def test_number_of_kernels_is_fixed(pictures):
     assert len(lengths) == 1
 
 
-def test_nothing_comes_from_another_device():
-    """No constant is made on the host and copied, for which a GPU is waited for as well.
+def test_no_constant_is_copied_from_the_host():
+    """The host would have to wait for a GPU to copy a constant to it, too.
 
-    Pictures on the meta device have no values, and a tensor of the CPU among them is an error.
+    Pictures on the meta device have no values, and mixing them with CPU tensors is an error.
     """
     images = torch.empty(6, 3, 32, 100, device="meta")
     with torch.no_grad(), Watch() as watch:
@@ -275,12 +275,12 @@ def test_nothing_comes_from_another_device():
         (dict(groups=dict(blur=-1)), r"the probability of group 'blur' must lie in \[0, 1\]"),
     ],
 )
-def test_bad_values(options, message):
+def test_invalid_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         BatchTextAugment(**options)
 
 
-def test_single_name():
+def test_group_name_without_a_list_is_refused():
     with pytest.raises(TypeError, match=r"groups must be a list of names, e\.g\. \['blur'\]"):
         BatchTextAugment(groups="blur")
 
@@ -288,19 +288,19 @@ def test_single_name():
 @pytest.mark.parametrize(
     "inputs", [torch.zeros(2, 3, 32, 100, dtype=torch.uint8), torch.zeros(2, 1, 32, 100)]
 )
-def test_pictures_that_are_not_normalised(inputs):
+def test_inputs_of_wrong_dtype_or_shape_are_refused(inputs):
     with pytest.raises(TypeError, match=r"needs floating-point pictures \(N, 3, H, W\).*mean"):
         BatchTextAugment()(inputs)
 
 
-def test_chosen_groups():
+def test_chosen_groups_keep_their_default_probabilities():
     augment = BatchTextAugment(groups=["blur", "warp"])
     assert augment.probabilities == {name: PROBABILITIES[name] for name in ("blur", "warp")}
     assert "groups={'blur'" in repr(augment)
 
 
 class TestPreprocessor:
-    """Within MMOCR's preprocessor, as the released recipe has it."""
+    """Augmentation in MMOCR's preprocessor, as configured in the released recipe."""
 
     @pytest.fixture
     def preprocessor(self):
@@ -318,7 +318,7 @@ class TestPreprocessor:
         inputs = [(picture * 255).round().byte() for picture in pictures[:8]]
         return dict(inputs=inputs, data_samples=samples)
 
-    def test_training(self, preprocessor, data):
+    def test_training_batches_are_augmented(self, preprocessor, data):
         expected = torch.stack(data["inputs"])[:, [2, 1, 0]] / 255
         with torch.autocast("cpu", torch.bfloat16):
             result = preprocessor(data, training=True)
@@ -326,7 +326,7 @@ class TestPreprocessor:
         assert 2 <= changed(expected, result["inputs"]).sum() <= 4
         assert len(result["data_samples"]) == 8
 
-    def test_streamed_words(self, pictures):
+    def test_streamed_words_are_augmented(self, pictures):
         streamed = MODELS.build(
             dict(
                 type="WordDataPreprocessor",
@@ -341,27 +341,27 @@ class TestPreprocessor:
         assert torch.equal(result["data_samples"].numbers, words.numbers)
         assert 24 <= changed(inputs / 255, result["inputs"]).sum() <= 32
 
-    def test_evaluation(self, preprocessor, data):
+    def test_evaluation_batches_are_not_augmented(self, preprocessor, data):
         expected = torch.stack(data["inputs"])[:, [2, 1, 0]] / 255
         assert torch.equal(preprocessor(data, training=False)["inputs"], expected)
 
-    def test_checkpoints_stay_as_they_are(self, preprocessor):
+    def test_augmentation_adds_nothing_to_checkpoints(self, preprocessor):
         assert not preprocessor.state_dict() and not list(preprocessor.parameters())
 
 
-def test_sheet(load_tool, tmp_path):
+def test_contact_sheet_shows_every_group(load_tool, tmp_path):
     out = tmp_path / "sheet.png"
     browse = load_tool("visualizations/browse_augment.py")
     browse.main(["--batch", "--out", str(out), "--scale", "1"])
     sheet = cv2.imread(str(out))
-    # A row for the original, for each group, and four for all together.
+    # One row for the original, one for each group, and four for all groups together.
     assert sheet.shape == ((1 + len(PROBABILITIES) + 4) * 36, 130 + 8 * 104, 3)
     original, warped = sheet[:32, 130:230], sheet[36:68, 130:230]
     assert original.std() > 20
     assert np.abs(original.astype(float) - warped).mean() > 2
 
 
-def test_sheet_has_groups_of_its_own(load_tool, capsys):
+def test_contact_sheet_of_batches_refuses_groups(load_tool, capsys):
     browse = load_tool("visualizations/browse_augment.py")
     with pytest.raises(SystemExit):
         browse.main(["--batch", "--groups", "weather"])

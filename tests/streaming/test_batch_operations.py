@@ -1,4 +1,4 @@
-"""Each operation on a batch, against a slow one that takes picture by picture."""
+"""Tests of batch operations against slow implementations for single pictures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from lpv_mmocr.streaming.batch_operations import (
     add_noise,
     block_mask,
     blur_kernels,
-    coarsen,
     convolve,
     cover,
+    downsample,
     fitted_matrix,
     line_mask,
     recolour,
@@ -30,7 +30,7 @@ ASPECT = WIDTH / HEIGHT
 
 @pytest.fixture
 def images() -> torch.Tensor:
-    """Three smooth pictures, so that a shift of a hundredth of a pixel is no large difference."""
+    """Return three smooth pictures, which a shift of a hundredth of a pixel hardly changes."""
     generator = torch.Generator().manual_seed(3)
     coarse = torch.rand(3, 3, 5, 9, generator=generator)
     return F.interpolate(coarse, (HEIGHT, WIDTH), mode="bicubic", align_corners=True).clamp(0, 1)
@@ -66,7 +66,7 @@ class TestWarp:
                     point = ((2 * j + 1 - WIDTH) / HEIGHT, (2 * i + 1 - HEIGHT) / HEIGHT, 1)
                     x, y, scale = matrix[n].double().numpy() @ point
                     x, y = x / scale, y / scale
-                    # x / ASPECT runs from -1 to 1, so half a turn of π belongs to it.
+                    # x / ASPECT runs from -1 to 1, a range of 2, hence the division by 2.
                     angle = 2 * math.pi * frequency * (x / ASPECT) / 2 + phase
                     y = (1 + abs(amplitude)) * y + amplitude * math.sin(angle)
                     rows[i, j] = (y + 1) * HEIGHT / 2 - 0.5
@@ -95,7 +95,7 @@ class TestWarp:
                 turned = complex(x, y) * np.exp(1j * angle)
                 seen.append((turned.real, turned.imag))
             seen = np.array(seen)
-            # What is seen is put into a box of the size asked for, at its place in the frame.
+            # The result is fitted into a box of the given size at its place in the frame.
             low, high = seen.min(0), seen.max(0)
             half = np.array([ASPECT, 1]) * size
             centre = np.array([ASPECT, 1]) * (1 - size) * place
@@ -126,7 +126,7 @@ class TestBlur:
             along = abs(direction @ [math.cos(angle), math.sin(angle)])
             assert along == pytest.approx(1, abs=2e-3)
 
-    def test_box_and_motion(self):
+    def test_box_and_motion_kernels_are_uniform(self):
         reach = torch.tensor([[2.5, 2.5], [2.5, 0.6]])
         box, motion = blur_kernels(reach, column(0, 0), column(16, 16), column(1, 1), radius=4)
         expected = torch.zeros(9, 9)
@@ -136,7 +136,7 @@ class TestBlur:
         expected[4, 2:7] = 1 / 5
         torch.testing.assert_close(motion, expected, atol=5e-3, rtol=0)
 
-    def test_amount(self):
+    def test_amount_ranges_from_blurring_to_sharpening(self):
         reach = torch.tensor([[1.0, 1.0]]).expand(3, 2)
         kernels = blur_kernels(reach, torch.zeros(3), column(2, 2, 2), column(1, 0, -0.5), radius=3)
         soft, none, sharp = kernels
@@ -155,7 +155,7 @@ class TestBlur:
             expected = F.conv2d(padded, weight, groups=3)[0]
             torch.testing.assert_close(result[n], expected)
 
-    def test_delta_is_the_identity(self, images):
+    def test_blur_of_tiny_reach_is_the_identity(self, images):
         reach = torch.full((3, 2), 0.2)
         kernels = blur_kernels(reach, torch.ones(3), 2 * torch.ones(3), torch.ones(3), radius=4)
         torch.testing.assert_close(convolve(images, kernels), images, atol=1e-3, rtol=0)
@@ -179,7 +179,7 @@ class TestNoise:
                 expected = 1.0
             assert float(result[n, c, i, j]) == pytest.approx(expected, abs=1e-6)
 
-    def test_amounts(self):
+    def test_amounts_set_the_strength_of_each_noise(self):
         grey = torch.full((3, 3, 200, 200), 0.5)
         generator = torch.Generator().manual_seed(1)
         added, multiplied, dotted = add_noise(
@@ -190,7 +190,7 @@ class TestNoise:
         for value in (0, 1):
             assert (dotted == value).float().mean() == pytest.approx(0.1, abs=0.01)
 
-    def test_none(self, images):
+    def test_zero_amounts_change_nothing(self, images):
         zero = torch.zeros(3)
         assert torch.equal(add_noise(images, zero, zero, zero), images)
 
@@ -208,18 +208,18 @@ class TestRecolour:
             mixed = np.clip(mixed + float(offset[n]), 0, 1) ** float(gamma[n])
             steps = float(levels[n]) - 1
             expected = np.round(mixed * steps) / steps
-            # Rounding may tip a value at the middle of two levels to either side.
+            # Rounding may move a value midway between two levels to either of them.
             off += not np.allclose(result[n, :, i, j], expected, atol=1e-4)
         assert off <= 1
 
-    def test_identity(self, images):
+    def test_neutral_settings_are_the_identity(self, images):
         one = torch.ones(3)
         result = recolour(images, torch.eye(3).expand(3, 3, 3), 0 * one, one, 2**16 * one)
         torch.testing.assert_close(result, images, atol=1e-4, rtol=0)
 
 
 class TestCover:
-    def test_lines(self):
+    def test_lines_equal_pixel_by_pixel(self):
         angle, period, phase = column(0, 0.7, math.pi / 2), column(5, 6.5, 7), column(0.1, 0.3, 0.5)
         crossed = torch.tensor([False, True, False])
         masks = line_mask(HEIGHT, WIDTH, angle, period, phase, crossed)
@@ -233,7 +233,7 @@ class TestCover:
         # Lines across x: every fifth column, from top to bottom.
         assert masks[0].any(0).sum() == masks[0].all(0).sum() == pytest.approx(WIDTH / 5, abs=1)
 
-    def test_blocks(self):
+    def test_blocks_cover_their_rectangles(self):
         centre = torch.tensor([[[4.5, 3.5], [30.0, 10.0]], [[51.5, 19.5], [0.0, 0.0]]])
         size = torch.tensor([[[1.0, 1.0], [4.0, 6.0]], [[5.0, 3.0], [2.0, 2.0]]])
         expected = torch.zeros(2, HEIGHT, WIDTH, dtype=torch.bool)
@@ -243,7 +243,7 @@ class TestCover:
         expected[1, 0, 0] = True
         assert torch.equal(block_mask(HEIGHT, WIDTH, centre, size), expected)
 
-    def test_colour_and_opacity(self, images):
+    def test_colour_is_blended_by_opacity(self, images):
         mask = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) < 0.3
         colour, opacity = torch.eye(3), column(1, 0.25, 0)
         result = cover(images, mask, colour, opacity)
@@ -256,7 +256,7 @@ class TestCover:
 
 def test_coarsen_equals_picture_by_picture(images):
     images = torch.cat((images, images[:1]))
-    result = coarsen(images, column(0, 1, 2, 3))
+    result = downsample(images, column(0, 1, 2, 3))
     assert torch.equal(result[0], images[0])
     for n, size in ((1, (15, 39)), (2, (12, 31)), (3, (9, 23))):
         options = dict(mode="bilinear", align_corners=False)

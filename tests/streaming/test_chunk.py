@@ -1,4 +1,4 @@
-"""Files of pictures."""
+"""Tests of chunk files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_pictures_of_two_sizes_are_refused(loss):
         make_chunk(enumerate(words), loss)
 
 
-def test_empty_data_set_is_refused(loss):
+def test_empty_dataset_is_refused(loss):
     with pytest.raises(ValueError, match="the dataset is empty"):
         make_chunk([], loss)
 
@@ -59,7 +59,7 @@ def test_damaged_file_is_named(tmp_path, size):
         read_chunk(tmp_path, 3)
 
 
-def test_headers_that_make_no_sense_are_damage(tmp_path):
+def test_invalid_header_is_reported_as_damage(tmp_path):
     write_chunk(tmp_path, 3, numbered_chunk(5, 3))
     path = chunk_path(tmp_path, 3)
     content = bytearray(path.read_bytes())
@@ -70,14 +70,14 @@ def test_headers_that_make_no_sense_are_damage(tmp_path):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EINVAL, "x"), RuntimeError("is encrypted")])
-def test_other_signs_of_damage(tmp_path, monkeypatch, error):
+def test_other_read_errors_are_reported_as_damage(tmp_path, monkeypatch, error):
     monkeypatch.setattr(np, "load", lambda path: raise_it(error))
     with pytest.raises(DamagedChunkError, match=r"chunk_00000003\.npz is damaged"):
         read_chunk(tmp_path, 3)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOENT])
-def test_errors_of_the_system_are_no_damage(tmp_path, monkeypatch, number):
+def test_system_errors_are_not_reported_as_damage(tmp_path, monkeypatch, number):
     monkeypatch.setattr(np, "load", lambda path: raise_it(OSError(number, "x")))
     with pytest.raises(OSError, match="x"):
         read_chunk(tmp_path, 3)
@@ -87,7 +87,7 @@ def raise_it(error):
     raise error
 
 
-def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
+def test_full_disk_leaves_no_partial_file(tmp_path, monkeypatch):
     def fail(file, **arrays):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -98,7 +98,7 @@ def test_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_round_trip(tmp_path):
+def test_written_chunks_are_listed_and_read_back(tmp_path):
     chunk = numbered_chunk(5, 3)
     for number in (11, 2):
         write_chunk(tmp_path, number, chunk)

@@ -1,4 +1,4 @@
-"""The ring of pictures."""
+"""Tests of the picture pool."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from streaming_cases import PICTURE, numbered_chunk
 
 
 def contents(pool: PicturePool) -> set[int]:
-    """Numbers of all pictures in a pool that is drawn from often enough."""
+    """Return the numbers of all pictures in a pool, by drawing often enough."""
     torch.manual_seed(0)
     return set(pool.draw(50 * pool.capacity)[1].numbers.tolist())
 
 
 def test_newest_pictures_stay():
     pool = PicturePool(10)
-    for first in (0, 4, 8):  # the last four go around the end of the ring
+    for first in (0, 4, 8):  # the last four wrap around the end of the ring
         pool.add(numbered_chunk(first, 4))
     assert len(pool) == 10
     assert contents(pool) == set(range(2, 12))
 
 
-def test_pool_that_is_not_full_gives_what_it_has():
+def test_partly_filled_pool_draws_what_it_has():
     pool = PicturePool(10)
     pool.add(numbered_chunk(0, 3))
     assert len(pool) == 3
@@ -49,8 +49,8 @@ def test_draws_follow_the_seed():
     assert not torch.equal(first, pool.draw(20)[1].numbers)
 
 
-def test_draws_while_pictures_come_in_see_whole_pictures(monkeypatch):
-    """As from another thread: between any two of the copies that replace pictures."""
+def test_draws_during_an_update_see_complete_pictures(monkeypatch):
+    """Draw between any two of the copies that replace pictures, as another thread may."""
     pool = PicturePool(12)
     for first in (0, 4, 8):
         pool.add(numbered_chunk(first, 4))
@@ -71,7 +71,7 @@ def test_draws_while_pictures_come_in_see_whole_pictures(monkeypatch):
     assert contents(pool) == set(range(4, 16))
 
 
-def test_counts_uses():
+def test_added_and_drawn_pictures_are_counted():
     pool = PicturePool(4)
     pool.add(numbered_chunk(0, 4))
     pool.add(numbered_chunk(4, 4))
@@ -79,7 +79,7 @@ def test_counts_uses():
     assert (pool.added, pool.drawn) == (8, 20)
 
 
-def test_bad_arguments():
+def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="capacity must be positive, got 0"):
         PicturePool(0)
     pool = PicturePool(4)

@@ -1,4 +1,4 @@
-"""Processes that fill a folder."""
+"""Tests of the processes that fill a folder with chunks."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def wait_for(condition) -> None:
         time.sleep(0.05)
 
 
-def test_makes_chunks_until_enough_wait(produce, tmp_path):
+def test_chunks_are_made_until_enough_are_waiting(produce, tmp_path):
     folder = tmp_path / "pool"
     producer = produce()
     wait_for(lambda: len(chunk_numbers(folder)) >= 6)
@@ -65,7 +65,7 @@ def test_makes_chunks_until_enough_wait(produce, tmp_path):
     wait_for(lambda: len(chunk_numbers(folder)) >= 6)
     producer.check()
     producer.stop()
-    # Each process looks before it makes one, so there may be one too many for each.
+    # Each process checks before it makes a chunk, so each may make one too many.
     assert len(chunk_numbers(folder)) <= 8
     assert not set(there[:3]) & set(chunk_numbers(folder))
 
@@ -83,8 +83,8 @@ def test_no_chunk_is_made_twice(produce, tmp_path):
     assert len(made) == len(set(made))
 
 
-def test_processes_end_with_the_one_that_started_them(produce):
-    """However it ends; here it has never been."""
+def test_processes_end_with_their_parent(produce):
+    """However the parent ends; here it has never existed."""
     producer = produce(workers=1)
     orphan = worker_context().Process(target=producer._run, args=(0, -1), daemon=True)
     orphan.start()
@@ -106,13 +106,13 @@ def made_politely(number: int):
 
 
 def policy_is_to_be_had() -> bool:
-    """Asked in a process of its own, since there is no way back for this one."""
+    """Return whether the policy can be set; tried in another process, since it is irreversible."""
     program = "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))"
     return subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
 
 
 @pytest.mark.skipif(not policy_is_to_be_had(), reason="the policy is Linux's, and may be refused")
-def test_takes_what_the_training_leaves(produce, tmp_path):
+def test_chunks_are_made_at_idle_priority(produce, tmp_path):
     before = os.sched_getscheduler(0)
     produce(made_at_what_priority, workers=1, max_waiting=1)
     wait_for(lambda: chunk_numbers(tmp_path / "pool"))
@@ -120,7 +120,9 @@ def test_takes_what_the_training_leaves(produce, tmp_path):
 
 
 @pytest.mark.parametrize("refusal", [PermissionError("seccomp"), OSError(22, "gVisor"), None])
-def test_renders_where_the_policy_is_not_to_be_had(produce, tmp_path, monkeypatch, refusal):
+def test_chunks_are_made_at_nice_19_without_the_idle_policy(
+    produce, tmp_path, monkeypatch, refusal
+):
     def refuse(*_):
         raise refusal
 
@@ -132,7 +134,7 @@ def test_renders_where_the_policy_is_not_to_be_had(produce, tmp_path, monkeypatc
     wait_for(lambda: chunk_numbers(tmp_path / "pool"))
 
 
-def test_goes_on_behind_what_is_there(produce, tmp_path):
+def test_numbering_continues_after_existing_chunks(produce, tmp_path):
     first = produce(max_waiting=2)
     wait_for(lambda: len(chunk_numbers(tmp_path / "pool")) >= 2)
     first.stop()
@@ -144,8 +146,8 @@ def test_goes_on_behind_what_is_there(produce, tmp_path):
     assert chunk_numbers(tmp_path / "pool") == [there[-1], there[-1] + 1, there[-1] + 2]
 
 
-def test_chunk_that_cannot_be_made_is_left_out(produce, tmp_path, capfd):
-    """One in a row only."""
+def test_failed_chunk_is_left_out(produce, tmp_path, capfd):
+    """Only if the next one succeeds."""
 
     def fail_at_odd_ones(number: int):
         return fail(number) if number % 2 else make(number)
@@ -165,9 +167,9 @@ def test_process_that_fails_is_reported(produce):
         producer.check()
 
 
-def test_folder_of_other_pictures_is_refused(produce, tmp_path):
+def test_folder_of_another_recipe_is_refused(produce, tmp_path):
     producer = produce(recipe=dict(seed=1))
-    wait_for(lambda: chunk_numbers(tmp_path / "pool"))  # else it may stop before the first one
+    wait_for(lambda: chunk_numbers(tmp_path / "pool"))  # else it may stop before the first chunk
     producer.stop()
     for other in (dict(seed=2), {}):
         with pytest.raises(FileExistsError, match=r"made with other settings \(seed\): delete it"):
@@ -185,8 +187,8 @@ def test_damaged_recipe_is_named(produce, tmp_path, content):
         produce(recipe=dict(seed=1))
 
 
-def test_signals_to_all_processes_do_not_end_them(produce, tmp_path):
-    """A terminal and a scheduler signal the workers too, and the training is to end in order."""
+def test_processes_ignore_signals_sent_to_all(produce, tmp_path):
+    """A terminal or scheduler signals the workers too, but training has to finish its iteration."""
     folder = tmp_path / "pool"
     producer = produce(workers=1, max_waiting=1)
     wait_for(lambda: chunk_numbers(folder))
@@ -211,7 +213,7 @@ def test_process_that_hangs_is_killed(produce, tmp_path):
     assert process.exitcode == -signal.SIGKILL
 
 
-def test_half_files_of_earlier_processes_are_deleted(produce, tmp_path):
+def test_partial_files_of_earlier_processes_are_deleted(produce, tmp_path):
     (tmp_path / "pool").mkdir()
     half = tmp_path / "pool" / "chunk_00000007.123.partial"
     half.write_bytes(b"half")

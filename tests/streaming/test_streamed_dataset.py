@@ -1,4 +1,4 @@
-"""Batches out of pools, and their way through the model."""
+"""Tests of the streamed dataset and of its batches in the model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stream(tmp_path):
         dataset.stop()
 
 
-def test_batch_is_of_both_sources(stream):
+def test_batch_is_drawn_from_both_sources(stream):
     batch = stream(whole=5)[0]
     images, words = batch["inputs"], batch["data_samples"]
     assert images.shape == (8, 3, *PICTURE)
@@ -61,7 +61,7 @@ def test_batch_is_of_both_sources(stream):
     assert max(words.numbers[2:]) < 5  # six of eight from the small source
 
 
-def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
+def test_old_pictures_leave_the_pool_and_the_disk(stream, tmp_path):
     dataset = stream()
     dataset[0]
     pool = dataset.sources[0].pool
@@ -80,8 +80,8 @@ def test_pool_moves_on_and_disk_with_it(stream, tmp_path):
     assert len(pooled) == 4 and {*pooled} <= {*chunk_numbers(tmp_path / "pool")}
 
 
-def test_statistics_are_of_what_is_rendered(stream):
-    """Pictures that lie in a pool whole come again and again, whatever rendering does."""
+def test_statistics_cover_rendered_sources_only(stream):
+    """A source that is completely in its pool repeats its pictures regardless of rendering."""
     dataset = stream(whole=5)
     for number in range(4):
         dataset[number]
@@ -89,11 +89,11 @@ def test_statistics_are_of_what_is_rendered(stream):
     statistics = dataset.statistics()
     assert pool.drawn == 8  # a quarter of four batches
     assert statistics["mean_uses"] == pytest.approx(8 / statistics["pool_added"], rel=0.5)
-    assert statistics["pool_pictures"] <= len(pool) <= 64  # it grows meanwhile
+    assert statistics["pool_pictures"] <= len(pool) <= 64  # it is still growing
 
 
-def test_another_data_set_takes_the_folder_when_the_first_is_stopped(stream, tmp_path):
-    """As a resumed run does, whose seed is known only when its data were made."""
+def test_stopped_dataset_releases_its_folder_to_another(stream, tmp_path):
+    """As in a resumed run, whose seed is known only after its dataset was created."""
     first = stream()
     first.stop()
     second = stream()
@@ -113,7 +113,7 @@ def test_another_data_set_takes_the_folder_when_the_first_is_stopped(stream, tmp
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_what_pipelines_draw_depends_on_the_number_alone(stream, tmp_path, workers):
+def test_random_numbers_of_pipelines_depend_on_the_chunk_only(stream, tmp_path, workers):
     dataset = stream(workers=workers)
     dataset[0]
     dataset.stop()
@@ -126,7 +126,7 @@ def test_what_pipelines_draw_depends_on_the_number_alone(stream, tmp_path, worke
     assert all(first != second for first, second in itertools.combinations(drawn, 2))
 
 
-def test_half_a_stream_is_refused(stream):
+def test_incomplete_stream_settings_are_refused(stream):
     with pytest.raises(ValueError, match="a source with folder, workers needs a capacity, too"):
         StreamedWordDataset(
             batch_size=4,
@@ -143,7 +143,7 @@ def test_several_processes_are_refused(monkeypatch):
         )
 
 
-def test_other_fonts_or_words_are_other_pictures(stream, monkeypatch):
+def test_folder_of_other_fonts_or_words_is_refused(stream, monkeypatch):
     monkeypatch.setattr(NumberWords, "fingerprint", dict(words="a"), raising=False)
     stream().stop()
     monkeypatch.setattr(NumberWords, "fingerprint", dict(words="b"))
@@ -151,7 +151,7 @@ def test_other_fonts_or_words_are_other_pictures(stream, monkeypatch):
         stream()
 
 
-def test_other_chunks_or_labels_are_other_pictures(stream, monkeypatch):
+def test_folder_of_other_chunk_size_or_loss_is_refused(stream, monkeypatch):
     stream().stop()
     with pytest.raises(FileExistsError, match=r"made with other settings \(chunk_size\)"):
         stream(chunk_size=8)
@@ -160,7 +160,7 @@ def test_other_chunks_or_labels_are_other_pictures(stream, monkeypatch):
         stream()
 
 
-def test_folder_moves_to_the_next_run(stream, tmp_path, monkeypatch):
+def test_next_run_reads_the_chunks_in_the_folder(stream, tmp_path, monkeypatch):
     first = stream()
     first[0]
     first.stop()
@@ -212,7 +212,7 @@ def test_failing_source_ends_the_training(stream):
             time.sleep(0.01)
 
 
-def test_source_that_fails_at_once_does_not_begin_the_training(stream):
+def test_source_that_fails_at_once_prevents_training(stream):
     with pytest.raises(ChildProcessError, match="see the output above"):
         stream(dataset=dict(type="NumberWords", fail_from=0))[0]
 
@@ -226,7 +226,7 @@ def test_disk_that_cannot_be_read_ends_the_training(stream, monkeypatch):
         stream()[0]
 
 
-def test_bad_arguments(stream):
+def test_invalid_arguments_are_refused(stream):
     for capacity, min_pictures in ((31, 16), (60, 50)):
         with pytest.raises(ValueError, match=f"capacity={capacity}, .* min_pictures"):
             stream(capacity=capacity, min_pictures=min_pictures)
@@ -243,7 +243,7 @@ def test_bad_arguments(stream):
         stream(batch_size=1, whole=5)
 
 
-def test_processes_of_a_data_loader_are_refused(stream):
+def test_data_loader_workers_are_refused(stream):
     loader = DataLoader(stream(), batch_size=1, num_workers=1)
     with pytest.raises(RuntimeError, match="needs a data loader with num_workers=0"):
         next(iter(loader))
@@ -266,7 +266,7 @@ class TestWayThroughTheModel:
         for name, value in expected.items():
             torch.testing.assert_close(actual[name], value)
 
-    def test_words_name_themselves(self, words):
+    def test_words_have_sample_keys(self, words):
         assert [word["sample_key"] for word in words[1]] == ["picture 0", "picture 1", "picture 2"]
 
 

@@ -1,4 +1,4 @@
-"""The log of a pool's use; the end of a training: tests/engine/test_training_hooks.py."""
+"""Tests of logging pool usage; for the end of a run see tests/engine/test_training_hooks.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from mmengine.logging import MessageHub
 
 
-def test_use_is_logged():
+def test_usage_is_logged_at_the_interval():
     hub = MessageHub.get_instance("pool_usage")
     dataset = SimpleNamespace(statistics=lambda: dict(mean_uses=2.5))
     runner = SimpleNamespace(
@@ -25,12 +25,12 @@ def test_use_is_logged():
     assert hub.get_scalar("train/mean_uses").current() == 2.5
 
 
-def test_other_data_sets_have_no_pool():
+def test_other_datasets_are_refused():
     runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=[]))
     with pytest.raises(ValueError, match=r"needs a StreamedWordDataset, but .* is a list"):
         PoolUsageHook().before_train(runner)
 
 
-def test_test_builds_no_training_data():
-    """A runner builds its training data, and so its pool, when it is asked for them."""
+def test_testing_builds_no_training_data():
+    """A runner builds its training data, and so its pool, when they are first accessed."""
     PoolUsageHook().after_run(SimpleNamespace())

@@ -1,4 +1,4 @@
-"""What the tests of the command-line tools share: a tiny word data set and its config."""
+"""Shared fixtures for the tests of the tools: a tiny word dataset, its config and runners."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_digits(folder: Path, count: int, seed: int) -> None:
-    """Pictures of one or two digits."""
+    """Write an LMDB of ``count`` pictures of one or two digits."""
     rng = np.random.default_rng(seed)
     with LMDBWriter(folder) as writer:
         for _ in range(count):
@@ -29,7 +29,7 @@ def write_digits(folder: Path, count: int, seed: int) -> None:
 
 @pytest.fixture(scope="session")
 def toy_data(tmp_path_factory) -> Path:
-    """LMDBs ``train`` (24 words) and ``val`` (7 words, an odd number on purpose)."""
+    """Folder of the LMDBs ``train`` (24 words) and ``val`` (7 words, deliberately odd)."""
     folder = tmp_path_factory.mktemp("toy_data")
     write_digits(folder / "train", 24, seed=0)
     write_digits(folder / "val", 7, seed=1)
@@ -38,13 +38,13 @@ def toy_data(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def digits():
-    """Writes an LMDB of words: ``digits(folder, count, seed)``."""
+    """Return a function that writes an LMDB of words: ``digits(folder, count, seed)``."""
     return write_digits
 
 
 @pytest.fixture(scope="session")
 def toy_config(tmp_path_factory) -> Path:
-    """The toy config, made so small that a few iterations take no time."""
+    """Toy config, reduced so that a few iterations take almost no time."""
     file = tmp_path_factory.mktemp("toy_config") / "tiny_steps.py"
     file.write_text(
         f"""
@@ -66,7 +66,7 @@ default_hooks = dict(checkpoint=dict(interval=2), logger=dict(interval=1))
 
 @pytest.fixture
 def run_tool(toy_data, tmp_path):
-    """Runs a command of the checkout as a user does, in an empty folder."""
+    """Return a function that runs a command of the checkout in an empty folder."""
 
     def run(*command: object, **variables: str) -> subprocess.CompletedProcess:
         environment = {
@@ -92,7 +92,7 @@ def run_tool(toy_data, tmp_path):
 
 @pytest.fixture(scope="session")
 def toy_run(toy_data, toy_config, tmp_path_factory) -> Path:
-    """Work folder of a finished training of four iterations, as a user starts it."""
+    """Work folder of a complete training run of four iterations, started as a command."""
     folder = tmp_path_factory.mktemp("toy_run")
     command = [sys.executable, ROOT / "tools" / "train.py", toy_config, "--work-dir", folder]
     environment = {
@@ -110,7 +110,7 @@ def toy_run(toy_data, toy_config, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def tool_in_process(load_tool, toy_data, tmp_path, monkeypatch, runs_of_its_own):
-    """Makes a tool a function that runs in this process and answers with its exit status."""
+    """Return a loader of tools: ``tool_in_process(name)(*arguments)`` gives the exit status."""
     monkeypatch.setenv("LPV_TOY_DATA", str(toy_data))
     monkeypatch.chdir(tmp_path)
 

@@ -1,4 +1,4 @@
-"""``tools/analysis_tools/benchmark.py``."""
+"""Tests of ``tools/analysis_tools/benchmark.py``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def adapter(tmp_path):
 QUICK = ["--rounds", "2", "--min-time", "0", "--device", "cpu"]
 
 
-def test_table_files_and_picture(tool, toy_config, adapter, tmp_path, capsys):
+def test_table_is_printed_and_files_are_written(tool, toy_config, adapter, tmp_path, capsys):
     options = ["--models", str(toy_config), "--adapter", adapter, "--batch-sizes", "1"]
     out = tmp_path / "results"
     assert tool.main([*options, *QUICK, "--out", str(out)]) == 0
@@ -48,14 +48,14 @@ def test_table_files_and_picture(tool, toy_config, adapter, tmp_path, capsys):
     ]
 
 
-def test_sweep_of_the_batch(tool, adapter, capsys):
+def test_batch_sweep_has_one_row_per_batch_size(tool, adapter, capsys):
     options = ["--adapter", adapter, "--sweep", "batch", "--batch-sizes", "1", "2"]
     assert tool.main([*options, *QUICK]) == 0
     table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| small")]
     assert [line.split("|")[2].strip() for line in table] == ["1", "2"]
 
 
-def test_loader_with_data_and_without(tool, toy_config, toy_data, capsys, monkeypatch):
+def test_loader_is_measured_with_and_without_data(tool, toy_config, toy_data, capsys, monkeypatch):
     monkeypatch.setattr(tool, "GENERATED_WORDS", 5)
     options = ["--models", str(toy_config), "--task", "loader", "--workers", "0"]
     for data in ([], ["--data", str(toy_data / "train")]):
@@ -63,7 +63,7 @@ def test_loader_with_data_and_without(tool, toy_config, toy_data, capsys, monkey
         assert "0 (one core)" in capsys.readouterr().out
 
 
-def test_what_was_measured_before_an_interruption_is_handed_out(
+def test_interruption_keeps_the_results_measured_so_far(
     tool, toy_config, tmp_path, capsys, monkeypatch
 ):
     def interrupted(*args):
@@ -78,7 +78,7 @@ def test_what_was_measured_before_an_interruption_is_handed_out(
     assert (tmp_path / "results" / "benchmark.json").is_file()
 
 
-def test_an_interruption_leaves_an_earlier_report_alone(
+def test_failed_run_does_not_overwrite_an_earlier_report(
     tool, toy_config, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(tool, "load_words", lambda *args: 1 / 0)
@@ -93,7 +93,7 @@ def test_an_interruption_leaves_an_earlier_report_alone(
 @pytest.mark.parametrize(
     ("name", "chosen"), [(None, []), ("cuda", []), ("cuda:1", [torch.device("cuda:1")])]
 )
-def test_the_gpu_asked_for_is_the_one_measured(tool, monkeypatch, name, chosen):
+def test_requested_gpu_is_measured(tool, monkeypatch, name, chosen):
     made_current = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", made_current.append)
@@ -109,13 +109,13 @@ def test_the_gpu_asked_for_is_the_one_measured(tool, monkeypatch, name, chosen):
         ("lpv-mmocr benchmark", "lpv-mmocr b"),
     ],
 )
-def test_command_can_be_typed_again(tool, monkeypatch, program, start):
+def test_reported_command_line_can_be_run_again(tool, monkeypatch, program, start):
     monkeypatch.setattr("sys.argv", [program, "--out", "a b"])
     assert tool.command_line().startswith(start)
     assert tool.command_line().endswith("--out 'a b'")
 
 
-def test_a_failed_model_shows_in_the_exit_status(tool, adapter, tmp_path, capsys):
+def test_failed_model_sets_the_exit_status(tool, adapter, tmp_path, capsys):
     file = tmp_path / "failing.py"
     file.write_text("from torch import nn\ndef wrong():\n    return nn.Conv2d(4, 2, 3), (8, 16)\n")
     options = ["--adapter", adapter, f"{file}:wrong", "--batch-sizes", "1"]
@@ -140,7 +140,7 @@ def test_a_failed_model_shows_in_the_exit_status(tool, adapter, tmp_path, capsys
         (["--sweep", "width", "--task", "loader"], "--sweep goes with --task forward and train"),
     ],
 )
-def test_bad_options(tool, capsys, options, message):
+def test_bad_options_are_rejected(tool, capsys, options, message):
     with pytest.raises(SystemExit, match="2"):
         tool.main(options)
     assert message in capsys.readouterr().err

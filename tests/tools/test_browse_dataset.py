@@ -1,4 +1,4 @@
-"""``tools/visualizations/browse_dataset.py``."""
+"""Tests of ``tools/visualizations/browse_dataset.py``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def browse(load_tool, toy_config, toy_data, tmp_path, monkeypatch):
     def run(*arguments: str, config: Path = toy_config) -> Image.Image:
         sheet = tmp_path / "new" / "sheet.png"
         assert tool.main([str(config), "--out", str(sheet), *arguments]) == 0
-        return Image.open(sheet)
+        return Image.open(sheet).copy()  # read before the next call replaces the file
 
     return run
 
@@ -26,7 +26,7 @@ def browse(load_tool, toy_config, toy_data, tmp_path, monkeypatch):
 def test_sheet_shows_words_and_labels(browse, capsys):
     sheet = browse("--phase", "val")
     assert "7 of 7 words of val" in capsys.readouterr().out
-    # Dark pixels of digits in the first picture, and of its label below it.
+    # Both the first picture and the label below it have dark pixels on a bright background.
     first, label = sheet.crop((0, 0, 148, 46)), sheet.crop((0, 47, 148, 62))
     for part in (first, label):
         darkest, brightest = part.convert("L").getextrema()
@@ -39,12 +39,26 @@ def test_same_seed_same_sheet(browse):
     assert sheets[0] == sheets[1] != sheets[2]
 
 
-def test_original_pictures(browse):
-    assert browse("--original", "--count", "3").size == browse("--count", "3").size
+def test_original_pictures_are_not_augmented(browse, toy_config, tmp_path):
+    always = tmp_path / "always_augmented.py"
+    always.write_text(
+        f"_base_ = {str(toy_config)!r}\n"
+        "pipeline = [\n"
+        "    dict(type='LoadImageFromNDArray'),\n"
+        "    dict(type='LoadOCRAnnotations', with_text=True),\n"
+        "    dict(type='TextAugment', intact_prob=0.0, magnitude=2),\n"
+        "    dict(type='PackTextRecogInputs', meta_keys=('img_path',)),\n"
+        "]\n"
+        "train_dataloader = dict(dataset=dict(pipeline=pipeline))\n"
+    )
+    augmented, original = browse(config=always), browse("--original", config=always)
+    assert original.size == augmented.size
+    assert original.tobytes() != augmented.tobytes()
+    assert original.tobytes() == browse("--original").tobytes()
 
 
-def test_words_of_training_come_in_their_shares(load_tool):
-    """Half of each batch from either, however long they are."""
+def test_training_words_follow_the_source_weights(load_tool):
+    """Equal weights give half of each batch from either source, whatever its size."""
     tool = load_tool("visualizations/browse_dataset.py")
     cfg = Config(
         dict(
@@ -76,7 +90,7 @@ def test_a_stream_of_batches_is_refused(browse, toy_config, tmp_path, capsys):
     assert "error: train_dataloader has a StreamedWordDataset" in capsys.readouterr().err
 
 
-def test_bad_count(browse, capsys):
+def test_count_below_one_is_rejected(browse, capsys):
     with pytest.raises(SystemExit, match="2"):
         browse("--count", "0")
     assert "--count must be at least 1, got 0" in capsys.readouterr().err

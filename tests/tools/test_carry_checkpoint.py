@@ -1,4 +1,4 @@
-"""``carry_checkpoint.py``."""
+"""Tests of ``carry_checkpoint.py``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def carry(tool_in_process):
 
 @pytest.fixture
 def timed_config(toy_config, tmp_path) -> Path:
-    """The toy training as the synth configs train: AdamW, an average, and a clock."""
+    """Toy config that trains like the synth configs: AdamW, EMA weights and a time budget."""
     file = tmp_path / "timed.py"
     file.write_text(
         f"""
@@ -54,7 +54,7 @@ def train(tool_in_process, timed_config):
 
 
 def losses(file: Path) -> list[float]:
-    """Loss of every iteration up to a checkpoint."""
+    """Return the losses of all iterations up to a checkpoint."""
     return load_checkpoint(file)["message_hub"]["log_scalars"]["train/loss"].data[0].tolist()
 
 
@@ -62,7 +62,7 @@ def used_seconds(file: Path) -> float:
     return load_checkpoint(file)["message_hub"]["runtime_info"]["time_budget_used_seconds"]
 
 
-def test_carried_training_goes_on_as_if_it_had_stayed(carry, train, tmp_path):
+def test_carried_run_continues_like_the_original(carry, train, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     train(here, 4)
     assert carry("pack", here / "iter_4.pth", tmp_path / "carried") == 0
@@ -77,7 +77,7 @@ def test_carried_training_goes_on_as_if_it_had_stayed(carry, train, tmp_path):
     assert used_seconds(there / "iter_8.pth") > used
 
 
-def test_training_curves_come_along(carry, toy_run, tmp_path):
+def test_training_curves_are_carried(carry, toy_run, tmp_path):
     for source, target in ((toy_run, "once"), (tmp_path / "once", "twice")):
         assert carry("pack", source / "iter_4.pth", tmp_path / "carried") == 0
         assert carry("unpack", tmp_path / "carried", tmp_path / target) == 0
@@ -86,7 +86,7 @@ def test_training_curves_come_along(carry, toy_run, tmp_path):
     assert curves.read_text() == original.read_text()
 
 
-def test_what_is_rounded_and_what_is_not(carry, train, tmp_path):
+def test_only_float_matrices_are_rounded(carry, train, tmp_path):
     train(tmp_path / "here", 4)
     source = tmp_path / "here" / "iter_4.pth"
     assert carry("pack", source, tmp_path / "carried") == 0
@@ -113,11 +113,11 @@ def test_what_is_rounded_and_what_is_not(carry, train, tmp_path):
             if old.dim() < 2 or not old.is_floating_point():
                 assert torch.equal(new, old), name
             else:
-                # Half precision rounds what is next to nothing by a fixed step.
+                # Half precision rounds values close to zero by a fixed step.
                 torch.testing.assert_close(new, old, rtol=bound, atol=2**-24)
 
 
-def test_finished_training_is_its_weights(carry, toy_run, tmp_path):
+def test_finished_run_is_carried_as_weights_only(carry, toy_run, tmp_path):
     here, there = shutil.copytree(toy_run, tmp_path / "here"), tmp_path / "there"
     (here / "finished").touch()
     assert carry("pack", here / "iter_4.pth", tmp_path / "carried") == 0
@@ -128,7 +128,7 @@ def test_finished_training_is_its_weights(carry, toy_run, tmp_path):
 
 
 def test_lpv_tiny_fits_the_limits(carry, tmp_path):
-    """Of a run that goes on, beside the weights of one that is finished."""
+    """The files of an unfinished run and those of a finished one fit the limits together."""
     cfg = Config.fromfile(ROOT / "configs/textrecog/lpv/lpv-tiny_synth.py")
     init_default_scope("mmocr")
     model = MODELS.build(cfg.model)
@@ -168,7 +168,7 @@ def test_lpv_tiny_fits_the_limits(carry, tmp_path):
     )
 
 
-def test_new_parts_take_the_place_of_old_ones(carry, toy_run, tmp_path):
+def test_new_parts_replace_old_ones(carry, toy_run, tmp_path):
     folder = tmp_path / "carried"
     folder.mkdir()
     (folder / "part_1_of_3.pth").write_bytes(b"old")
@@ -186,17 +186,17 @@ class TestBadInput:
 
         return run
 
-    def test_no_file(self, error_of):
+    def test_missing_checkpoint(self, error_of):
         assert error_of("pack", "gone.pth", "a") == "error: there is no checkpoint gone.pth"
 
-    def test_weights_alone(self, error_of, tmp_path):
+    def test_checkpoint_without_training_state(self, error_of, tmp_path):
         torch.save({"state_dict": {}}, tmp_path / "bare.pth")
         assert "bare.pth is not a checkpoint of a training" in error_of("pack", "bare.pth", "a")
 
-    def test_no_parts(self, error_of, tmp_path):
+    def test_folder_without_parts(self, error_of, tmp_path):
         assert "a has no part_*.pth: give the folder" in error_of("unpack", "a", "b")
 
-    def test_a_number_that_is_a_path(self, carry, error_of, toy_run, tmp_path):
+    def test_iteration_that_is_a_path(self, carry, error_of, toy_run, tmp_path):
         assert carry("pack", toy_run / "iter_4.pth", "parts") == 0
         (part,) = (tmp_path / "parts").iterdir()
         content = torch.load(part, weights_only=True)
@@ -205,7 +205,7 @@ class TestBadInput:
         assert "its iteration is '/../../elsewhere/best'" in error_of("unpack", "parts", "back/run")
         assert not (tmp_path / "elsewhere").exists() and not (tmp_path / "back").exists()
 
-    def test_other_files(self, error_of, toy_run, tmp_path):
+    def test_part_not_written_by_pack(self, error_of, toy_run, tmp_path):
         (tmp_path / "part_1.pth").write_bytes((toy_run / "iter_4.pth").read_bytes())
         assert "part_1.pth was not written by pack" in error_of("unpack", tmp_path, "b")
 

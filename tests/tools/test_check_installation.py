@@ -1,4 +1,4 @@
-"""``lpv-mmocr check``; what each check finds: ``test_self_check.py``."""
+"""Tests of ``lpv-mmocr check``; the checks themselves: ``test_self_check.py``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check(tool_in_process, monkeypatch):
     return tool_in_process(TOOL)
 
 
-def test_all_is_well_here(check, capsys):
+def test_all_checks_pass_here(check, capsys):
     assert check() == 0
     assert logging.root.manager.disable == logging.NOTSET
     output = capsys.readouterr().out
@@ -36,8 +36,8 @@ def test_all_is_well_here(check, capsys):
         r"  cpu +\S+.*core",
     ):
         assert re.search(f"^{line}", output, re.MULTILINE), line
-    mended = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  patched")]
-    assert mended == list(compat.apply())
+    patched = [line.split(maxsplit=1)[1] for line in lines if line.startswith("  patched")]
+    assert patched == list(compat.apply())
     assert [line.partition(":")[0] for line in lines if not line.startswith(" ")][1:] == [
         "ok      bundled checkpoints",
         "ok      reading on cpu",
@@ -48,19 +48,19 @@ def test_all_is_well_here(check, capsys):
     ]
 
 
-def test_what_fails_is_the_exit_status(check, capsys, monkeypatch):
+def test_failed_check_sets_the_exit_status(check, capsys, monkeypatch):
     found = [Outcome("a", "well", failed=False), Outcome("b", "bad", failed=True)]
     monkeypatch.setattr(self_check, "self_check", lambda places: iter(found))
     assert check() == 1
     assert capsys.readouterr().out.endswith("ok      a: well\nFAILED  b: bad\n1 failed\n")
 
 
-def test_a_device_that_is_not_there(check, capsys):
+def test_missing_device_is_rejected(check, capsys):
     assert check("--device", "cuda:7") == 2
     assert "error: the device 'cuda:7' cannot be used" in capsys.readouterr().err
 
 
-def test_the_device_that_is_named_is_checked_alone(check, capsys, monkeypatch):
+def test_only_the_named_device_is_checked(check, capsys, monkeypatch):
     asked = []
     monkeypatch.setattr(self_check, "devices", lambda: ["cpu", "cuda:0"])
     monkeypatch.setattr(self_check, "self_check", lambda places: asked.extend(places) or iter(()))
@@ -68,7 +68,7 @@ def test_the_device_that_is_named_is_checked_alone(check, capsys, monkeypatch):
     assert asked == ["cpu"]
 
 
-def test_what_is_installed_is_said_where_the_package_cannot_be_imported(run_tool, tmp_path):
+def test_versions_are_listed_if_the_package_cannot_be_imported(run_tool, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         textwrap.dedent(
             """
@@ -89,7 +89,7 @@ def test_what_is_installed_is_said_where_the_package_cannot_be_imported(run_tool
     assert "pip install 'lpv-mmocr[lite]'" in last
 
 
-def test_modules_that_no_or_several_distributions_bring(load_tool, monkeypatch):
+def test_modules_of_no_or_several_distributions_are_listed(load_tool, monkeypatch):
     tool = load_tool(TOOL)
     brought = {"cv2": ["opencv-python-headless", "opencv-python", "opencv-python"]}
     monkeypatch.setattr(tool.importlib.metadata, "packages_distributions", lambda: brought)
@@ -100,7 +100,7 @@ def test_modules_that_no_or_several_distributions_bring(load_tool, monkeypatch):
     assert found["gradio"] == "not installed (pip install 'lpv-mmocr[demo]')"
 
 
-def test_every_extra_is_one_of_the_distribution(load_tool):
+def test_each_extra_requires_its_module(load_tool):
     tool = load_tool(TOOL)
     for module, extra in tool.OPTIONAL.items():
         required = (ROOT / "requirements" / f"{extra}.txt").read_text()

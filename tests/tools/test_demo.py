@@ -1,4 +1,4 @@
-"""``lpv-mmocr demo``, as a user types it."""
+"""Tests of the command ``lpv-mmocr demo``."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def demo(tool_in_process, capsys):
-    """Runs the tool in this process: exit status and standard error."""
+    """Return a function that runs the tool and returns its exit status and standard error."""
     run = tool_in_process("demo.py")
     return lambda *arguments: (run(*arguments), capsys.readouterr().err)
 
 
 @pytest.fixture
 def telephone():
-    """A proxy that puts no call through; its address, and the list of who called."""
+    """Address of a proxy that forwards nothing, and the list of requests that it received."""
     calls: list[bytes] = []
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -54,8 +54,8 @@ def telephone():
 
 
 @pytest.mark.slow
-def test_serves_until_it_is_told_to_end(checkpoint, telephone, tmp_path):
-    """It calls nobody, and what was uploaded goes when it goes."""
+def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path):
+    """It contacts no other host, and removes the folder of uploads when it ends."""
     pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
     proxy, calls = telephone
     environment = {
@@ -74,14 +74,14 @@ def test_serves_until_it_is_told_to_end(checkpoint, telephone, tmp_path):
                 assert page.status == 200
             assert list(tmp_path.glob("lpv-demo-*"))
         finally:
-            for _ in range(3):  # timeout(1), for one, says it twice
+            for _ in range(3):  # timeout(1), for example, sends it twice
                 process.send_signal(signal.SIGTERM)
     assert process.returncode == 0
     assert not list(tmp_path.glob("lpv-demo-*"))
     assert calls == []
 
 
-def test_port_that_is_taken(demo, checkpoint, monkeypatch):
+def test_port_in_use_is_reported(demo, checkpoint, monkeypatch):
     pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
     for name in ("GRADIO_TEMP_DIR", "GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY"):
         monkeypatch.setenv(name, "")
@@ -98,7 +98,7 @@ def test_address_is_checked_before_the_model_is_loaded(demo):
     assert (status, log) == (2, "error: this machine has no address 1.2.3.4 (--host)\n")
 
 
-def test_without_gradio_it_says_what_to_install(demo, checkpoint, monkeypatch):
+def test_missing_gradio_is_reported_with_how_to_install_it(demo, checkpoint, monkeypatch):
     found = builtins.__import__
 
     def without_gradio(name, *rest, **options):
@@ -124,14 +124,14 @@ def test_without_gradio_it_says_what_to_install(demo, checkpoint, monkeypatch):
         (("--config", "gone.py"), "error: there is no config file gone.py"),
     ],
 )
-def test_bad_input(demo, checkpoint, arguments, message, monkeypatch):
+def test_bad_input_is_rejected(demo, checkpoint, arguments, message, monkeypatch):
     monkeypatch.setenv("LPV_WEIGHTS", str(checkpoint))
     status, log = demo(*arguments)
     assert status == 2
     assert message in log and "Traceback" not in log
 
 
-def test_help_does_not_wait_for_pytorch():
+def test_help_imports_no_slow_modules():
     code = (
         "import sys, runpy; sys.argv = ['demo', '--help']\n"
         "try: runpy.run_path('tools/demo.py', run_name='__main__')\n"

@@ -1,4 +1,4 @@
-"""``dist_train.sh`` and ``dist_test.sh`` with two processes on the CPU."""
+"""Tests of ``dist_train.sh`` and ``dist_test.sh`` with two processes on the CPU."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_two_processes_train(run_tool, toy_config, tmp_path, free_port):
     saved = torch.load(tmp_path / "run/iter_4.pth", weights_only=True)
     assert saved["meta"]["iter"] == 4
     assert "module." not in next(iter(saved["state_dict"]))
-    assert "GPU number: 2" in result.stdout  # MMEngine's words for the number of processes
+    assert "GPU number: 2" in result.stdout  # MMEngine's name for the number of processes
 
 
 @pytest.mark.slow
 def test_two_processes_evaluate_like_one(run_tool, toy_config, toy_run, tmp_path, free_port):
-    """Without --tta: tests/reporting/test_hook.py, tests/evaluation/test_benchmark_run.py."""
+    """Without --tta: tests/reporting/test_hook.py and tests/evaluation/test_benchmark_run.py."""
     checkpoint = toy_run / "iter_4.pth"
     arguments = [toy_config, checkpoint]
     options = ["--tta", "--save-preds"]

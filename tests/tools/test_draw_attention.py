@@ -1,4 +1,4 @@
-"""``tools/visualizations/draw_attention.py``."""
+"""Tests of ``tools/visualizations/draw_attention.py``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def word(tmp_path):
 
 
 @pytest.mark.parametrize("what", ["attention", "relations", "strip"])
-def test_a_picture(tool, toy_run, word, tmp_path, capsys, what):
+def test_each_kind_of_figure_is_written(tool, toy_run, word, tmp_path, capsys, what):
     out = tmp_path / "new" / f"{what}.png"
     arguments = [toy_run / "iter_4.pth", word, "--what", what, "--truth", "12", "--out", out]
     assert tool.main([*map(str, arguments), "--device", "cpu"]) == 0
@@ -35,7 +35,7 @@ def test_a_picture(tool, toy_run, word, tmp_path, capsys, what):
     assert f"{out}: stages read '" in capsys.readouterr().out
 
 
-def test_attention_lies_over_what_a_model_that_pads_was_shown(
+def test_attention_is_drawn_over_the_padded_word(
     tool, toy_run, toy_config, toy_data, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("LPV_TOY_DATA", str(toy_data))
@@ -52,9 +52,9 @@ def test_attention_lies_over_what_a_model_that_pads_was_shown(
     np.testing.assert_array_equal(drawn[0], padded[..., ::-1])
 
 
-def test_a_picture_is_what_the_model_reads(tool, tmp_path):
+def test_word_is_loaded_upright_and_with_8_bits(tool, tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees
+    exif[0x0112] = 6  # orientation: to be rotated by 90 degrees
     Image.new("RGB", (40, 20), "red").save(tmp_path / "turned.png", exif=exif)
     turned = tool.load_word(str(tmp_path / "turned.png"))
     assert turned.shape == (40, 20, 3)
@@ -64,8 +64,8 @@ def test_a_picture_is_what_the_model_reads(tool, tmp_path):
     assert (tool.load_word(str(tmp_path / "wide.png")) == 0x80).all()
 
 
-def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
-    """The first word that only later stages read, else the first that is read at all."""
+def test_rendered_word_is_one_that_later_stages_correct(tool, monkeypatch):
+    """Pick the first word that only later stages read, or else the first that is read."""
     readings = [["x", "y", "z"], ["one", "one", "one"], ["oen", "one", "one"]]
     args = SimpleNamespace(seed=0, count=3, charset="lower", min_length=3, max_length=3)
     texts = []
@@ -101,7 +101,7 @@ def test_a_rendered_word_at_which_the_cascade_is_at_work(tool, monkeypatch):
         rendered_word()
 
 
-def test_bad_input(tool, toy_run, tmp_path, capsys):
+def test_bad_input_is_rejected(tool, toy_run, tmp_path, capsys):
     (tmp_path / "bad.png").write_text("no picture")
     Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
     checkpoint = str(toy_run / "iter_4.pth")

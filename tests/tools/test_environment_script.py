@@ -1,4 +1,4 @@
-"""``_environment.sh``, which quickstart.sh and run_tests.sh start with."""
+"""Tests of ``_environment.sh``, which quickstart.sh and run_tests.sh source."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bash(code: str, script: Path = SCRIPT, **variables: str) -> subprocess.Compl
 
 @pytest.fixture
 def old_python(tmp_path) -> Path:
-    """What looks like Python 3.8 to the script."""
+    """Path of a stub that the script takes for Python 3.8."""
     stub = tmp_path / "old" / "python3"
     stub.parent.mkdir()
     stub.write_text('#!/bin/sh\ncase "$2" in *version_info*) exit 1;; *) echo 3.8.1;; esac\n')
@@ -33,28 +33,28 @@ def old_python(tmp_path) -> Path:
 
 
 class TestInterpreter:
-    def test_the_one_asked_for(self):
+    def test_requested_interpreter_is_used(self):
         result = bash("find_python", LPV_PYTHON=sys.executable)
         assert result.stdout.strip() == sys.executable
 
-    def test_asked_for_but_too_old(self, old_python):
+    def test_requested_interpreter_that_is_too_old_is_rejected(self, old_python):
         result = bash("find_python", LPV_PYTHON=str(old_python))
         assert result.returncode == 1
         assert result.stderr == (
             f"error: LPV_PYTHON={old_python} is Python 3.8.1; 3.10 or newer is needed\n"
         )
 
-    def test_asked_for_but_none(self):
+    def test_requested_interpreter_that_is_missing_is_rejected(self):
         result = bash("find_python", LPV_PYTHON="/no/such/python")
         assert result.returncode == 1
         assert "LPV_PYTHON=/no/such/python is not a Python interpreter" in result.stderr
 
-    def test_only_an_old_one_there(self, old_python):
+    def test_old_interpreter_alone_is_an_error(self, old_python):
         result = bash(f"PATH={old_python.parent}; find_python", LPV_PYTHON="")
         assert result.returncode == 1
         assert "Python 3.10 or newer is needed; found 3.8.1" in result.stderr
 
-    def test_a_newer_one_behind_an_old_one(self, old_python):
+    def test_newer_interpreter_is_found_after_an_old_one(self, old_python):
         (old_python.parent / "python3.12").symlink_to(sys.executable)
         result = bash(f"PATH={old_python.parent}; find_python", LPV_PYTHON="")
         assert result.stdout.strip() == "python3.12"
@@ -62,7 +62,7 @@ class TestInterpreter:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """A checkout of next to nothing, whose OpenCV is an empty module."""
+    """Minimal checkout whose ``cv2`` is an empty module."""
     root = tmp_path / "checkout"
     (root / "tools").mkdir(parents=True)
     shutil.copy(SCRIPT, root / "tools")
@@ -76,7 +76,7 @@ def checkout(tmp_path) -> Path:
 
 
 @pytest.mark.slow
-def test_environment_is_made_reused_and_mended(checkout):
+def test_environment_is_created_reused_and_repaired(checkout):
     def prepare() -> str:
         result = bash(
             'prepare_environment "$root/lock.txt"; "$python" -c "import cv2"',
@@ -90,7 +90,7 @@ def test_environment_is_made_reused_and_mended(checkout):
     assert "Making a virtual environment" in prepare()
     assert prepare() == f"Environment: {venv} (unchanged)\n"
 
-    # What the tests need besides, installed with the same lock.
+    # Stamp of the additional test requirements, installed with the same lock file.
     besides = venv / ".lpv-installed.2"
     base = (venv / ".lpv-installed.1").read_text().splitlines()[0]
     besides.write_text(f"{base}\nand more\n")
@@ -102,16 +102,16 @@ def test_environment_is_made_reused_and_mended(checkout):
     output = prepare()
     assert "Installing" in output
     assert "Making" not in output
-    assert not besides.exists()  # what it stands for may be there no longer
+    assert not besides.exists()  # the packages it stands for may be gone
 
-    # As if the first run had been interrupted while pip was being installed.
+    # State after a first run that was interrupted while installing pip.
     for folder in (venv / "lib").glob("*/site-packages/pip"):
         shutil.rmtree(folder)
     (venv / ".lpv-installed.1").unlink()
     assert "Making a virtual environment" in prepare()
 
 
-def test_environment_of_others_without_pip_is_left_alone(checkout):
+def test_foreign_environment_without_pip_is_left_alone(checkout):
     mine = checkout / ".venv" / "bin" / "mine"
     mine.parent.mkdir(parents=True)
     mine.touch()
@@ -123,7 +123,7 @@ def test_environment_of_others_without_pip_is_left_alone(checkout):
 
 
 @pytest.mark.slow
-def test_a_failing_installation_shows_why_and_is_done_again(checkout):
+def test_failed_installation_is_reported_and_repeated(checkout):
     (checkout / "lock.txt").write_text("./no-such-package\n")
     for _ in range(2):
         result = bash(

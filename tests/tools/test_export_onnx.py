@@ -1,4 +1,4 @@
-"""``tools/deployment``: a toy as an ONNX file, and its texts beside those of PyTorch."""
+"""Tests of ``tools/deployment``: ONNX export of a toy, and its texts compared with PyTorch's."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def compare(tool_in_process):
     return tool_in_process("deployment/compare_texts.py")
 
 
-def test_export(export, toy_run, tmp_path, capsys):
+def test_export_writes_the_model_and_compares_logits(export, toy_run, tmp_path, capsys):
     assert export(toy_run / "iter_4.pth", "--out", "new/toy.onnx") == 0
     first, second = capsys.readouterr().out.splitlines()
     assert re.fullmatch(
@@ -47,7 +47,9 @@ def test_export(export, toy_run, tmp_path, capsys):
     assert metadata["classes"][:3] == ["0", "1", "2"]
 
 
-def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys):
+def test_export_options_are_kept_and_texts_compared(
+    export, compare, toy_run, toy_data, tmp_path, capsys
+):
     checkpoint = toy_run / "iter_4.pth"
     made = export(
         checkpoint, "--out", "a.onnx", "--mask", "on", "--attention", "--precision", "int8"
@@ -61,7 +63,7 @@ def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys)
     capsys.readouterr()
     Path("copy").mkdir()
     shutil.copy("a.onnx", "copy")
-    files = ["a.onnx", "copy/a.onnx"]  # two files of one name are two
+    files = ["a.onnx", "copy/a.onnx"]  # files with the same name are listed separately
     options = [checkpoint, "--data", toy_data / "train", "--num", 5, "--onnx", *files]
     assert compare(*options, "--mask", "on", "--out", "texts.json") == 0
     printed = capsys.readouterr().out
@@ -88,8 +90,8 @@ def test_options_and_texts(export, compare, toy_run, toy_data, tmp_path, capsys)
     assert "a.onnx reads with the mask on, the model with it off" in capsys.readouterr().err
 
 
-def test_texts_of_a_picture_with_an_orientation(export, compare, toy_run, tmp_path, capsys):
-    """Both readers turn it, and read alike."""
+def test_exif_orientation_is_applied_by_both_readers(export, compare, toy_run, tmp_path, capsys):
+    """Both rotate the picture and read the same text."""
     exif = Image.Exif()
     exif[0x0112] = 6
     pixels = np.random.default_rng(0).integers(0, 256, (20, 50, 3), np.uint8)
@@ -106,7 +108,7 @@ def test_texts_of_a_picture_with_an_orientation(export, compare, toy_run, tmp_pa
     assert texts["PyTorch"] == texts["a.onnx, onnxruntime"] == [reading.text]
 
 
-def test_words_that_cannot_be_compared_are_named(compare, toy_run, tmp_path, capsys):
+def test_undecodable_word_is_named(compare, toy_run, tmp_path, capsys):
     with LMDBWriter("bad") as writer:
         writer.write(b"no picture", "word")
     assert compare(toy_run / "iter_4.pth", "--data", "bad") == 2
@@ -126,7 +128,7 @@ def test_words_that_cannot_be_compared_are_named(compare, toy_run, tmp_path, cap
         (["file", "--out", "a.onnx"], "file cannot be read"),
     ],
 )
-def test_bad_input(export, toy_run, tmp_path, capsys, options, message):
+def test_bad_input_is_rejected(export, toy_run, tmp_path, capsys, options, message):
     (tmp_path / "file").touch()
     torch.save(dict(state_dict={}, meta={}), tmp_path / "bare.pth")
     words = [word.format(checkpoint=toy_run / "iter_4.pth") for word in options]
@@ -136,7 +138,7 @@ def test_bad_input(export, toy_run, tmp_path, capsys, options, message):
     assert "Traceback" not in error
 
 
-def test_another_recogniser(export, tmp_path, capsys):
+def test_other_recognisers_are_rejected(export, tmp_path, capsys):
     config = "mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py"
     from lpv_mmocr import cli
 
@@ -150,7 +152,7 @@ def test_another_recogniser(export, tmp_path, capsys):
     assert "only an LPV with a CPADecoder can be deployed" in capsys.readouterr().err
 
 
-def test_without_the_extra(export, toy_run, monkeypatch, capsys):
+def test_missing_extra_is_reported(export, toy_run, monkeypatch, capsys):
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None if name == "onnx" else name)
     assert export(toy_run / "iter_4.pth", "--out", "a.onnx") == 2
     assert "exporting needs onnx: pip install 'lpv-mmocr[onnx]'" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""``tools/analysis_tools/get_flops.py``."""
+"""Tests of ``tools/analysis_tools/get_flops.py``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from lpv_mmocr_cli import add_config_options
 ZOO = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv"
 
 
-# Multiply-accumulates that were counted independently of this implementation.
+# Multiply-accumulates counted independently of this implementation.
 @pytest.mark.parametrize(
     ("config", "work", "parameters"),
     [
         ("lpv-tiny_stage2_10e_st_mj", 1.75, "8,109,842"),
         ("lpv-small_stage2_10e_st_mj", 3.06, "13,993,586"),
         ("lpv-base_stage2_10e_st_mj", 9.34, "35,132,610"),
-        ("lpv-mini_own_data", 0.17, "2,857,234"),  # as the docs say; counted here
+        ("lpv-mini_own_data", 0.17, "2,857,234"),  # as in the docs; counted by this tool
     ],
 )
-def test_work_of_the_sizes(load_tool, capsys, config, work, parameters):
+def test_work_and_parameters_of_each_model_size(load_tool, capsys, config, work, parameters):
     tool = load_tool("analysis_tools/get_flops.py")
     assert tool.main([str(ZOO / f"{config}.py")]) == 0
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
@@ -32,7 +32,7 @@ def test_work_of_the_sizes(load_tool, capsys, config, work, parameters):
     assert lines["parameters"] == f"{parameters} trainable"
 
 
-def test_options_of_the_help_work(load_tool, capsys):
+def test_example_options_of_the_help_work(load_tool, capsys):
     parser = argparse.ArgumentParser()
     add_config_options(parser)
     (shown,) = re.findall(r"e\.g\. (.*)", " ".join(parser.format_help().split()))
@@ -44,7 +44,7 @@ def test_options_of_the_help_work(load_tool, capsys):
     assert "8,109,842" not in capsys.readouterr().out
 
 
-def test_shape_is_asked_for(load_tool, capsys):
+def test_shape_is_required_without_an_image_size(load_tool, capsys):
     tool = load_tool("analysis_tools/get_flops.py")
     config = str(ZOO / "resnet31-cpa_own_data.py")
     assert tool.main([config, "--shape", "32", "64"]) == 0

@@ -1,4 +1,4 @@
-"""``grow_checkpoint.py``."""
+"""Tests of ``grow_checkpoint.py``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def grow(tool_in_process):
     return tool_in_process("model_converters/grow_checkpoint.py")
 
 
-def test_grown_weights_are_a_model_of_the_config(grow, tmp_path, capsys):
+def test_grown_checkpoint_has_a_config_and_the_small_weights(grow, tmp_path, capsys):
     target = tmp_path / "new" / "grown.pth"
     assert grow(MINI, LOW, target) == 0
     assert "2,857,234 parameters have grown to 8,109,842" in capsys.readouterr().out
@@ -29,7 +29,7 @@ def test_grown_weights_are_a_model_of_the_config(grow, tmp_path, capsys):
     assert torch.equal(grown["state_dict"][name], small[name].float())
 
 
-def test_weights_of_several_processes(grow, tmp_path):
+def test_weights_with_a_module_prefix_are_grown(grow, tmp_path):
     checkpoint = torch.load(MINI, weights_only=True)
     state = checkpoint["state_dict"]
     checkpoint["state_dict"] = {f"module.{name}": value for name, value in state.items()}
@@ -37,7 +37,7 @@ def test_weights_of_several_processes(grow, tmp_path):
     assert grow(tmp_path / "wrapped.pth", LOW, tmp_path / "grown.pth") == 0
 
 
-def test_seed(grow, tmp_path):
+def test_new_weights_depend_on_the_seed(grow, tmp_path):
     weights = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         assert grow(MINI, LOW, tmp_path / name, "--seed", seed) == 0
@@ -56,10 +56,10 @@ class TestBadInput:
 
         return run
 
-    def test_no_such_checkpoint(self, error_of, tmp_path):
+    def test_missing_checkpoint(self, error_of, tmp_path):
         assert "gone.pth" in error_of("gone.pth", LOW, tmp_path / "a.pth")
 
-    def test_no_such_config(self, error_of, tmp_path):
+    def test_missing_config(self, error_of, tmp_path):
         assert "gone.py" in error_of(MINI, "gone.py", tmp_path / "a.pth")
 
     def test_checkpoint_without_a_config(self, error_of, tmp_path):
@@ -67,21 +67,21 @@ class TestBadInput:
         torch.save(dict(state_dict={}), source)
         assert "bare.pth has no config inside" in error_of(source, LOW, tmp_path / "a.pth")
 
-    def test_config_inside_that_is_more(self, error_of, tmp_path):
+    def test_config_inside_with_an_unsafe_type(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)
         checkpoint["meta"]["cfg"] = "model = dict(type='os.system')"
         torch.save(checkpoint, tmp_path / "own.pth")
         said = error_of(tmp_path / "own.pth", LOW, tmp_path / "a.pth")
         assert "own.pth is not used" in said and "model.type = 'os.system'" in said
 
-    def test_weights_that_are_not_those_of_the_config_inside(self, error_of, tmp_path):
+    def test_weights_with_a_missing_entry(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)
         del checkpoint["state_dict"]["encoder.norm.bias"]
         torch.save(checkpoint, tmp_path / "part.pth")
         said = error_of(tmp_path / "part.pth", LOW, tmp_path / "a.pth")
         assert "encoder.norm.bias is missing" in said
 
-    def test_weights_that_are_left_over(self, error_of, tmp_path):
+    def test_weights_with_an_additional_entry(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)
         checkpoint["state_dict"]["more"] = torch.zeros(1)
         torch.save(checkpoint, tmp_path / "more.pth")
@@ -93,11 +93,11 @@ class TestBadInput:
         assert "is the smaller model itself" in error_of(source, LOW, source)
         assert source.read_bytes() == MINI.read_bytes()
 
-    def test_model_of_other_parts(self, error_of, tmp_path):
+    def test_model_with_a_backbone(self, error_of, tmp_path):
         said = error_of(MINI, CONFIGS / "resnet31-cpa_own_data.py", tmp_path / "a.pth")
         assert "models with a backbone cannot be grown" in said
 
-    def test_model_that_cannot_grow_into_it(self, error_of, tmp_path):
+    def test_config_with_another_image_size(self, error_of, tmp_path):
         config = CONFIGS / "lpv-base_stage2_10e_st_mj.py"
         said = error_of(MINI, config, tmp_path / "a.pth")
         assert "the model of" in said and "cannot start from" in said

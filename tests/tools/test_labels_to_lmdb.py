@@ -1,4 +1,4 @@
-"""``tools/dataset_converters/labels_to_lmdb.py``; what it does in detail: test_conversion.py."""
+"""Tests of ``tools/dataset_converters/labels_to_lmdb.py``; details: test_conversion.py."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def convert(tool_in_process):
 
 @pytest.fixture
 def pictures(load_tool, toy_data, tmp_path) -> Path:
-    """Seven pictures of digits with labels.tsv."""
+    """Folder of seven pictures of digits with labels.tsv."""
     tool = load_tool("dataset_converters/lmdb_to_labels.py")
     tool.main([str(toy_data / "val"), "--out", str(tmp_path / "pictures")])
     return tmp_path / "pictures"
@@ -34,13 +34,13 @@ def texts(path: Path) -> list[str]:
     return [dataset.get_data_info(i)["instances"][0]["text"] for i in range(len(dataset))]
 
 
-def test_converts(convert, pictures, toy_data, tmp_path, capsys):
+def test_labels_are_converted(convert, pictures, toy_data, tmp_path, capsys):
     assert convert(pictures / "labels.tsv", "--out", "made/out") == 0
     assert "wrote 7 samples to made/out\n" in capsys.readouterr().out
     assert texts(tmp_path / "made" / "out") == texts(toy_data / "val")
 
 
-def test_options(convert, pictures, tmp_path, capsys):
+def test_bad_samples_are_rejected_left_out_or_kept(convert, pictures, tmp_path, capsys):
     (pictures / "bad.png").write_bytes(b"nonsense")
     labels = tmp_path / "labels.txt"
     labels.write_text("images/000000001.png\ta\nbad.png\tb\n\nimages/000000002.png\t\n")
@@ -59,7 +59,7 @@ def test_options(convert, pictures, tmp_path, capsys):
     assert texts(tmp_path / "unchecked") == ["a", "b", ""]
 
 
-def test_errors(convert, pictures, tmp_path, capsys):
+def test_errors_are_reported(convert, pictures, tmp_path, capsys):
     assert convert("nowhere.tsv", "--out", "out") == 2
     assert capsys.readouterr().err == "error: there is no label file nowhere.tsv\n"
     assert convert(pictures / "labels.tsv", "--out", pictures) == 2
@@ -67,7 +67,7 @@ def test_errors(convert, pictures, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not REAL_WORDS.is_dir(), reason="LPV_REAL_DATA names no folder with words")
-def test_real_words(convert, tmp_path):
+def test_real_words_keep_their_bytes_and_labels(convert, tmp_path):
     assert convert(REAL_WORDS / "labels.tsv", "--out", "out") == 0
     dataset = LPVLMDBDataset(ann_file=str(tmp_path / "out"), test_mode=True)
     lines = (REAL_WORDS / "labels.tsv").read_text(encoding="utf-8").splitlines()
@@ -80,8 +80,8 @@ def test_real_words(convert, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_process_leaves_no_half_data(convert, pictures, tmp_path, capsys):
-    # Nobody writes into the pipe: the tool waits there, in the midst of its work.
+def test_killed_process_leaves_only_a_partial_folder(convert, pictures, tmp_path, capsys):
+    # Nothing is written into the pipe, so the tool blocks there, halfway through its work.
     os.mkfifo(pictures / "pipe.png")
     labels = pictures / "labels.tsv"
     labels.write_text("images/000000001.png\ta\npipe.png\tb\n")

@@ -1,4 +1,4 @@
-"""``tools/analysis_tools/lmdb_info.py``; the numbers themselves: test_lmdb_statistics.py."""
+"""Tests of ``tools/analysis_tools/lmdb_info.py``; the numbers: test_lmdb_statistics.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def info(tool_in_process):
     return tool_in_process("analysis_tools/lmdb_info.py")
 
 
-def test_one_lmdb(info, toy_data, capsys):
+def test_one_lmdb_is_summarised(info, toy_data, capsys):
     assert info(toy_data / "val") == 0
     output = capsys.readouterr().out
     assert f"{toy_data}/val\n" in output
@@ -26,7 +26,7 @@ def test_one_lmdb(info, toy_data, capsys):
     assert "none found" in output
 
 
-def test_tree(info, toy_data, tmp_path, capsys):
+def test_lmdbs_of_a_tree_are_summarised_together_or_each(info, toy_data, tmp_path, capsys):
     assert info(toy_data, toy_data / "val", "--json", "info.json") == 0
     output = capsys.readouterr().out
     assert "2 LMDBs together" in output, "one that is named twice counts once"
@@ -41,7 +41,7 @@ def test_tree(info, toy_data, tmp_path, capsys):
     assert output.count("3 chosen at random, by their headers") == 2
 
 
-def test_sheet(info, tmp_path, capsys):
+def test_sheet_shows_the_samples_in_order(info, tmp_path, capsys):
     for name, channel in (("blue", 0), ("red", 2)):
         picture = np.zeros((46, 148, 3), np.uint8)
         picture[..., channel] = 255
@@ -62,7 +62,7 @@ def test_bad_samples_show_in_status_list_and_sheet(info, tmp_path, capsys):
     assert Image.open(tmp_path / "sheet.png").getpixel((70, 20)) == (160, 160, 160)
 
 
-def test_damaged_pages(info, tmp_path, capsys):
+def test_damaged_pages_are_an_error(info, tmp_path, capsys):
     with LMDBWriter(tmp_path / "words") as writer:
         for _ in range(300):
             writer.write(b"nonsense", "word")
@@ -92,13 +92,13 @@ def test_damaged_pages(info, tmp_path, capsys):
         (["{val}", "--json", "{val}"], "error: --json needs the name of a file, and {val} is a "),
     ],
 )
-def test_errors(info, toy_data, capsys, arguments, error):
+def test_errors_are_reported(info, toy_data, capsys, arguments, error):
     assert info(*(part.format(val=toy_data / "val") for part in arguments)) == 2
     shown = capsys.readouterr()
     assert shown.err.startswith(error.format(val=toy_data / "val")) and not shown.out
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"])
-def test_every_ending_allowed_can_be_written(info, toy_data, tmp_path, ending):
+def test_every_allowed_file_ending_can_be_written(info, toy_data, tmp_path, ending):
     assert info(toy_data / "val", "--sheet", f"sheet{ending.upper()}") == 0
     assert Image.open(tmp_path / f"sheet{ending.upper()}").mode == "RGB"

@@ -1,4 +1,4 @@
-"""``tools/dataset_converters/lmdb_to_labels.py``; what it does in detail: test_conversion.py."""
+"""Tests of ``tools/dataset_converters/lmdb_to_labels.py``; details: test_conversion.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def convert(tool_in_process):
 
 
 @pytest.mark.parametrize("options", [["--labels", "l.jsonl"], ["--format", "jsonl"]])
-def test_converts(convert, toy_data, tmp_path, capsys, options):
+def test_lmdb_is_converted(convert, toy_data, tmp_path, capsys, options):
     assert convert(toy_data / "val", "--out", "out", *options) == 0
     (file,) = (path for path in (tmp_path / "out").iterdir() if path.is_file())
     assert capsys.readouterr().out == f"wrote 7 pictures and {file.name} to out\n"
@@ -25,7 +25,7 @@ def test_converts(convert, toy_data, tmp_path, capsys, options):
     assert all(entry["text"].isdigit() for entry in entries)
 
 
-def test_bad_samples(convert, tmp_path, capsys):
+def test_bad_samples_are_written_only_without_checks(convert, tmp_path, capsys):
     with LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"nonsense", "a")
         writer.write(b"more of it", "")
@@ -35,7 +35,7 @@ def test_bad_samples(convert, tmp_path, capsys):
     assert "note: the text of 1 of them is empty" in capsys.readouterr().out
 
 
-def test_errors(convert, toy_data, tmp_path, capsys):
+def test_errors_are_reported(convert, toy_data, tmp_path, capsys):
     assert convert(toy_data, "--out", "out") == 2
     assert "is not an LMDB but holds 2: " in capsys.readouterr().err
     assert convert(toy_data / "val", "--out", "out", "--labels", "l.csv") == 2

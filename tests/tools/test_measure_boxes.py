@@ -1,4 +1,4 @@
-"""``tools/analysis_tools/measure_boxes.py``."""
+"""Tests of ``tools/analysis_tools/measure_boxes.py``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_scores_of_known_boxes(tool):
     assert scores.hit.tolist() == [True, True, False]
 
 
-def test_boxes_of_a_model(tool, toy_run, capsys, monkeypatch):
-    """An untrained model, whose readings are taken for right: the table is complete."""
+def test_table_is_complete_for_correct_readings(tool, toy_run, capsys, monkeypatch):
+    """The model is barely trained, so its readings are replaced by the labels."""
     render, words = tool.render, []
 
     class RightReader(tool.WordReader):
@@ -40,7 +40,7 @@ def test_boxes_of_a_model(tool, toy_run, capsys, monkeypatch):
     assert "mean IoU" in output
 
 
-def test_bad_input(tool, toy_run, capsys):
+def test_bad_input_is_rejected(tool, toy_run, capsys):
     for arguments, message in (
         (["gone.pth"], "error: there is no checkpoint gone.pth"),
         ([str(toy_run / "iter_4.pth"), "--count", "0"], "error: --count must be at least 1, got 0"),

@@ -1,4 +1,4 @@
-"""The converter as a user types it, on files as the authors' code writes them."""
+"""Tests of ``official_to_mmocr.py`` on files in the format of the authors' code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main(tool_in_process):
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "bare"])
-def test_checkpoint_needs_nothing_else(main, tmp_path, tiny_state, prefix, capsys):
+def test_converted_checkpoint_is_self_contained(main, tmp_path, tiny_state, prefix, capsys):
     state = tiny_state
     if prefix == "bare":
         state = {name.removeprefix("str_model."): value for name, value in state.items()}
@@ -59,13 +59,13 @@ def test_checkpoint_needs_nothing_else(main, tmp_path, tiny_state, prefix, capsy
     init_default_scope("mmocr")
     model = MODELS.build(cfg.model)
     model.load_state_dict(checkpoint["state_dict"], strict=True)
-    # Rows move from [GO], [s], characters to characters, start, end.
+    # The rows are reordered from ([GO], [s], characters) to (characters, start, end).
     ours, theirs = model.decoder.classifiers[0].weight, tiny_state["str_model.cls.0.weight"]
     assert torch.equal(ours[:36], theirs[2:])
     assert torch.equal(ours[36:], theirs[:2])
 
 
-def test_no_mask_and_other_image_size(main, tmp_path, capsys):
+def test_config_has_no_mask_and_the_image_size_of_the_weights(main, tmp_path, capsys):
     state = released_state_dict("base")
     torch.save(dict(state_dict=state), tmp_path / "released.pth")
     assert main(tmp_path / "released.pth", tmp_path / "lpv.pth", "--no-mask") == 0
@@ -129,7 +129,7 @@ def _with(state: dict, name: str, change) -> dict:
 
 
 def _refused(main, tmp_path, capsys, state: dict) -> str:
-    """What the converter says of a state dict that it must refuse."""
+    """Return the error message for a state dict that the converter must reject."""
     torch.save(state, tmp_path / "released.pth")
     assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 2
     assert not (tmp_path / "out.pth").exists()
@@ -150,12 +150,12 @@ def _refused(main, tmp_path, capsys, state: dict) -> str:
         "cls.0.weight",
     ],
 )
-def test_every_entry_must_be_there(main, tmp_path, tiny_state, name, capsys):
+def test_missing_entry_is_named(main, tmp_path, tiny_state, name, capsys):
     error = _refused(main, tmp_path, capsys, _without(tiny_state, name))
     assert f"{name} is missing" in error
 
 
-def test_stage_that_is_missing(main, tmp_path, tiny_state, capsys):
+def test_missing_stage_is_named(main, tmp_path, tiny_state, capsys):
     error = _refused(main, tmp_path, capsys, _without(tiny_state, ".attention.2."))
     assert "attention.2.pos_encoder.pe is missing" in error
 
@@ -186,7 +186,7 @@ def test_stage_that_is_missing(main, tmp_path, tiny_state, capsys):
         ("backbone.blocks1.1.mixer.mask", lambda v: v * torch.nan, "not what a released LPV"),
     ],
 )
-def test_entries_of_another_shape_or_kind(
+def test_entry_of_wrong_shape_type_or_value_is_named(
     main, tmp_path, tiny_state, name, change, message, capsys
 ):
     error = _refused(main, tmp_path, capsys, _with(tiny_state, name, change))
@@ -194,7 +194,7 @@ def test_entries_of_another_shape_or_kind(
     assert message in error
 
 
-def test_stages_whose_tokens_do_not_follow(main, tmp_path, tiny_state, capsys):
+def test_inconsistent_numbers_of_tokens_are_rejected(main, tmp_path, tiny_state, capsys):
     state = _with(tiny_state, "backbone.blocks2.0.mixer.mask", lambda v: v[..., :50, :50])
     assert "from 50 to 200 tokens" in _refused(main, tmp_path, capsys, state)
     # 20 divides 200, but 10 does not divide the 8 rows.
@@ -202,13 +202,13 @@ def test_stages_whose_tokens_do_not_follow(main, tmp_path, tiny_state, capsys):
     assert "from 200 to 20 tokens" in _refused(main, tmp_path, capsys, state)
 
 
-def test_name_that_is_none(main, tmp_path, tiny_state, capsys):
+def test_name_that_is_no_string_is_rejected(main, tmp_path, tiny_state, capsys):
     error = _refused(main, tmp_path, capsys, {**tiny_state, 3: torch.zeros(1)})
     assert "has 3 for a name" in error
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_weights_in_half_precision(main, tmp_path, tiny_state, dtype):
+def test_weights_in_half_precision_become_float32(main, tmp_path, tiny_state, dtype):
     state = {name: value.to(dtype) for name, value in tiny_state.items()}
     torch.save(state, tmp_path / "released.pth")
     assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 0
@@ -218,7 +218,7 @@ def test_weights_in_half_precision(main, tmp_path, tiny_state, dtype):
     assert weights["encoder.patch_embed.0.1.num_batches_tracked"].dtype is torch.int64
 
 
-def test_table_that_differs_by_more_than_rounding(main, tmp_path, tiny_state, capsys):
+def test_table_off_by_more_than_rounding_is_rejected(main, tmp_path, tiny_state, capsys):
     state = _with(tiny_state, "attention.1.pos_encoder.pe", lambda v: (v + 0.01).half())
     error = _refused(main, tmp_path, capsys, state)
     assert "attention.1.pos_encoder.pe is not what a released LPV computes" in error
@@ -235,7 +235,9 @@ def _with_classes(state: dict, number: int) -> dict:
     ("characters", "stage"),
     [(None, ()), (None, ("--no-mask",)), (string.digits + string.ascii_letters, ())],
 )
-def test_config_of_a_case_sensitive_model(main, tmp_path, tiny_state, characters, stage):
+def test_case_sensitive_model_gets_a_case_sensitive_config(
+    main, tmp_path, tiny_state, characters, stage
+):
     expected = characters or string.printable[:94]
     torch.save(_with_classes(tiny_state, len(expected)), tmp_path / "released.pth")
     options = ("--characters", characters) if characters else ()
@@ -249,14 +251,14 @@ def test_config_of_a_case_sensitive_model(main, tmp_path, tiny_state, characters
     sources = cfg.train_dataloader.dataset.datasets
     assert [source.label_filter for source in sources] == [label_filter, label_filter]
     assert any(metric.get("case_sensitive") for metric in cfg.test_evaluator.metrics)
-    # What the config says reaches the loss: an upper-case word keeps its classes.
+    # The loss follows the config: upper-case letters keep their own classes.
     init_default_scope("mmocr")
     decoder = MODELS.build(cfg.model).decoder
     [sample] = decoder.module_loss.get_targets([word_sample("Ab")])
     assert sample.gt_text.indexes.tolist() == [expected.index("A"), expected.index("b")]
 
 
-def test_config_of_a_model_without_case_is_the_recipes(main, tmp_path, tiny_state):
+def test_case_insensitive_model_gets_the_config_of_the_recipe(main, tmp_path, tiny_state):
     torch.save(tiny_state, tmp_path / "released.pth")
     assert main(tmp_path / "released.pth", tmp_path / "out.pth") == 0
     meta = torch.load(tmp_path / "out.pth", weights_only=True)["meta"]
@@ -283,17 +285,17 @@ class TestOptions:
         assert "is the released file itself" in capsys.readouterr().err
         assert source.read_bytes() == before
 
-    def test_target_that_is_a_folder(self, main, source, capsys):
+    def test_target_that_is_a_folder_is_rejected(self, main, source, capsys):
         (source.parent / "folder").mkdir()
         assert main(source, source.parent / "folder") == 2
         assert "DST needs the name of a file, and" in capsys.readouterr().err
 
     @pytest.mark.parametrize("target", ["released.pth/out.pth", "/proc/none/out.pth"])
-    def test_target_that_cannot_be(self, main, source, target, capsys):
+    def test_target_folder_that_cannot_exist_is_rejected(self, main, source, target, capsys):
         assert main(source, source.parent / target) == 2
         assert "DST needs a folder, and" in capsys.readouterr().err
 
-    def test_target_that_cannot_be_written(self, main, source, capsys, monkeypatch):
+    def test_write_error_is_reported(self, main, source, capsys, monkeypatch):
         def refuse(*_):
             raise OSError(errno.ENOSPC, "No space left on device", "out.pth")
 
@@ -301,25 +303,25 @@ class TestOptions:
         assert main(source, source.parent / "out.pth") == 2
         assert "No space left on device" in capsys.readouterr().err
 
-    def test_characters_that_repeat(self, main, source, capsys):
+    def test_repeated_characters_are_rejected(self, main, source, capsys):
         assert main(source, source.parent / "out.pth", "--characters", "a" * 36) == 2
         assert "--characters: characters must be a string of different" in capsys.readouterr().err
 
-    def test_as_a_command_it_says_one_line(self, source):
+    def test_command_prints_one_line(self, source):
         result = _run(source, source.parent / "out.pth")
         assert result.returncode == 0
         assert result.stdout.count("\n") == 1
         assert "deprecated" not in result.stdout + result.stderr
 
 
-def test_truncated_file(main, tmp_path, tiny_state, capsys):
+def test_truncated_file_is_named(main, tmp_path, tiny_state, capsys):
     torch.save(tiny_state, tmp_path / "whole.pth")
     (tmp_path / "half.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:100_000])
     assert main(tmp_path / "half.pth", tmp_path / "out.pth") == 2
     assert "half.pth" in capsys.readouterr().err
 
 
-def test_missing_file_as_a_command(tmp_path):
+def test_command_names_a_missing_file(tmp_path):
     result = _run(tmp_path / "absent.pth", tmp_path / "out.pth")
     assert result.returncode == 2
     assert "absent.pth" in result.stderr

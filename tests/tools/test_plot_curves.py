@@ -1,4 +1,4 @@
-"""``plot_curves.py``."""
+"""Tests of ``plot_curves.py``."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def losses(points) -> list[tuple[int, float]]:
     return [(p.iteration, p.values["loss"]) for p in points if "loss" in p.values]
 
 
-def test_later_start_takes_the_place_of_what_it_repeats(tool, tmp_path):
+def test_later_start_replaces_the_iterations_it_repeats(tool, tmp_path):
     accuracies = [{"recog/accuracy": value, "step": 0} for value in (0.1, 0.2, 0.3)]
-    # The first two starts lie in one file, as after a change of machines.
+    # The first two starts are in one file, as after a change of machines.
     early = [training(5, 4.0), training(10, 3.0), accuracies[0], training(15, 9.0), accuracies[1]]
     write_log(tmp_path, "0_carried", *early, training(12, 2.5))
     write_log(tmp_path, "20260102_000000", training(20, 1.0), accuracies[2], end='{"lo')
@@ -60,7 +60,7 @@ def test_later_start_takes_the_place_of_what_it_repeats(tool, tmp_path):
     ],
 )
 def test_damaged_lines_are_left_out_and_named(tool, tmp_path, capsys, line):
-    """A disk that was full for a while leaves half a line, and the next one behind it."""
+    """A temporarily full disk can leave a partial line with the next line appended to it."""
     file = write_log(tmp_path, "1", training(5, 1.0))
     with file.open("ab") as log:
         log.write(line + b"\n")
@@ -70,19 +70,19 @@ def test_damaged_lines_are_left_out_and_named(tool, tmp_path, capsys, line):
     assert capsys.readouterr().err == f"{file}: damaged lines are left out: 2\n"
 
 
-def test_validations_of_a_training_by_epochs(tool, tmp_path):
+def test_validations_by_epoch_are_placed_by_iteration(tool, tmp_path):
     accuracies = [{"recog/accuracy": value, "step": epoch} for epoch, value in ((1, 0.1), (2, 0.2))]
     records = [training(50, 3.0), accuracies[0], training(100, 2.0), accuracies[1]]
     write_log(tmp_path, "1", *records)
     assert [point.iteration for point in tool.read_run(tmp_path)] == [50, 50, 100, 100]
 
 
-def test_validation_that_knows_its_iteration(tool, tmp_path):
+def test_validation_keeps_the_iteration_it_was_logged_with(tool, tmp_path):
     write_log(tmp_path, "1", training(5, 1.0), {"recog/accuracy": 0.5, "step": 7})
     assert [point.iteration for point in tool.read_run(tmp_path)] == [5, 7]
 
 
-def test_picture_of_a_training(plot, tool, toy_run, tmp_path, capsys):
+def test_curves_of_a_training_run_are_drawn(plot, tool, toy_run, tmp_path, capsys):
     assert plot(toy_run, "--out", tmp_path / "new" / "curves.png") == 0
     assert "up to iteration 4" in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / "new" / "curves.png")).std() > 5
@@ -91,7 +91,7 @@ def test_picture_of_a_training(plot, tool, toy_run, tmp_path, capsys):
     assert [len(axes.lines[0].get_xdata()) for axes in panels] == [4, 4, 1]
 
 
-def test_runs_of_one_name_are_told_apart(tool, plot, tmp_path, capsys):
+def test_runs_with_the_same_name_are_told_apart(tool, plot, tmp_path, capsys):
     for name in ("a/run", "b/run"):
         write_log(tmp_path / name, "1", training(5, 1.0))
     assert plot("a/run", "b/run", "--out", "curves.svg") == 0
@@ -108,13 +108,13 @@ class TestBadInput:
 
         return run
 
-    def test_no_training(self, error_of, tmp_path):
+    def test_folder_without_curves(self, error_of, tmp_path):
         assert "gone has no curves (*/vis_data/scalars.json)" in error_of("gone", "--out", "a.png")
 
-    def test_ending(self, error_of, toy_run):
+    def test_unknown_file_ending(self, error_of, toy_run):
         error = error_of(toy_run, "--out", "a.txt")
         assert error == "error: --out a.txt must end in .png, .svg, .pdf, .jpg"
 
-    def test_damaged_lines_alone(self, error_of, tmp_path):
+    def test_log_with_only_damaged_lines(self, error_of, tmp_path):
         write_log(tmp_path / "run", "1", end="{half\n[1]\n")
         assert "run has no curves" in error_of("run", "--out", "a.png")

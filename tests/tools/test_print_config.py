@@ -1,4 +1,4 @@
-"""``tools/print_config.py``."""
+"""Tests of ``tools/print_config.py``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mmengine.config import Config
     ("name", "message"),
     [("whole.txt", "must end in .py"), ("folder.py", "folder.py is a folder")],
 )
-def test_where_nothing_can_be_saved(load_tool, toy_config, tmp_path, capsys, name, message):
+def test_bad_path_to_save_to_is_rejected(load_tool, toy_config, tmp_path, capsys, name, message):
     (tmp_path / "folder.py").mkdir()
     with pytest.raises(SystemExit) as raised:
         load_tool("print_config.py").main([str(toy_config), "--save", str(tmp_path / name)])

@@ -1,4 +1,4 @@
-"""``publish_checkpoint.py``."""
+"""Tests of ``publish_checkpoint.py``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def publish(tool_in_process):
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "fp32"])
-def test_file_reads_words_on_its_own(publish, toy_run, tmp_path, capsys, dtype):
+def test_published_file_is_self_contained(publish, toy_run, tmp_path, capsys, dtype):
     source, target = toy_run / "iter_4.pth", tmp_path / "new" / "toy.pth"
     assert publish(source, target, "--dtype", dtype) == 0
     said = capsys.readouterr().out
@@ -33,7 +33,7 @@ def test_file_reads_words_on_its_own(publish, toy_run, tmp_path, capsys, dtype):
         assert torch.equal(value, expected), name
 
 
-def test_another_config(publish, toy_run, toy_config, tmp_path):
+def test_config_option_replaces_the_config_inside(publish, toy_run, toy_config, tmp_path):
     assert publish(toy_run / "iter_4.pth", tmp_path / "a.pth", "--config", toy_config) == 0
     saved = torch.load(tmp_path / "a.pth", weights_only=True)
     whole = torch.load(toy_run / "iter_4.pth", weights_only=True)
@@ -42,7 +42,7 @@ def test_another_config(publish, toy_run, toy_config, tmp_path):
     assert TextRecInferencer(weights=str(tmp_path / "a.pth"), device="cpu").model.with_encoder
 
 
-def test_checksums_are_those_of_sha256sum(publish, toy_run, tmp_path):
+def test_checksums_are_accepted_by_sha256sum(publish, toy_run, tmp_path):
     source, folder = toy_run / "iter_4.pth", tmp_path / "checkpoints"
     assert publish(source, folder / "plain.pth") == 0
     assert not (folder / "SHA256SUMS").exists()
@@ -63,24 +63,26 @@ class TestBadInput:
 
         return run
 
-    def test_no_file(self, error_of):
+    def test_missing_checkpoint(self, error_of):
         assert error_of("gone.pth", "a.pth") == "error: there is no checkpoint gone.pth"
 
-    def test_onto_itself(self, error_of, toy_run, tmp_path):
+    def test_target_that_is_the_source(self, error_of, toy_run, tmp_path):
         source = shutil.copy(toy_run / "iter_4.pth", tmp_path / "a.pth")
         size = source.stat().st_size
         assert "a.pth is the checkpoint itself" in error_of("a.pth", source)
         assert source.stat().st_size == size
 
-    def test_weights_alone(self, error_of, tmp_path):
+    def test_checkpoint_without_a_config(self, error_of, tmp_path):
         torch.save({"state_dict": {}}, tmp_path / "bare.pth")
         assert "bare.pth has no config inside" in error_of("bare.pth", "a.pth")
 
-    def test_no_weights(self, error_of, tmp_path):
+    def test_checkpoint_without_weights(self, error_of, tmp_path):
         torch.save({"meta": {}}, tmp_path / "bare.pth")
         assert "bare.pth is not a checkpoint of a training" in error_of("bare.pth", "a.pth")
 
-    def test_no_config_inside(self, error_of, publish, toy_run, toy_config, tmp_path):
+    def test_config_inside_that_imports_modules(
+        self, error_of, publish, toy_run, toy_config, tmp_path
+    ):
         saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
         saved["meta"]["cfg"] = f"import os\n{saved['meta']['cfg']}"
         torch.save(saved, tmp_path / "own.pth")
@@ -90,7 +92,7 @@ class TestBadInput:
         assert publish("own.pth", "a.pth", "--config", toy_config) == 0
         assert "cfg" in torch.load("a.pth", weights_only=True)["meta"]
 
-    def test_list_of_checksums_that_is_none(self, error_of, toy_run, tmp_path):
+    def test_malformed_list_of_checksums(self, error_of, toy_run, tmp_path):
         (tmp_path / "SHA256SUMS").write_text("hello\n")
         error = error_of(toy_run / "iter_4.pth", "a.pth", "--checksums")
         assert error == (

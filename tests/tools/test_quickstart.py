@@ -1,4 +1,4 @@
-"""The Python part of ``quickstart.sh``."""
+"""Tests of ``quickstart.py``, the Python part of ``quickstart.sh``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ class TestToyTrainingHook:
             (99, 60, 0.01),
         ],
     )
-    def test_learning_rate(self, hook, clock, runner, iteration, seconds, rate):
+    def test_learning_rate_follows_iterations_and_clock(
+        self, hook, clock, runner, iteration, seconds, rate
+    ):
         runner.iter, clock.now = iteration, seconds
         hook.before_train_iter(runner, 0)
         assert runner.optim_wrapper.param_groups[0]["lr"] == pytest.approx(rate)
@@ -68,7 +70,9 @@ class TestToyTrainingHook:
         ("iteration", "seconds", "left"),
         [(50, 10, " 10 s left"), (50, 40, " 10 s left"), (20, 5, " 20 s left")],
     )
-    def test_progress_line(self, quickstart, hook, clock, runner, capsys, iteration, seconds, left):
+    def test_progress_line_shows_results_and_time_left(
+        self, quickstart, hook, clock, runner, capsys, iteration, seconds, left
+    ):
         for loss in (1.0, 2.0):
             hook.after_train_iter(runner, 0, outputs=dict(loss=loss))
         runner.iter, clock.now = iteration, seconds
@@ -79,7 +83,7 @@ class TestToyTrainingHook:
 
 
 class TestStamp:
-    def test_only_for_the_same_config_and_a_whole_training(self, quickstart, tmp_path):
+    def test_stamp_needs_the_same_config_and_a_complete_run(self, quickstart, tmp_path):
         stamp, checkpoint = tmp_path / "training.json", tmp_path / "toy.pth"
         assert quickstart.trained_already(stamp, checkpoint, "a") is None
         stamp.write_text(json.dumps(dict(fingerprint="a", seconds=1)))
@@ -87,14 +91,14 @@ class TestStamp:
         checkpoint.touch()
         assert quickstart.trained_already(stamp, checkpoint, "a")["seconds"] == 1
         assert quickstart.trained_already(stamp, checkpoint, "b") is None
-        stamp.write_text("")  # by an interrupted run
+        stamp.write_text("")  # left by an interrupted run
         assert quickstart.trained_already(stamp, checkpoint, "a") is None
 
 
 @pytest.mark.slow
 def test_a_toy_model_learns_to_read(run_tool, tmp_path):
     out = tmp_path / "out"
-    # Other tests run meanwhile.
+    # Generous, because other tests may run at the same time.
     first = run_tool(sys.executable, TOOL, "--out", out, "--minutes", 8)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "of the words are read correctly" in first.stdout

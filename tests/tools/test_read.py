@@ -1,4 +1,4 @@
-"""``lpv-mmocr read``, as a user types it."""
+"""Tests of the command ``lpv-mmocr read``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def words(tmp_path) -> Path:
-    """Folder of three words, a file that is none, and a note."""
+    """Folder with three pictures of words, a damaged picture and a text file."""
     folder = tmp_path / "words"
     (folder / "more").mkdir(parents=True)
     for number, name in enumerate(("a.png", "b.png", "more/d.png")):
@@ -43,7 +43,7 @@ def words(tmp_path) -> Path:
 
 @pytest.fixture
 def read(tool_in_process, checkpoint, capsys):
-    """Runs the tool in this process: exit status, standard output, standard error."""
+    """Return a function that runs the tool and returns its exit status, output and errors."""
     run = tool_in_process("read.py")
 
     def read(*arguments: object, weights: object = checkpoint) -> tuple[int, str, str]:
@@ -58,7 +58,7 @@ def plain_inferencer(checkpoint) -> TextRecInferencer:
     return TextRecInferencer(weights=str(checkpoint), device="cpu")
 
 
-def test_words_of_a_folder(read, words):
+def test_words_of_a_folder_are_read(read, words):
     status, output, log = read("words")
     assert status == 1
     lines = [line.split("\t") for line in output.splitlines()]
@@ -68,7 +68,7 @@ def test_words_of_a_folder(read, words):
     assert log.splitlines()[-1] == "3 of 4 pictures read; 1 other files in folders left alone"
 
 
-def test_status_is_0_where_all_is_read(read, words):
+def test_status_is_0_if_all_pictures_are_read(read, words):
     status, output, log = read("words/a.png", "words/[b].png", "words/more")
     assert status == 0
     assert [line.split("\t")[0] for line in output.splitlines()] == [
@@ -79,7 +79,7 @@ def test_status_is_0_where_all_is_read(read, words):
     assert log.splitlines()[-1] == "3 of 3 pictures read"
 
 
-def test_names_do_not_steer_the_terminal(read, words):
+def test_control_characters_in_names_are_escaped(read, words):
     (words / "\x1b[31m\n.png").write_text("no picture")
     _, _, log = read("words")
     assert "\nwords/\\x1b[31m\\n.png: it is not a picture" in f"\n{log}"
@@ -87,7 +87,7 @@ def test_names_do_not_steer_the_terminal(read, words):
     assert (status, "gone\\x1b[31m" in log, "\x1b" in log) == (2, True, False)
 
 
-def test_json_lines(read, words):
+def test_json_has_one_line_per_picture(read, words):
     status, output, _ = read("words", "gone.png", "--json", "--batch-size", 2)
     rows = [json.loads(line) for line in output.splitlines()]
     assert status == 1
@@ -100,7 +100,7 @@ def test_json_lines(read, words):
     assert rows[4]["error"] == "there is no such file"
 
 
-def test_csv(read, words):
+def test_csv_has_one_row_per_picture(read, words):
     _, output, _ = read("words", "--csv", "--boxes")
     rows = list(csv.DictReader(io.StringIO(output)))
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
@@ -109,7 +109,7 @@ def test_csv(read, words):
     assert rows[2]["error"].startswith("it is not a picture")
 
 
-def test_results_folder_with_attention(read, words, tmp_path):
+def test_results_folder_holds_readings_and_attention(read, words, tmp_path):
     _, output, _ = read("words", "--out", "new/results", "--attention", "--boxes")
     assert len(output.splitlines()) == 3
     out = tmp_path / "new" / "results"
@@ -128,13 +128,13 @@ def test_results_folder_with_attention(read, words, tmp_path):
     assert len(os.listdir(out / "attention")) == 3
 
 
-def test_results_in_the_folder_that_is_read_are_not_read(read, words, tmp_path):
+def test_results_inside_the_input_folder_are_not_read(read, words, tmp_path):
     for _ in range(2):
         _, output, _ = read("words", "--out", "words/results", "--attention", "--batch-size", "1")
         assert len(output.splitlines()) == 3
 
 
-def test_attention_of_a_picture_with_a_long_name(read, words, tmp_path):
+def test_attention_file_of_a_long_name_is_shortened(read, words, tmp_path):
     name = "ä" * 124 + ".png"  # 252 bytes
     os.link(words / "a.png", words / name)
     status, _, _ = read(words / name, words / "b.png", "--out", "out", "--attention")
@@ -145,7 +145,7 @@ def test_attention_of_a_picture_with_a_long_name(read, words, tmp_path):
     ]
 
 
-def test_attention_of_a_picture_that_can_be_read_once(read, words, tmp_path):
+def test_attention_is_drawn_for_a_picture_from_a_pipe(read, words, tmp_path):
     pipe, end = os.pipe()
     with open(end, "wb") as file:
         file.write((words / "a.png").read_bytes())
@@ -155,7 +155,7 @@ def test_attention_of_a_picture_that_can_be_read_once(read, words, tmp_path):
     assert cv2.imread(f"out/attention/000001_{pipe}.png").shape[0] > 200
 
 
-def test_one_look_at_each_word(read, words, plain_inferencer):
+def test_no_tta_reads_a_single_view(read, words, plain_inferencer):
     _, output, _ = read("words/a.png", "--no-tta")
     prediction = plain_inferencer("words/a.png", return_datasamples=True, progress_bar=False)
     (sample,) = prediction["predictions"]
@@ -166,13 +166,13 @@ def test_one_look_at_each_word(read, words, plain_inferencer):
     assert float(surest[2]) > float(confidence), "random weights are unsure"
 
 
-def test_deployed(read, words):
+def test_deployed_model_reads_the_same_text(read, words):
     plain = read("words/a.png", "--json")
     deployed = read("words/a.png", "--json", "--deploy", "fp32")
     assert json.loads(deployed[1])["text"] == json.loads(plain[1])["text"]
 
 
-def test_weights_by_the_environment(read, words, checkpoint, monkeypatch):
+def test_weights_are_taken_from_the_environment(read, words, checkpoint, monkeypatch):
     monkeypatch.setenv("LPV_WEIGHTS", str(checkpoint))
     assert read("words/a.png", weights=None)[:2] == read("words/a.png")[:2]
 
@@ -195,13 +195,13 @@ def test_weights_by_the_environment(read, words, checkpoint, monkeypatch):
         (("words", "--weights", "words/a.png"), "error: words/a.png cannot be read; it is damaged"),
     ],
 )
-def test_bad_input(read, words, arguments, message):
+def test_bad_input_is_rejected(read, words, arguments, message):
     status, output, log = read(*arguments)
     assert (status, output) == (2, "")
     assert message in log and "Traceback" not in log
 
 
-def test_refused_weights_say_why(read, words, tmp_path):
+def test_unsafe_weights_are_refused_with_a_reason(read, words, tmp_path):
     torch.save(dict(state_dict=Evaluates(tmp_path / "ran")), tmp_path / "evil.pth")
     status, _, log = read("words/a.png", weights=tmp_path / "evil.pth")
     assert status == 2
@@ -209,7 +209,7 @@ def test_refused_weights_say_why(read, words, tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-def test_no_weights(read, words, monkeypatch):
+def test_missing_weights_are_reported(read, words, monkeypatch):
     monkeypatch.delenv("LPV_WEIGHTS", raising=False)
     monkeypatch.setattr("lpv_mmocr.reading.weights.SHIPPED", "none.pth")
     status, output, log = read("words", weights=None)
@@ -218,12 +218,12 @@ def test_no_weights(read, words, monkeypatch):
 
 
 @pytest.mark.parametrize("out", ["words/note.txt", "words/note.txt/new/results"])
-def test_results_folder_that_is_a_file(read, words, out):
+def test_results_folder_that_is_a_file_is_rejected(read, words, out):
     status, _, log = read("words/a.png", "--out", out, weights="gone.pth")
     assert (status, log) == (2, "error: --out needs a folder, and words/note.txt is a file\n")
 
 
-def test_results_folder_that_cannot_be_written(read, words, monkeypatch):
+def test_unwritable_results_folder_is_rejected(read, words, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "words")
     status, _, log = read("words/a.png", "--out", "words/new/results", weights="gone.pth")
     assert status == 2
@@ -231,7 +231,7 @@ def test_results_folder_that_cannot_be_written(read, words, monkeypatch):
     assert not (words / "new").exists()
 
 
-def test_folder_without_permission(read, words, monkeypatch):
+def test_folder_without_permission_is_reported(read, words, monkeypatch):
     scandir = os.scandir
 
     def locked(path):
@@ -256,7 +256,7 @@ def test_an_empty_list_leaves_earlier_results_alone(read, words, tmp_path, monke
     assert (tmp_path / "results" / "readings.jsonl").read_text() == before
 
 
-def test_a_home_that_nobody_has(read, words):
+def test_unknown_home_folder_is_reported(read, words):
     status, _, log = read("words/a.png", "--weights", "~nosuchuser/x.pth")
     assert status == 2
     assert log.startswith("error: ") and "~nosuchuser/x.pth" in log
@@ -284,8 +284,8 @@ def environment(checkpoint) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "LPV_WEIGHTS": str(checkpoint)}
 
 
-def test_list_on_standard_input_into_a_pipe_that_closes(words, environment):
-    """Far more results than a pipe holds, of which one line is taken."""
+def test_closed_output_pipe_ends_the_command_quietly(words, environment):
+    """The results far exceed the buffer of the pipe, and only one line is read."""
     names = [str(words / "a.png"), os.fsdecode(os.fsencode(words / "caf") + b"\xe9.png")]
     os.link(names[0], names[1])
     listed = words / "list"
@@ -309,7 +309,7 @@ def test_list_on_standard_input_into_a_pipe_that_closes(words, environment):
     assert "Traceback" not in log and "Broken" not in log
 
 
-def test_bar_on_a_terminal_leaves_results_in_a_file_alone(words, environment, tmp_path):
+def test_progress_bar_is_kept_out_of_the_results_file(words, environment, tmp_path):
     terminal, end = pty.openpty()
     with (tmp_path / "results.txt").open("wb") as file:
         arguments = (words, "--device", "cpu")
@@ -319,7 +319,7 @@ def test_bar_on_a_terminal_leaves_results_in_a_file_alone(words, environment, tm
         try:
             while part := os.read(terminal, 65536):
                 shown += part
-        except OSError:  # how a terminal says that the other end is closed
+        except OSError:  # raised once the other end is closed
             pass
     assert process.wait() == 1
     os.close(terminal)
@@ -328,7 +328,7 @@ def test_bar_on_a_terminal_leaves_results_in_a_file_alone(words, environment, tm
     assert b"4/4" in shown and b"3 of 4 pictures read" in shown and b"not a picture" in shown
 
 
-def test_help_does_not_wait_for_pytorch():
+def test_help_imports_no_slow_modules():
     code = (
         "import sys, runpy; sys.argv = ['read', '--help']\n"
         "try: runpy.run_path('tools/read.py', run_name='__main__')\n"

@@ -1,4 +1,4 @@
-"""``slurm_train.sh`` and ``slurm_test.sh``, with a stand-in for ``srun``."""
+"""Tests of ``slurm_train.sh`` and ``slurm_test.sh``, with a stand-in for ``srun``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 @pytest.fixture
 def srun(tmp_path) -> str:
-    """A PATH whose ``srun`` prints its arguments, and runs the program behind ``python``."""
+    """PATH whose ``srun`` prints its arguments and, if RUN_IT is set, runs the command."""
     script = tmp_path / "bin" / "srun"
     script.parent.mkdir()
     script.write_text(
@@ -29,7 +29,7 @@ exec "$@"
     return f"{script.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}/usr/bin:/bin"
 
 
-def test_asks_for_gpus(run_tool, srun):
+def test_gpus_are_requested(run_tool, srun):
     result = run_tool(
         *["bash", TOOLS / "slurm_train.sh", "part", "job", "config.py", "--amp"],
         PATH=srun,
@@ -43,7 +43,7 @@ def test_asks_for_gpus(run_tool, srun):
     )
 
 
-def test_no_more_gpus_on_a_node_than_altogether(run_tool, srun):
+def test_gpus_per_node_do_not_exceed_the_total(run_tool, srun):
     result = run_tool(
         *["bash", TOOLS / "slurm_test.sh", "part", "job", "config.py", "weights.pth"],
         PATH=srun,

@@ -1,4 +1,4 @@
-"""``tools/test.py``."""
+"""Tests of ``tools/test.py``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_tool(tool_in_process):
     return tool_in_process("test.py")
 
 
-def test_predictions_and_pictures(test_tool, toy_config, toy_run, tmp_path):
+def test_predictions_and_pictures_are_written(test_tool, toy_config, toy_run, tmp_path):
     checkpoint = toy_run / "iter_4.pth"
     outputs = ["--save-preds", "--show-dir", tmp_path / "pictures", "--work-dir", tmp_path / "run"]
     assert test_tool(toy_config, checkpoint, *outputs) == 0
@@ -36,27 +36,27 @@ def test_predictions_and_pictures(test_tool, toy_config, toy_run, tmp_path):
     assert [picture.name for picture in pictures] == [
         f"val_image-{n:09d}.png" for n in range(1, WORDS + 1)
     ]
-    # The word, its label and what was read, one under another.
+    # The word, its label and the predicted text, one below the other.
     assert cv2.imread(str(pictures[0])).shape == (3 * 64, 128, 3)
     assert not list((tmp_path / "run").rglob("*.png"))
 
 
-def test_attention_pictures(test_tool, toy_config, toy_run, tmp_path):
+def test_attention_pictures_are_written(test_tool, toy_config, toy_run, tmp_path):
     options = ["--show-dir", tmp_path / "pictures", "--show-attention"]
     assert test_tool(toy_config, toy_run / "iter_4.pth", *options) == 0
     pictures = sorted((tmp_path / "pictures").iterdir())
     assert len(pictures) == WORDS
-    # Three stages one under another are higher than MMOCR's picture of three lines.
+    # Three stages, one below the other, are taller than MMOCR's picture of three rows.
     assert all(cv2.imread(str(picture)).shape[0] > 400 for picture in pictures)
 
 
-def test_predictions_into_a_named_file(test_tool, toy_config, toy_run, tmp_path):
+def test_predictions_are_written_to_the_named_file(test_tool, toy_config, toy_run, tmp_path):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--save-preds", "mine.jsonl") == 0
     assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == WORDS
 
 
 @pytest.mark.parametrize("options", [[], ["--tta"], ["--deploy"]], ids=["plain", "tta", "deploy"])
-def test_report(test_tool, toy_config, toy_run, tmp_path, options):
+def test_report_lists_the_errors(test_tool, toy_config, toy_run, tmp_path, options):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--report", "page", *options) == 0
     html = (tmp_path / "page/report.html").read_text(encoding="utf-8")
     assert "<h1>Test of iter_4.pth</h1>" in html
@@ -72,8 +72,8 @@ def test_tta_draws_every_word(test_tool, toy_config, toy_run, tmp_path):
     assert len(list((tmp_path / "pictures").iterdir())) == WORDS
 
 
-def test_tta_reads_as_the_reader_does(test_tool, toy_config, toy_run, toy_data):
-    """Four iterations make a model that is sure of nothing, so that all looks are taken."""
+def test_predictions_match_those_of_the_reader(test_tool, toy_config, toy_run, toy_data):
+    """After four iterations the model is confident of no word, so all views are used."""
     rows = {}
     for name, options in (("once", []), ("again", ["--tta"])):
         file = f"{name}.jsonl"
@@ -135,7 +135,9 @@ class TestBadInput:
             (["--show-dir", "x", "--deploy"], "--show-attention and --deploy exclude each other"),
         ],
     )
-    def test_attention(self, error_of, toy_config, toy_run, options, message):
+    def test_show_attention_with_unsuitable_options(
+        self, error_of, toy_config, toy_run, options, message
+    ):
         checkpoint = toy_run / "iter_4.pth"
         assert message in error_of(toy_config, checkpoint, "--show-attention", *options)
 
@@ -162,7 +164,7 @@ class TestBadInput:
         (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")
         assert "bad.pth" in error_of(toy_config, "bad.pth")
 
-    def test_report_into_a_file(self, error_of, toy_config, toy_run, tmp_path):
+    def test_report_folder_that_is_a_file(self, error_of, toy_config, toy_run, tmp_path):
         (tmp_path / "taken").touch()
         error = error_of(toy_config, toy_run / "iter_4.pth", "--report", "taken")
         assert error == "error: the report needs a folder, and taken is a file"
@@ -181,14 +183,14 @@ class TestBadInput:
     ):
         (tmp_path / "taken").touch()
         (tmp_path / "folder").mkdir()
-        # A run would take its time, and fail at the end.
+        # Checked before the run, which would otherwise fail only at its end.
         assert said in error_of(toy_config, toy_run / "iter_4.pth", *options)
 
     def test_no_data(self, error_of, toy_config, toy_run):
         options = ["--cfg-options", "test_dataloader.dataset.ann_file=gone"]
         assert "gone" in error_of(toy_config, toy_run / "iter_4.pth", *options)
 
-    def test_no_augmentation_in_the_config(self, error_of, toy_config, toy_run, tmp_path):
+    def test_tta_without_its_config_entries(self, error_of, toy_config, toy_run, tmp_path):
         file = tmp_path / "plain.py"
         file.write_text(f"_base_ = {str(toy_config)!r}\ntta_model = None\ntta_pipeline = None\n")
         error = error_of(file, toy_run / "iter_4.pth", "--tta")

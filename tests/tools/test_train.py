@@ -1,4 +1,4 @@
-"""``tools/train.py``."""
+"""Tests of ``tools/train.py``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TestTraining:
         ("trained", "held_out", "said"),
         [("train", None, True), ("train", 5, False), (".", None, True), ("val", None, False)],
     )
-    def test_validation_on_trained_words_is_said(
+    def test_validation_on_training_words_is_reported(
         self, train, toy_config, toy_data, capfd, trained, held_out, said
     ):
         both = [f"train_dataloader.dataset.ann_file={trained}"]
@@ -65,25 +65,27 @@ class TestTraining:
         assert train(toy_config, "--cfg-options", *both, "train_cfg.max_iters=1") == 0
         assert ("/train, of which all words are trained on" in capfd.readouterr().err) is said
 
-    def test_another_run_in_its_folder_is_said(self, train, toy_config, toy_run, tmp_path, capfd):
+    def test_earlier_run_in_the_work_folder_is_reported(
+        self, train, toy_config, toy_run, tmp_path, capfd
+    ):
         run = shutil.copytree(toy_run, tmp_path / "run")
         once = ["--cfg-options", "train_cfg.max_iters=1"]
         assert train(toy_config, "--work-dir", run, *once) == 0
         assert f"{run} holds checkpoints of an earlier training run (" in capfd.readouterr().err
 
-    def test_characters_without_labels_are_said(self, train, toy_config, capfd):
+    def test_characters_without_labels_are_reported(self, train, toy_config, capfd):
         options = ["model.decoder.dictionary.characters=0123456789äö", "train_cfg.max_iters=1"]
         assert train(toy_config, "--cfg-options", *options) == 0
         said = "The model knows 2 characters that no label of the training data can have"
         assert f"{said} (ä ö): the label filter, or letter_case" in capfd.readouterr().err
 
-    def test_config_without_what_mmengine_does_not_need(self, train, toy_config, tmp_path):
+    def test_config_without_optional_entries_trains(self, train, toy_config, tmp_path):
         cfg = Config.fromfile(toy_config)
         bare = Config({key: cfg[key] for key in cfg if key not in ("resume", "visualizer")})
         bare.dump(tmp_path / "bare.py")
         assert train(tmp_path / "bare.py", "--cfg-options", "train_cfg.max_iters=1") == 0
 
-    def test_resume_names_a_checkpoint(self, train, toy_config, toy_run, tmp_path):
+    def test_resume_accepts_a_checkpoint(self, train, toy_config, toy_run, tmp_path):
         arguments = ["--resume", toy_run / "iter_2.pth", "--work-dir", tmp_path / "other"]
         assert train(toy_config, *arguments) == 0
         assert not (tmp_path / "other/iter_2.pth").exists()
@@ -114,7 +116,7 @@ class TestTraining:
 
 
 class TestBadInput:
-    """Each ends with status 2 and one line that names the culprit."""
+    """Tests of errors: exit status 2 and one line that names the cause."""
 
     @pytest.fixture
     def error_of(self, train, capfd):
@@ -129,7 +131,7 @@ class TestBadInput:
     def test_no_config(self, error_of):
         assert error_of("nowhere.py") == "error: there is no config file nowhere.py"
 
-    def test_no_config_of_that_scope(self, error_of):
+    def test_config_of_an_unknown_scope(self, error_of):
         assert "the config no_scope::a/b.py cannot be read" in error_of("no_scope::a/b.py")
 
     def test_broken_config(self, error_of, tmp_path):
@@ -145,7 +147,7 @@ class TestBadInput:
         options = ["--cfg-options", "train_dataloader.dataset.data_root=gone"]
         assert "gone/train" in error_of(toy_config, *options)
 
-    def test_option_that_does_not_fit(self, error_of, toy_config):
+    def test_option_with_an_index_out_of_range(self, error_of, toy_config):
         error = error_of(toy_config, "--cfg-options", "train_pipeline.99.type=Resize")
         assert error.startswith("error: --cfg-options does not fit")
 
@@ -182,15 +184,15 @@ class TestBadInput:
         error = error_of(toy_config, "--resume", "gone.pth")
         assert error == "error: there is no checkpoint gone.pth"
 
-    def test_only_weights_to_resume(self, error_of, toy_config, toy_run, tmp_path):
+    def test_resuming_from_weights_only(self, error_of, toy_config, toy_run, tmp_path):
         saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
         torch.save({key: saved[key] for key in ("meta", "state_dict")}, tmp_path / "weights.pth")
         error = error_of(toy_config, "--resume", "weights.pth")
         assert "weights.pth is without optimizer, message_hub. To start a new run" in error
         assert error.endswith("--cfg-options load_from=weights.pth")
 
-    @pytest.mark.parametrize("options", [[], ["--resume"]])  # which does no harm at the start
-    def test_weights_that_come_along_have_names(self, error_of, train, toy_config, capfd, options):
+    @pytest.mark.parametrize("options", [[], ["--resume"]])  # harmless at the first start
+    def test_shipped_weights_are_known_by_name(self, error_of, train, toy_config, capfd, options):
         once = [*options, "--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
         assert train(toy_config, *once) == 0
         assert "They keep their initialisation" in capfd.readouterr().out
@@ -222,7 +224,7 @@ class TestBadInput:
         assert error.startswith("error: --cfg-options max_iters=6 has no effect")
         assert "train_cfg.max_iters" in error
 
-    def test_data_root_that_comes_too_late(self, error_of, toy_config, tmp_path):
+    def test_data_root_without_an_effect(self, error_of, toy_config, tmp_path):
         (tmp_path / "mine.py").write_text(f"_base_ = {str(toy_config)!r}\ndata_root = '/x'\n")
         error = error_of("mine.py")
         assert "data_root = '/x' in " in error and "train_dataloader.dataset.data_root" in error
@@ -233,11 +235,11 @@ class TestBadInput:
         error = error_of(file, "--cfg-options", "train_cfg.max_iters=6")
         assert "param_scheduler.0.total_steps is 4, but train_cfg.max_iters is 6" in error
 
-    def test_launcher_that_did_not_start_it(self, error_of, toy_config):
+    def test_launcher_that_did_not_start_the_process(self, error_of, toy_config):
         error = error_of(toy_config, "--launcher", "pytorch")
         assert "RANK, WORLD_SIZE, LOCAL_RANK is not set" in error
 
-    def test_as_a_command(self, run_tool):
+    def test_command_prints_the_error_last(self, run_tool):
         result = run_tool(sys.executable, TOOLS / "train.py", "nowhere.py")
         assert result.returncode == 2
         assert result.stderr.splitlines()[-1] == "error: there is no config file nowhere.py"

@@ -1,4 +1,4 @@
-"""``train_synth.sh``, with a stand-in for ``python`` that trains nothing; and once in earnest."""
+"""Tests of ``train_synth.sh``, mostly with a stand-in for ``python`` that trains nothing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
     assert (tmp_path / "pool").read_text() == "work/pool\n"
 
 
-def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
+def test_mini_begins_with_a_separate_start_run(train_synth, tmp_path):
     said = []
     for _ in range(7):
         result = train_synth("work", "start:a=1", "b=2", LPV_SIZE="mini")
@@ -93,11 +93,11 @@ def test_mini_has_a_start_of_its_own(train_synth, tmp_path):
     assert Path(testing[1]).name == "lpv-mini_synth.py"
 
 
-def test_tiny_on_a_cpu_grows_from_the_mini_that_comes_along(train_synth, tmp_path):
+def test_tiny_cpu_grows_from_the_shipped_mini(train_synth, tmp_path):
     for _ in range(2):
         assert train_synth("work", "low:a=1", LPV_SIZE="tiny_cpu").returncode == 0
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
-    tools = ["grow_checkpoint.py", "train.py", "train.py"]  # the second call goes on
+    tools = ["grow_checkpoint.py", "train.py", "train.py"]  # the second call continues
     assert [Path(call[0]).name for call in calls] == tools
     mini, config, grown = calls[0][1:]
     assert Path(mini) == SCRIPT.parents[1] / "checkpoints" / "lpv-mini.pth"
@@ -117,14 +117,14 @@ def test_tiny_on_a_cpu_grows_from_the_mini_that_comes_along(train_synth, tmp_pat
     assert Path(publishing[4]).name == "lpv-tiny_stage2_10e_st_mj.py"
 
 
-def test_tiny_on_a_cpu_from_other_weights(train_synth, tmp_path):
+def test_tiny_cpu_starts_from_given_weights(train_synth, tmp_path):
     (tmp_path / "back.pth").touch()
     assert train_synth("work", LPV_SIZE="tiny_cpu", LPV_START="back.pth").returncode == 0
     assert trainings(tmp_path) == [["load_from=back.pth"]]
     assert "grow_checkpoint" not in (tmp_path / "calls").read_text()
 
 
-def test_sizes_do_not_take_each_others_state(train_synth, tmp_path):
+def test_sizes_do_not_use_each_others_state(train_synth, tmp_path):
     assert train_synth("work", LPV_CARRY="carried").returncode == 0
     (tmp_path / "carried" / "tiny" / "synth").mkdir(parents=True)
     result = train_synth("work", LPV_SIZE="mini", LPV_CARRY="carried")
@@ -136,7 +136,7 @@ def test_sizes_do_not_take_each_others_state(train_synth, tmp_path):
     assert "unpack" not in (tmp_path / "calls").read_text()
 
 
-def test_option_of_a_training_that_this_size_has_not(train_synth, tmp_path):
+def test_option_for_a_run_that_the_size_lacks_is_rejected(train_synth, tmp_path):
     result = train_synth("work", "start:a=1")
     assert (result.returncode, result.stderr) == (
         2,
@@ -145,7 +145,7 @@ def test_option_of_a_training_that_this_size_has_not(train_synth, tmp_path):
     assert not (tmp_path / "calls").exists()
 
 
-def test_unknown_size(train_synth, tmp_path):
+def test_unknown_size_is_rejected(train_synth, tmp_path):
     result = train_synth("work", LPV_SIZE="huge")
     assert (result.returncode, result.stderr) == (
         2,
@@ -154,18 +154,18 @@ def test_unknown_size(train_synth, tmp_path):
     assert not (tmp_path / "calls").exists()
 
 
-def test_no_options(train_synth, tmp_path):
+def test_options_are_optional(train_synth, tmp_path):
     assert train_synth("work").returncode == 0
     assert (tmp_path / "calls").read_text().endswith("--work-dir work/synth --resume\n")
 
 
 def trainings(tmp_path: Path) -> list[list[str]]:
-    """Options of the trainings so far."""
+    """Return the options of the training runs so far."""
     calls = (line.split() for line in (tmp_path / "calls").read_text().splitlines())
     return [call[6:] for call in calls if call[0].endswith("/train.py")]
 
 
-def test_options_of_one_training_and_the_start_of_each(train_synth, tmp_path):
+def test_options_and_start_weights_reach_their_run(train_synth, tmp_path):
     (tmp_path / "back.pth").touch()
     options = ["synth:a=1", "finetune:a=2", "b=x:3", "load_from=other.pth"]
     for _ in range(3):
@@ -179,7 +179,7 @@ def test_options_of_one_training_and_the_start_of_each(train_synth, tmp_path):
     ]
 
 
-def test_start_that_is_not_there(train_synth, tmp_path):
+def test_missing_start_weights_are_reported(train_synth, tmp_path):
     result = train_synth("work", LPV_START="gone.pth")
     assert result.returncode == 2
     assert result.stderr == "error: there is no checkpoint gone.pth, which LPV_START names\n"
@@ -197,7 +197,7 @@ def test_fonts_and_words_must_be_chosen(train_synth, tmp_path, name):
 def test_state_is_carried(train_synth, tmp_path):
     for _ in range(3):
         assert train_synth("here", LPV_CARRY="carried").returncode == 0
-    # The stand-in writes nothing.
+    # The stand-in does not write the carried state.
     for name in ("synth", "finetune"):
         (tmp_path / "carried" / "tiny" / name).mkdir(parents=True)
     result = train_synth("there", LPV_CARRY="carried")
@@ -216,8 +216,8 @@ def test_state_is_carried(train_synth, tmp_path):
     ]
 
 
-def test_what_is_carried_is_not_made_again(train_synth, tmp_path):
-    """Growing LPV-Mini to LPV-Tiny, which the first machine has done."""
+def test_carried_run_is_not_grown_again(train_synth, tmp_path):
+    """The first machine has already grown LPV-Mini to LPV-Tiny."""
     stand_in = tmp_path / "bin" / "python"
     unpack = (
         'if [[ $2 == unpack ]]; then mkdir -p "$4"; echo "$4/iter_9.pth" >"$4/last_checkpoint"; fi'
@@ -231,7 +231,7 @@ def test_what_is_carried_is_not_made_again(train_synth, tmp_path):
     assert trainings(tmp_path) == [[]]
 
 
-def test_a_folder_that_was_moved_goes_on_from_its_own_weights(train_synth, tmp_path):
+def test_moved_folder_continues_from_its_own_weights(train_synth, tmp_path):
     stand_in = tmp_path / "bin" / "python"
     stand_in.write_text(f'{STAND_IN}touch "$2/iter_9.pth"\n')
     work = tmp_path / "work"
@@ -243,7 +243,7 @@ def test_a_folder_that_was_moved_goes_on_from_its_own_weights(train_synth, tmp_p
     assert trainings(tmp_path)[-1] == ["load_from=copy/synth/iter_9.pth"]
 
 
-def test_use_of_the_gpu_is_measured(train_synth, tmp_path):
+def test_gpu_utilisation_is_measured(train_synth, tmp_path):
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.write_text("#!/usr/bin/env bash\necho $USE\necho 40\nexec sleep 100\n")
     tool.chmod(0o755)
@@ -262,7 +262,7 @@ def test_use_of_the_gpu_is_measured(train_synth, tmp_path):
 @pytest.mark.parametrize(
     "behaviour", ["echo failed >&2; exit 9", "echo '[N/A]'; echo '[N/A]'; exec sleep 100"]
 )
-def test_a_gpu_that_tells_nothing_costs_nothing(train_synth, tmp_path, behaviour):
+def test_unavailable_gpu_utilisation_is_ignored(train_synth, tmp_path, behaviour):
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.write_text(f"#!/usr/bin/env bash\n{behaviour}\n")
     tool.chmod(0o755)
@@ -274,7 +274,7 @@ def test_a_gpu_that_tells_nothing_costs_nothing(train_synth, tmp_path, behaviour
     assert "carry_checkpoint.py pack" in (tmp_path / "calls").read_text()
 
 
-def test_measuring_ends_with_a_training_that_fails(train_synth, tmp_path):
+def test_gpu_sampler_ends_when_training_fails(train_synth, tmp_path):
     tool = tmp_path / "bin" / "nvidia-smi"
     tool.write_text("#!/usr/bin/env bash\necho $$ >sampler\nexec sleep 100\n")
     tool.chmod(0o755)
@@ -286,7 +286,7 @@ def test_measuring_ends_with_a_training_that_fails(train_synth, tmp_path):
             time.sleep(0.1)
 
 
-def test_what_an_interrupted_training_has_done_is_carried(train_synth, tmp_path):
+def test_interrupted_run_is_carried(train_synth, tmp_path):
     assert train_synth("work", LPV_CARRY="carried").returncode == 0
     stand_in = tmp_path / "bin" / "python"
     stand_in.write_text(stand_in.read_text() + "exit 143\n")
@@ -301,7 +301,7 @@ def test_failing_training_fails_the_call(train_synth, tmp_path):
     assert train_synth("work").returncode == 3
 
 
-def test_says_how_to_call_it(train_synth):
+def test_missing_arguments_show_the_usage(train_synth):
     result = train_synth()
     assert result.returncode == 2
     assert "bash tools/train_synth.sh WORK_DIR" in result.stderr
@@ -309,7 +309,7 @@ def test_says_how_to_call_it(train_synth):
 
 @pytest.fixture
 def in_miniature(digits, tmp_path) -> tuple[list[str], dict[str, str]]:
-    """Options and variables of short trainings: digits for real words, seconds for minutes."""
+    """Options and variables of short training runs: digits for real words, seconds for minutes."""
     for seed, name in enumerate(("IIIT5K_train", "IC15_train")):
         digits(tmp_path / "real" / name, 260, seed)
     options = [
@@ -317,7 +317,7 @@ def in_miniature(digits, tmp_path) -> tuple[list[str], dict[str, str]]:
         *small_source(0),
         "custom_hooks.0.minutes=0.02",
         "default_hooks.logger.interval=1",
-        # Reading all that is held out would take longest.
+        # Reading all held-out words would take most of the time.
         *(f"val_dataloader.dataset.datasets.{number}.indices=-16" for number in range(2)),
         *(f"test_dataloader.dataset.datasets.{number}.indices=-16" for number in range(2)),
     ]
@@ -331,8 +331,8 @@ def small_source(number: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_configs_train(run_tool, in_miniature, tmp_path):
-    """LPV-Tiny, which moves to another machine on the way."""
+def test_tiny_configs_train(run_tool, in_miniature, tmp_path):
+    """LPV-Tiny moves to another machine between its two training runs."""
     options, variables = in_miniature
     variables["LPV_CARRY"] = str(tmp_path / "carried")
     for work, said in (("here", "Next: finetune."), ("there", "Next: publish.")):
@@ -352,9 +352,7 @@ def test_the_configs_train(run_tool, in_miniature, tmp_path):
         ("tiny_cpu", ["tiny_cpu_synth_low", "tiny_cpu_synth", "tiny_cpu_synth_finetune"]),
     ],
 )
-def test_the_configs_for_a_cpu_train(
-    tool_in_process, in_miniature, tmp_path, monkeypatch, size, names
-):
+def test_cpu_configs_train(tool_in_process, in_miniature, tmp_path, monkeypatch, size, names):
     options, variables = in_miniature
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
@@ -369,7 +367,7 @@ def test_the_configs_for_a_cpu_train(
         assert not grow(mini, configs / f"lpv-{names[0]}.py", weights)
     for name in names:
         given = [*options, *([f"load_from={weights}"] if weights else [])]
-        if name == "mini_synth":  # easy words have a pool of their own
+        if name == "mini_synth":  # easy words have a separate pool
             given += small_source(1)
         config = configs / f"lpv-{name}.py"
         assert train(config, "--work-dir", name, "--cfg-options", *given) == 0

@@ -1,4 +1,4 @@
-"""The registered transform: what it draws, its options, presets and randomness."""
+"""Tests of the TextAugment transform: draws, options, presets, randomness and tools."""
 
 import importlib.util
 import os
@@ -58,12 +58,12 @@ class TestPlan:
         assert all(count == pytest.approx(6000, rel=0.05) for count in magnitudes.values())
 
     @pytest.mark.parametrize("magnitude", [0, 1, 2])
-    def test_fixed_magnitude(self, magnitude):
+    def test_fixed_magnitude_is_used(self, magnitude):
         drawn = plans(TextAugment(intact_prob=0, magnitude=magnitude), 100)
         assert {m for plan in drawn for _, m in plan} == {magnitude}
 
     @pytest.mark.parametrize("intact_prob", [0.0, 0.3, 0.5, 1.0])
-    def test_share_of_intact_pictures(self, intact_prob):
+    def test_intact_prob_is_the_fraction_of_intact_pictures(self, intact_prob):
         drawn = plans(TextAugment(intact_prob=intact_prob), 4000)
         share = sum(not plan for plan in drawn) / 4000
         assert share == pytest.approx(intact_prob, abs=0.03)
@@ -71,16 +71,16 @@ class TestPlan:
             assert share == intact_prob
 
     @pytest.mark.parametrize("num_groups", [1, 5, 8])
-    def test_number_of_groups(self, num_groups):
+    def test_num_groups_groups_are_drawn(self, num_groups):
         drawn = plans(TextAugment(intact_prob=0, num_groups=num_groups), 100)
         assert {len({op.group for op, _ in plan}) for plan in drawn} == {num_groups}
 
-    def test_chosen_groups(self):
+    def test_only_chosen_groups_are_drawn(self):
         drawn = plans(TextAugment(intact_prob=0, groups=["blur", "warp"]), 100)
         assert {op.group for plan in drawn for op, _ in plan} == {"blur", "warp"}
         assert {len(plan) for plan in drawn} == {2}
 
-    def test_probability_of_each_group(self):
+    def test_groups_are_drawn_with_their_probabilities(self):
         transform = TextAugment(
             intact_prob=0, num_groups=8, groups=dict(blur=1.0, noise=0.25, weather=0.0)
         )
@@ -89,7 +89,7 @@ class TestPlan:
         assert counts["noise"] == pytest.approx(1000, abs=110)
         assert "weather" not in counts
 
-    def test_chosen_operations(self):
+    def test_only_chosen_operations_are_drawn(self):
         names = {"invert", "rain", "snow"}
         drawn = plans(TextAugment(intact_prob=0, operations=sorted(names)), 200)
         assert {op.name for plan in drawn for op, _ in plan} == names
@@ -97,7 +97,7 @@ class TestPlan:
 
 class TestPresets:
     @pytest.mark.parametrize("preset", PRESETS)
-    def test_builds_from_config_and_draws_only_its_own(self, preset, tmp_path, word):
+    def test_builds_from_config_and_draws_only_its_operations(self, preset, tmp_path, word):
         path = tmp_path / "config.py"
         path.write_text(
             f"pipeline = [dict(type='TextAugment', preset={preset!r}, intact_prob=0.0)]\n"
@@ -111,11 +111,11 @@ class TestPresets:
         assert {len(plan) for plan in drawn} == {min(3, len(groups))}
         assert transform({"img": word})["img"].shape == word.shape
 
-    def test_contents(self):
+    def test_straug_has_all_operations_and_rotation_one(self):
         assert PRESETS["straug"] == tuple(OPERATIONS)
         assert PRESETS["rotation"] == ("rotate",)
 
-    def test_preset_with_groups(self):
+    def test_groups_restrict_a_preset(self):
         transform = TextAugment(preset="ppocr", groups=["geometry"], intact_prob=0)
         drawn = plans(transform, 50)
         assert {op.name for plan in drawn for op, _ in plan} == {"rotate", "perspective"}
@@ -132,11 +132,11 @@ class TestTransform:
         assert not np.array_equal(after["img"], before)
         np.testing.assert_array_equal(word, before)
 
-    def test_intact_picture_is_the_same(self, word):
+    def test_intact_picture_is_the_same_object(self, word):
         assert TextAugment(intact_prob=1)(dict(img=word))["img"] is word
 
-    def test_one_global_draw_whatever_happens(self, word):
-        """What follows in the pipeline does not depend on what was drawn for this picture."""
+    def test_global_generator_is_used_once_per_picture(self, word):
+        """The rest of the pipeline does not depend on what was drawn for this picture."""
         following = set()
         for transform in (TextAugment(intact_prob=1), TextAugment(intact_prob=0, num_groups=8)):
             set_random_seed(7)
@@ -165,7 +165,7 @@ class TestTransform:
             [[1, 2], [3, 4]],
         ],
     )
-    def test_wrong_pictures(self, img):
+    def test_unsupported_pictures_are_refused(self, img):
         with pytest.raises(TypeError, match=r"needs a uint8 image of shape \(H, W, 3\).*word-7"):
             TextAugment()(dict(img=img, img_path="word-7.png"))
 
@@ -176,7 +176,7 @@ class TestTransform:
 
 
 class Words(Dataset):
-    """Sixteen times the same picture, augmented."""
+    """Sixteen augmentations of the same picture."""
 
     def __init__(self):
         self.transform = TextAugment(intact_prob=0)
@@ -190,9 +190,9 @@ class Words(Dataset):
         return torch.from_numpy(self.transform(dict(img=img))["img"].copy())
 
 
-def test_data_loader_workers_differ_and_repeat():
+def test_data_loader_workers_differ_and_are_reproducible():
     def run(seed):
-        # The state of the main process must not matter: it is what workers inherit.
+        # Workers inherit the state of the main process, which must not matter.
         np.random.seed(99)  # noqa: NPY002
         init = partial(worker_init_fn, num_workers=2, rank=0, seed=seed)
         loader = DataLoader(Words(), batch_size=4, num_workers=2, worker_init_fn=init)
@@ -224,13 +224,13 @@ def test_data_loader_workers_differ_and_repeat():
         (dict(preset="straug", operations=["rain"]), "either preset or operations, not both"),
     ],
 )
-def test_bad_values(options, message):
+def test_bad_values_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         TextAugment(**options)
 
 
 @pytest.mark.parametrize("option", ["groups", "operations"])
-def test_single_string(option):
+def test_string_instead_of_a_list_is_refused(option):
     with pytest.raises(TypeError, match=f"{option} must be a list of names.*\\['blur'\\]"):
         TextAugment(**{option: "blur"})
 
@@ -243,7 +243,7 @@ def load_tool(path):
 
 
 class TestTools:
-    def test_browse(self, tmp_path, word):
+    def test_browse_writes_a_sheet(self, tmp_path, word):
         cv2.imwrite(str(tmp_path / "word.png"), word)
         out = tmp_path / "sheets" / "sheet.png"
         command = [
@@ -260,14 +260,14 @@ class TestTools:
         np.testing.assert_array_equal(sheet[:32, -104:-4], word)
         assert not np.array_equal(sheet[36:68, -104:-4], word)
 
-    def test_browse_renders_words_of_its_own(self, tmp_path):
+    def test_browse_without_input_renders_a_word(self, tmp_path):
         out = tmp_path / "sheet.png"
         load_tool("visualizations/browse_augment.py").main(["--out", str(out), "--scale", "1"])
         sheet = cv2.imread(str(out))
         assert sheet.shape[0] == (1 + len(OPERATIONS)) * 36
         assert sheet[:32, 140:240].std() > 20
 
-    def test_browse_refuses_what_is_no_picture(self, tmp_path, capsys):
+    def test_browse_refuses_bad_input_and_output_files(self, tmp_path, capsys):
         (tmp_path / "notes.png").write_text("no picture")
         browse = load_tool("visualizations/browse_augment.py")
         for arguments, error in (
@@ -279,7 +279,7 @@ class TestTools:
             assert raised.value.code == 2
             assert error in capsys.readouterr().err
 
-    def test_benchmark(self, capsys):
+    def test_benchmark_lists_every_operation(self, capsys):
         options = "--rounds 1 --images 5 --seeds 0 --size 40 16 --operations"
         load_tool("analysis_tools/benchmark_augment.py").main(options.split())
         output = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""All operations together; those that move or cover pixels against geometry."""
+"""Tests of every operation, and of those that move, cover or blur pixels by geometry."""
 
 from random import Random
 
@@ -37,7 +37,7 @@ def scatter():
 @pytest.mark.parametrize("magnitude", MAGNITUDES)
 @pytest.mark.parametrize("name", OPERATIONS)
 class TestEveryOperation:
-    def test_new_picture_of_same_kind(self, name, magnitude, word):
+    def test_returns_a_new_picture_of_the_same_kind(self, name, magnitude, word):
         before = word.copy()
         after = OPERATIONS[name](word, magnitude, Random(5))
         assert after.shape == word.shape
@@ -52,11 +52,11 @@ class TestEveryOperation:
         np.testing.assert_array_equal(OPERATIONS[name](word, magnitude, Random(11)), first)
 
     @pytest.mark.parametrize("size", [(1, 1), (3, 2), (32, 5), (48, 160), (600, 700)])
-    def test_any_size(self, name, magnitude, size):
+    def test_any_size_is_supported(self, name, magnitude, size):
         img = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
         assert OPERATIONS[name](img, magnitude, Random(1)).shape == img.shape
 
-    def test_read_only_and_strided_input(self, name, magnitude, word):
+    def test_read_only_and_strided_input_is_supported(self, name, magnitude, word):
         wide = np.repeat(word, 2, axis=1)
         wide.flags.writeable = False
         expected = OPERATIONS[name](word, magnitude, Random(2))
@@ -81,8 +81,8 @@ def test_random_operations_vary(word):
         assert (len(results) == 1) == (name in constant), name
 
 
-def test_magnitude_grows_in_strength(word):
-    """The mean change rises, for those whose change is a matter of degree at all."""
+def test_change_grows_with_magnitude(word):
+    """The mean change rises, except for operations whose change is not a matter of degree."""
     for name in OPERATIONS.keys() - {"invert", "equalize", "autocontrast", "pixelate"}:
         change = [
             np.mean(
@@ -126,18 +126,18 @@ class TestWarp:
             distorted = warp.distort(flat(255, 64, 200), 2, Random(seed))
             stretched = warp.stretch(flat(255, 64, 200), 2, Random(seed))
             edges += [distorted[0], distorted[-1], stretched[:, 0], stretched[:, -1]]
-        for edge in range(4):  # black where nothing was
+        for edge in range(4):  # black outside the moved edges
             assert np.mean([pixels.mean() for pixels in edges[edge::4]]) < 60
 
     def test_curve_is_an_arc(self):
-        """The top edge of a white picture lies on a circle of one of the radii."""
+        """The top edge of a white picture lies on a circle of about the expected radius."""
         upwards = set()
         for seed in range(6):
             curved = warp.curve(flat(255, 160, 500), 1, Random(seed))[..., 0] > 127
             upwards.add(bool(curved[0, 250]))
             curved = curved if curved[0, 250] else curved[::-1]
             columns = np.arange(40, 460, 20)
-            # Squares of the frame: 500 × 160 pixels are 1 × 0.5.
+            # Units of the frame: 500 × 160 pixels are 1 × 0.5.
             x, y = (columns + 0.5) / 500 - 0.5, curved[:, columns].argmax(axis=0) / 320
             radius = np.median((x**2 + y**2)[y > 0.02] / (2 * y[y > 0.02]))
             assert 0.93 < radius < 1.07
@@ -195,7 +195,7 @@ class TestGeometry:
 
 class TestPattern:
     @pytest.mark.parametrize("magnitude", MAGNITUDES)
-    def test_share_of_covered_pixels(self, magnitude):
+    def test_covered_fraction_follows_the_period(self, magnitude):
         white = flat(255, 120, 240)
         period = 4 - magnitude
         for seed in range(5):
@@ -231,7 +231,7 @@ class TestBlur:
             np.testing.assert_array_equal(plain, flat(77, 32, 100))
 
     @pytest.mark.parametrize("radius", [1.5, 2.25, 3.0])
-    def test_disk(self, radius):
+    def test_disk_kernel_has_the_variance_of_a_disk(self, radius):
         kernel = blur.disk_kernel(radius)
         assert kernel.sum() == pytest.approx(1)
         np.testing.assert_array_equal(kernel, np.rot90(kernel))
@@ -255,7 +255,7 @@ class TestBlur:
         assert values[0] < 0.3
 
     @pytest.mark.parametrize(("magnitude", "sigma"), [(0, 1.4), (1, 2.0), (2, 2.6)])
-    def test_motion_reaches_as_far_as_it_says(self, magnitude, sigma):
+    def test_motion_blur_has_the_sigma_of_its_magnitude(self, magnitude, sigma):
         img = flat(0, 41, 41)
         img[20, 20] = 255
         smeared = blur.motion_blur(img, magnitude, Random(0))[..., 0].astype(float)
@@ -263,7 +263,7 @@ class TestBlur:
         moments = [[(smeared * a * b).sum() / smeared.sum() for a in (x, y)] for b in (x, y)]
         assert np.linalg.eigvalsh(moments)[1] == pytest.approx(sigma**2, rel=0.3)
 
-    def test_glass_only_moves_nearby_values(self):
+    def test_glass_moves_values_only_nearby(self):
         img = flat(0, 40, 60)
         img[20, 30] = 255
         reached = np.argwhere(blur.glass_blur(img, 2, Random(3)).any(axis=2))
@@ -287,18 +287,18 @@ class TestBlur:
 
 
 class TestRegistry:
-    def test_unknown_group(self):
+    def test_unknown_group_is_refused(self):
         with pytest.raises(ValueError, match="unknown group 'wrap'; the groups are warp, geometry"):
             operation("wrap")
 
-    def test_taken_name(self):
+    def test_name_already_registered_is_refused(self):
         def invert(img, magnitude, rng):
             return img
 
         with pytest.raises(ValueError, match="'invert' is registered already"):
             operation("process")(invert)
 
-    def test_unknown_operation(self):
+    def test_unknown_operation_is_refused(self):
         with pytest.raises(ValueError, match=r"unknown operation\(s\) 'blurr', 'snoww'; .* curve,"):
             operations_by_group(["snoww", "snow", "blurr"])
 

@@ -1,4 +1,4 @@
-"""Operations that change values, against statistics, formulas and Pillow."""
+"""Tests of operations that change values against statistics, formulas and Pillow."""
 
 from random import Random
 
@@ -69,7 +69,7 @@ class TestFields:
 
 class TestNoise:
     @pytest.mark.parametrize("magnitude", MAGNITUDES)
-    def test_gaussian(self, magnitude):
+    def test_gaussian_noise_has_the_deviation_of_its_magnitude(self, magnitude):
         deviations = []
         for seed in range(20):
             noisy = noise.gaussian_noise(flat(128), magnitude, Random(seed)).astype(float)
@@ -80,7 +80,7 @@ class TestNoise:
         assert low + 0.02 < max(deviations) < (low + 0.03) * 1.02
 
     @pytest.mark.parametrize("photons", [5, 12, 20])
-    def test_poisson_table(self, photons):
+    def test_poisson_table_has_poisson_moments(self, photons):
         table = noise.poisson_table(photons).reshape(256, -1)
         assert np.all(table[0] == 0)
         assert np.all(np.diff(table.astype(int), axis=0) >= 0)
@@ -98,7 +98,7 @@ class TestNoise:
         assert noisy.std() > 30
 
     @pytest.mark.parametrize("magnitude", MAGNITUDES)
-    def test_impulse(self, magnitude):
+    def test_impulse_noise_is_black_and_white_in_equal_parts(self, magnitude):
         shares = []
         for seed in range(20):
             noisy = noise.impulse_noise(flat(99), magnitude, Random(seed))
@@ -287,7 +287,7 @@ def test_one_grid_is_of_rectangles_and_one_of_ellipses(magnitude):
         grid(flat(255, 32, 100), magnitude, Random(0))[..., 0] == 0
         for grid in (pattern.rectangle_grid, pattern.ellipse_grid)
     )
-    # Beside the middle, a rectangle's upper edge goes straight on, an ellipse's does not.
+    # Away from the middle, a rectangle's upper edge continues straight, an ellipse's does not.
     assert (rectangles[:8, 45] == rectangles[:8, 55]).all()
     np.testing.assert_array_equal(rectangles[:8, 50], rectangles[:8, 35])
     assert (ellipses[:8, 50] != ellipses[:8, 35]).any()

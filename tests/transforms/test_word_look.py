@@ -1,4 +1,4 @@
-"""Looks against NumPy's own turns and cuts, and points against what they show."""
+"""Tests of WordLook against rotations and crops in NumPy, and of its point mapping."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def picture() -> np.ndarray:
 
 
 @pytest.mark.parametrize("shape", [(9, 24), (2000, 3000)])
-def test_no_change(shape):
+def test_default_look_changes_nothing(shape):
     picture = np.zeros((*shape, 3), np.uint8)
     seen, matrix = WordLook().look(picture)
     assert seen is picture
@@ -28,7 +28,7 @@ def test_quarter_turns_keep_every_pixel(picture, turn, quarters):
     assert np.array_equal(WordLook(turn).look(picture)[0], np.rot90(picture, quarters))
 
 
-def test_cut_off(picture):
+def test_negative_margins_crop(picture):
     seen, matrix = WordLook(margin=(-1 / 12, -1 / 9)).look(picture)
     assert np.array_equal(seen, picture[1:-1, 2:-2])
     assert matrix == pytest.approx(np.array([[1, 0, -2], [0, 1, -1]]))
@@ -42,7 +42,7 @@ def test_added_margins_repeat_the_edge(picture):
 @pytest.mark.parametrize("turn", [10, -35, 90, 200])
 @pytest.mark.parametrize("margin", [(0, 0), (0.2, 0.02), (-0.1, -0.2)])
 @pytest.mark.parametrize(("slant", "slope"), [(0, 0), (0.3, 0), (-0.5, 0.2), (0, 0.4)])
-def test_the_matrix_leads_to_where_a_spot_is_shown(turn, margin, slant, slope):
+def test_matrix_maps_a_spot_to_where_it_is_shown(turn, margin, slant, slope):
     picture = np.zeros((80, 120, 3), np.uint8)
     spot = np.array([66.0, 37.0])
     cv2.circle(picture, (65, 36), 3, (255, 255, 255), -1)  # pixel 65 reaches from 65 to 66
@@ -64,16 +64,16 @@ def test_no_corner_is_lost(options, picture):
     assert (corners < np.array(seen.shape[1::-1]) + 0.51).all()
 
 
-def test_counter_clockwise():
+def test_positive_turn_is_counter_clockwise():
     picture = np.zeros((20, 60, 3), np.uint8)
-    picture[:, 50:] = 255  # the right end goes up
+    picture[:, 50:] = 255  # the right end rises
     seen, _ = WordLook(20).look(picture)
     ys, xs = np.nonzero(seen[..., 0] > 128)
     assert ys.mean() < seen.shape[0] / 2 - 3
     assert xs.mean() > seen.shape[1] / 2 + 10
 
 
-def test_letters_that_lean_to_the_right_stand_upright():
+def test_slant_makes_leaning_letters_upright():
     picture = np.zeros((20, 60, 3), np.uint8)
     cv2.line(picture, (40, 0), (30, 19), (255, 255, 255), 3)  # one column in two rows
     seen, _ = WordLook(slant=0.5).look(picture)
@@ -82,7 +82,7 @@ def test_letters_that_lean_to_the_right_stand_upright():
     assert seen.shape[0] == 20
 
 
-def test_words_that_climb_lie_level():
+def test_slope_makes_climbing_words_level():
     picture = np.zeros((40, 60, 3), np.uint8)
     cv2.line(picture, (0, 35), (59, 5), (255, 255, 255), 3)
     seen, _ = WordLook(slope=0.5).look(picture)
@@ -91,7 +91,7 @@ def test_words_that_climb_lie_level():
     assert seen.shape[1] == 60
 
 
-def test_tall_pictures_alone(picture):
+def test_tall_only_changes_only_tall_pictures(picture):
     look = WordLook(90, tall_only=True)
     assert look.applies(np.rot90(picture)) and not look.applies(picture)
     assert look.look(picture)[0] is picture
@@ -102,7 +102,7 @@ def test_tall_pictures_alone(picture):
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (300, 2)])
 @pytest.mark.parametrize("options", [dict(turn=10), dict(margin=(-0.1, -0.3)), dict(slope=0.4)])
-def test_smallest_pictures(shape, options):
+def test_tiny_pictures_are_supported(shape, options):
     seen, _ = WordLook(**options).look(np.full((*shape, 3), 77, np.uint8))
     assert (seen == 77).all() and min(seen.shape) >= 1
 
@@ -116,7 +116,7 @@ def test_large_pictures_are_made_smaller(shape, options):
     seen, matrix = WordLook(**options).look(picture)
     assert max(seen.shape) <= 1024 * 1.4 + 1
     assert min(seen.shape[:2]) >= min(32, *shape)
-    # The middle is still the middle, and above it is black.
+    # The centre maps to the centre, and above it the view is black.
     height, width = shape
     assert matrix @ (width / 2, height / 2, 1) == pytest.approx(np.array(seen.shape[1::-1]) / 2)
     for y, value in ((0.2 * height, 0), (0.8 * height, 255)):
@@ -124,7 +124,7 @@ def test_large_pictures_are_made_smaller(shape, options):
         assert seen[row, column, 0] == value
 
 
-def test_in_a_pipeline(picture):
+def test_transform_updates_the_shape_and_keeps_its_input(picture):
     look = TRANSFORMS.build(dict(type="WordLook", turn=90))
     sample = dict(img=picture, img_shape=(9, 24), sample_key="a")
     changed = look(sample)
@@ -134,7 +134,7 @@ def test_in_a_pipeline(picture):
 
 
 @pytest.mark.parametrize("margin", [(0, -0.5), (-0.6, 0.1), 0.1, (0.1,)])
-def test_margins_that_leave_nothing_or_are_not_two(margin):
+def test_bad_margins_are_refused(margin):
     with pytest.raises(ValueError, match=r"margin must be two numbers above -0\.5, at which"):
         WordLook(margin=margin)
 
@@ -142,12 +142,12 @@ def test_margins_that_leave_nothing_or_are_not_two(margin):
 @pytest.mark.parametrize(
     "options", [dict(turn=float("nan")), dict(slope=float("inf")), dict(margin=(0, float("nan")))]
 )
-def test_numbers_that_are_not_finite(options):
+def test_non_finite_numbers_are_refused(options):
     with pytest.raises(ValueError, match="turn, slant, slope and margin must be finite, got"):
         WordLook(**options)
 
 
 @pytest.mark.parametrize(("slant", "slope"), [(2, 0.5), (0.1 * 3, 1 / 0.3)])
-def test_flattened(slant, slope):
+def test_slant_and_slope_that_flatten_are_refused(slant, slope):
     with pytest.raises(ValueError, match="flatten an image to a line; their product must not"):
         WordLook(slant=slant, slope=slope)

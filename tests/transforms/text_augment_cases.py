@@ -5,7 +5,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 
 def make_word():
-    """A coloured word on a coloured gradient, (32, 100, 3), BGR."""
+    """Return a coloured word on a coloured gradient, shape (32, 100, 3), BGR."""
     ramp = np.linspace(120, 215, 100)[None, :, None] * np.array([0.8, 0.95, 1.0])
     picture = Image.fromarray(np.repeat(ramp, 32, axis=0).astype(np.uint8))
     font = ImageFont.load_default(24)
@@ -14,7 +14,7 @@ def make_word():
 
 
 def make_scatter():
-    """Independent random values, (40, 60, 3)."""
+    """Return independent random values of shape (40, 60, 3)."""
     return np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 

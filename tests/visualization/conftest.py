@@ -1,8 +1,8 @@
-"""A word and attention that looks like a trained model's."""
+"""Fixtures: a word, and attention that resembles a trained model's."""
 
 from __future__ import annotations
 
-import lpv_mmocr  # noqa: F401  (mends first)
+import lpv_mmocr  # noqa: F401  (patches first)
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ POSITIONS = 27
 
 
 def spots(centres: list[float], grid: tuple[int, int], width: float = 0.02) -> np.ndarray:
-    """Maps (T, h, w) with a spot at each place along x for characters; flat ones elsewhere."""
+    """Return maps (T, h, w) with a spot at x for each character; the other maps are flat."""
     rows, columns = grid
     x = (np.arange(columns) + 0.5) / columns
     maps = np.full((POSITIONS, rows, columns), 1.0)
@@ -23,7 +23,7 @@ def spots(centres: list[float], grid: tuple[int, int], width: float = 0.02) -> n
 
 @pytest.fixture
 def make_attention():
-    """Attention of a cascade that reads one text per stage, letters evenly spread."""
+    """Return a function that makes attention for one text per stage, letters evenly spaced."""
 
     def make(*texts: str, grid: tuple[int, int] = (2, 25), glrms: int | None = None) -> LabelData:
         rng = np.random.default_rng(0)
@@ -43,5 +43,5 @@ def make_attention():
 
 @pytest.fixture
 def word() -> np.ndarray:
-    """RGB picture of noise, 30 x 120."""
+    """Return an RGB picture of noise, 30 x 120."""
     return np.random.default_rng(1).integers(0, 256, (30, 120, 3), dtype=np.uint8)

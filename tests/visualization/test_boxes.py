@@ -7,7 +7,7 @@ import pytest
 
 
 def attention(centres: list[tuple[float, float]], grid: tuple[int, int]) -> np.ndarray:
-    """Maps (T, h, w) with a narrow spot at x, y for each character."""
+    """Return maps (T, h, w) with a narrow spot at x, y for each character."""
     rows, columns = np.mgrid[: grid[0], : grid[1]]
     y, x = (rows + 0.5) / grid[0], (columns + 0.5) / grid[1]
     maps = np.ones((27, *grid))
@@ -21,7 +21,7 @@ def evenly(count: int) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("count", [2, 5, 25])
-def test_letters_of_equal_width(count):
+def test_boxes_of_letters_of_equal_width(count):
     boxes = character_boxes(attention(evenly(count), (8, 100)), count, (32, 200))
     assert boxes.shape == (count, 4)
     assert boxes.dtype == np.float32
@@ -34,14 +34,14 @@ def test_letters_of_equal_width(count):
     assert np.all(boxes[:, 3] > 16)
 
 
-def test_the_last_stage_counts():
+def test_last_stage_is_used():
     maps = np.stack([attention(evenly(3), (4, 50)), attention(evenly(5), (4, 50))])
     np.testing.assert_array_equal(
         character_boxes(maps, 5, (30, 90)), character_boxes(maps[1], 5, (30, 90))
     )
 
 
-def test_a_vertical_word():
+def test_boxes_of_a_vertical_word():
     centres = [(0.5, 0.9), (0.5, 0.5), (0.5, 0.1)]  # read from the bottom up
     boxes = character_boxes(attention(centres, (30, 10)), 3, (120, 30))
     middle = (boxes[:, 1] + boxes[:, 3]) / 2
@@ -50,7 +50,7 @@ def test_a_vertical_word():
     assert np.all(boxes[:, 2] > 15)
 
 
-def test_boxes_have_an_area_and_stay_inside_whatever_the_maps():
+def test_boxes_have_an_area_and_stay_inside_for_any_maps():
     rng = np.random.default_rng(0)
     for count in (1, 2, 7, 26):
         for maps in (rng.random((27, 4, 25)) ** 9, np.ones((27, 4, 25)), np.zeros((27, 4, 25))):
@@ -60,7 +60,7 @@ def test_boxes_have_an_area_and_stay_inside_whatever_the_maps():
             assert np.all(boxes.max(axis=0) <= [97, 31, 97, 31])
 
 
-def test_nothing_read():
+def test_empty_text_has_no_boxes():
     assert character_boxes(np.ones((3, 27, 2, 25)), 0, (32, 100)).shape == (0, 4)
 
 

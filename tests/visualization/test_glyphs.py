@@ -33,7 +33,7 @@ def no_system_fonts(monkeypatch):
     font_of.cache_clear()
 
 
-def test_what_is_drawn_for_characters(no_system_fonts):
+def test_visible_replaces_undrawable_characters(no_system_fonts):
     assert visible("a") == "a"
     assert visible(" ") == "␣"
     assert visible("\u4e2d") == "U+4E2D"
@@ -42,21 +42,19 @@ def test_what_is_drawn_for_characters(no_system_fonts):
     assert visible("\u0301") == "\u25cc\u0301"
 
 
-def test_a_font_of_the_system_stands_in(no_system_fonts, monkeypatch):
-    """STIX has a letter that DejaVu lacks, as a Chinese font of the system would."""
+def test_system_font_is_used_for_missing_letters(no_system_fonts, monkeypatch):
+    """STIX has a letter that DejaVu lacks, as a Chinese system font would."""
     stix = str(glyphs.matplotlib_font_folder() / "STIXGeneral.ttf")
     letter = "\u20f0"
     assert font_of(letter) is None
     font_of.cache_clear()
-    broken = str(glyphs.__file__)  # no font at all
+    broken = str(glyphs.__file__)  # not a font file
     monkeypatch.setattr(glyphs, "_system_fonts", lambda: (broken, stix))
     assert font_of(letter) == stix
     assert visible("\u4e2d") == "U+4E2D"
 
 
-def test_a_font_that_one_library_opens_and_another_does_not_is_skipped(
-    no_system_fonts, monkeypatch
-):
+def test_font_without_readable_coverage_is_skipped(no_system_fonts, monkeypatch):
     def fail(*args):
         raise KeyError("cmap")
 
@@ -66,7 +64,7 @@ def test_a_font_that_one_library_opens_and_another_does_not_is_skipped(
     assert font_of("\u20f0") is None
 
 
-def test_text_is_shrunk_to_its_room(canvas):
+def test_text_is_shrunk_to_its_width(canvas):
     pen = ImageDraw.Draw(canvas)
     assert text_width("wide text", 30) > 60
     assert draw_text(pen, (10, 30), "wide text", 30, "black", width=60) <= 60
@@ -75,14 +73,13 @@ def test_text_is_shrunk_to_its_room(canvas):
     assert right <= 71
 
 
-@pytest.mark.parametrize(("anchor", "expected"), [("l", 150), ("m", 130), ("r", 110)])
-def test_anchors(canvas, anchor, expected):
+@pytest.mark.parametrize(("anchor", "side"), [("l", 1), ("m", 0), ("r", -1)])
+def test_anchor_positions_the_text(canvas, anchor, side):
     pen = ImageDraw.Draw(canvas)
     half = text_width("HH", 24) / 2
     draw_text(pen, (150, 30), "HH", 24, "black", anchor=anchor)
     left, right = ink_columns(canvas)
-    middle = {"l": 150 + half, "m": 150, "r": 150 - half}[anchor]
-    assert (left + right) / 2 == pytest.approx(middle, abs=2)
+    assert (left + right) / 2 == pytest.approx(150 + side * half, abs=2)
 
 
 def test_pieces_are_centred_and_fit(canvas):

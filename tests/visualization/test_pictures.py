@@ -1,4 +1,4 @@
-"""Attention picture, relations, strip of the cascade: what is in them and where."""
+"""Tests of the attention picture, the relations and the strip of the cascade."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def red_pixels(picture: np.ndarray) -> int:
 
 @pytest.fixture
 def drawn_text(monkeypatch):
-    """Every text that the attention picture puts on the canvas."""
+    """Return the list of all texts drawn on the attention picture."""
     texts = []
 
     def note(pen, place, text, *args, **kwargs):
@@ -58,8 +58,8 @@ def test_any_word_gives_a_picture_of_moderate_size(make_attention, length, size,
     assert relations.dtype == np.uint8
 
 
-def test_a_label_of_hundreds_of_characters_is_drawn(make_attention):
-    """As data may hold one, whose columns have less than a pixel."""
+def test_label_of_hundreds_of_characters_is_drawn(make_attention):
+    """Data may contain such labels; their columns are narrower than a pixel."""
     image = np.full((32, 100, 3), 128, np.uint8)
     for draw in (draw_attention, draw_cascade_strip):
         assert draw(image, make_attention("a", "ab", "abc"), gt_text="x" * 500).shape[0] < 1100
@@ -81,14 +81,14 @@ def test_every_stage_and_character_has_its_caption(make_attention, word, drawn_t
     assert "axc" in drawn_text
 
 
-def test_a_strip_says_where_nothing_was_read(make_attention, word, monkeypatch):
+def test_strip_says_where_nothing_was_read(make_attention, word, monkeypatch):
     texts = []
     monkeypatch.setattr(cascade_strip, "draw_text", lambda *args, **kwargs: texts.append(args[2]))
     draw_cascade_strip(word, make_attention("ab", "", "ab"))
-    assert texts.count("nothing read") == 1  # in the place of the second GLRM
+    assert texts.count("nothing read") == 1  # over the relations of the second GLRM
 
 
-def test_errors_are_marked_and_only_where_they_are(make_attention, word):
+def test_only_wrong_characters_are_marked(make_attention, word):
     attention = make_attention("cat")
     right = red_pixels(draw_attention(word, attention, gt_text="Cat"))
     one = red_pixels(draw_attention(word, attention, gt_text="car"))
@@ -97,7 +97,7 @@ def test_errors_are_marked_and_only_where_they_are(make_attention, word):
     assert 500 < one < all_wrong
 
 
-def test_what_is_wrong_is_up_to_the_protocol(make_attention, word, drawn_text):
+def test_protocol_determines_the_verdict(make_attention, word, drawn_text):
     for protocol in (None, TextProtocol(case_sensitive=True)):
         draw_attention(word, make_attention("cat"), gt_text="Cat", protocol=protocol)
     verdicts = [text for text in drawn_text if text.startswith("cat  ")]
@@ -105,7 +105,7 @@ def test_what_is_wrong_is_up_to_the_protocol(make_attention, word, drawn_text):
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
-def test_heat_lies_where_the_attention_is(place):
+def test_heat_is_where_the_attention_is(place):
     weights = np.zeros((2, 20))
     weights[:, int(20 * place)] = 1.0
     letters = letters_of(np.zeros((30, 120, 3), np.uint8), (200, 50))
@@ -114,7 +114,7 @@ def test_heat_lies_where_the_attention_is(place):
     assert columns.argmax() == pytest.approx(200 * (int(20 * place) + 0.5) / 20, abs=6)
 
 
-def test_scale_grows_and_saturates():
+def test_heat_scale_grows_and_saturates():
     colours, shares = HeatScale(0.5).colour(np.array([0.0, 0.1, 0.3, 0.5, 0.9]))
     luminance = colours @ [0.2126, 0.7152, 0.0722]
     assert np.all(np.diff(luminance[:4]) > 0)
@@ -124,7 +124,7 @@ def test_scale_grows_and_saturates():
 
 @pytest.mark.parametrize("ground", [0, 60, 255])
 @pytest.mark.parametrize("weight", [0.0, 0.1, 0.5, 1.0])
-def test_colours_are_those_of_the_bar_on_any_ground(ground, weight):
+def test_colours_match_the_colour_bar_on_any_background(ground, weight):
     image = np.full((32, 100, 3), ground, np.uint8)
     image[8:24, 45:49] = 255 if ground < 128 else 0  # a stroke
     scale = HeatScale(1.0)
@@ -136,7 +136,7 @@ def test_colours_are_those_of_the_bar_on_any_ground(ground, weight):
     assert abs((stroke - colour) @ luminance) > 25 or np.abs(stroke - colour).max() > 60
 
 
-def test_light_letters_and_dark_ones_look_alike():
+def test_light_and_dark_letters_look_alike():
     image = np.full((32, 100, 3), 255, np.uint8)
     image[8:24, 40:60] = 30
     drawn = [
@@ -146,17 +146,17 @@ def test_light_letters_and_dark_ones_look_alike():
     assert np.abs(drawn[0] - drawn[1]).max() <= 1
 
 
-def test_an_even_picture_has_no_letters():
+def test_uniform_picture_has_no_letters():
     assert letters_of(np.full((20, 60, 3), 90, np.uint8), (120, 40)).max() == 0
 
 
-def test_a_very_wide_word_has_maps_that_can_be_seen(make_attention):
+def test_maps_of_a_very_wide_word_stay_visible(make_attention):
     layout = attention_picture._Layout.of((10, 3000), 25, False)
     assert layout.tile[1] == 20
     draw_attention(np.zeros((10, 3000, 3), np.uint8), make_attention("a" * 25))
 
 
-def test_large_pictures_are_scaled_once_for_each_size_of_map(make_attention, word, monkeypatch):
+def test_picture_is_scaled_once_per_map_size(make_attention, word, monkeypatch):
     sizes = []
 
     def note(image, size):
@@ -172,13 +172,16 @@ def test_large_pictures_are_scaled_once_for_each_size_of_map(make_attention, wor
     ("text", "verdict", "title"),
     [("", "nothing  ✓ right", "end of the word"), ("a", "a  ✗ wrong", "sum of the characters")],
 )
-def test_a_word_without_characters(make_attention, word, drawn_text, text, verdict, title):
+def test_empty_label_has_a_verdict_and_map_title(
+    make_attention, word, drawn_text, text, verdict, title
+):
     draw_attention(word, make_attention(text), gt_text="")
     assert {verdict, title} < set(drawn_text)
     assert ("sum of the characters" in drawn_text) == bool(text)
 
 
-def test_maps_of_nothing_do_not_divide_by_zero(make_attention, word):
+@pytest.mark.filterwarnings("error")  # NumPy only warns of a division by zero
+def test_zero_maps_can_be_drawn(make_attention, word):
     attention = make_attention("ab")
     attention.attn_maps = np.zeros_like(attention.attn_maps)
     attention.relations = np.zeros((1, 27, 27), np.float32)
@@ -190,7 +193,7 @@ def test_maps_of_nothing_do_not_divide_by_zero(make_attention, word):
 
 
 class TestRelations:
-    def test_rows_are_normalised_over_what_is_shown(self):
+    def test_rows_are_normalised_over_shown_characters(self):
         relations = np.arange(16, dtype=np.float32).reshape(4, 4)
         relations[2, 1:3] = 0
         np.testing.assert_allclose(shown_relations(relations, 2), [[5 / 11, 6 / 11], [0, 0]])
@@ -209,7 +212,7 @@ class TestRelations:
         assert (x - left) / side == pytest.approx(3.5 / 4, abs=0.05)
         assert (y - top) / side == pytest.approx(1.5 / 4, abs=0.05)
 
-    def test_without_a_glrm(self, make_attention, word):
+    def test_relations_need_a_glrm_but_the_strip_does_not(self, make_attention, word):
         attention = make_attention("abc")
         with pytest.raises(ValueError, match="no relations to draw: the model has no GLRM"):
             draw_relations(attention)
@@ -221,6 +224,6 @@ class TestRelations:
     [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3)), np.zeros((0, 5, 3), np.uint8)],
 )
 @pytest.mark.parametrize("draw", [draw_attention, draw_cascade_strip])
-def test_bad_pictures(make_attention, draw, image):
+def test_bad_pictures_are_refused(make_attention, draw, image):
     with pytest.raises(ValueError, match=r"image must be RGB uint8 of shape \(H, W, 3\), got"):
         draw(image, make_attention("a"))

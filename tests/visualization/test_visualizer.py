@@ -28,7 +28,7 @@ def sample(make_attention):
     return sample
 
 
-def test_attention_where_it_was_kept(visualizer, sample, word, tmp_path):
+def test_attention_is_drawn_if_kept(visualizer, sample, word, tmp_path):
     file = tmp_path / "new" / "word.png"
     picture = visualizer.add_datasample("x", word, sample, out_file=str(file))
     assert picture.shape[0] > 300
@@ -37,21 +37,21 @@ def test_attention_where_it_was_kept(visualizer, sample, word, tmp_path):
     assert (without_truth != picture[: len(without_truth), : without_truth.shape[1]]).any()
 
 
-def test_maps_lie_over_the_padding_as_well(visualizer, sample, word):
-    """As over a picture that was padded before."""
+def test_maps_cover_the_padding(visualizer, sample, word):
+    """The result equals that for a picture padded beforehand."""
     padded = np.concatenate([word, np.zeros_like(word)], axis=1)
     expected = visualizer.add_datasample("x", padded, sample)
     sample.set_metainfo(dict(valid_ratio=0.5))
     np.testing.assert_array_equal(visualizer.add_datasample("x", word, sample), expected)
 
 
-def test_grey_words(visualizer, sample, word):
+def test_grey_words_are_drawn_as_rgb(visualizer, sample, word):
     assert visualizer.add_datasample("x", word[..., 0], sample).shape[2] == 3
     assert visualizer.add_datasample("x", word[..., :1], sample).shape[2] == 3
 
 
 @pytest.mark.parametrize("case", ["none kept", "no prediction wanted", "bad picture"])
-def test_mmocrs_picture_otherwise(visualizer, sample, word, case):
+def test_mmocr_picture_is_drawn_otherwise(visualizer, sample, word, case):
     if case == "none kept":
         del sample.pred_attention
     if case == "bad picture":
@@ -62,8 +62,8 @@ def test_mmocrs_picture_otherwise(visualizer, sample, word, case):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_pictures_of_the_inferencer(word, tmp_path, keep):
-    """By config alone, as the docs say."""
+def test_inferencer_draws_attention_if_kept(word, tmp_path, keep):
+    """Only the config has to be changed, as documented."""
     config = Config.fromfile(CONFIG)
     config.model.decoder.keep_attention = keep
     reader = TextRecInferencer(config, device="cpu")

@@ -48,7 +48,7 @@ from lpv_mmocr_cli import new_parser
 
 TASKS = ("forward", "inference", "train", "loader")
 SWEEPS = ("batch", "width", "stages", "length")
-MOST_THREADS = 1024  # OpenMP crashes far above
+MAX_THREADS = 1024  # OpenMP crashes far above
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -115,8 +115,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     positive = [args.rounds, *(args.batch_sizes or []), 1 if args.threads is None else args.threads]
     if min(positive) < 1 or min(args.workers) < 0 or args.min_time < 0:
         parser.error("--rounds, --batch-sizes and --threads must be positive, others not negative")
-    if args.threads is not None and args.threads > MOST_THREADS:
-        parser.error(f"--threads {args.threads}: {MOST_THREADS} at most")
+    if args.threads is not None and args.threads > MAX_THREADS:
+        parser.error(f"--threads {args.threads}: {MAX_THREADS} at most")
     if args.batch_sizes:
         args.batch_sizes = list(dict.fromkeys(args.batch_sizes))
     if args.sweep and not set(args.task) <= {"forward", "train"}:
@@ -235,7 +235,7 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def hand_out(report: Report, folder: str | None, plan: Plan) -> None:
+def publish_report(report: Report, folder: str | None, plan: Plan) -> None:
     print(report.to_markdown(), end="")
     if folder:
         report.write(Path(folder))
@@ -265,9 +265,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Keep what was measured, but do not replace a complete earlier report.
             if report.measurements or report.loading:
                 whole = args.out and Path(args.out, "benchmark.json").exists()
-                hand_out(report, None if whole else args.out, plan)
+                publish_report(report, None if whole else args.out, plan)
             raise
-        hand_out(report, args.out, plan)
+        publish_report(report, args.out, plan)
     return 1 if any(measurement.error for measurement in report.measurements) else 0
 
 

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import lpv_mmocr  # noqa: F401  (before mmocr: mends what it needs)
+import lpv_mmocr  # noqa: F401  (before mmocr, which it patches)
 from lpv_mmocr.datasets import LMDBWriter, LPVLMDBDataset
 from lpv_mmocr.datasets.label_filter import ALPHANUMERIC
 

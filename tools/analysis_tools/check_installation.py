@@ -73,8 +73,8 @@ def check(device: str | None) -> int:
     if device is not None:
         check_device(device)
     places = devices() if device is None else [device]
-    for mended in compat.apply():
-        print(f"  patched      {mended}")
+    for patched in compat.apply():
+        print(f"  patched      {patched}")
     for place in places:
         print(f"  {place:<12} {describe_device(place)}")
     failed = 0

@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import Any
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import partial_path
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.checkpoint_io import plain_data
 from lpv_mmocr.engine.checkpoint_search import LAST_CHECKPOINT
 from lpv_mmocr.engine.time_budget import FINISHED
-from lpv_mmocr.whole_files import partial_of
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -165,7 +165,7 @@ def pack(source: Path, folder: Path) -> list[Path]:
         part["carried"] = dict(identity=identity, number=number, parts=len(parts))
         if number == 1:
             part["carried"]["finished"] = finished
-        written.append(partial_of(folder / f"part_{number}_of_{len(parts)}.pth"))
+        written.append(partial_path(folder / f"part_{number}_of_{len(parts)}.pth"))
         save_checkpoint(part, str(written[-1]))
         if written[-1].stat().st_size > LIMIT:
             for file in written:

@@ -40,7 +40,7 @@ rendered_words = dict(
 train_dataloader = dict(
     batch_size=1,  # a batch of 1,024 is one item
     num_workers=0,
-    collate_fn=dict(type="only_item"),
+    collate_fn=dict(type="collate_single"),
     sampler=dict(type="ResumableInfiniteSampler"),
     dataset=dict(
         type="StreamedWordDataset",

@@ -11,7 +11,7 @@ from PIL import Image
 
 import lpv_onnx
 
-from ..picture_header import is_cut_jpeg, is_tiff_with_alpha
+from ..picture_header import is_tiff_with_alpha, is_truncated_jpeg
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
@@ -43,7 +43,7 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
     """
     if not encoded:
         raise ValueError("its image is empty")
-    if is_cut_jpeg(encoded):
+    if is_truncated_jpeg(encoded):
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
     try:
         if _is_misread(encoded, upright):

@@ -64,7 +64,7 @@ class LoadWordImage(BaseTransform):
                     logger="current",
                     level=logging.WARNING,
                 )
-                return dict(img=unreadable(), bad_sample=True)
+                return dict(img=placeholder_image(), bad_sample=True)
             return dict(img=to_bgr(results))
         path = os.fspath(results)
         try:
@@ -75,11 +75,11 @@ class LoadWordImage(BaseTransform):
                 logger="current",
                 level=logging.WARNING,
             )
-            return dict(img=unreadable(), img_path=path, bad_sample=True)
+            return dict(img=placeholder_image(), img_path=path, bad_sample=True)
         return dict(img=image, img_path=path, bad_sample=False)
 
 
-def unreadable() -> np.ndarray:
+def placeholder_image() -> np.ndarray:
     """Return the grey placeholder for a file that cannot be decoded, (32, 100, 3) uint8."""
     return np.full(_PLACEHOLDER_SHAPE, 127, dtype=np.uint8)
 

@@ -97,7 +97,7 @@ class WordLook(BaseTransform):
         if not self.applies(image):
             return image, np.eye(2, 3)
         given_size = image.shape[1::-1]
-        image = _not_too_large(image)
+        image = _downscaled(image)
         matrix, size = self._placed(*image.shape[:2])
         in_centres = _TO_CENTRES @ np.vstack([matrix, [0, 0, 1]]) @ _TO_EDGES
         changed = cv2.warpAffine(
@@ -139,7 +139,7 @@ LOOKS = (
 """Views that readers try in this order; the configs list the same for ``tools/test.py --tta``."""
 
 
-def _not_too_large(image: np.ndarray) -> np.ndarray:
+def _downscaled(image: np.ndarray) -> np.ndarray:
     """Reduce an image that is too large, but keep every side long enough for reading."""
     height, width = image.shape[:2]
     scale = LONGEST_SIDE / max(height, width)

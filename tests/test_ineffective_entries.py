@@ -1,4 +1,4 @@
-"""Entries of a config that change nothing."""
+"""Tests of refusing config entries that have no effect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr.cli import load_run_config
-from lpv_mmocr.idle_entries import refuse_idle_lines, refuse_idle_options
+from lpv_mmocr.ineffective_entries import refuse_ineffective_lines, refuse_ineffective_options
 
 import pytest
 from mmengine.config import Config
@@ -29,21 +29,21 @@ LEAF, OWN, TOY = "lpv-tiny_stage2_10e_st_mj.py", "lpv-tiny_own_data.py", "lpv-to
         ),
     ],
 )
-def test_option_that_nothing_reads(name, option, meant):
+def test_option_without_effect_is_refused(name, option, meant):
     with pytest.raises(ValueError, match="has no effect") as error:
-        refuse_idle_options(Config.fromfile(ZOO / name), option)
+        refuse_ineffective_options(Config.fromfile(ZOO / name), option)
     for key in meant:
         assert key in str(error.value)
 
 
-def test_the_copy_that_a_training_leaves_is_no_program(tmp_path):
-    """It holds what the configs that were merged into it have used already."""
+def test_config_dumped_by_a_training_run_is_accepted(tmp_path):
+    """Its top-level entries were used when the inherited configs were merged into it."""
     cfg = Config.fromfile(ZOO / OWN)
     cfg.merge_from_dict({"train_cfg.max_iters": 2000, "param_scheduler.0.total_steps": 2000})
     cfg.dump(tmp_path / OWN)
     copy = Config.fromfile(tmp_path / OWN)
     assert copy.max_iters != 2000
-    refuse_idle_lines(copy)
+    refuse_ineffective_lines(copy)
 
 
 @pytest.mark.parametrize(
@@ -52,14 +52,14 @@ def test_the_copy_that_a_training_leaves_is_no_program(tmp_path):
         {"load_from": "x.pth"},
         {"log_level": "ERROR"},
         {"train_cfg.max_iters": 1000},
-        # Whoever sets both knows.
+        # Setting both is intentional.
         {"max_iters": 1000, "train_cfg.max_iters": 1000},
         {"find_unused_parameters": True},
         {"something_of_my_own": 3},
     ],
 )
-def test_option_with_an_effect(options):
-    refuse_idle_options(Config.fromfile(ZOO / OWN), options)
+def test_option_with_an_effect_is_accepted(options):
+    refuse_ineffective_options(Config.fromfile(ZOO / OWN), options)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_option_with_an_effect(options):
             "data_root = '/x'",
             "test_dataloader.dataset.data_root, or the variable LPV_DATA_ROOT",
         ),
-        # A part of other entries, and a number that other entries are not made of.
+        # A value that is part of other entries, and one from which none is derived.
         (LEAF, "data_root = 'training'", "test_dataloader.dataset.data_root"),
         (LEAF, "max_iters = 1000", "Set train_cfg.max_iters"),
         (TOY, "dictionary = dict(characters='abc')", "Set model.decoder.dictionary"),
@@ -80,13 +80,13 @@ def test_option_with_an_effect(options):
         (TOY, "held_out = 50", ".hold_out"),
     ],
 )
-def test_line_that_nothing_reads(tmp_path, base, line, meant):
+def test_line_without_effect_is_refused(tmp_path, base, line, meant):
     file = tmp_path / "mine.py"
     file.write_text(f"_base_ = {str(ZOO / base)!r}\n{line}\n")
-    # A value is shown where it is short.
+    # The message shows the value if it is short.
     name = line.partition(" = ")[0] if "(" in line else line
     with pytest.raises(ValueError, match=rf"^{name} in .*mine\.py has no effect: .*Set ") as error:
-        refuse_idle_lines(Config.fromfile(file))
+        refuse_ineffective_lines(Config.fromfile(file))
     assert meant in str(error.value)
 
 
@@ -99,24 +99,24 @@ def test_line_that_nothing_reads(tmp_path, base, line, meant):
         "data_root = '/x'\nval_dataloader = dict(dataset=dict(ann_file=f'{data_root}/y'))",
         "train_cfg = dict(max_iters=1000)",
         "dictionary = dict(characters='abc')\nmodel = dict(decoder=dict(dictionary=dictionary))",
-        "dictionary = {{_base_.dictionary}}",  # as it is
+        "dictionary = {{_base_.dictionary}}",  # unchanged
         "pack = dict(type='X')\ntrain_dataloader = dict(dataset=dict(pipeline=[pack]))",
         "tta_model = dict(type='X')",
         "mine = dict(a=1)",
     ],
 )
-def test_line_with_an_effect(tmp_path, lines):
+def test_line_with_an_effect_is_accepted(tmp_path, lines):
     file = tmp_path / "mine.py"
     file.write_text(f"_base_ = {str(ZOO / LEAF)!r}\n{lines}\n")
-    refuse_idle_lines(Config.fromfile(file))
+    refuse_ineffective_lines(Config.fromfile(file))
 
 
 @pytest.mark.parametrize("path", sorted(ZOO.glob("*.py")), ids=lambda path: path.name)
-def test_configs_of_this_package_have_none(path):
-    refuse_idle_lines(Config.fromfile(path))
+def test_bundled_configs_have_no_idle_lines(path):
+    refuse_ineffective_lines(Config.fromfile(path))
 
 
-def test_options_may_change_what_lines_were_used_for():
+def test_options_may_override_derived_entries():
     path = str(ZOO / "lpv-tiny_own_data.py")
     options = {"train_cfg.max_iters": 50, "param_scheduler.0.total_steps": 50}
     args = SimpleNamespace(config=path, cfg_options=options, work_dir=None, launcher="none")

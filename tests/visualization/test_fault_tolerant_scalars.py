@@ -1,4 +1,4 @@
-"""Curves on a full disk, and the name of what draws them."""
+"""Tests of writing scalars on a full disk, and of the default name of the visualiser."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 @pytest.fixture
 def full(monkeypatch):
-    """Switches between a disk that is full and one that is not."""
+    """Return a function that switches a simulated full disk on and off."""
 
     def refuse(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -28,7 +28,8 @@ def full(monkeypatch):
 def said(monkeypatch):
     lines = []
     monkeypatch.setattr(
-        "lpv_mmocr.visualization.enduring_scalars.print_log", lambda text, **_: lines.append(text)
+        "lpv_mmocr.visualization.fault_tolerant_scalars.print_log",
+        lambda text, **_: lines.append(text),
     )
     return lines
 
@@ -44,7 +45,7 @@ def visualizer(folder, *backends: str):
     )
 
 
-def test_full_disk_is_told_of_once_and_survived(tmp_path, full, said):
+def test_full_disk_is_reported_once_and_survived(tmp_path, full, said):
     curves = visualizer(tmp_path, "LocalVisBackend")
     for step in range(8):
         full(step in (1, 2, 3, 6))
@@ -63,7 +64,7 @@ def test_full_disk_is_told_of_once_and_survived(tmp_path, full, said):
     assert said == [failed, "LocalVisBackend writes scalars again."] * 2
 
 
-def test_closing_is_no_sign_of_recovery(tmp_path, full, said):
+def test_closing_does_not_report_recovery(tmp_path, full, said):
     curves = visualizer(tmp_path, "LocalVisBackend")
     full(True)
     curves.add_scalar("loss", 0.5)
@@ -72,7 +73,7 @@ def test_closing_is_no_sign_of_recovery(tmp_path, full, said):
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_other_backends_get_their_values(tmp_path, monkeypatch, said):
+def test_other_backends_still_get_their_values(tmp_path, monkeypatch, said):
     def refuse(self, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -89,13 +90,13 @@ def test_other_backends_get_their_values(tmp_path, monkeypatch, said):
     assert [line.split()[0] for line in said] == ["TensorboardVisBackend"]
 
 
-def test_other_errors_are_errors(tmp_path):
+def test_other_errors_are_raised(tmp_path):
     curves = visualizer(tmp_path, "LocalVisBackend")
     with pytest.raises(TypeError):
         curves.add_scalars(dict(loss=object()))
 
 
-def test_built_without_a_name_as_tools_of_mmocr_build_it():
+def test_building_twice_without_a_name_gives_one_visualizer():
     built = VISUALIZERS.build(dict(type="AttentionTextRecogVisualizer"))
     assert built.instance_name == "visualizer"
     assert VISUALIZERS.build(dict(type="AttentionTextRecogVisualizer")) is built

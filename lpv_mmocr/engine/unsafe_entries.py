@@ -13,7 +13,7 @@ from .config_text import ConfigTextError, parse_config
 _PATHS = ("best_ckpt", "last_ckpt")
 
 
-def drop_programs(checkpoint: dict, name: str) -> None:
+def drop_unsafe_entries(checkpoint: dict, name: str) -> None:
     """Remove entries that could run code or delete files: configs with code, wrong paths.
 
     Inferencers and resuming runners execute configs as programs; hooks delete or copy earlier
@@ -28,7 +28,7 @@ def drop_programs(checkpoint: dict, name: str) -> None:
     for key, value in [*(runtime_info or {}).items()]:
         if key.startswith(_PATHS):
             runtime_info[key] = value = _beside(name, value)
-        if not _can_be_true(key, value):
+        if not _is_plausible(key, value):
             del runtime_info[key]
             (message_hub.get("resumed_keys") or {}).pop(key, None)
     meta = checkpoint.get("meta")
@@ -55,7 +55,7 @@ def _beside(name: str, value: Any) -> str:
     return os.path.join(os.path.dirname(os.path.abspath(name)), file)
 
 
-def _can_be_true(key: str, value: Any) -> bool:
+def _is_plausible(key: str, value: Any) -> bool:
     """Return whether an entry about earlier checkpoints is one that the hooks could have written.
 
     A path must also be that of an existing file.

@@ -1,4 +1,4 @@
-"""A file is whole or not there."""
+"""Tests of atomically written files."""
 
 from __future__ import annotations
 
@@ -8,56 +8,56 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from lpv_mmocr import whole_files
-from lpv_mmocr.whole_files import intended_name, is_partial, partial_of, replaced_file
+from lpv_mmocr import atomic_files
+from lpv_mmocr.atomic_files import atomic_write, final_name, is_partial, partial_path
 
 import pytest
 
 
 def write(path: Path, content: bytes, **options) -> None:
-    with replaced_file(path, **options) as file:
+    with atomic_write(path, **options) as file:
         file.write(content)
 
 
 def os_with(fsync: Callable[[int], None]) -> SimpleNamespace:
-    """The module ``os``, with another ``fsync``."""
+    """Return the contents of the module ``os`` with another ``fsync``."""
     return SimpleNamespace(**{**vars(os), "fsync": fsync})
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_file_is_replaced_in_one_step(tmp_path, durable):
+def test_file_is_replaced_atomically(tmp_path, durable):
     path = tmp_path / "file"
     write(path, b"old", durable=durable)
-    with replaced_file(path, durable=durable) as file:
+    with atomic_write(path, durable=durable) as file:
         file.write(b"new")
         file.flush()
         assert path.read_bytes() == b"old"
         (partial,) = path.parent.glob("*.partial")
         assert is_partial(partial.name)
-        assert intended_name(partial.name) == "file"
+        assert final_name(partial.name) == "file"
     assert path.read_bytes() == b"new"
     assert os.listdir(path.parent) == ["file"]
 
 
-def test_file_has_the_rights_of_any_other(tmp_path):
+def test_file_has_default_permissions(tmp_path):
     (tmp_path / "plain").touch()
     write(tmp_path / "file", b"")
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_folder_that_was_deleted_is_not_made_again(tmp_path):
+def test_deleted_folder_is_not_created_again(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone"):
         write(tmp_path / "gone" / "file", b"")
     assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
-def test_drives_that_cannot_sync_folders(tmp_path, monkeypatch, number):
+def test_drive_need_not_support_syncing_folders(tmp_path, monkeypatch, number):
     def fsync(descriptor: int) -> None:
         if os.path.isdir(os.readlink(f"/proc/self/fd/{descriptor}")):
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(whole_files, "os", os_with(fsync))
+    monkeypatch.setattr(atomic_files, "os", os_with(fsync))
     if number == errno.EIO:
         with pytest.raises(OSError, match="put/output"):
             write(tmp_path / "file", b"new")
@@ -67,9 +67,9 @@ def test_drives_that_cannot_sync_folders(tmp_path, monkeypatch, number):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
-def test_old_file_stays_where_writing_fails(tmp_path, error):
+def test_old_file_stays_if_writing_fails(tmp_path, error):
     write(tmp_path / "file", b"old")
-    with pytest.raises(type(error)), replaced_file(tmp_path / "file") as file:
+    with pytest.raises(type(error)), atomic_write(tmp_path / "file") as file:
         file.write(b"half")
         raise error
     assert os.listdir(tmp_path) == ["file"]
@@ -78,9 +78,9 @@ def test_old_file_stays_where_writing_fails(tmp_path, error):
 
 def test_two_writers_do_not_mix(tmp_path):
     path = tmp_path / "file"
-    with replaced_file(path) as first:
+    with atomic_write(path) as first:
         first.write(b"first")
-        with replaced_file(path) as second:
+        with atomic_write(path) as second:
             second.write(b"the second")
         assert path.read_bytes() == b"the second"
     assert path.read_bytes() == b"first"
@@ -88,8 +88,8 @@ def test_two_writers_do_not_mix(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_old_file_stays_when_a_file_may_not_grow(tmp_path):
-    """A real refusal of the operating system in the middle of the data."""
+def test_old_file_stays_if_the_size_limit_is_exceeded(tmp_path):
+    """The operating system refuses to write in the middle of the data."""
     import resource
 
     write(tmp_path / "file", b"old")
@@ -107,15 +107,15 @@ def test_old_file_stays_when_a_file_may_not_grow(tmp_path):
 
 
 @pytest.mark.parametrize("durable", [True, False])
-def test_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch, durable):
+def test_content_is_synced_before_renaming(tmp_path, monkeypatch, durable):
     events = []
 
     def fsync(descriptor: int) -> None:
         name = os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))
-        events.append(("sync", intended_name(name)))
+        events.append(("sync", final_name(name)))
 
     original = Path.replace
-    monkeypatch.setattr(whole_files, "os", os_with(fsync))
+    monkeypatch.setattr(atomic_files, "os", os_with(fsync))
     monkeypatch.setattr(
         Path, "replace", lambda a, b: (events.append(("name", b.name)), original(a, b))[1]
     )
@@ -134,10 +134,10 @@ def test_content_is_on_the_disk_before_the_name(tmp_path, monkeypatch, durable):
         (".partial", ".partial"),
     ],
 )
-def test_intended_name(name, intended):
-    assert intended_name(name) == intended
+def test_intended_name_omits_the_partial_suffix(name, intended):
+    assert final_name(name) == intended
 
 
-def test_name_of_what_one_process_makes():
-    assert partial_of(Path("a/b.tsv")) == Path("a/b.tsv.partial")
-    assert is_partial(partial_of(Path("a/b.tsv")).name)
+def test_partial_name_is_recognised():
+    assert partial_path(Path("a/b.tsv")) == Path("a/b.tsv.partial")
+    assert is_partial(partial_path(Path("a/b.tsv")).name)

@@ -13,7 +13,7 @@ from .text_layer import letter_starts
 
 
 @dataclass(frozen=True, eq=False)
-class LetterPlaces:
+class LetterPositions:
     """Layout and geometry of a rendered word; boxes are computed only on request.
 
     Attributes:

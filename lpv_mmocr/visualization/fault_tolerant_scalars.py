@@ -11,7 +11,7 @@ from mmengine.visualization import Visualizer
 from mmengine.visualization.vis_backend import BaseVisBackend
 
 
-class EnduringScalars(Visualizer):
+class FaultTolerantScalars(Visualizer):
     """MMEngine's ``Visualizer``, which survives a full disk.
 
     A missing checkpoint is worth stopping for, a missing point of a curve is not. A backend that
@@ -29,7 +29,7 @@ class EnduringScalars(Visualizer):
         self._failing: set[str] = set()
 
     @classmethod
-    def get_instance(cls, name: str = "visualizer", **kwargs) -> EnduringScalars:
+    def get_instance(cls, name: str = "visualizer", **kwargs) -> FaultTolerantScalars:
         """Return the visualizer of that name, creating it if needed; used to build from a config.
 
         MMEngine requires a name. If a config gives none, the runner sets it to the name of the

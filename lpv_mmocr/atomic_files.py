@@ -21,7 +21,7 @@ _PARTIAL = re.compile(rf"(.+?)(?:\.[0-9a-f]{{8}})?{re.escape(PARTIAL_SUFFIX)}")
 
 
 @contextlib.contextmanager
-def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Write a file atomically, replacing an existing one.
 
     The content goes into a temporary file in the same folder, which is renamed to the final name
@@ -55,7 +55,7 @@ def replaced_file(path: str | os.PathLike, *, durable: bool = True) -> Iterator[
         _sync_folder(path.parent)
 
 
-def partial_of(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """Return the temporary path of a file or folder that has only one writer.
 
     Args:
@@ -73,7 +73,7 @@ def is_partial(name: str) -> bool:
     return name.endswith(PARTIAL_SUFFIX)
 
 
-def intended_name(name: str) -> str:
+def final_name(name: str) -> str:
     """Return the final name of a file that may be partial.
 
     Args:

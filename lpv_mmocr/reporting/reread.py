@@ -33,7 +33,7 @@ class Look:
     attention: np.ndarray | None
 
 
-def look_again(
+def read_again(
     model: nn.Module, loader: DataLoader, words: Sequence[ReadWord], protocol: TextProtocol
 ) -> list[Look]:
     """Read words again, one by one, keeping the attention if the model can.

@@ -1,4 +1,4 @@
-"""Letter boxes agree with the ink that the renderer really left."""
+"""Tests that letter boxes agree with the ink that the renderer drew."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALWAYS = dict(min_contrast=1.0, text_height=(30.0, 40.0), cut_prob=0.0)
     ],
     ids=lambda effects: next(iter(effects), "plain"),
 )
-def test_boxes_together_are_the_words_ink(make_renderer, effects):
+def test_boxes_together_span_the_ink_of_the_word(make_renderer, effects):
     renderer = make_renderer("full", low=2, high=9, hollow_prob=0.0, **ALWAYS, **effects)
     gaps = []
     for index in range(25):
@@ -37,7 +37,7 @@ def test_boxes_together_are_the_words_ink(make_renderer, effects):
 
 
 def test_every_letter_has_its_own_ink(make_renderer):
-    """Wide apart, the columns between boxes are empty, and those of a box are not."""
+    """With wide spacing, the columns between boxes are empty, and the boxes are not."""
     renderer = make_renderer(
         "easy", charset="abcdefghijk", low=3, high=8, **ALWAYS, spacing_prob=1.0,
         spacing=(0.6, 0.8), perspective_prob=0.0, curve_prob=0.0, steep_prob=0.0,

@@ -27,7 +27,7 @@ _OFTEN_MEANT = ("data_root", "max_iters")
 _READ_BY_TOOLS = frozenset({"tta_model", "tta_pipeline"})
 
 
-def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
+def refuse_ineffective_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Check that top-level options, such as ``max_iters=1000``, have an effect.
 
     Args:
@@ -52,7 +52,7 @@ def refuse_idle_options(cfg: Config, options: Mapping[str, Any]) -> None:
             )
 
 
-def refuse_idle_lines(cfg: Config) -> None:
+def refuse_ineffective_lines(cfg: Config) -> None:
     """Check that the top-level entries of a config file have an effect.
 
     The check covers ``data_root``, ``max_iters``, and everything that the inherited configs set

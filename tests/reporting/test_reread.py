@@ -1,4 +1,4 @@
-"""Reading the worst errors once more."""
+"""Tests of reading the worst errors again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.reporting import ReadWord
-from lpv_mmocr.reporting.second_look import Look, look_again
+from lpv_mmocr.reporting.reread import Look, read_again
 
 import numpy as np
 import pytest
@@ -32,38 +32,38 @@ def model(bench):
 WORD = ReadWord(index=3, key="svt:image-000000004", label="6789", text="1")
 
 
-def test_picture_and_attention(model, loader):
-    (look,) = look_again(model, loader, [WORD], TextProtocol())
+def test_word_has_picture_and_attention(model, loader):
+    (look,) = read_again(model, loader, [WORD], TextProtocol())
     assert look.picture.shape[2] == 3
     assert look.attention.shape[0] > look.picture.shape[0]
     assert model.decoder.keep_attention is False
 
 
-def test_another_word_in_its_place_is_not_shown(model, loader):
+def test_another_word_at_the_index_is_not_shown(model, loader):
     others = [replace(WORD, index=2), replace(WORD, label="6788")]
-    assert look_again(model, loader, others, TextProtocol()) == [Look(None, None)] * 2
+    assert read_again(model, loader, others, TextProtocol()) == [Look(None, None)] * 2
 
 
 def test_deployed_model_keeps_no_attention(model, loader):
-    (look,) = look_again(model.to_deploy(), loader, [WORD], TextProtocol())
+    (look,) = read_again(model.to_deploy(), loader, [WORD], TextProtocol())
     assert look.picture is not None
     assert look.attention is None
 
 
 def test_attention_is_off_again_after_an_error(model, loader):
     with pytest.raises(IndexError):
-        look_again(model, loader, [replace(WORD, index=10**6)], TextProtocol())
+        read_again(model, loader, [replace(WORD, index=10**6)], TextProtocol())
     assert model.decoder.keep_attention is False
 
 
 class _AnyModel:
-    """Reads nothing at all, with any picture."""
+    """Model that accepts any picture and predicts nothing."""
 
     def test_step(self, data):
         return data["data_samples"]
 
 
-def test_grey_words_of_another_model():
+def test_grey_word_of_another_model_is_shown():
     sample = TextRecogDataSample(gt_text=LabelData(item="word"))
     grey = torch.arange(6, dtype=torch.uint8).view(1, 2, 3)
     loader = SimpleNamespace(
@@ -71,6 +71,6 @@ def test_grey_words_of_another_model():
         collate_fn=lambda items: {key: [item[key] for item in items] for key in items[0]},
     )
     word = ReadWord(index=0, key="", label="word", text="ward")
-    (look,) = look_again(_AnyModel(), loader, [word], TextProtocol())
+    (look,) = read_again(_AnyModel(), loader, [word], TextProtocol())
     np.testing.assert_array_equal(look.picture, np.arange(6).reshape(2, 3, 1).repeat(3, axis=2))
     assert look.attention is None
