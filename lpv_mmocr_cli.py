@@ -18,19 +18,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 TOOLS = {
-    "read": ("read.py", "read pictures of words"),
+    "read": ("read.py", "read images of words"),
     "demo": ("demo.py", "try a model in the browser"),
     "train": ("train.py", "train a model"),
-    "eval": ("test.py", "evaluate a checkpoint, save predictions"),
+    "eval": ("test.py", "evaluate a checkpoint and save its predictions"),
     "config": ("print_config.py", "print a config with everything it inherits"),
-    "export": ("deployment/export_onnx.py", "write a model as ONNX, to run without PyTorch"),
+    "export": ("deployment/export_onnx.py", "export a checkpoint to ONNX, to run without PyTorch"),
     "convert": ("model_converters/official_to_mmocr.py", "convert the authors' weights"),
-    "render": ("dataset_converters/render_words.py", "render words for training"),
-    "to-lmdb": ("dataset_converters/labels_to_lmdb.py", "store pictures and labels in an LMDB"),
-    "from-lmdb": ("dataset_converters/lmdb_to_labels.py", "write pictures and labels of an LMDB"),
+    "render": ("dataset_converters/render_words.py", "render words for training into an LMDB"),
+    "to-lmdb": ("dataset_converters/labels_to_lmdb.py", "store images and labels in an LMDB"),
+    "from-lmdb": (
+        "dataset_converters/lmdb_to_labels.py",
+        "write an LMDB's images and labels as files",
+    ),
     "info": ("analysis_tools/lmdb_info.py", "inspect an LMDB"),
     "benchmark": ("analysis_tools/benchmark.py", "compare the speed of models"),
-    "check": ("analysis_tools/check_installation.py", "check that all works on this machine"),
+    "check": (
+        "analysis_tools/check_installation.py",
+        "check that all works on this machine",
+    ),
 }
 """Commands by name, each with its script below ``tools`` and a description."""
 
@@ -98,7 +104,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Command-line arguments without the program name (default: those of the process).
 
     Returns:
-        Exit status: 2 for an unknown command, 130 if interrupted. Tools exit with their own.
+        Exit status: 2 for an unknown command or missing tools, 130 if interrupted. Tools exit with
+        their own.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] in (["-h"], ["--help"]):
@@ -127,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def new_parser(description: str | None) -> argparse.ArgumentParser:
-    """Create a parser with the options that all tools share.
+    """Create a parser with the option that all tools share.
 
     Args:
         description: Docstring of the tool, shown verbatim by ``--help``.
@@ -142,7 +149,7 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 class ConfigOptions(argparse.Action):
-    """MMEngine's ``DictAction``, with a usage error for entries without ``=``."""
+    """MMEngine's ``DictAction``, with usage errors for entries without ``=`` and for calls."""
 
     def __call__(
         self,

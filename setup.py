@@ -1,6 +1,6 @@
 """Build script of the ``lpv-mmocr`` distribution.
 
-In addition to the package, a wheel contains configs, tools, the model index and shipped checkpoints
+In addition to the package, a wheel contains configs, tools, the model index and bundled checkpoints
 under ``lpv_mmocr/.mim``, where MMEngine looks for them (``lpv_mmocr::textrecog/lpv/…``). In a
 checkout, and thus in an editable installation, that folder holds links to the originals, which are
 copied into a wheel.

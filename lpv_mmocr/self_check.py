@@ -21,7 +21,7 @@ from .benchmark.machine import describe_machine
 from .demo.answer import EXAMPLES
 from .drawn_words import draw_word, random_words
 from .reading import WordReader, checksums
-from .reading.weights import SHIPPED, shipped_checkpoints, shipped_folders
+from .reading.weights import BUNDLED, bundled_checkpoints, bundled_folders
 
 CONFIDENCES = {
     "2026": 0.9992,
@@ -120,9 +120,9 @@ def compare_checksums() -> str:
         UnexpectedResultError: If there are no checkpoints.
         ValueError: If a checkpoint differs from the published one.
     """
-    files = shipped_checkpoints()
+    files = bundled_checkpoints()
     if not files:
-        raise UnexpectedResultError(f"there are none in {shipped_folders()[-1]}")
+        raise UnexpectedResultError(f"there are none in {bundled_folders()[-1]}")
     for file in files:
         checksums.verify(file)
     return ", ".join(file.stem for file in files)
@@ -141,7 +141,7 @@ def read_examples(place: str, dtype: str | None) -> str:
     Raises:
         UnexpectedResultError: If a text or a confidence differs.
     """
-    reader = WordReader(Path(SHIPPED).stem, device=place, deploy=dtype, tta=False)
+    reader = WordReader(Path(BUNDLED).stem, device=place, deploy=dtype, tta=False)
     found = {Path(str(reading.source)).stem: reading for reading in reader.read([EXAMPLES])}
     wrong = [
         f"{found[word].text!r} for {word!r}" for word in CONFIDENCES if found[word].text != word

@@ -56,16 +56,16 @@ def test_gpu_is_described_with_memory_and_cuda_version(monkeypatch):
 
 
 def test_checkpoints_are_compared_with_their_checksums(monkeypatch, tmp_path):
-    shipped = tmp_path / "shipped"
+    bundled = tmp_path / "bundled"
     for module in (self_check, weights):
-        monkeypatch.setattr(module, "shipped_folders", lambda: (tmp_path / "none", shipped))
-    with pytest.raises(UnexpectedResultError, match=r"there are none in .*shipped"):
+        monkeypatch.setattr(module, "bundled_folders", lambda: (tmp_path / "none", bundled))
+    with pytest.raises(UnexpectedResultError, match=r"there are none in .*bundled"):
         self_check.compare_checksums()
-    shipped.mkdir()
+    bundled.mkdir()
     for name in ("lpv-mini.pth", "SHA256SUMS"):
-        shutil.copy(CHECKPOINTS / name, shipped)
+        shutil.copy(CHECKPOINTS / name, bundled)
     assert self_check.compare_checksums() == "lpv-mini"
-    with (shipped / "lpv-mini.pth").open("ab") as file:
+    with (bundled / "lpv-mini.pth").open("ab") as file:
         file.write(b"\0")
     with pytest.raises(ValueError, match="is not the file that was published"):
         self_check.compare_checksums()

@@ -1,4 +1,4 @@
-"""Try a model in the browser: drop a picture of a word, see text, confidence and attention.
+"""Try a model in the browser: drop an image of a word, see text, confidence and attention.
 
 Needs Gradio: pip install 'lpv-mmocr[demo]'
 
@@ -24,16 +24,16 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--weights",
         metavar="FILE",
-        help="checkpoint, or the name of a shipped one, such as lpv-mini (default: the one "
-        "named by LPV_WEIGHTS, else the shipped default)",
+        help="checkpoint, or the name of a bundled one, such as lpv-mini (default: the one "
+        "named by LPV_WEIGHTS, else the bundled default)",
     )
-    add("--config", help="config (default: the one inside the checkpoint)")
-    add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
+    add("--config", help="config of the model (default: the one in the checkpoint)")
+    add("--device", help="such as cpu or cuda:1 (default: the first GPU, else the CPU)")
     add(
         "--no-tta",
         dest="tta",
         action="store_false",
-        help="read each picture once, without test-time augmentation of low-confidence words",
+        help="read each image once, without test-time augmentation of low-confidence words",
     )
     add(
         "--host",

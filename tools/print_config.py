@@ -15,7 +15,7 @@ from lpv_mmocr_cli import add_config_options, new_parser
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add_config_options(parser)
-    parser.add_argument("--save", metavar="FILE.py", help="write the config to a file as well")
+    parser.add_argument("--save", metavar="FILE.py", help="also write the config to this file")
     return parser.parse_args(argv)
 
 

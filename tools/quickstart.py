@@ -1,6 +1,6 @@
-"""Read words with the shipped model; then train a toy LPV, and read with that.
+"""Read words with the bundled model; then train a toy LPV, and read with that.
 
-The toy learns rendered numbers and is evaluated on pictures that it has not seen.
+The toy learns rendered numbers and is evaluated on images that it has not seen.
 
 Everything uses MMOCR's own interfaces: a config, MMEngine's Runner, TextRecInferencer.
 ``tools/quickstart.sh`` runs this script after creating an environment for it.
@@ -74,7 +74,7 @@ class ToyTrainingHook(Hook):
         self._start = time.monotonic()
 
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._start
 
     def before_train_iter(
@@ -275,13 +275,16 @@ def draw_sheet(
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--out", type=Path, default=ROOT / "work_dirs" / "quickstart", help="folder for everything"
+        "--out",
+        type=Path,
+        default=ROOT / "work_dirs" / "quickstart",
+        help="folder for data, model and results (default: work_dirs/quickstart)",
     )
     parser.add_argument(
         "--minutes",
         type=float,
         default=TIME_LIMIT_MINUTES,
-        help="time limit of training; a slow or busy machine needs more (default: %(default)s)",
+        help="time limit of training; slow or busy machines need more (default: %(default)s)",
     )
     args = parser.parse_args(argv)
     if args.minutes <= 0:
@@ -294,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     checkpoint, stamp = out / "lpv-toy_digits.pth", out / "training.json"
     print(f"LPV for MMOCR {lpv_mmocr.__version__}")
 
-    step(1, "Reading words with the shipped model")
+    step(1, "Reading words with the bundled model")
     read_examples()
 
     step(2, f"Rendering pictures of numbers into {out / 'data'}")

@@ -3,10 +3,10 @@
 #
 #   bash tools/quickstart.sh
 #
-# Creates .venv in the checkout, installs into it, and reads words with the shipped model; then
-# renders pictures of numbers, trains a toy-size LPV on them for at most three minutes, and reads
-# pictures it has not seen. Results are in work_dirs/quickstart; a second run skips completed steps.
-# LPV_PYTHON selects the interpreter.
+# Creates .venv in the checkout, installs into it, and reads words with the bundled model; then
+# renders images of numbers, trains a toy-size LPV on them for at most three minutes, and reads
+# images it has not seen. Results are in work_dirs/quickstart; a second run skips completed steps.
+# LPV_PYTHON selects the interpreter for a new environment.
 set -euo pipefail
 if (($#)); then
     sed -n '2,9s/^# \{0,1\}//p' "$0"

@@ -1,6 +1,6 @@
-"""Read pictures of words.
+"""Read images of words.
 
-Prints path, text and confidence of each. Pictures that cannot be read are reported on standard
+Prints path, text and confidence of each image. Images that cannot be read are reported on standard
 error, and reading continues.
 
 Example:
@@ -10,7 +10,7 @@ Example:
     find . -name '*.jpg' | lpv-mmocr read - --csv --out results
     lpv-mmocr read words/ --out results --attention --boxes
 
-Exit status: 0 if all pictures were read, 1 if some could not be, 2 for bad input.
+Exit status: 0 if all images were read, 1 if some could not be, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -36,25 +36,29 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="picture; folder, searched recursively for pictures (by suffix: .jpg, .png, .tif, "
-        ".webp, .bmp, .gif and the like); quoted pattern, such as 'words/**/*.png'; "
+        help="image; folder, searched recursively for images (by suffix: .jpg, .png, .tif, .webp, "
+        ".bmp, .gif and the like); quoted pattern, such as 'words/**/*.png'; "
         "or - for a list of files and folders on standard input, one per line",
     )
     add(
         "--weights",
         metavar="FILE",
-        help="checkpoint, or the name of a shipped one, such as lpv-mini (default: the one "
-        "named by LPV_WEIGHTS, else the shipped default)",
+        help="checkpoint, or the name of a bundled one, such as lpv-mini (default: the one "
+        "named by LPV_WEIGHTS, else the bundled default)",
     )
-    add("--config", help="config (default: the one inside the checkpoint)")
-    add("--device", help="such as cpu or cuda:1 (default: the first GPU if there is one)")
-    add("--batch-size", type=int, default=32, metavar="N", help="words per batch (default: 32)")
-    add("--deploy", choices=DTYPES, help="read with the deployed model, faster for LPV-Tiny")
+    add("--config", help="config of the model (default: the one in the checkpoint)")
+    add("--device", help="such as cpu or cuda:1 (default: the first GPU, else the CPU)")
+    add("--batch-size", type=int, default=32, metavar="N", help="images per batch (default: 32)")
+    add(
+        "--deploy",
+        choices=DTYPES,
+        help="read with the model deployed in this type, faster for LPV-Tiny",
+    )
     add(
         "--no-tta",
         dest="tta",
         action="store_false",
-        help="read each word once; by default, low-confidence words are read again in augmented "
+        help="read each image once; by default, low-confidence words are read again in augmented "
         "views, and the most confident reading is kept (test-time augmentation)",
     )
     add("--boxes", action="store_true", help="also give the box of each character, in pixels")
@@ -70,7 +74,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--attention",
         action="store_true",
-        help="draw the attention of the model, one picture per word in DIR/attention (needs --out)",
+        help="draw the attention of the model, one figure per word in DIR/attention (needs --out)",
     )
     args = parser.parse_args(argv)
     if args.batch_size < 1:

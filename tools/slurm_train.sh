@@ -3,7 +3,7 @@
 #
 #   [VARIABLES] bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of train.py]
 #
-# Variables: GPUS (total number, default 8), GPUS_PER_NODE (default 8; 0 for CPU processes),
+# Variables: GPUS (number of processes, default 8), GPUS_PER_NODE (default 8; 0: run on CPUs),
 # CPUS_PER_TASK (default 5), SRUN_ARGS (additional srun options), PORT (default 29500).
 set -euo pipefail
 if (($# < 3)); then

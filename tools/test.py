@@ -22,17 +22,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add_run_options(parser)
     parser.add_argument(
         "checkpoint",
-        help="checkpoint to evaluate, or the name of a shipped one, such as lpv-mini",
+        help="checkpoint to evaluate, or the name of a bundled one, such as lpv-mini",
     )
     parser.add_argument(
         "--save-preds",
         nargs="?",
         const="auto",
         metavar="FILE.jsonl",
-        help="write the predictions, one word per line with key, label, text and scores (default: "
-        "WORK_DIR/CHECKPOINT_predictions.jsonl, with a suffix such as _tta after CHECKPOINT)",
+        help="write the predictions, one word per line with key, label, text and scores (default "
+        "file: WORK_DIR/CHECKPOINT_predictions.jsonl, with a suffix such as _tta after CHECKPOINT)",
     )
-    parser.add_argument("--show-dir", metavar="DIR", help="draw every word with its prediction")
+    parser.add_argument(
+        "--show-dir", metavar="DIR", help="draw every image with its prediction into DIR"
+    )
     parser.add_argument(
         "--report",
         metavar="DIR",
@@ -51,7 +53,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="fp32",
         choices=DTYPES,
-        help="test the deployed model, which is faster (default: fp32, which reads the same words)",
+        help="evaluate the deployed model, which is faster (default type: fp32, which reads the "
+        "same words)",
     )
     return parser.parse_args(argv)
 
@@ -73,7 +76,7 @@ from mmengine.config import Config
 
 
 def enable_tta(cfg: Config) -> None:
-    """Replace the config's plain pipeline and model by the ones for test-time augmentation."""
+    """Replace the config's plain pipeline and model with those for test-time augmentation."""
     cli.require(cfg, "tta_model", "tta_pipeline")
     dataset = cfg.test_dataloader.dataset
     # A ConcatDataset may have one pipeline for all its parts, or each part its own.

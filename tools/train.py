@@ -19,7 +19,9 @@ from lpv_mmocr_cli import add_run_options, new_parser
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add_run_options(parser)
-    parser.add_argument("--amp", action="store_true", help="mixed precision, on GPU or CPU")
+    parser.add_argument(
+        "--amp", action="store_true", help="train in mixed precision, on GPU or CPU"
+    )
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -31,7 +33,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
-        help="scale the learning rate with the total batch size, by auto_scale_lr of the config",
+        help="scale the learning rate with the total batch size, relative to "
+        "auto_scale_lr.base_batch_size of the config",
     )
     return parser.parse_args(argv)
 
@@ -77,7 +80,7 @@ def set_resume(cfg: Config, resume: str) -> None:
 
 
 def initial_weights(name: str) -> str:
-    """Return the path or address of the initial weights; shipped ones may be given by name."""
+    """Return the path or address of the initial weights; bundled ones may be given by name."""
     try:
         return find_weights(name)
     except FileNotFoundError as error:
@@ -85,7 +88,7 @@ def initial_weights(name: str) -> str:
 
 
 def warn_of_an_earlier_run(folder: Path) -> None:
-    """Warn if the folder holds files of an earlier run, which names do not tell apart."""
+    """Warn if the folder holds checkpoints of an earlier run, which names do not tell apart."""
     earlier = sorted(file.name for file in folder.glob("*.pth"))
     if earlier and distributed.is_first_process():
         print(

@@ -12,11 +12,11 @@
 #   LPV_REAL_DATA         folder with IIIT5K_train and IC15_train
 #   LPV_FONTS, LPV_WORDS  a font pack and its words (tools/dataset_converters/pack_fonts.py),
 #                         or "none" for those of this machine
-#   LPV_POOL              folder for rendered pictures during training (default: WORK_DIR/pool)
+#   LPV_POOL              folder for rendered images during training (default: WORK_DIR/pool)
 #   LPV_START             checkpoint whose weights the first training run starts from (default:
-#                         none; for tiny_cpu the shipped LPV-Mini, grown to LPV-Tiny)
+#                         none; for tiny_cpu the bundled LPV-Mini, grown to LPV-Tiny)
 #   LPV_CARRY             folder to which the state is saved in small files after every call, and
-#                         from which a machine without state resumes (default: none)
+#                         from which a machine without it resumes (default: none)
 set -euo pipefail
 if (($# < 1)); then
     sed -n '2,21s/^# \{0,1\}//p' "$0" >&2

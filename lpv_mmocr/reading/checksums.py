@@ -1,4 +1,4 @@
-"""Verification of shipped files against a list of checksums in the format of ``sha256sum``."""
+"""Verification of bundled files against a list of checksums in the format of ``sha256sum``."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def read(
         images: One or more pictures, of any mix of types: paths of files or folders (for the
             pictures in them), arrays in BGR order, and Pillow images.
         weights: Checkpoint; by default the file that the environment variable ``LPV_WEIGHTS``
-            names, else the checkpoint shipped with the project.
+            names, else the checkpoint bundled with the project.
         config: Config or its path; by default the one inside the checkpoint.
         device: Device such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
         batch_size: Maximum number of pictures to read at once.

@@ -140,7 +140,7 @@ def screen_fonts(
 
 
 def _packed_verdicts(file: Path) -> list[dict] | None:
-    """Return the verdicts shipped with a font pack, or None."""
+    """Return the verdicts bundled with a font pack, or None."""
     files = _read_pack(str(file.parent))
     if file.name not in files:
         return None

@@ -225,7 +225,7 @@ def test_every_weight_learns(pictures):
 
 @torch.no_grad()
 def test_lpv_mini_grown_to_lpv_tiny_reads_the_same(tmp_path):
-    """Grow the shipped weights, the main use of growing."""
+    """Grow the bundled weights, the main use of growing."""
     checkpoint = torch.load(ROOT / "checkpoints" / "lpv-mini.pth", weights_only=True)
     mini = MODELS.build(Config.fromstring(checkpoint["meta"]["cfg"], file_format=".py").model)
     mini.load_state_dict(checkpoint["state_dict"])

@@ -70,5 +70,5 @@ def test_model_without_a_decoder_dictionary_misses_nothing():
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
-def test_shipped_configs_teach_every_character(path):
+def test_bundled_configs_teach_every_character(path):
     assert untaught_characters(Config.fromfile(path)) == ""

@@ -102,7 +102,7 @@ def test_a_toy_model_learns_to_read(run_tool, tmp_path):
     first = run_tool(sys.executable, TOOL, "--out", out, "--minutes", 8)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "of the words are read correctly" in first.stdout
-    new = re.search(r"(\d+\.\d)% of the (\d+) whose number was in no", first.stdout)
+    new = re.search(r"(\d+\.\d)% of the (\d+) whose number is on no", first.stdout)
     assert float(new[1]) >= 60 and int(new[2]) >= 100
     examples, _, rest = first.stdout.partition("[2/5]")
     assert [line.split()[0] for line in examples.splitlines() if "confidence" in line] == [

@@ -211,7 +211,7 @@ def test_unsafe_weights_are_refused_with_a_reason(read, words, tmp_path):
 
 def test_missing_weights_are_reported(read, words, monkeypatch):
     monkeypatch.delenv("LPV_WEIGHTS", raising=False)
-    monkeypatch.setattr("lpv_mmocr.reading.weights.SHIPPED", "none.pth")
+    monkeypatch.setattr("lpv_mmocr.reading.weights.BUNDLED", "none.pth")
     status, output, log = read("words", weights=None)
     assert (status, output) == (2, "")
     assert log.startswith("error: no weights to read with. Give a checkpoint (--weights FILE")
@@ -338,4 +338,4 @@ def test_help_imports_no_slow_modules():
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
-    assert "Exit status: 0 if all pictures were read" in result.stdout
+    assert "Exit status: 0 if all images were read" in result.stdout

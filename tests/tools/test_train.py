@@ -192,12 +192,12 @@ class TestBadInput:
         assert error.endswith("--cfg-options load_from=weights.pth")
 
     @pytest.mark.parametrize("options", [[], ["--resume"]])  # harmless at the first start
-    def test_shipped_weights_are_known_by_name(self, error_of, train, toy_config, capfd, options):
+    def test_bundled_weights_are_known_by_name(self, error_of, train, toy_config, capfd, options):
         once = [*options, "--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
         assert train(toy_config, *once) == 0
         assert "They keep their initialisation" in capfd.readouterr().out
         error = error_of(toy_config, "--cfg-options", "load_from=lpv-mni")
-        assert "shipped checkpoints are named without .pth: lpv-mini" in error
+        assert "bundled checkpoints are named without .pth: lpv-mini" in error
 
     def test_no_weights_to_start_from(self, error_of, toy_config):
         error = error_of(toy_config, "--cfg-options", "load_from=gone.pth")

@@ -93,7 +93,7 @@ def test_mini_begins_with_a_separate_start_run(train_synth, tmp_path):
     assert Path(testing[1]).name == "lpv-mini_synth.py"
 
 
-def test_tiny_cpu_grows_from_the_shipped_mini(train_synth, tmp_path):
+def test_tiny_cpu_grows_from_the_bundled_mini(train_synth, tmp_path):
     for _ in range(2):
         assert train_synth("work", "low:a=1", LPV_SIZE="tiny_cpu").returncode == 0
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]

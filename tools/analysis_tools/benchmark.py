@@ -1,6 +1,6 @@
 r"""Compare the speed of recognisers.
 
-Tasks: forward (the network), inference (from encoded picture to text), train (a complete training
+Tasks: forward (the network), inference (from encoded image to text), train (a complete training
 step), loader (from an LMDB to a batch). Models take turns, round by round, so that their ratios
 hold even on a shared machine. Weights are random: speed does not depend on them. A model that
 fails is reported, and the others are measured; with --traceback, its error ends the benchmark.
@@ -9,11 +9,11 @@ A model is NAME[:SWITCH...]. NAME is lpv-mini, -tiny, -small or -base; mmocr:svt
 mmocr:svtr-base, mmocr:abinet-vision, mmocr:satrn-small or mmocr:crnn; mmocr:FOLDER/NAME of any
 text recognition config of MMOCR; or a config file. SWITCH is fp32, bf16 or fp16, compile
 (torch.compile), deploy (what the model's to_deploy() returns) or channels_last. Without deploy,
-bf16 and fp16 mean autocast. onnx:FILE.onnx[:ENGINE] is a file of tools/deployment/export_onnx.py,
-run by onnxruntime, openvino or openvino-bf16.
+bf16 and fp16 mean autocast. onnx:FILE.onnx[:ENGINE] is a file written by
+tools/deployment/export_onnx.py, run by onnxruntime (default), openvino or openvino-bf16.
 
-Any other PyTorch recogniser can be added through an adapter, a function that returns a
-module and the height and width of its images:
+Any other PyTorch recogniser can be added through an adapter, a function that returns a module and
+the height and width of its images:
 
     # my_adapter.py
     def my_model():
@@ -58,7 +58,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--models",
         nargs="+",
         metavar="NAME",
-        help="models to measure (default without --adapter: all that have a name above)",
+        help="models to measure (default without --adapter: all those with a name above)",
     )
     add(
         "--adapter",
@@ -75,23 +75,32 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=["forward"],
         help="what to measure (default: forward)",
     )
-    add("--sweep", choices=SWEEPS, help="measure how the cost grows with this (forward and train)")
+    add(
+        "--sweep",
+        choices=SWEEPS,
+        help="vary this and measure how the cost grows (forward and train)",
+    )
     add(
         "--batch-sizes",
         nargs="+",
         type=int,
         metavar="N",
-        help="images per call (default: 1 32 256; for train 32)",
+        help="images per call (default: 1 32 256; for train 32; for --sweep batch 1 2 4 ... 256)",
     )
-    add("--device", help="cpu or cuda (default: the first GPU if there is one)")
-    add("--threads", type=int, help="threads on the CPU (default: PyTorch's choice)")
-    add("--rounds", type=int, default=11, help="rounds; medians are reported (default: 11)")
+    add("--device", help="such as cpu or cuda:1 (default: the first GPU, else the CPU)")
+    add("--threads", type=int, help="number of CPU threads (default: PyTorch's choice)")
+    add(
+        "--rounds",
+        type=int,
+        default=11,
+        help="number of rounds; medians are reported (default: 11)",
+    )
     add(
         "--min-time",
         type=float,
         default=0.2,
         metavar="SECONDS",
-        help="calls are repeated within a round until they take this long (default: 0.2)",
+        help="repeat calls within a round until they take this long (default: 0.2)",
     )
     add(
         "--data",
@@ -104,7 +113,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         default=[0, 1, 2],
         metavar="N",
-        help="worker processes for --task loader; 0 is this process, one core (default: 0 1 2)",
+        help="worker processes for --task loader; 0: this process, on one core (default: 0 1 2)",
     )
     add(
         "--out",
@@ -162,9 +171,9 @@ def find_device(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise cli.InputError(f"--device {name}: no such kind of device; cpu or cuda") from error
+        raise cli.InputError(f"--device {name}: no such kind of device; use cpu or cuda") from error
     if device.type not in ("cpu", "cuda"):
-        raise cli.InputError(f"--device {name}: times are taken on cpu and cuda only")
+        raise cli.InputError(f"--device {name}: speed is measured on cpu and cuda only")
     check_device(name)
     if device.index is not None:
         # CUDA events and memory counters are those of the current device.

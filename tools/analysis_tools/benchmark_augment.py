@@ -1,17 +1,18 @@
 #!/usr/bin/env python
 """Compare augmentation speed on one core with the published ``straug`` package.
 
-Both do the same to the same picture: three different groups, one operation of each, random
-magnitudes. They take turns in short rounds, so that other load on the machine slows both. Medians
-over all rounds of all seeds are reported in images per second of processor time (the speed of a
-core that this process has to itself) and per second of wall-clock time. ``straug`` serves as a
-comparison only; if it is not installed, only this package is measured. It needs a separate
-environment: straug 0.1.2 runs with NumPy 1, scikit-image 0.20, opencv-contrib-python below 4.12,
-setuptools below 70 and ImageMagick (Debian: libmagickwand-dev). Its operations that fail there are
-reported and left out.
+Both augment the same image (--size, by default 100x32 pixels) in the same way: three different
+groups, one operation of each, random magnitudes, with several seeds (--seeds, by default 0 to 4).
+They take turns in short rounds, so that other load on the machine slows both. Medians over all
+rounds of all seeds are reported in images per second of processor time (the speed of a core that
+this process has to itself) and per second of wall-clock time.
 
-Examples::
+``straug`` serves as a comparison only; if it is not installed, only this package is measured. It
+needs a separate environment: straug 0.1.2 runs with NumPy 1, scikit-image 0.20,
+opencv-contrib-python below 4.12, setuptools below 70 and ImageMagick (Debian: libmagickwand-dev).
+Its operations that fail there are reported and left out.
 
+Example:
     python tools/analysis_tools/benchmark_augment.py
     python tools/analysis_tools/benchmark_augment.py --size 160 48 --operations
 """
@@ -63,10 +64,28 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", nargs=2, type=int, default=(100, 32), metavar=("W", "H"))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument("--rounds", type=int, default=20, help="rounds for each seed")
-    parser.add_argument("--images", type=int, default=200, help="images in each of our rounds")
+    parser.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        default=(100, 32),
+        metavar=("W", "H"),
+        help="size of the image in pixels (default: 100 32)",
+    )
+    parser.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        default=[0, 1, 2, 3, 4],
+        help="seeds of the operations and magnitudes (default: 0 1 2 3 4)",
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="rounds per seed (default: 20)")
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=200,
+        help="images per round; a tenth with straug (default: 200)",
+    )
     parser.add_argument(
         "--operations", action="store_true", help="also report the time of each of our operations"
     )

@@ -37,10 +37,16 @@ DATASETS = {"LPVLMDBDataset": LPVLMDBDataset, "RecogLMDBDataset": RecogLMDBDatas
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--num", type=int, default=1_000_000, help="words in the generated LMDB")
-    parser.add_argument("--reads", type=int, default=20_000, help="random reads in each round")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds; medians are reported")
-    parser.add_argument("--folder", help="where to generate the LMDB (default: a temporary one)")
+    parser.add_argument(
+        "--num", type=int, default=1_000_000, help="words in the generated LMDB (default: 1000000)"
+    )
+    parser.add_argument(
+        "--reads", type=int, default=20_000, help="random reads per round (default: 20000)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="number of rounds; medians are reported (default: 5)"
+    )
+    parser.add_argument("--folder", help="folder to generate it in (default: a temporary one)")
     parser.add_argument("--measure-opening", choices=DATASETS, help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     if min(args.num, args.reads, args.rounds) < 1:

@@ -1,6 +1,6 @@
 """Show what is installed, and check that it reads and trains on this machine as on others.
 
-Prints versions, the patches applied to installed packages, and a line for each check: the shipped
+Prints versions, the patches applied to installed packages, and a line for each check: the bundled
 checkpoints, reading, also with deployed models, and ten training steps, on the CPU and on each GPU.
 Include the output in bug reports.
 
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"  {module:<12} {versions}")
     try:
         from lpv_mmocr import cli
-    except Exception as error:  # what is broken may raise anything
+    except Exception as error:  # a broken installation may raise anything
         if args.traceback:
             raise
         print(f"FAILED  importing lpv_mmocr: {type(error).__name__}: {error}", flush=True)
@@ -79,7 +79,7 @@ def check(device: str | None) -> int:
         print(f"  {place:<12} {describe_device(place)}")
     failed = 0
     results = sys.stdout
-    with redirect_stdout(sys.stderr):  # what libraries print
+    with redirect_stdout(sys.stderr):  # output of libraries
         for outcome in self_check(places):
             failed += outcome.failed
             mark = "FAILED" if outcome.failed else "ok"

@@ -1,6 +1,6 @@
 """Count the multiply-accumulates and the parameters of a model.
 
-Multiply-accumulates are for one picture. Nothing is computed, so that counting takes no memory and
+Multiply-accumulates are for one image. Nothing is computed, so that counting takes no memory and
 gives the same result on every machine.
 
 Example:
@@ -31,7 +31,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs=2,
         type=int,
         metavar=("HEIGHT", "WIDTH"),
-        help="size of the picture in pixels (default: img_size of the encoder)",
+        help="size of the image in pixels (default: img_size of the encoder)",
     )
     return parser.parse_args(argv)
 
@@ -40,7 +40,7 @@ def picture_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
     """Return height and width from the option, or else from the config.
 
     Raises:
-        InputError: If neither specifies a size, or the size is not positive.
+        InputError: If neither specifies a size, or the option is not positive.
     """
     if shape is not None and min(shape) < 1:
         raise cli.InputError(f"--shape needs two positive numbers, got {shape[0]} {shape[1]}")

@@ -1,6 +1,6 @@
-"""Inspect LMDBs: counts, labels, sizes of pictures, bad samples, and a sample sheet.
+"""Inspect LMDBs: counts, labels, sizes of images, bad samples, and a sample sheet.
 
-Every picture is decoded; --no-decode reads headers only, --sample N inspects N pictures.
+Every image is decoded, unless --no-decode (headers only) or --sample N (N images) is given.
 Exit status: 0, 1 if bad samples were found, 2 if a path holds no readable LMDB.
 
 Example:
@@ -23,11 +23,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="LMDB, or folder with a tree of them")
-    add("--no-decode", action="store_true", help="read only the headers of pictures (faster)")
-    add("--sample", type=int, metavar="N", help="inspect only N random pictures per LMDB")
-    add("--each", action="store_true", help="details of each of several LMDBs, not of the total")
+    add("--no-decode", action="store_true", help="read only the headers of images (faster)")
+    add("--sample", type=int, metavar="N", help="inspect only N random images per LMDB")
+    add("--each", action="store_true", help="print details of each LMDB instead of the total")
     add("--json", metavar="FILE", help="also write everything as JSON")
-    add("--sheet", metavar="FILE.png", help="also write a picture of random samples")
+    add("--sheet", metavar="FILE.png", help="also write a contact sheet of random samples")
     add("--sheet-count", type=int, default=100, help="samples on the sheet (default: 100)")
     add("--sheet-font", metavar="FILE", help="font for labels on the sheet that are not ASCII")
     add("--seed", type=int, default=0, help="seed of the random samples (default: 0)")

@@ -1,8 +1,9 @@
 """Evaluate character boxes on rendered words, whose letter positions are known.
 
-The true box of a letter is that of its rendered ink. Only words read with the right number of
-characters count, since other words do not have a box for every letter; --exact restricts them to
-those read without errors.
+The true box of a letter is that of its rendered ink. Words have the easy preset, unless
+--difficulty full is given. Only words read with the right number of characters count,
+since other words do not have a box for every letter; --exact restricts them to those read without
+errors.
 
 Example:
     python tools/analysis_tools/measure_boxes.py lpv-toy.pth
@@ -44,20 +45,35 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
-        help="trained model, or the name of a shipped one, such as lpv-mini; its decoder "
+        help="checkpoint, or the name of a bundled one, such as lpv-mini; its decoder "
         "must be a CPADecoder",
     )
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
-    parser.add_argument("--device", help="device to run on (default: the first GPU, or the CPU)")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: the first GPU, else the CPU)"
+    )
     parser.add_argument("--count", type=int, default=1000, help="number of words (default: 1000)")
     parser.add_argument(
-        "--seed", type=int, default=1000, help="seed of words (default: 1000; training uses 0)"
+        "--seed", type=int, default=1000, help="seed of the words (default: 1000; training uses 0)"
     )
-    parser.add_argument("--difficulty", choices=sorted(PRESETS), default="easy")
-    parser.add_argument("--charset", default="lower", help="characters of the words")
-    parser.add_argument("--min-length", type=int, default=1, help="default: 1")
-    parser.add_argument("--max-length", type=int, default=25, help="default: 25")
-    parser.add_argument("--exact", action="store_true", help="only words read without errors")
+    parser.add_argument(
+        "--difficulty",
+        choices=sorted(PRESETS),
+        default="easy",
+        help="preset of the rendered words (default: easy)",
+    )
+    parser.add_argument(
+        "--charset",
+        default="lower",
+        help="characters of the words, as in render_words.py (default: lower)",
+    )
+    parser.add_argument(
+        "--min-length", type=int, default=1, help="minimum number of characters (default: 1)"
+    )
+    parser.add_argument(
+        "--max-length", type=int, default=25, help="maximum number of characters (default: 25)"
+    )
+    parser.add_argument("--exact", action="store_true", help="count only words read without errors")
     return parser.parse_args(argv)
 
 

@@ -45,7 +45,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "runs", nargs="+", type=Path, metavar="RUN", help="work folder of a training run"
     )
     parser.add_argument(
-        "--out", required=True, type=Path, metavar="FILE", help=f"figure: {', '.join(ENDINGS)}"
+        "--out",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help=f"figure to write: {', '.join(ENDINGS)}",
     )
     return parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-r"""Store a folder of word pictures and a label file in an LMDB, pictures byte for byte.
+r"""Store a folder of word images and a label file in an LMDB, images byte for byte.
 
 Label files: tsv (path TAB text), txt (path, space, text: MMOCR), jsonl (filename and text: MMOCR),
 json (metainfo and data_list: MMOCR 1.x).
@@ -23,13 +23,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("labels", help="label file, in UTF-8")
     add("--out", required=True, help="folder of the LMDB to write")
-    add("--images", metavar="DIR", help="folder that paths are relative to (default: labels' own)")
+    add(
+        "--images",
+        metavar="DIR",
+        help="folder that image paths are relative to (default: that of labels)",
+    )
     add("--format", choices=LABEL_FORMATS, help="format of the label file (default: by its suffix)")
-    add("--no-check", action="store_true", help="do not check that the pictures can be decoded")
+    add("--no-check", action="store_true", help="do not check that the images can be decoded")
     add(
         "--skip-bad",
         action="store_true",
-        help="leave out bad and repeated pictures, and list them in OUT/left-out.tsv",
+        help="leave out bad and repeated images, and list them in OUT/left-out.tsv, instead of "
+        "stopping at the first",
     )
     return parser.parse_args(argv)
 

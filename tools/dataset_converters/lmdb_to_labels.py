@@ -1,6 +1,6 @@
-"""Write the samples of an LMDB as picture files, byte for byte, and a label file.
+"""Write the samples of an LMDB as image files, byte for byte, and a label file.
 
-Pictures become OUT/images/000000001.jpg and so on, numbered as in the LMDB; more than 10,000 are
+Images become OUT/images/000000001.jpg and so on, numbered as in the LMDB; more than 10,000 are
 divided among folders. The label file's suffix determines its format: tsv, txt, jsonl or json (as
 read by labels_to_lmdb.py).
 
@@ -23,12 +23,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("lmdb", help="folder of the LMDB")
     add("--out", required=True, help="folder to write")
     add("--labels", default="labels.tsv", help="name of the label file (default: labels.tsv)")
-    add("--format", choices=LABEL_FORMATS, help="its format (default: by its suffix)")
-    add("--no-check", action="store_true", help="do not check that the pictures can be decoded")
+    add("--format", choices=LABEL_FORMATS, help="format of the label file (default: by its suffix)")
+    add("--no-check", action="store_true", help="do not check that the images can be decoded")
     add(
         "--skip-bad",
         action="store_true",
-        help="leave out samples that cannot be read, and list them in OUT/left-out.tsv",
+        help="leave out samples that cannot be read, and list them in OUT/left-out.tsv, instead of "
+        "stopping at the first",
     )
     return parser.parse_args(argv)
 

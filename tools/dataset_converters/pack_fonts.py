@@ -1,4 +1,4 @@
-"""Collect screened fonts (and words) for a machine that has none.
+r"""Collect screened fonts (and words) for a machine that has none.
 
 Example:
     python tools/dataset_converters/pack_fonts.py --out fontpack --max-mb 40 --words-out words.tsv
@@ -23,16 +23,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add("--out", required=True, help="folder for the font files")
-    add("--max-mb", type=float, default=40.0, help="maximum megabytes of fonts (default: 40)")
+    add("--max-mb", type=float, default=40.0, help="maximum size of the fonts in MB (default: 40)")
     add(
         "--latin-only",
         action="store_true",
         help="keep only the glyphs of English words: about four times as many fonts fit. Some "
         "licences do not allow this under the same font name",
     )
-    add("--fonts", nargs="+", default=[], metavar="DIR", help="folders of fonts, or font files")
+    add(
+        "--fonts", nargs="+", default=[], metavar="DIR", help="more folders of fonts, or font files"
+    )
     add("--no-system-fonts", action="store_true", help="use only the fonts of --fonts")
-    add("--workers", type=int, default=1, help="processes for screening (default: 1)")
+    add("--workers", type=int, default=1, help="number of processes for screening (default: 1)")
     add("--words-out", metavar="FILE", help="also write the default word list with its weights")
     return parser.parse_args(argv)
 

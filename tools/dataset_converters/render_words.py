@@ -1,4 +1,4 @@
-"""Render words into an LMDB for training.
+r"""Render words into an LMDB for training.
 
 Example:
     python tools/dataset_converters/render_words.py --out data/synth/words --num 100000 --workers 8
@@ -22,12 +22,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add = parser.add_argument
     add("--out", help="folder of the LMDB to write")
-    add("--num", type=int, default=100_000, help="number of pictures (default: 100000)")
+    add("--num", type=int, default=100_000, help="number of images (default: 100000)")
     add("--workers", type=int, default=1, help="number of processes (default: 1)")
-    add("--seed", type=int, default=0, help="random seed; the same seed gives the same pictures")
-    add("--words", metavar="FILE", help="words, one per line, each with an optional TAB weight")
-    add("--words-only", action="store_true", help="no numbers, prices, dates, codes and the like")
-    add("--fonts", nargs="+", default=[], metavar="DIR", help="folders of fonts, or font files")
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed; the same seed gives the same images (default: 0)",
+    )
+    add(
+        "--words",
+        metavar="FILE",
+        help="words, one per line, each with an optional TAB and weight (default: English words)",
+    )
+    add(
+        "--words-only",
+        action="store_true",
+        help="render no numbers, prices, dates, codes and the like",
+    )
+    add(
+        "--fonts", nargs="+", default=[], metavar="DIR", help="more folders of fonts, or font files"
+    )
     add(
         "--no-system-fonts",
         action="store_true",
@@ -40,7 +55,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add("--min-length", type=int, default=1, help="minimum number of characters (default: 1)")
     add("--max-length", type=int, default=25, help="maximum number of characters (default: 25)")
-    add("--difficulty", choices=DIFFICULTIES, default="full", help="preset (default: full)")
+    add(
+        "--difficulty",
+        choices=DIFFICULTIES,
+        default="full",
+        help="preset of settings (default: full)",
+    )
     add(
         "--set",
         nargs="+",
@@ -48,9 +68,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="change fields of the preset, e.g. blur_prob=0.2 blur=0.01,0.05",
     )
-    add("--sheet", metavar="FILE.png", help="also write a picture of the first samples")
+    add("--sheet", metavar="FILE.png", help="also write a contact sheet of the first samples")
     add("--sheet-count", type=int, default=200, help="samples on the sheet (default: 200)")
-    add("--restart", action="store_true", help="discard the output of an interrupted run")
+    add(
+        "--restart",
+        action="store_true",
+        help="discard the output of an interrupted run instead of resuming it",
+    )
     args = parser.parse_args(argv)
     if not args.out and not args.sheet:
         parser.error("give --out FOLDER, --sheet FILE.png, or both")

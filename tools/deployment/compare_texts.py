@@ -1,9 +1,9 @@
-"""Count the words that deployed and exported models read in the same way as the model itself.
+r"""Count the words for which deployed and exported models give the same text as the model itself.
 
-The model is run by MMOCR's TextRecInferencer: as it is, deployed in float32 and in bfloat16; ONNX
-files are run by lpv_onnx.Reader, which decodes and resizes the pictures itself. With the mask on,
-words for which an attention weight is within 1e-5 of the mask's threshold are counted separately:
-for them, rounding decides what is masked, and two correct readers may differ.
+The model is run by MMOCR's TextRecInferencer: as it is, deployed in float32, and deployed in
+bfloat16. ONNX files are run by lpv_onnx.Reader, which decodes and resizes the images itself. With
+the mask on, words for which an attention weight is within 1e-5 of the mask's threshold are counted
+separately: for them, rounding decides what is masked, and two correct readers may differ.
 
 Example:
     python tools/deployment/compare_texts.py lpv-tiny --data data/real/IIIT5K_train \
@@ -68,13 +68,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="checkpoint of an LPV, or the name of a shipped one",
+        help="checkpoint of an LPV, or the name of a bundled one, such as lpv-mini",
     )
-    add("--config", help="config (default: the one inside the checkpoint)")
-    add("--data", required=True, metavar="LMDB", help="words to read")
-    add("--num", type=int, metavar="N", help="read the first N words only")
-    add("--mask", choices=("on", "off"), help="default: as configured in the model")
-    add("--onnx", nargs="+", default=[], metavar="FILE.onnx", help="files to compare")
+    add("--config", help="config of the model (default: the one in the checkpoint)")
+    add("--data", required=True, metavar="LMDB", help="LMDB of the words to read")
+    add("--num", type=int, metavar="N", help="read only the first N words (default: all)")
+    add(
+        "--mask",
+        choices=("on", "off"),
+        help="mask of the GLRMs (default: as configured in the model)",
+    )
+    add("--onnx", nargs="+", default=[], metavar="FILE.onnx", help="ONNX files to compare")
     add(
         "--engine",
         nargs="+",

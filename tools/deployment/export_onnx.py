@@ -2,7 +2,7 @@
 
 The file takes batches of any size, and its metadata describes the preprocessing and the classes. It
 is checked and compared with PyTorch before it gets its name. `python -m lpv_onnx FILE.onnx
-PICTURE...` reads with it; see docs/onnx.md.
+PICTURE...` reads images with it; see docs/onnx.md.
 
 Example:
     python tools/deployment/export_onnx.py lpv-tiny --out lpv-tiny.onnx
@@ -26,9 +26,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "checkpoint",
         metavar="CHECKPOINT",
-        help="checkpoint of an LPV, or the name of a shipped one, such as lpv-mini",
+        help="checkpoint of an LPV, or the name of a bundled one, such as lpv-mini",
     )
-    parser.add_argument("--config", help="config (default: the one inside the checkpoint)")
+    parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE.onnx", help="file to write"
     )
@@ -36,11 +36,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--precision",
         choices=PRECISIONS,
         default="fp32",
-        help="fp16 for GPUs; int8 for a file of 0.38 times the size that is faster on CPUs "
-        "(default: fp32)",
+        help="fp16 for GPUs; int8 for CPUs, faster there and 0.38 times the size (default: fp32)",
     )
     parser.add_argument(
-        "--attention", action="store_true", help="add attention maps of all stages as an output"
+        "--attention", action="store_true", help="add the attention maps of all stages as an output"
     )
     parser.add_argument(
         "--mask",

@@ -8,8 +8,9 @@ state, config and training curves are included. To save space, numbers are round
 - averaged weights to half precision, as in published checkpoints,
 - the moments of the optimizer to bfloat16; the log keeps its last 1,000 values.
 
-Vectors, such as biases and normalisation statistics, are kept exactly. Of a training run that
-TimeBudgetHook has finished, only the weights to publish and the marker of its end are packed.
+Vectors, such as biases and normalisation statistics, are kept exactly. A training run that
+TimeBudgetHook has finished is packed with the marker of its end, but without the state of
+optimizer, schedule and log.
 
 Example:
     python tools/model_converters/carry_checkpoint.py pack work_dirs/run/iter_9000.pth carried
@@ -54,7 +55,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     actions = parser.add_subparsers(dest="action", required=True)
     packing = actions.add_parser("pack", help="write a checkpoint as small files")
     packing.add_argument("checkpoint", type=Path, help="checkpoint of a training run")
-    packing.add_argument("folder", type=Path, help="folder for the parts; earlier ones are deleted")
+    packing.add_argument("folder", type=Path, help="folder for the parts; replaces earlier parts")
     unpacking = actions.add_parser("unpack", help="rebuild a checkpoint from small files")
     unpacking.add_argument("folder", type=Path, help="folder with the parts")
     unpacking.add_argument(
@@ -72,7 +73,7 @@ def rounded(path: tuple, value: Tensor, *, averaged: bool) -> Tensor | list[Tens
     Args:
         path: Keys that lead to the tensor.
         value: The tensor.
-        averaged: Whether ``state_dict`` holds weights not trained further: average or result.
+        averaged: Whether ``state_dict`` holds the average or the result, not weights in training.
 
     Returns:
         A tensor, or two that represent it by their sum.

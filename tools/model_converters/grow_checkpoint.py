@@ -1,8 +1,8 @@
 r"""Initialise a larger LPV from a smaller trained one.
 
 The larger model computes nearly the same at first, and learns to use its new parts. A feature map
-of another height, as in LPV-Tiny's published configs, is new to the decoder; the config of the
-example has one as low as LPV-Mini's (docs/training.md).
+of another height, as in LPV-Tiny's published configs, is new to the decoder; in the config of
+the example, it is as low as LPV-Mini's (docs/training.md).
 
 Example:
     python tools/model_converters/grow_checkpoint.py checkpoints/lpv-mini.pth \
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         if config is None:
             raise cli.InputError(
                 f"{args.source} has no config inside, or one that was left out (the log says "
-                "why), and the config determines the size of its model"
+                "why); without it, the size of its model is not known"
             )
         small = MODELS.build(config["model"])
         given = unwrapped(checkpoint)

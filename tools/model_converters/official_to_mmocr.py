@@ -23,9 +23,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("source", type=Path, metavar="SRC", help="checkpoint of the released code")
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
     parser.add_argument(
-        "--no-mask", action="store_true", help="the model was trained in stage 1 only"
+        "--no-mask",
+        action="store_true",
+        help="for a model trained in stage 1 only, without the mask",
     )
-    parser.add_argument("--characters", help="the model's characters, unless there are 36 or 94")
+    parser.add_argument(
+        "--characters",
+        help="the model's characters in the order of its classes (default: the released 36 or 94)",
+    )
     return parser.parse_args(argv)
 
 
@@ -83,7 +88,7 @@ def find_state_dict(checkpoint: object) -> dict[str, torch.Tensor]:
             if nameless:
                 raise ConversionError(f"one of its weights has {nameless[0]!r} for a name")
             return strip_prefixes(candidate)
-    raise ConversionError("it holds no weights: neither named tensors, nor such under state_dict")
+    raise ConversionError("it holds no weights: no named tensors, alone or under state_dict")
 
 
 def build_config(layout: ReleasedLayout, characters: str, with_mask: bool) -> Config:

@@ -43,8 +43,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
     parser.add_argument(
         "--config",
-        help="config to store, of the same model, for a training run whose own config holds more "
-        "than readers need (default: the config of the run)",
+        help="config of the same model to store instead of that of the run, which may hold more "
+        "than reading needs (default: the config of the run)",
     )
     parser.add_argument(
         "--dtype", choices=tuple(DTYPES), default="fp16", help="type of the weights (default: fp16)"
@@ -53,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--checksums",
         action="store_true",
         help=f"also record the file in {checksums.LIST} next to it, in the format of sha256sum; "
-        "shipped files are verified with it before use",
+        "bundled files are verified with it before use",
     )
     return parser.parse_args(argv)
 
@@ -121,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
         checkpoint = published(checkpoint, DTYPES[args.dtype], str(args.source))
-        # Written atomically.
+        # Written atomically: an existing file stays until the new one is complete.
         save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
         if args.checksums:
             checksums.record(args.target)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python
 """Draw a contact sheet of every augmentation operation at every magnitude.
 
-One row per operation, one column per word picture and magnitude; the first row shows the original
-pictures. If no pictures are given, words are rendered with the fonts bundled with matplotlib.
-With --batch, one row per group of ``BatchTextAugment`` and several of all groups together, with
-four random samples of each picture.
+One row per operation, one column per word image and magnitude; the first row shows the original
+images, resized to --size (default: 100 32). If no images are given, words are rendered with the
+fonts bundled with matplotlib. --groups selects groups of operations (default: all). With --batch,
+one row per group of ``BatchTextAugment`` and several of all groups together, with four random
+samples of each image. Results depend on --seed (default: 0).
 
-Examples::
-
+Example:
     python tools/visualizations/browse_augment.py --out augment.png
     python tools/visualizations/browse_augment.py word1.png word2.jpg --groups blur weather
     python tools/visualizations/browse_augment.py --batch --out batch_augment.png
@@ -46,13 +46,30 @@ WORDS = (
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("images", nargs="*", type=Path, help="word pictures; rendered if none")
-    parser.add_argument("--out", type=Path, default=Path("augment.png"), help="sheet to write")
-    parser.add_argument("--size", nargs=2, type=int, default=(100, 32), metavar=("W", "H"))
-    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=GROUPS)
-    parser.add_argument("--batch", action="store_true", help="show BatchTextAugment instead")
-    parser.add_argument("--scale", type=int, default=2, help="magnification of every picture")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "images", nargs="*", type=Path, help="word images (default: rendered words)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("augment.png"), help="file to write (default: augment.png)"
+    )
+    parser.add_argument(
+        "--size",
+        nargs=2,
+        type=int,
+        default=(100, 32),
+        metavar=("W", "H"),
+        help="size of the augmented images in pixels (default: 100 32)",
+    )
+    parser.add_argument(
+        "--groups", nargs="+", choices=GROUPS, default=GROUPS, help="groups to show (default: all)"
+    )
+    parser.add_argument(
+        "--batch", action="store_true", help="show BatchTextAugment instead of TextAugment"
+    )
+    parser.add_argument(
+        "--scale", type=int, default=2, help="magnification of every image (default: 2)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the operations (default: 0)")
     args = parser.parse_args(argv)
     if min(*args.size, args.scale) < 1:
         parser.error("--size and --scale must be positive")

@@ -4,8 +4,8 @@ Example:
     python tools/visualizations/browse_dataset.py configs/textrecog/lpv/lpv-tiny_own_data.py
     python tools/visualizations/browse_dataset.py CONFIG --phase val --original --count 50
 
-Training words are shown in the order of training, and several datasets in their training
-proportions; validation and test words are drawn at random.
+Training words (the default of --phase) are shown in the order of training, and several datasets in
+their training proportions; validation and test words are chosen at random.
 """
 
 from __future__ import annotations
@@ -37,13 +37,24 @@ PLAIN_PIPELINE = [
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     add_config_options(parser)
-    parser.add_argument("--phase", choices=("train", "val", "test"), default="train")
-    parser.add_argument("--original", action="store_true", help="before resizing and augmentation")
+    parser.add_argument(
+        "--phase",
+        choices=("train", "val", "test"),
+        default="train",
+        help="data loader whose words are shown (default: train)",
+    )
+    parser.add_argument(
+        "--original",
+        action="store_true",
+        help="show the stored images, without resizing and augmentation",
+    )
     parser.add_argument("--count", type=int, default=100, help="number of words (default: 100)")
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of the words and their augmentation"
+        "--seed", type=int, default=0, help="seed of the words and their augmentation (default: 0)"
     )
-    parser.add_argument("--out", default="words.png", metavar="FILE.png", help="default: words.png")
+    parser.add_argument(
+        "--out", default="words.png", metavar="FILE.png", help="file to write (default: words.png)"
+    )
     return parser.parse_args(argv)
 
 
@@ -51,7 +62,7 @@ def build_dataset(cfg: Config, phase: str, original: bool) -> Dataset:
     """Build the dataset of a phase, with its own pipeline or with one that only loads.
 
     Raises:
-        InputError: If the config has no data for that phase, or streams complete batches.
+        InputError: If the config has no data for that phase, or renders it during training.
     """
     cli.require(cfg, f"{phase}_dataloader")
     dataset = cfg[f"{phase}_dataloader"].dataset

@@ -1,7 +1,11 @@
 """Draw the attention of a model, the relations in its GLRMs, or its cascade.
 
-Without a picture, words are rendered, and the first one is used that the last stage reads correctly
-and the first stage does not: the cascade at work.
+--what attention (the default) draws the attention of every stage for every character, relations how
+much the characters attend to one another in each GLRM, and strip the cascade from left to right.
+
+Without an image, words are rendered, and the first one is used that the last stage reads correctly
+and the first stage does not: the cascade at work. If there is none, it is the first one that the
+last stage reads correctly.
 
 Example:
     python tools/visualizations/draw_attention.py lpv-tiny word.jpg --truth word
@@ -32,21 +36,39 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
         "checkpoint",
-        help="trained model, or the name of a shipped one, such as lpv-mini; its decoder "
+        help="checkpoint, or the name of a bundled one, such as lpv-mini; its decoder "
         "must be a CPADecoder",
     )
-    parser.add_argument("picture", nargs="?", help="picture of a word (default: rendered words)")
-    parser.add_argument("--what", choices=("attention", "relations", "strip"), default="attention")
-    parser.add_argument("--truth", metavar="TEXT", help="text in the picture")
+    parser.add_argument("picture", nargs="?", help="image of a word (default: a rendered word)")
+    parser.add_argument(
+        "--what",
+        choices=("attention", "relations", "strip"),
+        default="attention",
+        help="maps of all stages and characters, attention between characters in the GLRMs, or a "
+        "narrow strip of the cascade (default: attention)",
+    )
+    parser.add_argument("--truth", metavar="TEXT", help="text in the image, to mark errors")
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
-    parser.add_argument("--device", help="device to run on (default: the first GPU, or the CPU)")
-    parser.add_argument("--out", default="attention.png", help="default: attention.png")
+    parser.add_argument(
+        "--device", help="such as cpu or cuda:1 (default: the first GPU, else the CPU)"
+    )
+    parser.add_argument(
+        "--out", default="attention.png", help="file to write (default: attention.png)"
+    )
     rendered = parser.add_argument_group("rendered words")
     rendered.add_argument("--seed", type=int, default=0, help="seed of the words (default: 0)")
-    rendered.add_argument("--count", type=int, default=400, help="maximum number (default: 400)")
-    rendered.add_argument("--charset", default="lower", help="default: lower")
-    rendered.add_argument("--min-length", type=int, default=5, help="default: 5")
-    rendered.add_argument("--max-length", type=int, default=8, help="default: 8")
+    rendered.add_argument(
+        "--count", type=int, default=400, help="maximum number of words (default: 400)"
+    )
+    rendered.add_argument(
+        "--charset", default="lower", help="characters of the words (default: lower)"
+    )
+    rendered.add_argument(
+        "--min-length", type=int, default=5, help="minimum number of characters (default: 5)"
+    )
+    rendered.add_argument(
+        "--max-length", type=int, default=8, help="maximum number of characters (default: 8)"
+    )
     return parser.parse_args(argv)
 
 
@@ -65,7 +87,7 @@ def load_word(path: str) -> np.ndarray:
 
 
 def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading, str]:
-    """Return a rendered word, if possible one that only the later stages read, and its label.
+    """Return a rendered word, if possible one that the first stage misreads, and its label.
 
     Raises:
         InputError: If the last stage reads none of the words.

@@ -1,4 +1,4 @@
-# The shipped LPV-Mini, trained further on your own words, which is also possible on a CPU.
+# The bundled LPV-Mini, trained further on your own words; also suitable for a CPU.
 _base_ = ["lpv-tiny_own_data.py", "_base_mini.py"]
 
 model = _base_.mini_model

@@ -1,5 +1,6 @@
 # Run before lpv-tiny_cpu_synth.py: a grown LPV-Mini learns to use its new parts, on a feature map
-# as low as before. Weights have the same shapes for the full map, which takes three times as long.
+# as low as before. Weights have the same shapes for the full map, which takes three times as long
+# per step.
 _base_ = "lpv-tiny_cpu_synth.py"
 
 model = dict(encoder=dict(merge_strides=((2, 1), (2, 1))))

@@ -87,8 +87,8 @@ custom_hooks = [
         peak_lr=1.2e-3,
         mask_from=0.5,
     ),
-    # The average looks back interval / momentum = 330 iterations, which is short compared
-    # with the decay of the learning rate.
+    # The average looks back interval / momentum = 330 iterations, few compared with the
+    # decay of the learning rate.
     dict(type="EMAHook", momentum=3e-2, interval=10, update_buffers=True),
     dict(type="PoolUsageHook"),
 ]
@@ -97,6 +97,6 @@ default_hooks = dict(
     # Scores on the validation words belong to an iteration; there are no epochs.
     logger=dict(log_metric_by_epoch=False),
     checkpoint=dict(interval=1000, max_keep_ckpts=1, save_best=None),
-    # Runs unattended: a batch that spoils a step costs that step, not the rest of the time.
+    # Runs unattended: a non-finite loss or gradient costs one step, not the rest of the time.
     non_finite_guard=dict(action="skip"),
 )

@@ -1,6 +1,5 @@
-# A very small LPV that learns to read rendered numbers of 1 to 4 digits in about one
-# minute on two CPU cores (tools/quickstart.sh). It shows that everything works, not how well LPV
-# reads.
+# A very small LPV that learns to read rendered numbers of 1 to 4 digits in about one minute on
+# two CPU cores (tools/quickstart.sh). It shows that everything works, not how well LPV reads.
 _base_ = ["_base_lpv-tiny.py", "../_base_/default_runtime.py"]
 
 img_size = (32, 64)

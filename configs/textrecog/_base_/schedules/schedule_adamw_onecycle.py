@@ -1,5 +1,5 @@
 # A modern schedule: warm-up and cosine decay in one cycle, decoupled weight decay, bfloat16. Decay
-# applies to all weights, also of norms and position embedding, as in training the shipped models.
+# applies to all weights, also of norms and position embedding, as in training the bundled models.
 max_iters = 100_000
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
