@@ -39,7 +39,7 @@ def length_chart(by_length: Mapping[int, Tally]) -> str:
     tallies = [by_length[length] for length in lengths]
     figure, upper, lower = _two_panels()
     _accuracy_bars(upper, lengths, tallies)
-    upper.set_ylabel("words right")
+    upper.set_ylabel("word accuracy")
     lower.bar(lengths, [tally.count for tally in tallies], color=_GREY)
     lower.set_ylabel("words")
     lower.set_xlabel("characters in the label")
@@ -63,9 +63,9 @@ def character_chart(by_character: Mapping[str, Tally]) -> str:
     figure, upper, lower = _two_panels()
     places = range(len(shown))
     _accuracy_bars(upper, places, [tally for _, tally in shown])
-    upper.set_ylabel("characters right")
+    upper.set_ylabel("character accuracy")
     lower.bar(places, [tally.count for _, tally in shown], color=_GREY)
-    lower.set_ylabel("in labels")
+    lower.set_ylabel("occurrences")
     lower.set_xticks(places, [single(character) for character, _ in shown])
     for label in lower.get_xticklabels():
         if len(label.get_text()) > 2:  # a code point
@@ -102,7 +102,7 @@ def reliability_diagram(calibration: Calibration) -> str:
     )
     upper.set_ylim(0, 1.04)
     upper.yaxis.set_major_formatter(PercentFormatter(1))
-    upper.set_ylabel("words right")
+    upper.set_ylabel("word accuracy")
     upper.legend(frameon=False, loc="upper left")
     centres = [(place + 0.5) * width for place in range(len(bins))]
     columns = lower.bar(centres, [each.count for each in bins], 0.92 * width, color=_BAR)

@@ -23,9 +23,9 @@ from .text_display import Run, character_name, compare, single, visible
 _NUM_CONFUSIONS = 20
 _MATRIX_SIZE = 16
 _PROTOCOLS = {
-    "case-insensitive-36": "case does not count, and only 0-9 and a-z do",
-    "case-sensitive-94": "the 94 printable ASCII characters count, with their case; others do not",
-    "exact": "every character counts",
+    "case-insensitive-36": "only 0-9 and a-z are compared, ignoring case",
+    "case-sensitive-94": "the 94 printable ASCII characters are compared, with case",
+    "exact": "all characters are compared",
 }
 
 

@@ -28,7 +28,7 @@ def statistics():
 
 def test_length_chart_has_its_labels(statistics):
     found = texts(charts.length_chart(statistics.by_length))
-    assert {"words right", "words", "characters in the label"} <= set(found)
+    assert {"word accuracy", "words", "characters in the label"} <= set(found)
 
 
 def test_characters_of_any_kind_stay_text():

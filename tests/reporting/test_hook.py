@@ -119,7 +119,7 @@ def test_own_data_may_have_its_own_evaluator(bench, tmp_path):
     }
     run_test(bench, tmp_path, **changes)
     text = text_of(tmp_path / "report.html")
-    assert "Protocol exact: every character counts." in text
+    assert "Protocol exact: all characters are compared." in text
     assert re.search(r"all words 5 \d", text)
     assert re.search(r"recog/word_acc \d", text)
     assert "<b>0</b>" in text

@@ -104,7 +104,7 @@ def test_pictures_are_shown_without_loss():
     (data,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', html)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
     assert np.array_equal(shown, picture)
-    assert "there is no picture" in html
+    assert "there is no image" in html
     assert "This model keeps no attention." in html
 
 
@@ -115,8 +115,8 @@ def test_numbers_match_the_statistics():
     assert f"{100 * statistics.words.accuracy:.2f} %" in text
     assert f"{100 * statistics.calibration.error:.2f} %" in text
     assert "Samples that could not be loaded: 30." in text
-    assert "Some of them are" in text
-    assert f"of {statistics.words.count - statistics.words.right:,} wrong ones" in text
+    assert "Some of them:" in text
+    assert f"of {statistics.words.count - statistics.words.right:,} wrong readings" in text
 
 
 def test_report_without_words_says_so():
@@ -129,8 +129,8 @@ def test_report_without_words_says_so():
 def test_report_without_confidence_or_errors_says_so():
     read = [replace(word, text=word.label, confidence=None) for word in words(9)]
     text = Page(render(report(gather(read)))).text
-    assert "the model gives no word_score" in text
-    assert "Every word that could be seen was read right." in text
+    assert "the model returns no word_score" in text
+    assert "Every word that could be loaded was read correctly." in text
     assert "100.00 %" in text
 
 
@@ -150,7 +150,7 @@ def test_all_tables_absent_sets_and_metrics_are_shown():
     )
     text = Page(render(whole)).text
     assert text.count("ABSENT: no <folder>") == 2
-    assert "All that follows is under this one." in text
+    assert "The sections below use this protocol." in text
     assert "COUNT: should be 647" in text
     assert "Weighted mean of the 1 present" in text
     assert "0.123457" in text
