@@ -1,6 +1,6 @@
-"""Read pictures of words with an LPV in an ONNX file.
+"""Read images of words with an LPV in an ONNX file.
 
-The file, written by tools/deployment/export_onnx.py, specifies how pictures are prepared and what
+The file, written by tools/deployment/export_onnx.py, specifies how images are prepared and what
 its classes mean. Words read with low confidence are read again, rotated, sheared and cropped, and
 the most confident reading is kept (test-time augmentation).
 
@@ -8,7 +8,7 @@ Example:
     python -m lpv_onnx lpv.onnx word.jpg more/*.png
     python -m lpv_onnx lpv.onnx word.jpg --json --engine openvino
 
-Exit status: 0 if all pictures were read, 1 if some could not be, 2 for bad input.
+Exit status: 0 if all images were read, 1 if some could not be, 2 for bad input.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("model", metavar="MODEL.onnx", help="file written by tools/deployment/export_onnx.py")
-    add("pictures", nargs="+", metavar="PICTURE", help="pictures of one word each")
+    add("images", nargs="+", metavar="IMAGE", help="images of one word each")
     add("--json", action="store_true", help="print JSON lines, with all scores")
     add("--engine", choices=ENGINES, default=ENGINES[0], help="default: onnxruntime")
     add("--threads", type=int, metavar="N", help="default: the engine's choice")
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # file names need not be valid in any encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        unreadable = _print_readings(reader, args.pictures, as_json=args.json)
+        unreadable = _print_readings(reader, args.images, as_json=args.json)
         sys.stdout.flush()
     except BrokenPipeError:
         # Python flushes standard output again at exit, which must not fail.

@@ -53,7 +53,7 @@ def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Im
         return _load_image(lambda: picture, max_pixels)
     if not isinstance(picture, Picture):
         raise TypeError(
-            "a picture is a path, bytes, a NumPy array or a Pillow image, got "
+            "an image is a path, bytes, a NumPy array or a Pillow image, got "
             f"{type(picture).__name__}"
         )
     try:
@@ -96,14 +96,14 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
         raise PictureError(
-            f"an array of shape {array.shape} is not a picture; it must be (height, width) or "
+            f"an array of shape {array.shape} is not an image; it must be (height, width) or "
             "(height, width, 1, 3 or 4 channels)"
         )
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
     if array.dtype != np.uint8:
         raise PictureError(
-            f"a picture of type {array.dtype} could mean several ranges; scale it to 0-255 and "
+            f"an image of type {array.dtype} could mean several ranges; scale it to 0-255 and "
             "pass it as uint8 (or as uint16, 0-65535)"
         )
     return array
@@ -124,9 +124,9 @@ def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image
     except PictureError:
         raise
     except UnidentifiedImageError as error:  # its message names an object instead of the file
-        raise PictureError("it is not a picture, or a damaged one") from error
+        raise PictureError("it is not an image, or a damaged one") from error
     except Exception as error:  # a damaged file can make a decoder fail in any way
-        raise PictureError(f"it is not a picture, or a damaged one ({error})") from error
+        raise PictureError(f"it is not an image, or a damaged one ({error})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -300,7 +300,7 @@ def main(argv: list[str] | None = None) -> int:
     step(1, "Reading words with the bundled model")
     read_examples()
 
-    step(2, f"Rendering pictures of numbers into {out / 'data'}")
+    step(2, f"Rendering images of numbers into {out / 'data'}")
     render(out / "data")
 
     cfg = toy_config(out)
@@ -316,21 +316,21 @@ def main(argv: list[str] | None = None) -> int:
         step(3, f"Training: done before, {checkpoint} is unchanged")
 
     unseen = SETS["unseen"][0]
-    step(4, f"Evaluating on {unseen} pictures that it has not seen")
+    step(4, f"Evaluating on {unseen} images that it has not seen")
     accuracy = evaluate(cfg, checkpoint)
     print(f"  {accuracy:.1%} of the words are read correctly")
     if places := new_numbers(out / "data"):
         of_new = evaluate(cfg, checkpoint, places)
-        print(f"  {of_new:.1%} of the {len(places)} whose number is on no training picture")
+        print(f"  {of_new:.1%} of the {len(places)} whose number is on no training image")
     if accuracy < REQUIRED_ACCURACY:
         fail(
-            f"the model reads {accuracy:.1%} of the unseen pictures correctly, but "
+            f"the model reads {accuracy:.1%} of the unseen images correctly, but "
             f"{REQUIRED_ACCURACY:.0%} were expected after {record['iterations']} of "
             f"{cfg.max_iters} iterations. On a slow or busy machine give it more time: delete "
             f"{stamp}, and run {sys.executable} {Path(__file__)} --minutes 10"
         )
 
-    step(5, "Reading those pictures with mmocr.apis.TextRecInferencer")
+    step(5, "Reading those images with mmocr.apis.TextRecInferencer")
     paths, labels = export_pictures(out / "pictures", out / "data" / "unseen")
     reader = TextRecInferencer(str(CONFIG), str(checkpoint))
     predictions = reader(paths, batch_size=8, progress_bar=False)["predictions"]
@@ -339,12 +339,12 @@ def main(argv: list[str] | None = None) -> int:
     sheet = out / "result.png"
     title = (
         f"Toy LPV, trained here for {record['seconds']} s on rendered numbers: "
-        f"{accuracy:.1%} of {unseen} unseen pictures read correctly"
+        f"{accuracy:.1%} of {unseen} unseen images read correctly"
     )
     draw_sheet(sheet, title, paths, labels, predictions)
 
     print(
-        f"\nDone. {sheet} shows {len(paths)} of the unseen pictures with their readings.\n"
+        f"\nDone. {sheet} shows {len(paths)} of the unseen images with their readings.\n"
         "What this shows: installation, data, training, evaluation and inference work here.\n"
         "What it does not show: how well LPV reads. The toy was trained for minutes on rendered\n"
         "numbers of 1 to 4 digits, and it reads nothing else. Words are read by the model of step\n"

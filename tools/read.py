@@ -80,7 +80,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.batch_size < 1:
         parser.error(f"--batch-size must be at least 1, got {args.batch_size}")
     if args.attention and args.out is None:
-        parser.error("--attention writes pictures: give a folder with --out DIR")
+        parser.error("--attention writes images: give a folder with --out DIR")
     if args.deploy and (args.attention or args.boxes):
         parser.error("--deploy keeps no attention, so it excludes --attention and --boxes")
     return args
@@ -157,8 +157,8 @@ def read(args: argparse.Namespace) -> int:
                     print(printable(f"{reading.source}: {reading.error}"), file=sys.stderr)
                 advance()
         if not count:  # here, so that earlier results are kept
-            raise InputError("the list on standard input names no picture")
-    summary = f"{count - unreadable} of {count} pictures read"
+            raise InputError("the list on standard input names no image")
+    summary = f"{count - unreadable} of {count} images read"
     if files.skipped:
         summary += f"; {files.skipped} other files in folders left alone"
     print(summary, file=sys.stderr)

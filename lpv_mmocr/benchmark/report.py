@@ -15,7 +15,7 @@ from .measurement import Measurement
 
 TITLES = {
     "forward": "Model forward",
-    "inference": "End-to-end inference, from encoded picture to text",
+    "inference": "End-to-end inference, from encoded image to text",
     "train": "Training step: forward, backward, clipping, optimiser",
 }
 _MISSING = "-"

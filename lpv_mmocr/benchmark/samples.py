@@ -63,7 +63,7 @@ def packed_sample(cfg: Config) -> dict:
     if not pipeline:
         raise InputError(
             f"the config {cfg.filename} has no test pipeline, and its encoder no img_size: the "
-            "size of its pictures is unknown"
+            "size of its images is unknown"
         )
     steps = [
         deepcopy(step)

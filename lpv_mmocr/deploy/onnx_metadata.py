@@ -151,9 +151,7 @@ def _look(look: WordLook) -> dict[str, Any]:
 def _test_pipeline(cfg: Config) -> list[dict]:
     pipeline = pipeline_of_test(cfg)
     if not pipeline:
-        raise ValueError(
-            "the config has no test pipeline, so it is unknown how pictures are resized"
-        )
+        raise ValueError("the config has no test pipeline, so it is unknown how images are resized")
     return pipeline
 
 
@@ -168,7 +166,7 @@ def _resizing(pipeline: Sequence[dict]) -> dict[str, Any]:
     if kinds == ["RescaleToHeight", "PadToWidth"]:
         return _proportional(*steps)
     raise ValueError(
-        "the reader of ONNX files supports two ways to prepare a picture, Resize, or "
+        "the reader of ONNX files supports two ways to prepare an image, Resize, or "
         f"RescaleToHeight with PadToWidth; the test pipeline has {', '.join(kinds) or 'none'}"
     )
 
@@ -203,15 +201,15 @@ def _proportional(rescale: dict, pad: dict) -> dict[str, Any]:
     widest, divisor = keep_ratio["max_width"], keep_ratio["divisor"]
     if widest is None:
         raise ValueError(
-            "RescaleToHeight in the test pipeline has no max_width: pictures of different widths "
+            "RescaleToHeight in the test pipeline has no max_width: images of different widths "
             "cannot be read in one batch"
         )
     if widest % divisor:
         widest = round(widest / divisor) * divisor
     if widest > width:
         raise ValueError(
-            f"RescaleToHeight makes pictures up to {widest} pixels wide, "
-            f"PadToWidth only {width}: pictures of different widths cannot be read in one "
+            f"RescaleToHeight makes images up to {widest} pixels wide, "
+            f"PadToWidth only {width}: images of different widths cannot be read in one "
             "batch"
         )
     interpolation = _interpolation("RescaleToHeight", rescale)

@@ -90,7 +90,7 @@ class BenchmarkDataset(ConcatDataset):
             if "bad_sample" not in sample:
                 raise ValueError(
                     "The pipeline of BenchmarkDataset must pack 'bad_sample', or unreadable "
-                    "pictures could count as correct; end it with dict(type='PackWordInputs')"
+                    "images could count as correct; end it with dict(type='PackWordInputs')"
                 )
             sample.set_metainfo({"benchmark_set": self.names[source]})
         return packed

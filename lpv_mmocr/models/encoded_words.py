@@ -53,4 +53,4 @@ class EncodedWords:
     def __iter__(self) -> Iterator[dict[str, str]]:
         """Yield a ``sample_key`` per word for error messages; copies ``numbers`` to the host."""
         for number in self.numbers.tolist():
-            yield dict(sample_key=f"picture {number}")
+            yield dict(sample_key=f"image {number}")

@@ -42,7 +42,7 @@ def load_picture(
         return _from_pillow(source, max_pixels)
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(
-            "a picture to read is a path, a NumPy array in BGR order or a Pillow image, got "
+            "an image to read is a path, a NumPy array in BGR order or a Pillow image, got "
             f"{type(source).__name__}: {reprlib.repr(source)}"
         )
     encoded = _read_file(os.fspath(source))
@@ -63,7 +63,7 @@ def _read_file(path: str) -> bytes:
     try:
         if os.path.isdir(path):
             with os.scandir(path):  # a folder that cannot be listed is not empty
-                raise PictureError("it is a folder in which no picture can be found")
+                raise PictureError("it is a folder in which no image can be found")
         encoded = fileio.get(path)
     except FileNotFoundError as error:
         raise PictureError("there is no such file") from error
@@ -72,7 +72,7 @@ def _read_file(path: str) -> bytes:
     except ValueError as error:  # such as a null character in the path
         raise PictureError(str(error)) from error
     except http.client.HTTPException as error:  # invalid URL, or incomplete response
-        raise PictureError(f"the address gives no picture ({error!r})") from error
+        raise PictureError(f"the address gives no image ({error!r})") from error
     except (KeyError, ImportError) as error:  # MMEngine supports s3:// with an extra package
         kind = path.partition("://")[0]
         raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
@@ -89,7 +89,7 @@ def _check_header(encoded: bytes, max_pixels: int) -> None:
         raise _too_many_pixels(max_pixels) from error
     except Exception as error:  # Pillow raises many types for damaged files
         # OpenCV reads a few more formats, none of them used for words, and has hardly any limits.
-        raise PictureError("it is not a picture, or one of unknown or damaged format") from error
+        raise PictureError("it is not an image, or one of unknown or damaged format") from error
     if header.width * header.height > max_pixels:
         raise _too_many_pixels(max_pixels, *header.size)
 

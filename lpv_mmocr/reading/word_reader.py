@@ -92,7 +92,7 @@ class WordReader:
                 )
             if model.with_preprocessor:
                 raise ValueError(
-                    f"{type(model.preprocessor).__name__} warps pictures before they are read; "
+                    f"{type(model.preprocessor).__name__} warps images before they are read; "
                     "attention and boxes would not match the positions of the characters"
                 )
             model.decoder.keep_attention = True

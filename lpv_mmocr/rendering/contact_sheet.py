@@ -32,7 +32,7 @@ def write_contact_sheet(
         ValueError: If ``count`` is not positive.
     """
     if count < 1:
-        raise ValueError(f"a contact sheet needs at least one picture, got {count}")
+        raise ValueError(f"a contact sheet needs at least one image, got {count}")
     words = (renderer(seed, number) for number in range(count))
     entries = (
         (word.image, f"{number}: {word.label}", None if word.label.isascii() else word.font)

@@ -192,7 +192,7 @@ def encode_jpeg(picture: np.ndarray, quality: int) -> bytes:
     flags = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)
     if not done:
-        raise RuntimeError(f"OpenCV could not encode a picture of shape {picture.shape}")
+        raise RuntimeError(f"OpenCV could not encode an image of shape {picture.shape}")
     return data.tobytes()
 
 

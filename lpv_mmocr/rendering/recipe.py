@@ -42,7 +42,7 @@ def differing_settings(file: Path, recipe: dict) -> list[str]:
     except ValueError as error:  # includes invalid UTF-8 and JSON
         raise ValueError(
             f"{file} is damaged, perhaps because the machine stopped ({error}): delete the folder "
-            f"{file.parent} to have its pictures made again"
+            f"{file.parent} to have its images made again"
         ) from error
     # JSON turns tuples into lists and keys into strings.
     recipe = json.loads(json.dumps(recipe))

@@ -105,7 +105,7 @@ class WordRenderer:
             if word is not None:
                 return word
         raise ValueError(
-            f"no readable picture in {MAX_ATTEMPTS} attempts (seed {seed}, picture {index}): "
+            f"no readable image in {MAX_ATTEMPTS} attempts (seed {seed}, image {index}): "
             "min_contrast is too high for the other settings, the fonts have only one case and "
             "the charset only the other, or hardly any text has a font with all its characters"
         )

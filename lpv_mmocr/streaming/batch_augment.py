@@ -102,7 +102,7 @@ class BatchTextAugment(nn.Module):
         """
         if not inputs.is_floating_point() or inputs.dim() != 4 or inputs.size(1) != 3:
             raise TypeError(
-                "BatchTextAugment needs floating-point pictures (N, 3, H, W) normalised to 0..1, "
+                "BatchTextAugment needs floating-point images (N, 3, H, W) normalised to 0..1, "
                 f"but got {inputs.dtype} {tuple(inputs.shape)}; give the data preprocessor mean "
                 "and std"
             )

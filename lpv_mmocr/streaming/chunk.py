@@ -55,15 +55,15 @@ def make_chunk(samples: Iterable[tuple[int, dict]], loss: BaseTextRecogModuleLos
     images, words, numbers = [], [], []
     for number, sample in samples:
         images.append(sample["img"].transpose(2, 0, 1))
-        word = TextRecogDataSample(metainfo=dict(sample_key=f"picture {number}"))
+        word = TextRecogDataSample(metainfo=dict(sample_key=f"image {number}"))
         word.gt_text = LabelData(item=sample["instances"][0]["text"])
         words.append(word)
         numbers.append(number)
     if not images:
-        raise ValueError("a chunk needs pictures, but the dataset is empty")
+        raise ValueError("a chunk needs images, but the dataset is empty")
     if len({image.shape for image in images}) != 1:
         raise ValueError(
-            f"a chunk needs pictures of one size, got {len(images)} pictures of sizes "
+            f"a chunk needs images of one size, got {len(images)} images of sizes "
             f"{sorted({image.shape[1:] for image in images})}; end the pipeline with a Resize"
         )
     targets = [word.gt_text.padded_indexes.numpy() for word in loss.get_targets(words)]

@@ -76,7 +76,7 @@ class StreamedWordDataset(Dataset):
         folders = [Path(source["folder"]).resolve() for source in sources if "folder" in source]
         if twice := [str(folder) for folder in folders if folders.count(folder) > 1]:
             raise ValueError(
-                f"two sources have the folder {twice[0]}: each would delete the other's pictures"
+                f"two sources have the folder {twice[0]}: each would delete the other's images"
             )
         self._length = length
         # MMOCR's dictionary belongs to the loss.
@@ -92,7 +92,7 @@ class StreamedWordDataset(Dataset):
             if streamed and "capacity" not in options:
                 raise ValueError(
                     f"a source with {', '.join(sorted(streamed))} needs a capacity, too: the "
-                    "number of pictures in its pool"
+                    "number of images in its pool"
                 )
             kind = StreamedSource if streamed else InMemorySource
             self.sources.append(kind(**options, loss=encoder, device=place))

@@ -56,7 +56,7 @@ class PicturePool:
         """
         if len(chunk.images) > self.capacity:
             raise ValueError(
-                f"{len(chunk.images)} pictures at once are more than the pool's {self.capacity}"
+                f"{len(chunk.images)} images at once are more than the pool's {self.capacity}"
             )
         images, targets, numbers = map(torch.from_numpy, chunk)
         if self._images is None:
@@ -65,7 +65,7 @@ class PicturePool:
             if new.shape[1:] != place.shape[1:]:
                 raise ValueError(
                     f"the pool holds arrays of shape {tuple(place.shape[1:])}, but the new "
-                    f"pictures bring {tuple(new.shape[1:])}"
+                    f"images bring {tuple(new.shape[1:])}"
                 )
         # A draw queues all its reads on the device before any picture is overwritten.
         with self._lock:

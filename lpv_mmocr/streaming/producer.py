@@ -99,7 +99,7 @@ class ChunkProducer:
         ended = [process.exitcode for process in self._processes if process.exitcode is not None]
         if ended:
             raise ChildProcessError(
-                f"{len(ended)} of {self._workers} processes that make pictures for {self.folder} "
+                f"{len(ended)} of {self._workers} processes that make images for {self.folder} "
                 f"ended (status {ended[0]}), perhaps for lack of memory or a full disk; see the "
                 "output above. Run the same command with --resume to continue"
             )
@@ -139,7 +139,7 @@ class ChunkProducer:
             differing = differing_settings(file, recipe)
             if differing:
                 raise FileExistsError(
-                    f"{self.folder} holds pictures made with other settings "
+                    f"{self.folder} holds images made with other settings "
                     f"({', '.join(differing)}): delete it, or choose another folder"
                 )
         elif chunk_numbers(self.folder):

@@ -145,7 +145,7 @@ class StreamedSource:
             time.sleep(_POLL_SECONDS)
             if time.monotonic() - reported > _REPORT_SECONDS:
                 reported = time.monotonic()
-                print_log(f"{len(self.pool)} of {self._min_pictures} pictures", logger="current")
+                print_log(f"{len(self.pool)} of {self._min_pictures} images", logger="current")
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
         """Draw pictures at random; see :meth:`PicturePool.draw`.

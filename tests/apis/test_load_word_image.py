@@ -73,9 +73,9 @@ def test_16_bits_keep_their_upper_half():
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros(5, np.uint8), r"shape \(5,\) is not a picture"),
-        (np.zeros((5, 5, 2), np.uint8), r"shape \(5, 5, 2\) is not a picture"),
-        (np.zeros((1, 5, 5, 3), np.uint8), r"shape \(1, 5, 5, 3\) is not a picture"),
+        (np.zeros(5, np.uint8), r"shape \(5,\) is not an image"),
+        (np.zeros((5, 5, 2), np.uint8), r"shape \(5, 5, 2\) is not an image"),
+        (np.zeros((1, 5, 5, 3), np.uint8), r"shape \(1, 5, 5, 3\) is not an image"),
         (np.zeros((5, 5, 3), np.float32), "type float32 could mean several ranges"),
         (np.zeros((5, 5), bool), "type bool could mean several ranges"),
     ],

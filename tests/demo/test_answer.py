@@ -66,11 +66,11 @@ def test_no_picture_gives_an_empty_answer(reader):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"hello", "it is not a picture, or one of unknown or damaged format"),
+        (b"hello", "it is not an image, or one of unknown or damaged format"),
         (b"", "the file is empty"),
         (png_header(40_000, 40_000), "it has too many pixels; 25 million are allowed"),
         (png_header(6_000, 6_000), "it has too many pixels; 25 million are allowed"),
-        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n", "it is not a picture"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 30000 +X 30000\n", "it is not an image"),
     ],
 )
 def test_unreadable_file_gets_only_a_message(reader, tmp_path, content, reason):

@@ -85,7 +85,7 @@ def test_page_continues_after_an_unreadable_file(visit, served, tmp_path, capfd)
     (tmp_path / "bad.png").write_bytes(b"no picture")
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     visit.drop(tmp_path / "bad.png")
-    message = "This file cannot be read: it is not a picture, or one of unknown or damaged format."
+    message = "This file cannot be read: it is not an image, or one of unknown or damaged format."
     visit.page.get_by_text(message).wait_for()
     assert visit.text() == ""
     assert "Traceback" not in visit.page.content() + "".join(capfd.readouterr())

@@ -90,7 +90,7 @@ def test_normalisation():
                 dict(type="RescaleToHeight", height=32, backend="pillow"),
                 dict(type="PadToWidth", width=100),
             ),
-            "RescaleToHeight in the test pipeline has no max_width: pictures of different widths",
+            "RescaleToHeight in the test pipeline has no max_width: images of different widths",
         ),
         (
             config(

@@ -65,7 +65,7 @@ class TestAlone:
         reading = reader(noise())[0]
         assert result.stdout == f"a.png\t{reading.text}\t{reading.confidence:.4f}\n"
         assert result.stderr.startswith(
-            "b.png cannot be read: it is not a picture, or a damaged one"
+            "b.png cannot be read: it is not an image, or a damaged one"
         )
 
     def test_package_can_be_run_by_its_path(self, alone, model_file, tmp_path):
@@ -114,7 +114,7 @@ class TestAlone:
         (tmp_path / names[1]).write_text("no picture")
         result = alone("-m", "lpv_onnx", model_file, *names)
         assert result.stdout.startswith("good\\x1b[31m\\n.png\t")
-        assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is not a picture")
+        assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is not an image")
         assert len(result.stderr.splitlines()) == 1
 
     def test_closed_output_pipe_ends_the_command_quietly(self, alone, model_file, tmp_path):

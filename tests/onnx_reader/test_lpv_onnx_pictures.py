@@ -131,12 +131,12 @@ class TestBadInput:
             ("no_such_file.png", "No such file"),
             (b"", "the file is empty"),
             ("a\0b.png", "null"),
-            (b"no picture at all", "^it is not a picture, or a damaged one$"),
+            (b"no picture at all", "^it is not an image, or a damaged one$"),
             (Path("/"), r"it is a folder; give the files in it, such as /\*\.png$"),
             (encode(smooth(), ".jpg")[:-200], "damaged one .*truncated"),
-            (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is not a picture"),
-            (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is not a picture"),
-            (np.zeros(()), r"shape \(\) is not a picture"),
+            (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is not an image"),
+            (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\) is not an image"),
+            (np.zeros(()), r"shape \(\) is not an image"),
             (Image.new("I", (0, 0)), "no pixels"),
             (Image.open(io.BytesIO(encode(smooth(), ".jpg")[:-200])), "damaged one .*truncated"),
             (np.zeros((4, 5, 3)), "type float64 could mean several ranges"),
@@ -161,7 +161,7 @@ class TestBadInput:
         monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("started"))
         monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
         program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 32\n%%EndComments\n{} loop\n"
-        with pytest.raises(lpv_onnx.PictureError, match="it is not a picture"):
+        with pytest.raises(lpv_onnx.PictureError, match="it is not an image"):
             lpv_onnx.load_picture(program)
 
     def test_too_many_pixels_are_refused(self, reader, monkeypatch):
@@ -170,5 +170,5 @@ class TestBadInput:
         assert reading.error == "it has too many pixels; 0 million are allowed (30 x 40)"
 
     def test_input_of_another_type_is_a_type_error(self, reader):
-        with pytest.raises(TypeError, match=r"a picture is a path, bytes, .* got int"):
+        with pytest.raises(TypeError, match=r"an image is a path, bytes, .* got int"):
             reader([3])

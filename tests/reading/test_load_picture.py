@@ -88,7 +88,7 @@ JPEG = cv2.imencode(".jpg", noise())[1].tobytes()
     ("content", "message"),
     [
         (b"", "empty"),
-        (b"no picture", "not a picture, or one of unknown or damaged format"),
+        (b"no picture", "not an image, or one of unknown or damaged format"),
         (JPEG[: len(JPEG) // 2], "cut short"),
         (png_header(30_000, 30_000), "too many pixels"),  # Pillow raises DecompressionBombError
         (png_header(10_000, 7_000), r"too many pixels; 67 million are allowed \(10000 by 7000\)"),
@@ -167,7 +167,7 @@ def test_limit_can_be_lower(tmp_path):
 def test_path_without_a_picture_is_refused(tmp_path):
     with pytest.raises(PictureError, match="there is no such file"):
         load_picture(tmp_path / "gone.png")
-    with pytest.raises(PictureError, match="a folder in which no picture can be found"):
+    with pytest.raises(PictureError, match="a folder in which no image can be found"):
         load_picture(tmp_path)
     with pytest.raises(PictureError, match="null"):
         load_picture("a\0b.png")

@@ -69,7 +69,7 @@ def test_unreadable_pictures_keep_their_place_with_a_reason(reader, words, tmp_p
     images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", "", words[1], words[2]]
     readings = reader.read(images)
     gone = "there is no such file"
-    errors = ["it is not a picture", None, "shape (0, 5, 3)", gone, gone, None, None]
+    errors = ["it is not an image", None, "shape (0, 5, 3)", gone, gone, None, None]
     for reading, error in zip(readings, errors, strict=True):
         if error is None:
             assert reading.error is None and isinstance(reading.text, str)
@@ -305,7 +305,7 @@ def test_boxes_are_refused_with_a_rectifier(toy):
     weights = MODELS.build(config.model).state_dict()
     checkpoint = toy[1].with_name("rectified.pth")
     torch.save(dict(state_dict=weights, meta=dict(cfg=config.pretty_text)), checkpoint)
-    with pytest.raises(ValueError, match="STN warps pictures before they are read"):
+    with pytest.raises(ValueError, match="STN warps images before they are read"):
         WordReader(checkpoint, config, device="cpu", boxes=True)
     assert WordReader(checkpoint, config, device="cpu").read(noise())[0].error is None
 

@@ -158,7 +158,7 @@ def test_ambiguous_labels_are_drawn_in_another_font(make_renderer, fonts):
 
 def test_settings_that_hide_the_text_are_reported(make_renderer):
     renderer = make_renderer(min_contrast=250.0)
-    with pytest.raises(ValueError, match=r"no readable picture .*seed 0, picture 0.*min_contrast"):
+    with pytest.raises(ValueError, match=r"no readable image .*seed 0, image 0.*min_contrast"):
         renderer(0, 0)
 
 

@@ -289,7 +289,7 @@ def test_group_name_without_a_list_is_refused():
     "inputs", [torch.zeros(2, 3, 32, 100, dtype=torch.uint8), torch.zeros(2, 1, 32, 100)]
 )
 def test_inputs_of_wrong_dtype_or_shape_are_refused(inputs):
-    with pytest.raises(TypeError, match=r"needs floating-point pictures \(N, 3, H, W\).*mean"):
+    with pytest.raises(TypeError, match=r"needs floating-point images \(N, 3, H, W\).*mean"):
         BatchTextAugment()(inputs)
 
 

@@ -85,9 +85,9 @@ def test_invalid_arguments_are_refused():
     pool = PicturePool(4)
     with pytest.raises(RuntimeError, match="empty"):
         pool.draw(1)
-    with pytest.raises(ValueError, match="5 pictures at once are more than the pool's 4"):
+    with pytest.raises(ValueError, match="5 images at once are more than the pool's 4"):
         pool.add(numbered_chunk(0, 5))
     pool.add(numbered_chunk(0, 2))
     larger = numbered_chunk(0, 2)._replace(images=numbered_chunk(0, 2).images.repeat(2, axis=3))
-    with pytest.raises(ValueError, match="the new pictures bring"):
+    with pytest.raises(ValueError, match="the new images bring"):
         pool.add(larger)

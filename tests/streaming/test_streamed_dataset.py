@@ -267,7 +267,7 @@ class TestWayThroughTheModel:
             torch.testing.assert_close(actual[name], value)
 
     def test_words_have_sample_keys(self, words):
-        assert [word["sample_key"] for word in words[1]] == ["picture 0", "picture 1", "picture 2"]
+        assert [word["sample_key"] for word in words[1]] == ["image 0", "image 1", "image 2"]
 
 
 def samples(texts: list[str]) -> list[TextRecogDataSample]:

@@ -107,11 +107,11 @@ def test_bad_input_is_rejected(tool, toy_run, tmp_path, capsys):
     checkpoint = str(toy_run / "iter_4.pth")
     for arguments, message in (
         (["gone.pth"], "error: there is no checkpoint gone.pth"),
-        ([checkpoint, "gone.png"], "error: there is no picture gone.png"),
-        ([checkpoint, str(tmp_path / "bad.png")], "bad.png is not a picture that can be read"),
+        ([checkpoint, "gone.png"], "error: there is no image gone.png"),
+        ([checkpoint, str(tmp_path / "bad.png")], "bad.png is not an image that can be read"),
         (
             [checkpoint, str(tmp_path / "huge.png")],
-            "huge.png is not a picture that can be read: it ha",
+            "huge.png is not an image that can be read: it ha",
         ),
     ):
         with pytest.raises(SystemExit, match="2"):

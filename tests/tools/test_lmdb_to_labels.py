@@ -18,7 +18,7 @@ def convert(tool_in_process):
 def test_lmdb_is_converted(convert, toy_data, tmp_path, capsys, options):
     assert convert(toy_data / "val", "--out", "out", *options) == 0
     (file,) = (path for path in (tmp_path / "out").iterdir() if path.is_file())
-    assert capsys.readouterr().out == f"wrote 7 pictures and {file.name} to out\n"
+    assert capsys.readouterr().out == f"wrote 7 images and {file.name} to out\n"
     entries = [json.loads(line) for line in file.read_text().splitlines()]
     assert len(entries) == 7
     assert all((tmp_path / "out" / entry["filename"]).is_file() for entry in entries)

@@ -64,8 +64,8 @@ def test_words_of_a_folder_are_read(read, words):
     lines = [line.split("\t") for line in output.splitlines()]
     assert [path for path, _, _ in lines] == ["words/a.png", "words/b.png", "words/more/d.png"]
     assert all(0 <= float(confidence) <= 1 for _, _, confidence in lines)
-    assert "words/c.png: it is not a picture, or one of unknown or damaged format" in log
-    assert log.splitlines()[-1] == "3 of 4 pictures read; 1 other files in folders left alone"
+    assert "words/c.png: it is not an image, or one of unknown or damaged format" in log
+    assert log.splitlines()[-1] == "3 of 4 images read; 1 other files in folders left alone"
 
 
 def test_status_is_0_if_all_pictures_are_read(read, words):
@@ -76,13 +76,13 @@ def test_status_is_0_if_all_pictures_are_read(read, words):
         "words/b.png",
         "words/more/d.png",
     ]
-    assert log.splitlines()[-1] == "3 of 3 pictures read"
+    assert log.splitlines()[-1] == "3 of 3 images read"
 
 
 def test_control_characters_in_names_are_escaped(read, words):
     (words / "\x1b[31m\n.png").write_text("no picture")
     _, _, log = read("words")
-    assert "\nwords/\\x1b[31m\\n.png: it is not a picture" in f"\n{log}"
+    assert "\nwords/\\x1b[31m\\n.png: it is not an image" in f"\n{log}"
     status, _, log = read("gone\x1b[31m")
     assert (status, "gone\\x1b[31m" in log, "\x1b" in log) == (2, True, False)
 
@@ -106,7 +106,7 @@ def test_csv_has_one_row_per_picture(read, words):
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
     for row in rows:
         assert len(row["boxes"].split()) == len(row["scores"].split()) == len(row["text"])
-    assert rows[2]["error"].startswith("it is not a picture")
+    assert rows[2]["error"].startswith("it is not an image")
 
 
 def test_results_folder_holds_readings_and_attention(read, words, tmp_path):
@@ -151,7 +151,7 @@ def test_attention_is_drawn_for_a_picture_from_a_pipe(read, words, tmp_path):
         file.write((words / "a.png").read_bytes())
     status, _, log = read(f"/dev/fd/{pipe}", "--out", "out", "--attention")
     os.close(pipe)
-    assert (status, log.splitlines()[-1]) == (0, "1 of 1 pictures read")
+    assert (status, log.splitlines()[-1]) == (0, "1 of 1 images read")
     assert cv2.imread(f"out/attention/000001_{pipe}.png").shape[0] > 200
 
 
@@ -182,7 +182,7 @@ def test_weights_are_taken_from_the_environment(read, words, checkpoint, monkeyp
     [
         ((), "the following arguments are required: PATH"),
         (("words", "--batch-size", "0"), "--batch-size must be at least 1, got 0"),
-        (("words", "--attention"), "--attention writes pictures: give a folder with --out DIR"),
+        (("words", "--attention"), "--attention writes images: give a folder with --out DIR"),
         (("words", "--deploy", "bf16", "--boxes"), "--deploy keeps no attention"),
         (("words", "--json", "--csv"), "not allowed with argument"),
         (("gone", "*.bmp"), "error: there is no file or folder gone, *.bmp, and no pattern fits"),
@@ -252,7 +252,7 @@ def test_an_empty_list_leaves_earlier_results_alone(read, words, tmp_path, monke
     before = (tmp_path / "results" / "readings.jsonl").read_text()
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     status, _, log = read("-", "--out", "results")
-    assert (status, log) == (2, "error: the list on standard input names no picture\n")
+    assert (status, log) == (2, "error: the list on standard input names no image\n")
     assert (tmp_path / "results" / "readings.jsonl").read_text() == before
 
 
@@ -325,7 +325,7 @@ def test_progress_bar_is_kept_out_of_the_results_file(words, environment, tmp_pa
     os.close(terminal)
     lines = (tmp_path / "results.txt").read_text().splitlines()
     assert [Path(line.split("\t")[0]).name for line in lines] == ["a.png", "b.png", "d.png"]
-    assert b"4/4" in shown and b"3 of 4 pictures read" in shown and b"not a picture" in shown
+    assert b"4/4" in shown and b"3 of 4 images read" in shown and b"not an image" in shown
 
 
 def test_help_imports_no_slow_modules():

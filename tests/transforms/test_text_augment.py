@@ -271,7 +271,7 @@ class TestTools:
         (tmp_path / "notes.png").write_text("no picture")
         browse = load_tool("visualizations/browse_augment.py")
         for arguments, error in (
-            ([str(tmp_path / "notes.png")], "notes.png: not a picture"),
+            ([str(tmp_path / "notes.png")], "notes.png: not an image"),
             (["--out", "sheet.xyz"], "--out sheet.xyz: the file's name must end in .png"),
         ):
             with pytest.raises(SystemExit) as raised:

@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             skip_bad=args.skip_bad,
             show_progress=True,
         )
-        print(f"wrote {done.written:,} pictures and {args.labels} to {args.out}")
+        print(f"wrote {done.written:,} images and {args.labels} to {args.out}")
         if done.empty_texts:
             print(f"note: the text of {done.empty_texts:,} of them is empty")
         if done.left_out:

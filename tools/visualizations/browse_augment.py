@@ -102,7 +102,7 @@ def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarr
     for path in paths:
         picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if picture is None:
-            raise cli.InputError(f"{path}: not a picture that OpenCV can read, or no such file")
+            raise cli.InputError(f"{path}: not an image that OpenCV can read, or no such file")
         pictures.append(picture)
     return [cv2.resize(picture, tuple(size), interpolation=cv2.INTER_AREA) for picture in pictures]
 
@@ -171,8 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
         if not cv2.imwrite(str(args.out), sheet):
-            raise cli.InputError(f"--out {args.out}: a picture so large cannot be written there")
-        print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} picture(s)")
+            raise cli.InputError(f"--out {args.out}: an image so large cannot be written there")
+        print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} image(s)")
     return 0
 
 

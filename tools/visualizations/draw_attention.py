@@ -79,11 +79,11 @@ def load_word(path: str) -> np.ndarray:
         InputError: If it does not exist or cannot be read.
     """
     if not Path(path).is_dir():
-        cli.require_file(path, "picture")
+        cli.require_file(path, "image")
     try:
         return load_picture(path)
     except PictureError as error:
-        raise cli.InputError(f"{path} is not a picture that can be read: {error}") from error
+        raise cli.InputError(f"{path} is not an image that can be read: {error}") from error
 
 
 def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading, str]:
@@ -112,7 +112,7 @@ def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading
             read_at_once = read_at_once or (reading, word.label)
     if read_at_once is None:
         raise cli.InputError(
-            f"the model reads none of {args.count} rendered words: give a picture, another --seed "
+            f"the model reads none of {args.count} rendered words: give an image, another --seed "
             "or a trained model"
         )
     return read_at_once
