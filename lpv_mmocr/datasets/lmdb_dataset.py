@@ -24,7 +24,7 @@ from .lmdb_environment import (
     refuse_repeated,
 )
 from .lmdb_index import SampleIndex, load_index
-from .sample_choice import checked_hold_out, checked_indices
+from .sample_choice import checked_hold_out, checked_indices, hold_out_advice
 from .transforms.loading import decode_image
 from .transforms.word_image import placeholder_image
 
@@ -149,7 +149,7 @@ class LPVLMDBDataset(BaseDataset):
         if total <= 0:
             raise ValueError(
                 f"hold_out={self.hold_out} leaves nothing of the {sum(counts)} samples of "
-                f"{', '.join(self._folders)}; {_hold_out_advice(sum(counts))}"
+                f"{', '.join(self._folders)}; {hold_out_advice(sum(counts))}"
             )
         first, last = self._interval(total)
         ends = list(accumulate(counts))
@@ -196,7 +196,7 @@ class LPVLMDBDataset(BaseDataset):
         if abs(self._indices) > total:
             raise ValueError(
                 f"indices={self._indices}, but there are only {total} samples in "
-                f"{', '.join(self._folders)}; {_hold_out_advice(total)}"
+                f"{', '.join(self._folders)}; {hold_out_advice(total)}"
             )
         return (0, self._indices) if self._indices >= 0 else (total + self._indices, total)
 
@@ -391,13 +391,3 @@ def _find_lmdbs(folder: str) -> list[str]:
             "this package take them from LPV_DATA_ROOT and LPV_DATA_TREE, or LPV_TRAIN_DATA and "
             "LPV_VAL_DATA"
         ) from None
-
-
-def _hold_out_advice(count: int) -> str:
-    fewer = max(1, count // 10)
-    return (
-        f"to hold out only {fewer} for validation: --cfg-options "
-        f"train_dataloader.dataset.hold_out={fewer} val_dataloader.dataset.indices=-{fewer} "
-        f"(train_dataloader.dataset.datasets.0.hold_out where there are several training sets; "
-        "test_dataloader.dataset.indices where tests use the same words)"
-    )

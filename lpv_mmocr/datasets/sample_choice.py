@@ -1,4 +1,4 @@
-"""Checks of the options that select samples of a dataset."""
+"""Options that select samples of a dataset: their checks, and advice where they select none."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def checked_indices(indices: object) -> int | Sequence[int] | None:
             f"not {indices!r}"
         )
     return indices
+
+
+def hold_out_advice(count: int) -> str:
+    """Return the options that hold out a tenth of the samples, as the end of an error message.
+
+    Args:
+        count: Number of samples that there are.
+    """
+    fewer = max(1, count // 10)
+    return (
+        f"to hold out only {fewer} for validation: --cfg-options "
+        f"train_dataloader.dataset.hold_out={fewer} val_dataloader.dataset.indices=-{fewer} "
+        f"(train_dataloader.dataset.datasets.0.hold_out where there are several training sets; "
+        "test_dataloader.dataset.indices where tests use the same words)"
+    )
 
 
 def _is_whole(value: object) -> bool:

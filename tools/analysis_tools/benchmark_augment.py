@@ -1,11 +1,10 @@
 #!/usr/bin/env python
 """Compare augmentation speed on one core with the published ``straug`` package.
 
-Both augment the same image (--size, by default 100x32 pixels) in the same way: three different
-groups, one operation of each, random magnitudes, with several seeds (--seeds, by default 0 to 4).
-They take turns in short rounds, so that other load on the machine slows both. Medians over all
-rounds of all seeds are reported in images per second of processor time (the speed of a core that
-this process has to itself) and per second of wall-clock time.
+Both augment the same image in the same way: three different groups, one operation of each, random
+magnitudes. They take turns in short rounds, so that other load on the machine slows both. Medians
+over all rounds of all seeds are reported in images per second of processor time (the speed of a
+core that this process has to itself) and per second of wall-clock time.
 
 ``straug`` serves as a comparison only; if it is not installed, only this package is measured. It
 needs a separate environment: straug 0.1.2 runs with NumPy 1, scikit-image 0.20,

@@ -1,9 +1,8 @@
 """Evaluate character boxes on rendered words, whose letter positions are known.
 
-The true box of a letter is that of its rendered ink. Words have the easy preset, unless
---difficulty full is given. Only words read with the right number of characters count,
-since other words do not have a box for every letter; --exact restricts them to those read without
-errors.
+The true box of a letter is that of its rendered ink. Only words read with the right number of
+characters count, since other words do not have a box for every letter; --exact restricts them to
+those read without errors.
 
 Example:
     python tools/analysis_tools/measure_boxes.py lpv-toy.pth

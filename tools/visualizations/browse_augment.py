@@ -2,10 +2,9 @@
 """Draw a contact sheet of every augmentation operation at every magnitude.
 
 One row per operation, one column per word image and magnitude; the first row shows the original
-images, resized to --size (default: 100 32). If no images are given, words are rendered with the
-fonts bundled with matplotlib. --groups selects groups of operations (default: all). With --batch,
-one row per group of ``BatchTextAugment`` and several of all groups together, with four random
-samples of each image. Results depend on --seed (default: 0).
+images, resized. If no images are given, words are rendered with the fonts bundled with matplotlib.
+With --batch, one row per group of ``BatchTextAugment`` and several of all groups together, with
+four random samples of each image.
 
 Example:
     python tools/visualizations/browse_augment.py --out augment.png

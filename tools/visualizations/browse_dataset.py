@@ -4,8 +4,8 @@ Example:
     python tools/visualizations/browse_dataset.py configs/textrecog/lpv/lpv-tiny_own_data.py
     python tools/visualizations/browse_dataset.py CONFIG --phase val --original --count 50
 
-Training words (the default of --phase) are shown in the order of training, and several datasets in
-their training proportions; validation and test words are chosen at random.
+Training words are shown in the order of training, and several datasets in their training
+proportions; validation and test words are chosen at random.
 """
 
 from __future__ import annotations

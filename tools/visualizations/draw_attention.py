@@ -44,8 +44,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "--what",
         choices=("attention", "relations", "strip"),
         default="attention",
-        help="maps of all stages and characters, attention between characters in the GLRMs, or a "
-        "narrow strip of the cascade (default: attention)",
+        help="drawing to make, see above (default: attention)",
     )
     parser.add_argument("--truth", metavar="TEXT", help="text in the image, to mark errors")
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
