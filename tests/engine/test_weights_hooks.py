@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lpv_mmocr.engine import InitialWeightsError
+from lpv_mmocr.engine import InitialWeightsError, InitialWeightsHook
 
 import pytest
 import torch
@@ -68,6 +68,10 @@ def test_bare_weights_of_a_distributed_run_are_accepted(numbers, tmp_path, first
     weights = torch.load(first_stage, weights_only=True)["state_dict"]
     torch.save({f"module.{name}": value for name, value in weights.items()}, tmp_path / "bare.pth")
     train(second_stage(numbers, tmp_path, load_from=str(tmp_path / "bare.pth")))
+
+
+def test_weights_are_checked_before_other_hooks_run():
+    assert InitialWeightsHook(source="x").priority == "VERY_HIGH"
 
 
 class TestFittingWeights:
