@@ -33,7 +33,7 @@ EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 128 + 13
 """Exit status as if ended by the signal SIGPIPE."""
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 _INPUT_ERRORS = (
     OSError,
@@ -275,20 +275,20 @@ def require_new_file(path: str | os.PathLike, option: str) -> None:
         raise InputError(f"{option}: the file {path} cannot be written")
 
 
-def require_new_picture(path: str | os.PathLike, option: str) -> None:
-    """Check that a picture file is writable before work begins, and create its folder.
+def require_new_image(path: str | os.PathLike, option: str) -> None:
+    """Check that an image file is writable before work begins, and create its folder.
 
     Args:
         path: The file.
         option: Option that named it, for the error message.
 
     Raises:
-        InputError: If its name does not end as that of a picture, or it is a folder or cannot be
+        InputError: If its name does not end as that of an image, or it is a folder or cannot be
             written.
     """
-    if Path(path).suffix.lower() not in PICTURE_ENDINGS:
+    if Path(path).suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(
-            f"{option} {path}: the file's name must end in {', '.join(PICTURE_ENDINGS)}"
+            f"{option} {path}: the file's name must end in {', '.join(IMAGE_SUFFIXES)}"
         )
     require_new_file(path, option)
 

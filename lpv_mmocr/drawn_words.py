@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-PICTURE_SIZE = (32, 100)
-"""Height and width of a picture, typical of words in MJSynth."""
+IMAGE_SIZE = (32, 100)
+"""Height and width of an image, typical of words in MJSynth."""
 
 _ALPHABET = np.array(list("0123456789abcdefghijklmnopqrstuvwxyz"))
 _WORD_LENGTHS = (3, 12)
@@ -25,16 +25,16 @@ def random_words(number: int, seed: int = 0) -> list[str]:
 
 
 def draw_word(word: str, rng: np.random.Generator) -> np.ndarray:
-    """Return a picture of a word on a shaded, noisy background, (H, W, 3) uint8, BGR.
+    """Return an image of a word on a shaded, noisy background, (H, W, 3) uint8, BGR.
 
     Args:
         word: Word to draw.
         rng: Source of the noise.
     """
-    height, width = PICTURE_SIZE
-    picture = np.linspace(90, 220, width)[None, :, None] + rng.normal(0, 6, (height, width, 3))
-    picture = picture.clip(0, 255).astype(np.uint8)
+    height, width = IMAGE_SIZE
+    image = np.linspace(90, 220, width)[None, :, None] + rng.normal(0, 6, (height, width, 3))
+    image = image.clip(0, 255).astype(np.uint8)
     scale = 0.9 * width / cv2.getTextSize(word, cv2.FONT_HERSHEY_DUPLEX, 1.0, 1)[0][0]
     origin = (4, height * 3 // 4)
-    cv2.putText(picture, word, origin, cv2.FONT_HERSHEY_DUPLEX, min(scale, 0.9), (50, 30, 20), 1)
-    return picture
+    cv2.putText(image, word, origin, cv2.FONT_HERSHEY_DUPLEX, min(scale, 0.9), (50, 30, 20), 1)
+    return image

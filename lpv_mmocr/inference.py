@@ -95,8 +95,8 @@ def refuse_weights_of_other_models() -> None:
     BaseInferencer._load_weights_to_model = load_if_fitting
 
 
-def tolerate_undrawable_pictures() -> None:
-    """Let MMOCR's inferencers draw every picture that ``LoadWordImage`` accepts.
+def tolerate_undrawable_images() -> None:
+    """Let MMOCR's inferencers draw every image that ``LoadWordImage`` accepts.
 
     MMOCR (1.0.1) draws on the input as given: it fails on arrays that are not (H, W, 3) uint8, and
     on files that it cannot decode.
@@ -111,14 +111,14 @@ def tolerate_undrawable_pictures() -> None:
         **options: object,
     ) -> list[np.ndarray] | None:
         # MMOCRInferencer with only a recogniser passes only the first prediction of a batch.
-        pictures = [_drawable(*pair) for pair in zip(inputs, preds, strict=False)]
-        return visualize(self, pictures, preds, **options)
+        images = [_drawable(*pair) for pair in zip(inputs, preds, strict=False)]
+        return visualize(self, images, preds, **options)
 
     BaseMMOCRInferencer.visualize = visualize_drawable
 
 
 def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np.ndarray:
-    """Return a picture that MMOCR can draw: a path, or an array, (H, W, 3) BGR uint8."""
+    """Return an image that MMOCR can draw: a path, or an array, (H, W, 3) BGR uint8."""
     if prediction.get("bad_sample"):
         return placeholder_image()
     # Other models may read what LoadWordImage rejects, such as floats; that is left unchanged.
@@ -129,4 +129,4 @@ def _drawable(source: str | np.ndarray, prediction: BaseDataElement) -> str | np
 accept_scope_paths()
 restrict_embedded_config()
 refuse_weights_of_other_models()
-tolerate_undrawable_pictures()
+tolerate_undrawable_images()

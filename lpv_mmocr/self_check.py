@@ -186,9 +186,9 @@ def _batch() -> dict[str, list]:
     rng = np.random.default_rng(0)
     inputs, samples = [], []
     for word in random_words(8):
-        picture = draw_word(word, rng)
-        inputs.append(torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))))
+        image = draw_word(word, rng)
+        inputs.append(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))))
         sample = TextRecogDataSample(gt_text=LabelData(item=word))
-        sample.set_metainfo(dict(img_shape=picture.shape[:2], valid_ratio=1.0))
+        sample.set_metainfo(dict(img_shape=image.shape[:2], valid_ratio=1.0))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)

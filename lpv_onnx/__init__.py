@@ -1,7 +1,7 @@
-"""Reader for pictures of words, with an LPV in an ONNX file.
+"""Reader for images of words, with an LPV in an ONNX file.
 
 It needs only NumPy, Pillow and onnxruntime: neither PyTorch nor MMOCR nor the rest of this project.
-The file, written by ``tools/deployment/export_onnx.py``, specifies how pictures are prepared and
+The file, written by ``tools/deployment/export_onnx.py``, specifies how images are prepared and
 what its classes mean. This folder can be copied and used on its own.
 
 Example:
@@ -12,21 +12,21 @@ Example:
 """
 
 from .engines import ENGINES
+from .image_loading import ImageError, load_image, to_eight_bits
 from .looks import Look, read_with_tta
 from .metadata import ModelError
-from .pictures import PictureError, load_picture, to_eight_bits
 from .printable import json_line, printable, without_controls
 from .reader import Reader, Reading
 
 __all__ = [
     "ENGINES",
+    "ImageError",
     "Look",
     "ModelError",
-    "PictureError",
     "Reader",
     "Reading",
     "json_line",
-    "load_picture",
+    "load_image",
     "printable",
     "read_with_tta",
     "to_eight_bits",

@@ -74,10 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if unreadable else 0
 
 
-def _print_readings(reader: Reader, pictures: Sequence[str], *, as_json: bool) -> int:
-    """Print the readings, and return how many pictures could not be read."""
+def _print_readings(reader: Reader, images: Sequence[str], *, as_json: bool) -> int:
+    """Print the readings, and return how many images could not be read."""
     unreadable = 0
-    for reading in reader.iterate(pictures):
+    for reading in reader.iterate(images):
         if reading.error is not None:
             unreadable += 1
             line = f"{reading.source} cannot be read: {reading.error}"

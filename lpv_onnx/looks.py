@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Look:
-    """Shear and rotation of a picture, followed by padding or cropping.
+    """Shear and rotation of an image, followed by padding or cropping.
 
     It does with NumPy and Pillow what ``WordLook`` of ``lpv_mmocr`` does with OpenCV; see there for
     the reasons.
@@ -26,11 +26,11 @@ class Look:
     Attributes:
         matrix: Linear part of the transform, shape (2, 2), for steps (x, y) in pixels.
         margin: Fractions of width and height added on either side; negative values crop.
-        tall_only: Whether to change only pictures that are taller than wide.
+        tall_only: Whether to change only images that are taller than wide.
 
     Raises:
-        ValueError: If a value is not numeric, has the wrong shape or is not finite, or nothing of a
-            picture would be left.
+        ValueError: If a value is not numeric, has the wrong shape or is not finite, or nothing of
+            an image would be left.
     """
 
     matrix: Sequence[Sequence[float]]
@@ -48,13 +48,13 @@ class Look:
             raise ValueError("margin must be above -0.5, at which nothing is left")
 
     def __call__(self, image: Image.Image) -> Image.Image | None:
-        """Apply the transform to a picture.
+        """Apply the transform to an image.
 
         Args:
-            image: Picture in RGB.
+            image: Image in RGB.
 
         Returns:
-            The new picture; None if the look does not apply.
+            The new image; None if the look does not apply.
         """
         if self.tall_only and image.height <= image.width:
             return None
@@ -62,7 +62,7 @@ class Look:
         given, matrix = np.array(image.size), np.array(self.matrix, float)
         spanned = np.abs(matrix) @ given * (1 + 2 * np.array(self.margin))
         size = np.maximum(1, np.rint(spanned)).astype(int)
-        # Position of each new pixel's centre in the old picture, relative to its middle. Below, a
+        # Position of each new pixel's centre in the old image, relative to its middle. Below, a
         # coordinate of 0 is the centre of the first pixel.
         steps = np.meshgrid(*(np.arange(side) + 0.5 - side / 2 for side in size))
         x, y = np.tensordot(np.linalg.inv(matrix), steps, 1)
@@ -86,7 +86,7 @@ def read_with_tta(
 
     Args:
         read: Callback that reads one or more words; it gets an empty list only if ``words`` is.
-        words: Pictures of words.
+        words: Images of words.
         looks: Views to try in this order; each returns the changed word, or None if it does not
             apply.
         confidence: Callback that returns the confidence of a result, 0..1.
@@ -121,7 +121,7 @@ def _downscaled(image: Image.Image) -> Image.Image:
 
 
 def _interpolate(pixels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Interpolate bilinearly; outside the picture, its edge is repeated."""
+    """Interpolate bilinearly; outside the image, its edge is repeated."""
     height, width = pixels.shape[:2]
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     left, top = x.astype(int), y.astype(int)

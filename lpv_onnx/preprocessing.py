@@ -1,4 +1,4 @@
-"""Conversion of pictures to the network's input images, as in training."""
+"""Conversion of images to the network's input images, as in training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from PIL import Image
 
 
 def prepare(image: Image.Image, settings: dict[str, Any]) -> np.ndarray:
-    """Convert a picture to an input image, as the config's test pipeline does.
+    """Convert an image to an input image, as the config's test pipeline does.
 
     Args:
-        image: Picture in RGB.
+        image: Image in RGB.
         settings: Entry ``preprocessing`` of the file's metadata.
 
     Returns:
@@ -27,10 +27,10 @@ def prepare(image: Image.Image, settings: dict[str, Any]) -> np.ndarray:
 
 
 def shown(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
-    """Return the picture with the padding that the network sees, which attention maps cover too.
+    """Return the image with the padding that the network sees, which attention maps cover too.
 
     Args:
-        image: Picture in RGB.
+        image: Image in RGB.
         settings: Entry ``preprocessing`` of the file's metadata.
     """
     ratio = settings["keep_ratio"]
@@ -54,7 +54,7 @@ def _resize(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
 
 
 def _natural_width(image: Image.Image, settings: dict[str, Any]) -> int:
-    """Return a picture's width at the network's height, rounded as MMOCR's RescaleToHeight does."""
+    """Return an image's width at the network's height, rounded as MMOCR's RescaleToHeight does."""
     ratio = settings["keep_ratio"]
     natural = math.ceil(float(settings["height"]) / image.height * image.width)
     natural = min(ratio["max_width"], max(ratio["min_width"], natural))

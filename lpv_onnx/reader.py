@@ -1,4 +1,4 @@
-"""Reader for pictures of words."""
+"""Reader for images of words."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ import numpy as np
 from PIL import Image
 
 from .engines import start
+from .image_loading import ImageError, ImageInput, load_image
 from .looks import read_with_tta
 from .metadata import parse_metadata, parse_tta
-from .pictures import Picture, PictureError, load_picture
 from .preprocessing import prepare, shown
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Result of reading a picture of a word.
+    """Result of reading an image of a word.
 
     Attributes:
-        source: Path of the file; for anything else, its index among the pictures, from 0.
-        text: Text; None if the picture could not be read.
+        source: Path of the file; for anything else, its index among the images, from 0.
+        text: Text; None if the image could not be read.
         confidence: Probability of the complete word: the product of the probabilities of all
             positions read, the end included.
         scores: Probability of each character of the text; empty for an empty text.
         attention: Attention maps of all stages, float32 array (S, T, h, w); map k + 1 of the last
             stage belongs to character k. None if the file has no such output.
-        picture: View that was read, in RGB, padded as the network saw it: the picture itself or the
+        image: View that was read, in RGB, padded as the network saw it: the image itself or the
             view of test-time augmentation that was read best. Stored only together with
             ``attention``, which belongs to it.
-        error: Reason why the picture could not be read; None if it was read.
+        error: Reason why the image could not be read; None if it was read.
     """
 
     source: str | int
@@ -43,11 +43,11 @@ class Reading:
     confidence: float = 0.0
     scores: tuple[float, ...] = ()
     attention: np.ndarray | None = None
-    picture: Image.Image | None = None
+    image: Image.Image | None = None
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON, without attention and picture; six significant digits."""
+        """Return plain data for JSON, without attention and image; six significant digits."""
         return dict(
             path=self.source,
             text=self.text,
@@ -58,7 +58,7 @@ class Reading:
 
 
 class Reader:
-    """Reader of pictures of words, with a model that is loaded once.
+    """Reader of images of words, with a model that is loaded once.
 
     Args:
         model: ONNX file.
@@ -66,9 +66,9 @@ class Reader:
             if the processor supports it.
         threads: Number of threads per batch; the engine's default if None.
         providers: Execution providers of onnxruntime, such as ``["CUDAExecutionProvider"]``.
-        batch_size: Number of pictures read at once. On a CPU more than one brings no gain. An
-            ``int8`` file scales the values of a batch by the largest one, so that the result for a
-            picture depends slightly on the other pictures of its batch.
+        batch_size: Number of images read at once. On a CPU more than one brings no gain. An
+            ``int8`` file scales the values of a batch by the largest one, so that the result for an
+            image depends slightly on the other images of its batch.
         tta: Whether to use test-time augmentation, as ``lpv-mmocr read`` does: words read with low
             confidence are read again in the other views that the file lists, and the most
             confident reading is kept. Files of older versions list none.
@@ -108,60 +108,58 @@ class Reader:
         looks, self._sure = parse_tta(self.metadata, path)
         self._looks = looks if tta else ()
 
-    def __call__(self, pictures: Picture | Iterable[Picture]) -> list[Reading]:
-        """Read pictures.
+    def __call__(self, images: ImageInput | Iterable[ImageInput]) -> list[Reading]:
+        """Read images.
 
         Args:
-            pictures: One or more pictures.
+            images: One or more images.
 
         Returns:
-            One reading per picture, in the same order. For pictures that cannot be read it has an
+            One reading per image, in the same order. For images that cannot be read it has an
             ``error`` and no text.
 
         Raises:
-            TypeError: If something is none of the kinds of ``Picture``.
+            TypeError: If something is none of the kinds of ``ImageInput``.
         """
-        return list(self.iterate(pictures))
+        return list(self.iterate(images))
 
-    def iterate(self, pictures: Picture | Iterable[Picture]) -> Iterator[Reading]:
-        """Read any number of pictures, and yield the readings of each batch when it is done.
+    def iterate(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Reading]:
+        """Read any number of images, and yield the readings of each batch when it is done.
 
         Args:
-            pictures: One or more pictures.
+            images: One or more images.
 
         Yields:
             The readings that calling the reader would return.
 
         Raises:
-            TypeError: If something is none of the kinds of ``Picture``.
+            TypeError: If something is none of the kinds of ``ImageInput``.
         """
-        if isinstance(pictures, Picture):
-            pictures = [pictures]
-        numbered = enumerate(pictures)
+        if isinstance(images, ImageInput):
+            images = [images]
+        numbered = enumerate(images)
         while batch := list(itertools.islice(numbered, self.batch_size)):
             yield from self._read_batch(batch)
 
-    def _read_batch(self, batch: list[tuple[int, Picture]]) -> list[Reading]:
-        images, readings = {}, {}
-        for number, picture in batch:
+    def _read_batch(self, batch: list[tuple[int, ImageInput]]) -> list[Reading]:
+        loaded, readings = {}, {}
+        for number, image in batch:
             try:
-                images[number] = load_picture(picture)
-            except PictureError as error:
+                loaded[number] = load_image(image)
+            except ImageError as error:
                 readings[number] = Reading(number, error=str(error))
         seen = read_with_tta(
             self._read,
-            list(images.values()),
+            list(loaded.values()),
             self._looks,
             confidence=lambda reading: reading.confidence,
             sure=self._sure,
         )
-        readings.update(zip(images, (reading for reading, _ in seen), strict=True))
-        return [
-            replace(readings[number], source=_source(number, picture)) for number, picture in batch
-        ]
+        readings.update(zip(loaded, (reading for reading, _ in seen), strict=True))
+        return [replace(readings[number], source=_source(number, image)) for number, image in batch]
 
     def _read(self, images: list[Image.Image]) -> list[Reading]:
-        """Read each picture once; the readings have no source yet."""
+        """Read each image once; the readings have no source yet."""
         if not images:
             return []
         logits, *attention = self.run(
@@ -175,20 +173,20 @@ class Reader:
             for (word, places), maps, image in zip(read, attention[0], images, strict=True)
         ]
 
-    def prepare(self, picture: Picture) -> np.ndarray:
-        """Convert a picture to an input image of the network, as in training.
+    def prepare(self, image: ImageInput) -> np.ndarray:
+        """Convert an image to an input image of the network, as in training.
 
         Args:
-            picture: Picture to convert.
+            image: Image to convert.
 
         Returns:
             Array (3, H, W), float32, normalised.
 
         Raises:
-            PictureError: If it cannot be read.
-            TypeError: If it is none of the kinds of ``Picture``.
+            ImageError: If it cannot be read.
+            TypeError: If it is none of the kinds of ``ImageInput``.
         """
-        return prepare(load_picture(picture), self._preprocessing)
+        return prepare(load_image(image), self._preprocessing)
 
     def _decode(self, logits: np.ndarray) -> tuple[tuple[str, float, tuple[float, ...]], list[int]]:
         """Decode logits (T, C) to (text, confidence, scores) and the characters' positions.
@@ -217,5 +215,5 @@ def _in_reading_order(maps: np.ndarray, places: list[int]) -> np.ndarray:
     return np.concatenate([maps[:-1], maps[-1:, [0, *places, *others]]])
 
 
-def _source(number: int, picture: Picture) -> str | int:
-    return os.fspath(picture) if isinstance(picture, str | os.PathLike) else number
+def _source(number: int, image: ImageInput) -> str | int:
+    return os.fspath(image) if isinstance(image, str | os.PathLike) else number

@@ -108,8 +108,8 @@ def test_accuracy_on_real_words_matches_the_card(name, column):
     weights = FOLDER / NAMES[column]
 
     def read(numbers: Iterable[int], tta: bool) -> list[Reading]:
-        pictures = [samples[number]["img"] for number in numbers]
-        return lpv_mmocr.read(pictures, weights=weights, device="cpu", tta=tta)
+        images = [samples[number]["img"] for number in numbers]
+        return lpv_mmocr.read(images, weights=weights, device="cpu", tta=tta)
 
     def accuracy(readings: list[Reading]) -> float:
         reduce = TextProtocol().reduce

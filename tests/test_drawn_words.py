@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lpv_mmocr.drawn_words import PICTURE_SIZE, draw_word, random_words
+from lpv_mmocr.drawn_words import IMAGE_SIZE, draw_word, random_words
 
 import numpy as np
 
@@ -13,13 +13,13 @@ def test_random_words_are_alphanumeric_and_seeded():
     assert words != random_words(200, seed=1)
 
 
-def test_complete_word_is_in_the_picture():
+def test_complete_word_is_in_the_image():
     """Dark letters reach neither the left nor the right edge, however long the word is."""
     for word in ("ill", "m" * 12):
-        picture = draw_word(word, np.random.default_rng(0))
-        assert picture.shape == (*PICTURE_SIZE, 3)
-        assert picture.dtype == np.uint8
-        dark = np.flatnonzero((picture < 60).all(2).any(0))
+        image = draw_word(word, np.random.default_rng(0))
+        assert image.shape == (*IMAGE_SIZE, 3)
+        assert image.dtype == np.uint8
+        dark = np.flatnonzero((image < 60).all(2).any(0))
         assert len(dark)
         assert dark[0] > 1
-        assert dark[-1] < PICTURE_SIZE[1] - 2
+        assert dark[-1] < IMAGE_SIZE[1] - 2

@@ -309,8 +309,8 @@ def test_inheriting_config_trains_a_step(text, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with LMDBWriter(tmp_path / "words") as writer:
         for number, label in enumerate(("one", "Two2")):
-            picture = np.random.default_rng(number).integers(0, 255, (20, 60, 3), np.uint8)
-            writer.write(cv2.imencode(".png", picture)[1].tobytes(), label)
+            image = np.random.default_rng(number).integers(0, 255, (20, 60, 3), np.uint8)
+            writer.write(cv2.imencode(".png", image)[1].tobytes(), label)
     (tmp_path / "mine.py").write_text(text + ONE_STEP.format(words=str(tmp_path / "words")))
     config = Config.fromfile(tmp_path / "mine.py")
     config.work_dir = str(tmp_path / "work")

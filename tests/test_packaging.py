@@ -160,9 +160,9 @@ print(type(model).__name__, sum(p.numel() for p in model.parameters()))
         assert size == "LPV 8109842"
 
     def test_reads_with_bundled_weights(self, installed, source, tmp_path):
-        picture = source / "lpv_mmocr" / "demo" / "examples" / "coffee.jpg"
+        image = source / "lpv_mmocr" / "demo" / "examples" / "coffee.jpg"
         without = {"LPV_WEIGHTS": ""}
-        output = run(installed / "lpv-mmocr", "read", picture, cwd=tmp_path, **without)
+        output = run(installed / "lpv-mmocr", "read", image, cwd=tmp_path, **without)
         assert output.split()[1] == "coffee"
 
     def test_reads_and_trains_as_in_a_checkout(self, installed, tmp_path):

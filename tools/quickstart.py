@@ -119,21 +119,21 @@ def fail(message: str) -> None:
     raise SystemExit(1)
 
 
-def print_reading(picture: Path, text: str | None, confidence: float, truth: str) -> None:
+def print_reading(image: Path, text: str | None, confidence: float, truth: str) -> None:
     mark = "" if text == truth else f"   wrong, it is {truth}"
-    print(f"  {picture.name:<12} {text or '(nothing)':<9} confidence {confidence:.3f}{mark}")
+    print(f"  {image.name:<12} {text or '(nothing)':<9} confidence {confidence:.3f}{mark}")
 
 
 def read_examples() -> None:
-    """Read the pictures of the demo page, whose file names are their labels."""
+    """Read the images of the demo page, whose file names are their labels."""
     try:
         weights = find_weights()
     except (OSError, ValueError) as error:
         fail(str(error))
     print(f"  with {weights}", flush=True)
     for reading in lpv_mmocr.read([EXAMPLES], weights=weights, device="cpu"):
-        picture = Path(reading.source)
-        print_reading(picture, reading.text, reading.confidence, picture.stem)
+        image = Path(reading.source)
+        print_reading(image, reading.text, reading.confidence, image.stem)
 
 
 def render(data: Path) -> None:
@@ -210,7 +210,7 @@ def trained_already(stamp: Path, checkpoint: Path, fingerprint: str) -> dict[str
 
 
 def new_numbers(data: Path) -> list[int]:
-    """Return positions of the unseen pictures whose number is on no training picture."""
+    """Return positions of the unseen images whose number is on no training image."""
     train, unseen = (
         LPVLMDBDataset(ann_file=str(data / name), test_mode=True) for name in ("train", "unseen")
     )
@@ -223,7 +223,7 @@ def text_of(words: LPVLMDBDataset, place: int) -> str:
 
 
 def evaluate(cfg: Config, checkpoint: Path, places: list[int] | None = None) -> float:
-    """Return the word accuracy on the unseen pictures, or on those at the given places."""
+    """Return the word accuracy on the unseen images, or on those at the given places."""
     cfg = Config(cfg.to_dict())
     cfg.load_from = str(checkpoint)
     cfg.test_dataloader.dataset.indices = places
@@ -232,7 +232,7 @@ def evaluate(cfg: Config, checkpoint: Path, places: list[int] | None = None) -> 
     return Runner.from_cfg(cfg).test()[ACCURACY]
 
 
-def export_pictures(folder: Path, lmdb: Path) -> tuple[list[str], list[str]]:
+def export_images(folder: Path, lmdb: Path) -> tuple[list[str], list[str]]:
     """Write the first unseen words as PNG files and return their paths and labels."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -249,7 +249,7 @@ def export_pictures(folder: Path, lmdb: Path) -> tuple[list[str], list[str]]:
 def draw_sheet(
     file: Path, title: str, paths: list[str], labels: list[str], predictions: list[dict]
 ) -> None:
-    """Draw the pictures with their readings, green if right and red if wrong."""
+    """Draw the images with their readings, green if right and red if wrong."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
@@ -331,7 +331,7 @@ def main(argv: list[str] | None = None) -> int:
         )
 
     step(5, "Reading those images with mmocr.apis.TextRecInferencer")
-    paths, labels = export_pictures(out / "pictures", out / "data" / "unseen")
+    paths, labels = export_images(out / "images", out / "data" / "unseen")
     reader = TextRecInferencer(str(CONFIG), str(checkpoint))
     predictions = reader(paths, batch_size=8, progress_bar=False)["predictions"]
     for path, label, prediction in list(zip(paths, labels, predictions, strict=True))[:8]:
@@ -348,7 +348,7 @@ def main(argv: list[str] | None = None) -> int:
         "What this shows: installation, data, training, evaluation and inference work here.\n"
         "What it does not show: how well LPV reads. The toy was trained for minutes on rendered\n"
         "numbers of 1 to 4 digits, and it reads nothing else. Words are read by the model of step\n"
-        f"1: {Path(sys.executable).with_name('lpv-mmocr')} read YOUR_PICTURES"
+        f"1: {Path(sys.executable).with_name('lpv-mmocr')} read YOUR_IMAGES"
     )
     return 0
 

@@ -106,7 +106,7 @@ def _lines_of_stdin() -> Iterator[str]:
 def read(args: argparse.Namespace) -> int:
     from lpv_mmocr.cli import InputError, require_folder
     from lpv_mmocr.reading import WordReader
-    from lpv_mmocr.reading.picture_files import PictureFiles, matches_nothing
+    from lpv_mmocr.reading.image_files import ImageFiles, matches_nothing
     from lpv_mmocr.reading.progress import reading_progress
     from lpv_mmocr.reading.writers import WRITERS, results_folder
 
@@ -135,7 +135,7 @@ def read(args: argparse.Namespace) -> int:
             tta=args.tta,
         )
     drawn = args.out / ATTENTION if args.attention else None
-    files = PictureFiles(paths, _lines_of_stdin() if from_list else (), results=drawn)
+    files = ImageFiles(paths, _lines_of_stdin() if from_list else (), results=drawn)
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0
     with (
@@ -148,10 +148,10 @@ def read(args: argparse.Namespace) -> int:
         write = WRITERS[kind](results)
         with redirect_stdout(sys.stderr):
             for count, reading in enumerate(reader.iterate(files), start=1):
-                picture = draw(reading, count, args.out) if args.attention else None
-                write(reading, picture)
+                figure = draw(reading, count, args.out) if args.attention else None
+                write(reading, figure)
                 results.flush()
-                write_file(reading, picture)
+                write_file(reading, figure)
                 if reading.error is not None:
                     unreadable += 1
                     print(printable(f"{reading.source}: {reading.error}"), file=sys.stderr)
@@ -177,7 +177,7 @@ def draw(reading, number: int, out: Path) -> str | None:
     stem = shortened(Path(reading.source).stem, MAX_STEM_BYTES)
     name = f"{ATTENTION}/{number:06d}_{stem}.png"
     (out / ATTENTION).mkdir(exist_ok=True)
-    drawn = draw_attention(reading.picture[..., ::-1], reading.attention)
+    drawn = draw_attention(reading.image[..., ::-1], reading.attention)
     encoded = cv2.imencode(".png", drawn[..., ::-1])[1]
     (out / name).write_bytes(encoded.tobytes())
     return name

@@ -2,8 +2,8 @@
 
 Example:
     python tools/test.py configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py lpv-tiny
-    python tools/test.py CONFIG CHECKPOINT --save-preds --show-dir pictures
-    python tools/test.py CONFIG CHECKPOINT --show-dir pictures --show-attention
+    python tools/test.py CONFIG CHECKPOINT --save-preds --show-dir figures
+    python tools/test.py CONFIG CHECKPOINT --show-dir figures --show-attention
     python tools/test.py CONFIG CHECKPOINT --report report
     python tools/test.py CONFIG CHECKPOINT --deploy bf16
     bash tools/dist_test.sh CONFIG CHECKPOINT 4
@@ -90,7 +90,7 @@ def enable_attention(cfg: Config, args: argparse.Namespace) -> None:
     """Make the decoder keep its attention, and the visualizer draw it.
 
     Raises:
-        InputError: If there is no folder for the pictures, another option excludes drawing, or the
+        InputError: If there is no folder for the figures, another option excludes drawing, or the
             model has no CPADecoder.
     """
     if not args.show_dir:
@@ -109,7 +109,7 @@ def enable_attention(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
-    """Add hooks that check the checkpoint and write predictions and pictures."""
+    """Add hooks that check the checkpoint and write predictions and figures."""
     # Requirements on the initial weights of a training run do not concern a test.
     hooks = [h for h in cfg.get("custom_hooks") or [] if h["type"] != InitialWeightsHook.__name__]
     hooks.append({"type": FittingWeightsHook.__name__})
@@ -122,7 +122,7 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
     if args.show_dir:
         cli.require_folder(args.show_dir, "--show-dir")
         hooks.append({"type": RecogVisualizationHook.__name__, "out_dir": args.show_dir})
-        # Write the pictures into that folder only, not also into the log of the run.
+        # Write the figures into that folder only, not also into the log of the run.
         cfg.visualizer.vis_backends = []
     if args.report:
         hooks.append({"type": ReportPageHook.__name__, "out_dir": args.report})

@@ -25,7 +25,7 @@ from ..cli import InputError
 from ..datasets import LMDBWriter, close_environments
 from ..datasets import lmdb_dataset as lmdb_dataset_module
 from ..drawn_words import random_words
-from .samples import encoded_pictures
+from .samples import encoded_images
 from .specification import Specification
 from .subjects import load
 from .tasks import Plan
@@ -68,15 +68,15 @@ class LoadingMeasurement:
 
 
 def write_words(folder: Path, number: int) -> None:
-    """Write an LMDB of drawn words as small JPEG pictures.
+    """Write an LMDB of drawn words as small JPEG images.
 
     Args:
         folder: Folder of the new LMDB.
         number: Number of words.
     """
     with LMDBWriter(folder) as writer:
-        for picture, word in zip(encoded_pictures(number), random_words(number), strict=True):
-            writer.write(picture, word)
+        for image, word in zip(encoded_images(number), random_words(number), strict=True):
+            writer.write(image, word)
 
 
 def run_loading(
@@ -143,7 +143,7 @@ def _augmentations(spec: Specification) -> tuple[bool, ...]:
 
 
 def train_pipeline(cfg: Config | None, label: str) -> list[dict]:
-    """Return the training pipeline of a config, for pictures that are already in memory.
+    """Return the training pipeline of a config, for images that are already in memory.
 
     Args:
         cfg: The config, or None for an adapter.

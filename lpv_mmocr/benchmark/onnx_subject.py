@@ -63,9 +63,9 @@ class OnnxSubject(Subject):
         return model(images)
 
     def inference_call(self, number: int) -> Call:
-        """See :meth:`Subject.inference_call`; the reader decodes and resizes the pictures."""
+        """See :meth:`Subject.inference_call`; the reader decodes and resizes the images."""
         self.reader.batch_size = number
-        encoded = samples.encoded_pictures(number)
+        encoded = samples.encoded_images(number)
         return lambda: self.reader(encoded)
 
     def train_call(self, number: int, optim_wrapper: dict[str, Any]) -> Call:

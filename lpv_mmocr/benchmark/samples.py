@@ -1,4 +1,4 @@
-"""Synthetic pictures and words: the cost of a network does not depend on its input."""
+"""Synthetic images and words: the cost of a network does not depend on its input."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from ..drawn_words import draw_word, random_words
 _LOADERS = ("LoadImageFromFile", "LoadImageFromNDArray")
 
 
-def random_pictures(number: int, shape: Sequence[int]) -> torch.Tensor:
-    """Return random pictures of shape (N, C, H, W), uint8; the same every time.
+def random_images(number: int, shape: Sequence[int]) -> torch.Tensor:
+    """Return random images of shape (N, C, H, W), uint8; the same every time.
 
     Args:
-        number: Number N of pictures.
+        number: Number N of images.
         shape: Channels, height and width.
     """
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (number, *shape), dtype=torch.uint8, generator=generator)
 
 
-def encoded_pictures(number: int) -> list[bytes]:
+def encoded_images(number: int) -> list[bytes]:
     """Return the contents of JPEG files of drawn words, the same every time.
 
     Args:
-        number: Number of pictures.
+        number: Number of images.
     """
     rng = np.random.default_rng(0)
-    pictures = [draw_word(word, rng) for word in random_words(number)]
-    return [cv2.imencode(".jpg", picture)[1].tobytes() for picture in pictures]
+    images = [draw_word(word, rng) for word in random_words(number)]
+    return [cv2.imencode(".jpg", image)[1].tobytes() for image in images]
 
 
 def packed_sample(cfg: Config) -> dict:
     """Return a sample as packed by the config's test pipeline.
 
     Args:
-        cfg: A recogniser's config. If its encoder specifies the size of its pictures, that size is
+        cfg: A recogniser's config. If its encoder specifies the size of its images, that size is
             used, regardless of the pipeline.
 
     Returns:
@@ -57,7 +57,7 @@ def packed_sample(cfg: Config) -> dict:
     """
     size = (cfg.model.get("encoder") or {}).get("img_size")
     if size is not None:
-        inputs = random_pictures(1, (3, *size))[0]
+        inputs = random_images(1, (3, *size))[0]
         return dict(inputs=inputs, data_samples=TextRecogDataSample(metainfo=_meta(size)))
     pipeline = pipeline_of_test(cfg)
     if not pipeline:
@@ -73,9 +73,9 @@ def packed_sample(cfg: Config) -> dict:
     for step in steps:
         if step["type"] in _LOADERS:
             step["type"] = "InferencerLoader"
-    picture = draw_word("benchmark", np.random.default_rng(0))
+    image = draw_word("benchmark", np.random.default_rng(0))
     # Some pipelines pack the annotations, too.
-    return Compose(steps)(dict(img=picture, instances=[dict(text="benchmark")]))
+    return Compose(steps)(dict(img=image, instances=[dict(text="benchmark")]))
 
 
 def _meta(size: Sequence[int]) -> dict:

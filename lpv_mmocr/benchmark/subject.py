@@ -25,11 +25,11 @@ class Subject(ABC):
     Args:
         spec: Specification of the model.
         model: The model.
-        shape: Channels, height and width of its pictures.
+        shape: Channels, height and width of its images.
         device: Device to run on.
 
     Attributes:
-        macs: Multiply-accumulates per picture, or None if they cannot be counted.
+        macs: Multiply-accumulates per image, or None if they cannot be counted.
         parameters: Number of trainable parameters.
     """
 
@@ -91,7 +91,7 @@ class Subject(ABC):
 
     def images(self, number: int) -> torch.Tensor:
         """Return random images of shape (N, C, H, W) in 0..1 on the device."""
-        images = samples.random_pictures(number, self.shape).to(self.device) / 255
+        images = samples.random_images(number, self.shape).to(self.device) / 255
         if self.spec.channels_last:
             images = images.to(memory_format=torch.channels_last)
         return images
@@ -113,10 +113,10 @@ class Subject(ABC):
         return call
 
     def inference_call(self, number: int) -> Call:
-        """Prepare inference on a batch, from encoded pictures to their texts.
+        """Prepare inference on a batch, from encoded images to their texts.
 
         Args:
-            number: Number of pictures in the batch.
+            number: Number of images in the batch.
         """
         raise NotImplementedError(f"{type(self).__name__} has no pipeline")
 

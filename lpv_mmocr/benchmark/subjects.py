@@ -82,12 +82,12 @@ class ConfigSubject(Subject):
         cfg.pop("visualizer", None)
         reader = TextRecInferencer(cfg, device=str(self.device))
         reader.model = self.model.eval()
-        encoded = samples.encoded_pictures(number)
+        encoded = samples.encoded_images(number)
 
         def call() -> object:
             with autocast(self.spec, self.device):
-                pictures = [decode_image(content) for content in encoded]
-                return reader(pictures, batch_size=number, progress_bar=False)["predictions"]
+                images = [decode_image(content) for content in encoded]
+                return reader(images, batch_size=number, progress_bar=False)["predictions"]
 
         return call
 
@@ -99,12 +99,12 @@ class ConfigSubject(Subject):
         # Words differ between steps, as in training; this must not trigger recompilation.
         words = cycle([random_words(number, seed) for seed in range(_BATCHES_OF_WORDS)])
         data_samples = self._samples(number)
-        pictures = list(samples.random_pictures(number, self.shape))
+        images = list(samples.random_images(number, self.shape))
 
         def call() -> object:
             for sample in samples.labelled(data_samples, next(words)):
                 sample.set_metainfo({"have_target": False})
-            batch = {"inputs": pictures, "data_samples": data_samples}
+            batch = {"inputs": images, "data_samples": data_samples}
             return model.train_step(batch, wrapper)
 
         return call
@@ -137,11 +137,11 @@ class AdapterSubject(Subject):
             )
         wrapper = self._optimiser(optim_wrapper)
         model = self.model.train()
-        pictures = samples.random_pictures(number, self.shape)
+        batch = samples.random_images(number, self.shape)
         words = random_words(number)
 
         def call() -> object:
-            images = pictures.to(self.device, non_blocking=True) / 255
+            images = batch.to(self.device, non_blocking=True) / 255
             with wrapper.optim_context(model):
                 loss = model.loss(images, words)
             wrapper.update_params(loss)

@@ -1,4 +1,4 @@
-"""Sweeps over the batch size, picture width, number of stages and longest word."""
+"""Sweeps over the batch size, image width, number of stages and longest word."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..progress import progress_bar
+from .image_header import extension_of, needs_exif_rotation
 from .label_files import (
     LabelEntry,
     LabelFileError,
@@ -25,7 +26,6 @@ from .lmdb_environment import (
 )
 from .lmdb_writer import LMDBWriter
 from .new_folder import new_folder, refuse_existing
-from .picture_header import extension_of, needs_exif_rotation
 from .transforms.loading import decode_image
 
 LEFT_OUT_FILE = "left-out.tsv"
@@ -134,15 +134,15 @@ def labels_to_lmdb(
             try:
                 if number in repeated:
                     raise ValueError(f"the image is already listed, at {repeated[number]}")
-                picture = _read_picture(folder / _inside(entry, folder))
-                _check(picture, check)
+                image = _read_image(folder / _inside(entry, folder))
+                _check(image, check)
             except ValueError as error:
                 left_out.add(f"{entry.where}: {entry.path}", str(error))
             else:
-                writer.write(picture, entry.text)
+                writer.write(image, entry.text)
                 result.written += 1
                 result.empty_texts += not entry.text
-                if needs_exif_rotation(picture):
+                if needs_exif_rotation(image):
                     result.turned += 1
                     result.first_turned = result.first_turned or f"{entry.where}: {entry.path}"
             advance(1)
@@ -197,7 +197,7 @@ def _inside(entry: LabelEntry, folder: Path) -> str:
     return path
 
 
-def _read_picture(path: Path) -> bytes:
+def _read_image(path: Path) -> bytes:
     """Return the bytes of an image file; ValueError says why it cannot be read."""
     try:
         return path.read_bytes()
@@ -210,11 +210,11 @@ def _read_picture(path: Path) -> bytes:
         raise ValueError(f"its image cannot be read: {error}") from None
 
 
-def _check(picture: bytes, decode: bool) -> None:
-    if not picture:
+def _check(image: bytes, decode: bool) -> None:
+    if not image:
         raise ValueError("its image is empty")
     if decode:
-        decode_image(picture)
+        decode_image(image)
 
 
 def lmdb_to_labels(
@@ -269,14 +269,14 @@ def lmdb_to_labels(
         left_out = _LeftOut(folder, skip_bad, result)
         for number in range(1, total + 1):
             try:
-                text, picture = reader.label(number), reader.picture(number)
-                _check(picture, check)
+                text, image = reader.label(number), reader.image(number)
+                _check(image, check)
             except (ValueError, LMDBDataError) as error:
                 left_out.add(_sample_name(path, number), str(error))
             else:
-                file = _picture_name(number, total) + extension_of(picture)
+                file = _image_name(number, total) + extension_of(image)
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                (folder / file).write_bytes(picture)
+                (folder / file).write_bytes(image)
                 label_file.write(file, text)
                 result.written += 1
                 result.empty_texts += not text
@@ -308,7 +308,7 @@ def _one_lmdb(path: str | os.PathLike) -> str:
     )
 
 
-def _picture_name(number: int, total: int) -> str:
+def _image_name(number: int, total: int) -> str:
     if total <= IMAGES_PER_FOLDER:
         return f"{IMAGE_FOLDER}/{number:09d}"
     return f"{IMAGE_FOLDER}/{(number - 1) // IMAGES_PER_FOLDER:04d}/{number:09d}"

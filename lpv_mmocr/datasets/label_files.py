@@ -163,14 +163,14 @@ def _read_json(path: str | os.PathLike) -> Iterator[LabelEntry]:
         )
     for number, entry in enumerate(entries):
         where = f"{path}, data_list[{number}]"
-        picture = _string(entry, "img_path", where)
+        image = _string(entry, "img_path", where)
         instances = entry.get("instances")
         if not isinstance(instances, list) or len(instances) != 1:
             raise LabelFileError(
                 f"{where}: 'instances' must be a list of one text, that of a word image; from "
                 "images with several texts (text detection), crop the words first"
             )
-        yield _checked(picture, _string(instances[0], "text", where), where)
+        yield _checked(image, _string(instances[0], "text", where), where)
 
 
 def _load_json(text: str, where: str) -> Any:

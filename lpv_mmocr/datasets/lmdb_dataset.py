@@ -276,7 +276,7 @@ class LPVLMDBDataset(BaseDataset):
         try:
             with KeyReader(part.path) as reader:
                 text = reader.label(number)
-                image = reader.picture(number)
+                image = reader.image(number)
         except LMDBDataError as error:
             raise BadSampleError(sample_key, str(error), error.text or text) from error
         if not self.test_mode:

@@ -236,7 +236,7 @@ class KeyReader:
             fault.text = label.decode("utf-8", errors="replace")
             raise fault from error
 
-    def picture(self, number: int) -> bytes:
+    def image(self, number: int) -> bytes:
         """Return the encoded image of a sample, which may be empty.
 
         Args:

@@ -18,6 +18,7 @@ from mmengine.logging import print_log
 from ..atomic_files import atomic_write
 from ..progress import progress_bar
 from .cache_folder import cache_folder
+from .image_header import read_header
 from .label_filter import LabelFilter
 from .lmdb_environment import (
     DATA_FILE,
@@ -27,7 +28,6 @@ from .lmdb_environment import (
     image_key,
     label_key,
 )
-from .picture_header import read_header
 
 _FORMAT = 1  # part of a cached index's name; increased when the meaning of an index changes
 _PROGRESS_STEP = 10_000

@@ -95,11 +95,11 @@ def _facts(found: LMDBStatistics) -> list[tuple[str, str]]:
     else:
         which = f"{found.examined:,} chosen at random, {how}; the others were not examined"
     formats = ", ".join(f"{name} {count:,}" for name, count in found.formats.most_common())
-    mean = filesize.decimal(found.picture_bytes // max(found.examined, 1))
+    mean = filesize.decimal(found.image_bytes // max(found.examined, 1))
     return [
         ("samples", f"{found.samples:,}"),
         ("labels", labels),
-        ("pictures", which),
+        ("images", which),
         ("formats", f"{formats or 'none'}; {mean} each"),
         ("on disk", filesize.decimal(found.file_bytes)),
         ("bad", f"{found.bad_count:,}" if found.bad_count else "none found"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .image_header import read_header
 from .label_filter import LabelFilter
 from .lmdb_environment import (
     DATA_FILE,
@@ -20,7 +21,6 @@ from .lmdb_environment import (
     count_samples,
     image_key,
 )
-from .picture_header import read_header
 from .transforms.loading import decode_image
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
@@ -40,7 +40,7 @@ class LMDBStatistics:
         file_bytes: Size of ``data.mdb`` in bytes.
         examined: Number of images examined: all, or a random subset.
         decoded: Whether these were decoded; otherwise only their headers were read.
-        picture_bytes: Total size of the examined images in bytes.
+        image_bytes: Total size of the examined images in bytes.
         formats: Number of images by format, such as ``JPEG``.
         widths: Image widths in pixels.
         heights: Image heights in pixels, in the same order.
@@ -58,7 +58,7 @@ class LMDBStatistics:
     file_bytes: int = 0
     examined: int = 0
     decoded: bool = True
-    picture_bytes: int = 0
+    image_bytes: int = 0
     formats: Counter[str] = field(default_factory=Counter)
     widths: array = field(default_factory=lambda: array("i"))
     heights: array = field(default_factory=lambda: array("i"))
@@ -105,10 +105,10 @@ class LMDBStatistics:
                 of_these_shortened=self.shortened,
                 of_these_emptied=self.emptied,
             ),
-            pictures=dict(
+            images=dict(
                 examined=self.examined,
                 decoded=self.decoded,
-                bytes=self.picture_bytes,
+                bytes=self.image_bytes,
                 formats=dict(self.formats.most_common()),
                 percentiles=dict(at=list(PERCENTILES), **self.percentiles()),
             ),
@@ -155,7 +155,7 @@ def gather_statistics(
         for number in range(1, found.samples + 1):
             faults = [_add_label(found, reader, number, label_filter)]
             if chosen is None or number in chosen:
-                faults.append(_add_picture(found, reader, number))
+                faults.append(_add_image(found, reader, number))
             if any(faults):
                 found.add_bad(image_key(number).decode(), "; ".join(filter(None, faults)))
             if number % _STEP == 0:
@@ -183,22 +183,22 @@ def _add_label(
     return None
 
 
-def _add_picture(found: LMDBStatistics, reader: KeyReader, number: int) -> str | None:
+def _add_image(found: LMDBStatistics, reader: KeyReader, number: int) -> str | None:
     """Measure an image and return what is wrong with it, if anything."""
     found.examined += 1
     try:
-        picture = reader.picture(number)
+        image = reader.image(number)
     except LMDBDataError as error:
         return str(error)
-    found.picture_bytes += len(picture)
-    header = read_header(picture)
+    found.image_bytes += len(image)
+    header = read_header(image)
     if found.decoded:
         try:
-            height, width = decode_image(picture).shape[:2]
+            height, width = decode_image(image).shape[:2]
         except ValueError as error:
             return str(error)
     elif header is None:
-        return "its image is empty" if not picture else "its image has no readable header"
+        return "its image is empty" if not image else "its image has no readable header"
     else:
         width, height = header.width, header.height
     found.formats["unknown" if header is None else header.format] += 1
@@ -220,7 +220,7 @@ def total_of(parts: Iterable[LMDBStatistics], name: str = "total") -> LMDBStatis
         total.file_bytes += part.file_bytes
         total.examined += part.examined
         total.decoded &= part.decoded
-        total.picture_bytes += part.picture_bytes
+        total.image_bytes += part.image_bytes
         total.formats += part.formats
         total.widths.extend(part.widths)
         total.heights.extend(part.heights)

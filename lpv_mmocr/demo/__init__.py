@@ -1,4 +1,4 @@
-"""Browser page for trying a model on one's own pictures (``lpv-mmocr demo``).
+"""Browser page for trying a model on one's own images (``lpv-mmocr demo``).
 
 :mod:`~lpv_mmocr.demo.server` needs Gradio, which the extra ``demo`` of this package installs.
 """

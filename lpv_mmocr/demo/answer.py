@@ -1,4 +1,4 @@
-"""Answers that the page shows for a picture."""
+"""Answers that the page shows for an image."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from pathlib import Path
 import numpy as np
 
 from ..reading import Reading, WordReader
-from ..reading.pictures import PictureError, load_picture
+from ..reading.image_loading import ImageError, load_image
 from ..visualization import draw_attention
 
 EXAMPLES = Path(__file__).parent / "examples"
 """Folder of example words, made by the project's own renderer."""
 
 MAX_PIXELS = 25_000_000
-"""Maximum number of pixels of a picture, about twice a usual phone photo; 75 MB when decoded."""
+"""Maximum number of pixels of an image, about twice a usual phone photo; 75 MB when decoded."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Answer for one picture, as the page shows it.
+    """Answer for one image, as the page shows it.
 
     Attributes:
         text: Text that was read.
-        confidence: Probability of the entire word, as a percentage; empty if no picture was read.
+        confidence: Probability of the entire word, as a percentage; empty if no image was read.
         characters: Number, character and probability of each character.
         attention: Figure of the model's attention, RGB uint8 (H, W, 3).
-        message: Note for the user, such as why the picture cannot be read, or that it was read in
+        message: Note for the user, such as why the image cannot be read, or that it was read in
             a different form than given.
     """
 
@@ -44,22 +44,22 @@ def unreadable(reason: Exception) -> Answer:
 
 
 def answer(reader: WordReader, path: str | Path | None) -> Answer:
-    """Read a picture for the page.
+    """Read an image for the page.
 
     Args:
-        reader: Reader of the picture; must keep the attention.
-        path: File of the picture; None if there is none.
+        reader: Reader of the image; must keep the attention.
+        path: File of the image; None if there is none.
 
     Returns:
-        The answer. If the picture cannot be read, only its message is set.
+        The answer. If the image cannot be read, only its message is set.
     """
     if path is None:
         return Answer()
     try:
-        picture = load_picture(path, max_pixels=MAX_PIXELS)
-    except PictureError as error:
+        image = load_image(path, max_pixels=MAX_PIXELS)
+    except ImageError as error:
         return unreadable(error)
-    (reading,) = reader.read(picture)
+    (reading,) = reader.read(image)
     # Stage texts have one character per score; `reading.text` has more if it holds a class of
     # several characters, such as <UKN>.
     characters = [
@@ -72,15 +72,15 @@ def answer(reader: WordReader, path: str | Path | None) -> Answer:
         reading.text,
         f"{reading.confidence:.1%}",
         characters,
-        draw_attention(reading.picture[..., ::-1], reading.attention),
-        _message(reading, picture),
+        draw_attention(reading.image[..., ::-1], reading.attention),
+        _message(reading, image),
     )
 
 
 def _message(reading: Reading, given: np.ndarray) -> str:
     if not reading.text:
-        return "The model reads no character in this picture."
-    # A model that pads saw black to the right of the picture.
-    if not np.array_equal(reading.picture[:, : given.shape[1]], given):
+        return "The model reads no character in this image."
+    # A model that pads saw black to the right of the image.
+    if not np.array_equal(reading.image[:, : given.shape[1]], given):
         return "It was read most confidently when rotated, sheared or cropped, as drawn below."
     return ""

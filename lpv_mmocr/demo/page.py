@@ -1,4 +1,4 @@
-"""The Gradio page, which shows what was read in a picture."""
+"""The Gradio page, which shows what was read in an image."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
     """Build the page.
 
     Args:
-        reader: Reader of the pictures; must keep the attention.
-        uploads: The only folder from which pictures are read.
+        reader: Reader of the images; must keep the attention.
+        uploads: The only folder from which images are read.
 
     Returns:
         The page, not yet served.
@@ -43,17 +43,17 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
 
     # Every 10 minutes, uploads older than an hour are deleted.
     with gr.Blocks(title="LPV", analytics_enabled=False, delete_cache=(600, 3600)) as page:
-        gr.Markdown("# Read a word with LPV\nDrop a picture of one word.")
+        gr.Markdown("# Read a word with LPV\nDrop an image of one word.")
         with gr.Row():
             with gr.Column(scale=2):
-                picture = gr.Image(
-                    label="Picture",
+                image = gr.Image(
+                    label="Image",
                     type="filepath",
                     sources=["upload", "clipboard"],
                     height=220,
-                    elem_id="picture",
+                    elem_id="image",
                 )
-                gr.Examples([[str(file)] for file in sorted(EXAMPLES.glob("*.jpg"))], picture)
+                gr.Examples([[str(file)] for file in sorted(EXAMPLES.glob("*.jpg"))], image)
             with gr.Column(scale=3):
                 message = gr.Markdown(elem_id="message")
                 with gr.Row():
@@ -78,11 +78,11 @@ def build_page(reader: WordReader, uploads: str | Path) -> gr.Blocks:
             buttons=["download", "fullscreen"],
             elem_id="attention",
         )
-        picture.change(
+        image.change(
             read,
-            picture,
+            image,
             [message, text, confidence, characters, attention],
-            # By default, Gradio opens the file first: one that is not a picture raises an error.
+            # By default, Gradio opens the file first: one that is not an image raises an error.
             preprocess=False,
             api_visibility="private",
         )

@@ -23,7 +23,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
     deleted at the end.
 
     Args:
-        reader: Reader of the pictures; must keep the attention.
+        reader: Reader of the images; must keep the attention.
         host: Address to listen on; the default is reachable only from this machine.
         port: Port; by default the first free one from 7860.
 

@@ -19,7 +19,7 @@ from .onednn import can_pack
 
 _READ_IMAGES_ALONE = (LPVSVTREncoder, SVTREncoder, ChannelReductionEncoder, ASTEREncoder)
 MIN_SLICE = 16
-PICTURES_PER_THREAD = 4
+IMAGES_PER_THREAD = 4
 
 
 class DeployedLPV(LPV):
@@ -71,7 +71,7 @@ class DeployedLPV(LPV):
         # None where possible: compiled code would treat each batch of them as new.
         samples = None if self.reads_images_alone or data_samples is None else list(data_samples)
         # A copy: compiled code may return memory that its next call overwrites.
-        size = self.pictures_at_once(inputs)
+        size = self.images_at_once(inputs)
         parts = [
             self._read(part, samples and samples[number * size :][: len(part)]).to(
                 torch.float32, copy=True
@@ -81,7 +81,7 @@ class DeployedLPV(LPV):
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @staticmethod
-    def pictures_at_once(images: torch.Tensor) -> int:
+    def images_at_once(images: torch.Tensor) -> int:
         """Return how many images go through the network at once.
 
         On a CPU, larger batches are slower per image: arrays of more than 32 MB are returned to the
@@ -95,7 +95,7 @@ class DeployedLPV(LPV):
         """
         if images.device.type != "cpu":
             return len(images)
-        return max(MIN_SLICE, PICTURES_PER_THREAD * torch.get_num_threads())
+        return max(MIN_SLICE, IMAGES_PER_THREAD * torch.get_num_threads())
 
     def features(
         self, images: torch.Tensor, data_samples: list[TextRecogDataSample] | None = None

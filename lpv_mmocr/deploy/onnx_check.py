@@ -31,7 +31,7 @@ RELATIVE_TOLERANCES = {"fp16": 0.02, "int8": 0.2}
 """Largest allowed deviation of the logits, relative to their standard deviation. A wrong
 graph deviates by 1 or more."""
 
-_PICTURES = 16
+_IMAGES = 16
 _SEED = 0
 
 
@@ -40,16 +40,16 @@ class Comparison:
     """Comparison of the logits of an ONNX file with those of the model in PyTorch.
 
     Attributes:
-        pictures: Number of pictures compared.
-        at_threshold: Number of pictures left out because an attention weight is so close to the
+        images: Number of images compared.
+        at_threshold: Number of images left out because an attention weight is so close to the
             mask's threshold that rounding decides what is masked.
         difference: Largest difference of a logit.
         deviation: Root mean square of the differences, divided by the logits' standard deviation.
         rounding: The same for the model's logits in float32 compared with double precision, for
-            the median picture.
+            the median image.
     """
 
-    pictures: int
+    images: int
     at_threshold: int
     difference: float
     deviation: float
@@ -74,7 +74,7 @@ class Comparison:
             else ""
         )
         return (
-            f"logits of {self.pictures} drawn words differ by up to {self.difference:.1e}, "
+            f"logits of {self.images} drawn words differ by up to {self.difference:.1e}, "
             f"{self.deviation:.1e} of their spread (float32 rounding alone: "
             f"{self.rounding:.1e}){left_out}"
         )
@@ -88,13 +88,13 @@ def compare(
     Args:
         model: Model that the file was made from.
         file: ONNX file.
-        preprocessing: Preprocessing of the pictures.
+        preprocessing: Preprocessing of the images.
         mask: Whether the file uses the mask.
 
     Returns:
-        The comparison. If no picture is clear of the threshold, all are compared.
+        The comparison. If no image is clear of the threshold, all are compared.
     """
-    images = preprocessing.normalise(drawn_pictures(preprocessing))
+    images = preprocessing.normalise(drawn_images(preprocessing))
     expected, clear = reference(model, images, mask)
     threads = torch.get_num_threads()
     run, _ = start(Path(file), "onnxruntime", threads=threads, providers=None)
@@ -106,12 +106,12 @@ def compare(
     rounded = (expected - exact)[chosen].square().mean((1, 2)).sqrt()
     spread = float(expected[chosen].std())
     return Comparison(
-        pictures=int(chosen.sum()),
+        images=int(chosen.sum()),
         at_threshold=int((~chosen).sum()),
         # NaN must not pass as a small difference.
         difference=float(difference.abs().nan_to_num(nan=torch.inf).max()),
         deviation=float(difference.nan_to_num(nan=torch.inf).square().mean().sqrt()) / spread,
-        # The median, because a picture whose mask depends on rounding is far off.
+        # The median, because an image whose mask depends on rounding is far off.
         rounding=float(rounded.median()) / spread,
     )
 
@@ -149,20 +149,20 @@ def reference(model: LPV, images: torch.Tensor, mask: bool) -> tuple[torch.Tenso
     return outputs["logits"][-1].cpu(), clear
 
 
-def drawn_pictures(preprocessing: Preprocessing, number: int = _PICTURES) -> list[torch.Tensor]:
-    """Draw pictures of random words in the size of the network's input.
+def drawn_images(preprocessing: Preprocessing, number: int = _IMAGES) -> list[torch.Tensor]:
+    """Draw images of random words in the size of the network's input.
 
     Args:
         preprocessing: Preprocessing, which sets the size.
-        number: Number of pictures.
+        number: Number of images.
 
     Returns:
-        Pictures of shape (3, H, W), uint8.
+        Images of shape (3, H, W), uint8.
     """
     rng = np.random.default_rng(_SEED)
     size = (preprocessing.width, preprocessing.height)
-    pictures = (draw_word(word, rng) for word in random_words(number, _SEED))
+    images = (draw_word(word, rng) for word in random_words(number, _SEED))
     return [
-        torch.from_numpy(np.ascontiguousarray(imresize(picture, size).transpose(2, 0, 1)))
-        for picture in pictures
+        torch.from_numpy(np.ascontiguousarray(imresize(image, size).transpose(2, 0, 1)))
+        for image in images
     ]

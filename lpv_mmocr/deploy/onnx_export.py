@@ -96,7 +96,7 @@ def export_onnx(
 
     Args:
         model: Trained model; not modified.
-        cfg: Config of the model, whose test pipeline sets how pictures are prepared.
+        cfg: Config of the model, whose test pipeline sets how images are prepared.
         out: File to write.
         precision: ``fp32``; ``fp16`` (attention maps, which decide the mask, stay float32); or
             ``int8``: weights of the linear layers in 8 bits with one scale per output, their inputs

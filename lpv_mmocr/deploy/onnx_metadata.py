@@ -21,7 +21,7 @@ from .convert import DeployedLPV
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "box", "lanczos", "hamming")
 
-# The reader does these steps when it loads a picture and when it builds a batch.
+# The reader does these steps when it loads an image and when it builds a batch.
 _LOADING = (
     "LoadWordImage",
     "LoadImageFromFile",
@@ -29,7 +29,7 @@ _LOADING = (
     "InferencerLoader",
     "LoadOCRAnnotations",
 )
-# Arguments of loading a file, with the values for which the reader loads the same pictures.
+# Arguments of loading a file, with the values for which the reader loads the same images.
 _FILE_LOADING = dict(
     color_type=("color", "color_ignore_orientation"), imdecode_backend=("cv2",), to_float32=(False,)
 )
@@ -38,7 +38,7 @@ _PACKING = ("PackWordInputs", "PackTextRecogInputs")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Preprocessing that turns a picture into the network's input image.
+    """Preprocessing that turns an image into the network's input.
 
     Attributes:
         height: Height of the image in pixels.
@@ -47,7 +47,7 @@ class Preprocessing:
         mean: Values subtracted from the channels, for pixels in 0..255.
         std: Values that the channels are then divided by.
         channels: Order of the channels, ``rgb`` or ``bgr``.
-        keep_ratio: None if pictures are stretched to height and width. Otherwise ``min_width``,
+        keep_ratio: None if images are stretched to height and width. Otherwise ``min_width``,
             ``max_width`` and ``divisor`` of the width that keeps the aspect ratio, and the value
             ``fill`` (0..255) of the columns added on the right.
     """
@@ -80,17 +80,17 @@ class Preprocessing:
         _check_padding(cfg.model, resizing["height"], resizing["width"])
         return cls(**resizing, **_normalisation(cfg.model))
 
-    def normalise(self, pictures: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Normalise pictures that already have the image's size.
+    def normalise(self, images: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Normalise images that already have the size of the input.
 
         Args:
-            pictures: N pictures of shape (C, H, W), uint8, in the order of ``channels``.
+            images: N images of shape (C, H, W), uint8, in the order of ``channels``.
 
         Returns:
             Images of shape (N, C, H, W), float32.
         """
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
-        return (torch.stack(list(pictures)).float() - mean) / std
+        return (torch.stack(list(images)).float() - mean) / std
 
 
 def describe(
@@ -106,7 +106,7 @@ def describe(
 
     Args:
         model: Deployed model.
-        preprocessing: Preprocessing of the pictures.
+        preprocessing: Preprocessing of the images.
         precision: ``fp32``, ``fp16`` or ``int8``.
         attention: Whether the attention maps are a second output.
         parameters: Number of parameters that the model was trained with.
@@ -259,6 +259,6 @@ def _normalisation(model: dict) -> dict[str, Any]:
     return dict(
         mean=tuple(map(float, mean)),
         std=tuple(map(float, std)),
-        # Pictures come in BGR order, as OpenCV decodes them; either option swaps red and blue.
+        # Images come in BGR order, as OpenCV decodes them; either option swaps red and blue.
         channels="rgb" if settings.get("bgr_to_rgb") or settings.get("rgb_to_bgr") else "bgr",
     )

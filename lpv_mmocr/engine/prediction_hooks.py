@@ -1,4 +1,4 @@
-"""Hooks that save a test's predictions, as text and as pictures."""
+"""Hooks that save a test's predictions, as text and as figures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mmocr.structures import TextRecogDataSample
 
 import lpv_onnx
 
-_LONGEST_NAME = 200  # bytes in the name of a picture file; file systems allow 255
+_LONGEST_NAME = 200  # bytes in the name of a figure file; file systems allow 255
 
 
 def sample_name(sample: TextRecogDataSample) -> str:
-    """Return the name of a sample: its ``sample_key``, else its picture's path, else "".
+    """Return the name of a sample: its ``sample_key``, else its image's path, else "".
 
     Args:
         sample: Sample as returned by the model.
@@ -100,13 +100,13 @@ class PredictionWriterHook(Hook):
 
 @HOOKS.register_module()
 class RecogVisualizationHook(Hook):
-    """Hook that draws the predictions of a test on the pictures as the model received them.
+    """Hook that draws the predictions of a test on the images as the model received them.
 
     With test-time augmentation this is the first view, even if another was the most confident.
     MMOCR's ``VisualizationHook`` opens ``img_path`` as a file, which words in an LMDB do not have.
 
     Args:
-        out_dir: Folder for the pictures, one PNG per word, named after the sample and, if there is
+        out_dir: Folder for the figures, one PNG per word, named after the sample and, if there is
             one, its benchmark set. A number derived from the sample's path is appended if samples
             of several folders have the same name, if the name is shortened, and always with
             several processes.
@@ -138,22 +138,22 @@ class RecogVisualizationHook(Hook):
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
         """Draw the words of a batch; with test-time augmentation, on their first view."""
-        pictures = data_batch["inputs"]
-        if isinstance(pictures[0], (list, tuple)):
-            pictures = pictures[0]
-        for picture, sample in zip(pictures, outputs, strict=True):
+        images = data_batch["inputs"]
+        if isinstance(images[0], (list, tuple)):
+            images = images[0]
+        for image, sample in zip(images, outputs, strict=True):
             self._seen += 1
             if (self._seen - 1) % self.interval:
                 continue
             name = self._file_name(sample)
-            # The picture has the padding of the pipeline, but not yet that of the batch.
+            # The image has the padding of the pipeline, but not yet that of the batch.
             shown = sample.new()
-            width = sample.get("batch_input_shape", picture.shape[-2:])[-1]
-            shown.set_metainfo(dict(valid_ratio=picture.shape[-1] / width))
+            width = sample.get("batch_input_shape", image.shape[-2:])[-1]
+            shown.set_metainfo(dict(valid_ratio=image.shape[-1] / width))
             runner.visualizer.add_datasample(
                 name,
                 # From BGR (3, H, W), as loaded, to RGB (H, W, 3), as visualizers expect.
-                picture.flip(0).permute(1, 2, 0).numpy(),
+                image.flip(0).permute(1, 2, 0).numpy(),
                 data_sample=shown,
                 out_file=str(self.out_dir / f"{name}.png"),
             )

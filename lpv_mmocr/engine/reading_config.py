@@ -3,8 +3,8 @@
 Given only weights, MMEngine's inferencers build the model, the test pipeline and the visualizer of
 the config inside them. Even a config that is plain data can then do anything: some classes of MMOCR
 and MMDetection evaluate their arguments as Python, unpickle or download what a string names, or
-send pictures to a server. So only the parts that reading needs are kept, and of OpenMMLab's classes
-only those that recognise words or prepare pictures for it are allowed.
+send images to a server. So only the parts that reading needs are kept, and of OpenMMLab's classes
+only those that recognise words or prepare images for it are allowed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _COLLATES = frozenset({"pseudo_collate", "default_collate"})
 _NOT_REGISTERED = frozenset({"BasicBlock", "Bottleneck", "RoIAlign"})
 """Values of "type" that MMOCR's models look up without a registry."""
 _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
-"""Allowed storage of pictures. The other backends import clients, and connect to servers."""
+"""Allowed storage of images. The other backends import clients, and connect to servers."""
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
 
 
@@ -116,7 +116,7 @@ def reading_config(text: str) -> dict[str, Any]:
         if "collate_fn" in loader:
             kept["test_dataloader"]["collate_fn"] = loader["collate_fn"]
     if isinstance(kept["visualizer"], dict):
-        # Some backends write to a folder of the config's choice, or send pictures to a server.
+        # Some backends write to a folder of the config's choice, or send images to a server.
         kept["visualizer"] = {**kept["visualizer"], "vis_backends": None}
     kept = {part: value for part, value in kept.items() if value is not None}
     try:

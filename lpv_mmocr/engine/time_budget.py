@@ -45,7 +45,7 @@ class TimeBudgetHook(Hook):
             none of it, None to leave it as configured.
         call_minutes: Minutes after the creation of this hook at which to end the run cleanly, to be
             continued with ``--resume``. Unlike the budget, this includes everything before the
-            first iteration, such as filling a pool of pictures, but not the checkpoint that is
+            first iteration, such as filling a pool of images, but not the checkpoint that is
             written at the end.
 
     Raises:

@@ -16,10 +16,10 @@ class WordScore:
     Attributes:
         set_name: Benchmark set that the word belongs to.
         key: Name of the sample.
-        path: Path of its picture, if known. Name and path together are unique within a set.
+        path: Path of its image, if known. Name and path together are unique within a set.
         correct: Whether the reading is correct.
         similarity: One minus the normalised edit distance.
-        bad_sample: Whether the picture could not be read; the word then counts as wrong.
+        bad_sample: Whether the image could not be read; the word then counts as wrong.
         empty_label: Whether no character of the label counts, so that an empty reading is correct.
     """
 
@@ -41,7 +41,7 @@ class SetScore:
         correct: Number of words read correctly.
         similarity: Sum of one minus the normalised edit distance over the words.
         expected_count: Number of words the set should have; None if unknown.
-        bad_samples: Keys of the words whose pictures could not be read.
+        bad_samples: Keys of the words whose images could not be read.
         empty_labels: Number of words whose labels have no character that counts.
     """
 

@@ -1,4 +1,4 @@
-"""Reading pictures of words, in Python and from the command line."""
+"""Reading images of words, in Python and from the command line."""
 
 from .reading import Reading
 from .word_reader import WordReader, read

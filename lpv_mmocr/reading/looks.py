@@ -21,23 +21,23 @@ class SeenWord:
 
     Attributes:
         sample: The reading.
-        picture: The view that was read, uint8 (H, W, 3).
-        matrix: Map from the given picture to that view, as returned by :meth:`WordLook.look`.
+        image: The view that was read, uint8 (H, W, 3).
+        matrix: Map from the given image to that view, as returned by :meth:`WordLook.look`.
     """
 
     sample: TextRecogDataSample
-    picture: np.ndarray
+    image: np.ndarray
     matrix: np.ndarray
 
     def boxes_in_given(self, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Map boxes back to the given picture.
+        """Map boxes back to the given image.
 
         Args:
-            boxes: Shape (n, 4), x1, y1, x2, y2 in pixels of ``picture``.
-            size: Height and width of the given picture.
+            boxes: Shape (n, 4), x1, y1, x2, y2 in pixels of ``image``.
+            size: Height and width of the given image.
 
         Returns:
-            The axis-aligned boxes around the midpoints of their sides in the given picture, clipped
+            The axis-aligned boxes around the midpoints of their sides in the given image, clipped
             to it, float32 (n, 4). Boxes around the corners would be larger and overlap.
         """
         x1, y1, x2, y2 = boxes.T
@@ -51,26 +51,26 @@ class SeenWord:
 
 def read_with_tta(
     read: Callable[[list[np.ndarray]], Sequence[TextRecogDataSample]],
-    pictures: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     *,
     looks: Sequence[WordLook] = LOOKS,
     sure: float = SURE,
 ) -> list[SeenWord]:
-    """Read pictures, try other views where confidence is low, and keep the best readings.
+    """Read images, try other views where confidence is low, and keep the best readings.
 
     Args:
-        read: Callback that reads one or more pictures (H, W, 3); it gets an empty list only if
+        read: Callback that reads one or more images (H, W, 3); it gets an empty list only if
             there are none.
-        pictures: Pictures of words.
+        images: Images of words.
         looks: Views to try in this order; may be empty.
         sure: Confidence from which no further view is tried.
 
     Returns:
-        The most confident reading of each picture; on ties, that of the earlier view.
+        The most confident reading of each image; on ties, that of the earlier view.
     """
     best = lpv_onnx.read_with_tta(
-        lambda words: read([picture for picture, _ in words]),
-        [(picture, np.eye(2, 3)) for picture in pictures],
+        lambda words: read([image for image, _ in words]),
+        [(image, np.eye(2, 3)) for image in images],
         [functools.partial(_take, look) for look in looks],
         confidence=word_confidence,
         sure=sure,
@@ -81,6 +81,6 @@ def read_with_tta(
 def _take(
     look: WordLook, word: tuple[np.ndarray, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return a view of a picture and the matrix that maps to it; None if it would not change."""
+    """Return a view of an image and the matrix that maps to it; None if it would not change."""
     given, _ = word
     return look.look(given) if look.applies(given) else None

@@ -21,11 +21,11 @@ def reading_progress(
     Lines printed on standard error in the meantime appear above the bar.
 
     Args:
-        total: Callback that returns the number of pictures, or None if they cannot be counted.
+        total: Callback that returns the number of images, or None if they cannot be counted.
             Called only if the bar is shown.
 
     Yields:
-        A function to call after each picture, and the stream for results: standard output, or a
+        A function to call after each image, and the stream for results: standard output, or a
         wrapper that prints them above the bar if both are the terminal.
     """
     if not sys.stderr.isatty():

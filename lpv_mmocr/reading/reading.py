@@ -1,4 +1,4 @@
-"""Result of reading a picture."""
+"""Result of reading an image."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from mmengine.structures import LabelData
 
 @dataclass(frozen=True)
 class Reading:
-    """Result of reading a picture of a word.
+    """Result of reading an image of a word.
 
     Attributes:
-        source: Path of the file; for anything else, its position among the pictures, from 0.
-        text: The text; None if the picture could not be read.
+        source: Path of the file; for anything else, its position among the images, from 0.
+        text: The text; None if the image could not be read.
         confidence: Probability of the whole word: the product of the probabilities of all its
             characters and of its end.
         scores: Probability of each character of the text.
         boxes: One box per character, shape (n, 4): left, top, right, bottom in pixels of the
-            picture; None if not asked for.
+            image; None if not asked for.
         attention: Attention maps and texts of all stages, as the decoder's ``pred_attention``;
             None if not asked for. :func:`lpv_mmocr.visualization.draw_attention` draws it.
-        picture: Picture that the attention refers to, BGR uint8 (H, W, 3): the given picture or
+        image: Image that the attention refers to, BGR uint8 (H, W, 3): the given image or
             the view with the most confident reading, with black padding if the model was given
             any; None without attention.
-        error: Why the picture could not be read; None if it could.
+        error: Why the image could not be read; None if it could.
     """
 
     source: str | int
@@ -35,11 +35,11 @@ class Reading:
     scores: tuple[float, ...] = ()
     boxes: np.ndarray | None = None
     attention: LabelData | None = None
-    picture: np.ndarray | None = None
+    image: np.ndarray | None = None
     error: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for JSON, without attention and picture.
+        """Return plain data for JSON, without attention and image.
 
         Returns:
             ``path``, ``text``, ``confidence``, ``scores``, ``error`` and, if there are any,

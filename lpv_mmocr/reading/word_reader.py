@@ -1,4 +1,4 @@
-"""Reading pictures of words."""
+"""Reading images of words."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from ..deploy import DTYPES, to_deploy
 from ..models.best_look_tta import word_confidence
 from ..visualization import character_boxes
 from ..visualization.canvas import with_padding
+from .image_files import ImageFiles
+from .image_loading import MAX_PIXELS, ImageError, load_image
 from .inferencer import build_inferencer
 from .looks import SeenWord, read_with_tta
-from .picture_files import PictureFiles
-from .pictures import MAX_PIXELS, PictureError, load_picture
 from .reading import Reading
 from .weights import find_weights
 
-Picture = str | os.PathLike | np.ndarray | Image.Image
+ImageInput = str | os.PathLike | np.ndarray | Image.Image
 """A file or folder, a BGR array that ``LoadWordImage`` accepts, or a Pillow image."""
 
 
 class WordReader:
-    """Reader for pictures of words that loads its model once.
+    """Reader for images of words that loads its model once.
 
-    MMOCR's ``TextRecInferencer`` does the work; this class finds weights and pictures, reports
-    pictures that cannot be read, and returns plain data.
+    MMOCR's ``TextRecInferencer`` does the work; this class finds weights and images, reports
+    images that cannot be read, and returns plain data.
 
     Args:
         weights: Checkpoint; by default that of :func:`~lpv_mmocr.reading.weights.find_weights`.
         config: Config or its path; by default the one inside the checkpoint.
         device: Device such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
-        batch_size: Maximum number of pictures to read at once; fewer if they are large photos, to
+        batch_size: Maximum number of images to read at once; fewer if they are large photos, to
             save memory.
-        attention: Whether to keep attention and picture in each reading.
+        attention: Whether to keep attention and image in each reading.
         boxes: Whether to locate each character.
         deploy: Float type (``fp32``, ``bf16`` or ``fp16``) of the deployed model to read with,
             which is faster; None for the model as trained.
@@ -99,14 +99,14 @@ class WordReader:
         if deploy is not None:
             self._inferencer.model = to_deploy(model, dtype=DTYPES[deploy])
 
-    def read(self, images: Picture | Iterable[Picture]) -> list[Reading]:
-        """Read pictures.
+    def read(self, images: ImageInput | Iterable[ImageInput]) -> list[Reading]:
+        """Read images.
 
         Args:
-            images: One or more pictures. A folder stands for the pictures in it, by suffix.
+            images: One or more images. A folder stands for the images in it, by suffix.
 
         Returns:
-            One reading per picture, in order. Readings of pictures that cannot be read have an
+            One reading per image, in order. Readings of images that cannot be read have an
             ``error`` and no text.
 
         Raises:
@@ -114,8 +114,8 @@ class WordReader:
         """
         return list(self.iterate(images))
 
-    def iterate(self, images: Picture | Iterable[Picture]) -> Iterator[Reading]:
-        """Read any number of pictures, and yield the readings of each batch once it is done.
+    def iterate(self, images: ImageInput | Iterable[ImageInput]) -> Iterator[Reading]:
+        """Read any number of images, and yield the readings of each batch once it is done.
 
         Args:
             images: See :meth:`read`.
@@ -126,18 +126,18 @@ class WordReader:
         Raises:
             TypeError: If an item is of none of these types.
         """
-        # Any other object is treated as one picture, so that the error lists the accepted types.
-        if isinstance(images, Picture | bytes) or not isinstance(images, Iterable):
+        # Any other object is treated as one image, so that the error lists the accepted types.
+        if isinstance(images, ImageInput | bytes) or not isinstance(images, Iterable):
             images = [images]
         batch: list[tuple[str | int, np.ndarray | str]] = []
         pixels = 0
-        for source, image in _numbered(images):
+        for source, item in _numbered(images):
             try:
-                picture = load_picture(image, max_pixels=self.max_pixels)
-                pixels += picture.shape[0] * picture.shape[1]
-            except PictureError as error:
-                picture = str(error)  # the error itself would keep the file in memory
-            batch.append((source, picture))
+                image = load_image(item, max_pixels=self.max_pixels)
+                pixels += image.shape[0] * image.shape[1]
+            except ImageError as error:
+                image = str(error)  # the error itself would keep the file in memory
+            batch.append((source, image))
             # A batch of photos in full size would take gigabytes.
             if len(batch) == self.batch_size or pixels >= MAX_PIXELS:
                 yield from self._read_batch(batch)
@@ -145,20 +145,20 @@ class WordReader:
         yield from self._read_batch(batch)
 
     def _read_batch(self, batch: list[tuple[str | int, np.ndarray | str]]) -> Iterator[Reading]:
-        pictures = [picture for _, picture in batch if not isinstance(picture, str)]
-        seen = iter(read_with_tta(self._samples, pictures, looks=self._looks))
-        for source, picture in batch:
-            if isinstance(picture, str):
-                yield Reading(source, error=picture)
+        images = [image for _, image in batch if not isinstance(image, str)]
+        seen = iter(read_with_tta(self._samples, images, looks=self._looks))
+        for source, image in batch:
+            if isinstance(image, str):
+                yield Reading(source, error=image)
             else:
-                yield self._reading(source, picture, next(seen))
+                yield self._reading(source, image, next(seen))
 
-    def _samples(self, pictures: list[np.ndarray]) -> list[TextRecogDataSample]:
-        if not pictures:
+    def _samples(self, images: list[np.ndarray]) -> list[TextRecogDataSample]:
+        if not images:
             return []
         answer = self._inferencer(
-            pictures,
-            batch_size=len(pictures),
+            images,
+            batch_size=len(images),
             return_datasamples=True,
             progress_bar=False,
             out_dir="",
@@ -170,7 +170,7 @@ class WordReader:
         text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
         boxes = shown = None
         if self._boxes or self._attention:  # attention maps cover the padding, too
-            shown = with_padding(seen.picture, sample.get("valid_ratio", 1.0))
+            shown = with_padding(seen.image, sample.get("valid_ratio", 1.0))
         if self._boxes:
             attention = sample.pred_attention
             # The text itself may hold a class of several characters, such as <UKN>.
@@ -191,7 +191,7 @@ class WordReader:
 
 
 def read(
-    images: Picture | Iterable[Picture],
+    images: ImageInput | Iterable[ImageInput],
     *,
     weights: str | os.PathLike | None = None,
     config: str | os.PathLike | Config | None = None,
@@ -201,24 +201,24 @@ def read(
     boxes: bool = False,
     tta: bool = True,
 ) -> list[Reading]:
-    """Read pictures of words.
+    """Read images of words.
 
     This loads the model on each call. To read repeatedly, keep a :class:`WordReader`.
 
     Args:
-        images: One or more pictures, of any mix of types: paths of files or folders (for the
-            pictures in them), arrays in BGR order, and Pillow images.
+        images: One or more images, of any mix of types: paths of files or folders (for the
+            images in them), arrays in BGR order, and Pillow images.
         weights: Checkpoint; by default the file that the environment variable ``LPV_WEIGHTS``
             names, else the checkpoint bundled with the project.
         config: Config or its path; by default the one inside the checkpoint.
         device: Device such as ``cpu`` or ``cuda:1``; by default the first GPU if there is one.
-        batch_size: Maximum number of pictures to read at once.
-        attention: Whether to keep attention and picture in each reading.
+        batch_size: Maximum number of images to read at once.
+        attention: Whether to keep attention and image in each reading.
         boxes: Whether to locate each character.
         tta: Whether to use test-time augmentation on low-confidence words (:class:`WordReader`).
 
     Returns:
-        One reading per picture, in order. Readings of pictures that cannot be read have an
+        One reading per image, in order. Readings of images that cannot be read have an
         ``error`` and no text.
 
     Raises:
@@ -239,8 +239,8 @@ def read(
     return reader.read(images)
 
 
-def _numbered(images: Iterable[Picture]) -> Iterator[tuple[str | int, Picture]]:
-    """Yield each picture with its source, expanding folders."""
+def _numbered(images: Iterable[ImageInput]) -> Iterator[tuple[str | int, ImageInput]]:
+    """Yield each image with its source, expanding folders."""
     position = 0
     for image in images:
         if not isinstance(image, (str, os.PathLike)):
@@ -248,6 +248,6 @@ def _numbered(images: Iterable[Picture]) -> Iterator[tuple[str | int, Picture]]:
             position += 1
             continue
         # Listed: in Python, names are not patterns.
-        for file in PictureFiles((), [os.fspath(image)]):
+        for file in ImageFiles((), [os.fspath(image)]):
             yield file, file
             position += 1

@@ -20,13 +20,13 @@ Writer = Callable[[Reading, str | None], None]
 def text_writer(stream: TextIO) -> Writer:
     """Return a writer of tab-separated path, text and confidence, then boxes if there are any.
 
-    Pictures that could not be read get no line.
+    Images that could not be read get no line.
 
     Args:
         stream: Stream to write to.
     """
 
-    def write(reading: Reading, picture: str | None) -> None:
+    def write(reading: Reading, figure: str | None) -> None:
         if reading.error is not None:
             return
         name = lpv_onnx.printable(str(reading.source))
@@ -39,16 +39,16 @@ def text_writer(stream: TextIO) -> Writer:
 
 
 def json_writer(stream: TextIO) -> Writer:
-    """Return a writer of JSON lines: one object per picture, from :meth:`Reading.to_dict`.
+    """Return a writer of JSON lines: one object per image, from :meth:`Reading.to_dict`.
 
     Args:
         stream: Stream to write to.
     """
 
-    def write(reading: Reading, picture: str | None) -> None:
+    def write(reading: Reading, figure: str | None) -> None:
         row = reading.to_dict()
-        if picture is not None:
-            row["attention"] = picture
+        if figure is not None:
+            row["attention"] = figure
         stream.write(lpv_onnx.json_line(row) + "\n")
 
     return write
@@ -66,11 +66,11 @@ def csv_writer(stream: TextIO) -> Writer:
     rows = csv.writer(stream, lineterminator="\n")
     rows.writerow(["path", "text", "confidence", "scores", "boxes", "attention", "error"])
 
-    def write(reading: Reading, picture: str | None) -> None:
+    def write(reading: Reading, figure: str | None) -> None:
         plain = reading.to_dict()
         scores = " ".join(map(str, plain["scores"]))
         start = [reading.source, reading.text, plain["confidence"], scores]
-        row = [*start, _box_text(reading), picture, reading.error]
+        row = [*start, _box_text(reading), figure, reading.error]
         if stream.isatty():
             row = [lpv_onnx.printable(cell) if isinstance(cell, str) else cell for cell in row]
         rows.writerow(row)
@@ -100,7 +100,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         OSError: If the folder or the file cannot be written.
     """
     if folder is None:
-        yield lambda reading, picture: None
+        yield lambda reading, figure: None
         return
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"readings.{kind}"

@@ -1,4 +1,4 @@
-"""Word rendering: training pictures and labels, generated from fonts and word lists."""
+"""Word rendering: training images and labels, generated from fonts and word lists."""
 
 from .config import PRESETS, RenderConfig, preset
 from .dataset import RenderedWordDataset

@@ -202,12 +202,12 @@ def make_background(
     config: RenderConfig,
     bank: TextureBank,
 ) -> np.ndarray:
-    """Paint the background of a picture.
+    """Paint the background of an image.
 
     Args:
         rng: Source of randomness.
         size: Height and width.
-        palette: Colours of this picture.
+        palette: Colours of this image.
         config: Probabilities of plain and cluttered backgrounds.
         bank: Textures.
 
@@ -219,22 +219,22 @@ def make_background(
     base = palette.background[:, None, None]
     height, width = size
     if kind < config.plain_prob:
-        picture = np.empty((3, height, width), np.float32)
-        picture[:] = base
+        image = np.empty((3, height, width), np.float32)
+        image[:] = base
         if rng.random() < 0.5:
-            picture += ramp(width) * np.float32(16 * rng.standard_normal())
-            picture += ramp(height)[:, None] * np.float32(16 * rng.standard_normal())
-        return picture
+            image += ramp(width) * np.float32(16 * rng.standard_normal())
+            image += ramp(height)[:, None] * np.float32(16 * rng.standard_normal())
+        return image
     scene = kind < config.plain_prob + config.photo_prob
     texture = bank.crop(rng, size, scene=scene)
     reach = palette.texture_reach * (1.0 if scene else 0.8) * rng.uniform(0.3, 1.0)
     other = palette.near_background(rng, reach)[:, None, None]
-    picture = base + (other - base) * texture
+    image = base + (other - base) * texture
     if scene and rng.random() < 0.6:
         second = bank.crop(rng, size, scene=True) * np.float32(rng.uniform(0.2, 0.7))
         third = palette.near_background(rng, reach)[:, None, None]
-        picture += (third - picture) * second
-    return picture
+        image += (third - image) * second
+    return image
 
 
 @lru_cache(maxsize=2048)

@@ -42,7 +42,7 @@ def colour(rng: np.random.Generator, target: float, grey_prob: float) -> np.ndar
 
 @dataclass
 class Palette:
-    """Colours of one picture, RGB, float32 (3,).
+    """Colours of one image, RGB, float32 (3,).
 
     Attributes:
         text: Colour of the letters.
@@ -83,7 +83,7 @@ class Palette:
 
 
 def draw_palette(rng: np.random.Generator, config: RenderConfig) -> Palette:
-    """Draw the colours of a picture: polarity, contrast and hues.
+    """Draw the colours of an image: polarity, contrast and hues.
 
     Args:
         rng: Source of randomness.

@@ -26,11 +26,11 @@ class RenderConfig:
     with its usual surroundings, about 0.75 em), so that nothing depends on the resolution.
 
     Attributes:
-        text_height: Height of the text in the finished picture, in pixels; log-uniform.
+        text_height: Height of the text in the finished image, in pixels; log-uniform.
         dense_text_height: Minimum text height of words with non-ASCII characters; Chinese needs
             more pixels than Latin to be legible.
-        min_char_width: Mean character width in the finished picture, in pixels, below which the
-            picture is enlarged, at most to the size at which it was drawn.
+        min_char_width: Mean character width in the finished image, in pixels, below which the
+            image is enlarged, at most to the size at which it was drawn.
         stretch: Horizontal scale of the text; log-uniform.
         spacing_prob: Probability of unusual letter spacing.
         spacing: Extra space between letters, relative to the text height.
@@ -40,7 +40,7 @@ class RenderConfig:
         rotation_std: Standard deviation of the rotation, in degrees; clipped to 12 either way.
         rotation_max: Maximum rotation, in degrees.
         steep_prob: Probability of a rotation drawn uniformly up to ``rotation_max``.
-        quarter_turn_prob: Probability of turning the picture by 90 degrees.
+        quarter_turn_prob: Probability of turning the image by 90 degrees.
         shear: Maximum horizontal shear (tangent), in either direction.
         perspective_prob: Probability of perspective distortion.
         perspective: Maximum shift of a corner, relative to the text height.
@@ -72,20 +72,20 @@ class RenderConfig:
         reflection_prob: Probability of a reflection or glare.
         shade_prob: Probability of a hard shadow cast by another object.
         occlusion_prob: Probability of thin objects in front of the text (wires, scratches).
-        clean_prob: Probability of a picture without wrong exposure, blur, motion blur, low
+        clean_prob: Probability of an image without wrong exposure, blur, motion blur, low
             resolution, noise and over-sharpening; JPEG compression still applies.
         blur_prob: Probability of defocus blur.
         blur: Standard deviation of the blur, relative to the text height; low values are likelier.
         motion_prob: Probability of motion blur.
         motion: Length of the motion blur, relative to the text height.
-        lowres_prob: Probability of a picture upsampled from a lower resolution.
+        lowres_prob: Probability of an image upsampled from a lower resolution.
         lowres_height: Text height at that lower resolution, in pixels; at most the final one.
         noise_prob: Probability of sensor noise.
         noise: Standard deviation of the noise, in grey levels; low values are likelier.
         sharpen_prob: Probability of over-sharpening, as by phone cameras.
-        jpeg_quality: JPEG quality of the finished picture.
+        jpeg_quality: JPEG quality of the finished image.
         min_contrast: Minimum colour distance between text and surroundings, in grey levels, in
-            nearly every part of the text, in the picture before JPEG compression.
+            nearly every part of the text, in the image before JPEG compression.
         kinds: Relative frequencies of the kinds of text: ``word``, ``number``, ``price``, ``date``,
             ``time``, ``code``, ``phone``, ``web``, ``random``.
         cases: Relative frequencies of ``upper``, ``lower``, ``title``, ``mixed`` words.

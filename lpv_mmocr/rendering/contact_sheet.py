@@ -13,7 +13,7 @@ from .font_discovery import matplotlib_font_folder
 from .renderer import WordRenderer
 
 CELL = (152, 62)
-PICTURE = (148, 46)
+IMAGE_BOX = (148, 46)
 COLUMNS = 10
 
 
@@ -44,10 +44,10 @@ def write_contact_sheet(
 def save_sheet(
     entries: Iterable[tuple[np.ndarray, str, str | None]], count: int, path: str | Path
 ) -> None:
-    """Write pictures with captions to one contact sheet.
+    """Write images with captions to one contact sheet.
 
     Args:
-        entries: Tuples of a picture, RGB uint8 of shape (H, W, 3), its caption, and a font file
+        entries: Tuples of an image, RGB uint8 of shape (H, W, 3), its caption, and a font file
             that has the caption's characters (None for Latin captions).
         count: Number of entries; the sheet is narrower if they do not fill one row.
         path: PNG file to write; parent folders are created as needed.
@@ -56,12 +56,12 @@ def save_sheet(
     sheet = Image.new("RGB", (columns * CELL[0], rows * CELL[1]), "white")
     pen = ImageDraw.Draw(sheet)
     latin = ImageFont.truetype(str(matplotlib_font_folder() / "DejaVuSans.ttf"), 11)
-    for place, (picture, caption, font) in enumerate(entries):
+    for place, (image, caption, font) in enumerate(entries):
         x, y = place % COLUMNS * CELL[0], place // COLUMNS * CELL[1]
-        sheet.paste(Image.fromarray(_fitted(picture)), (x, y))
+        sheet.paste(Image.fromarray(_fitted(image)), (x, y))
         letters = latin if font is None else ImageFont.truetype(font, 11)
         caption = _shortened(caption, letters)
-        pen.text((x, y + PICTURE[1]), caption, font=letters, fill="black")
+        pen.text((x, y + IMAGE_BOX[1]), caption, font=letters, fill="black")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
 
@@ -69,17 +69,17 @@ def save_sheet(
 def _shortened(caption: str, letters: ImageFont.FreeTypeFont) -> str:
     """Return a caption on one line, cut to the width of its cell with an ellipsis if needed."""
     caption = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in caption)
-    if letters.getlength(caption) <= PICTURE[0]:
+    if letters.getlength(caption) <= IMAGE_BOX[0]:
         return caption
-    while letters.getlength(caption + "…") > PICTURE[0]:
+    while letters.getlength(caption + "…") > IMAGE_BOX[0]:
         caption = caption[:-1]
     return caption + "…"
 
 
-def _fitted(picture: np.ndarray) -> np.ndarray:
-    """Scale a picture to its cell, keeping the aspect ratio."""
-    height, width = picture.shape[:2]
-    scale = min(PICTURE[0] / width, PICTURE[1] / height)
+def _fitted(image: np.ndarray) -> np.ndarray:
+    """Scale an image to its cell, keeping the aspect ratio."""
+    height, width = image.shape[:2]
+    scale = min(IMAGE_BOX[0] / width, IMAGE_BOX[1] / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return cv2.resize(picture, size, interpolation=method)
+    return cv2.resize(image, size, interpolation=method)

@@ -22,15 +22,15 @@ _MIN_POOL = 100
 
 @DATASETS.register_module()
 class RenderedWordDataset(Dataset):
-    """Dataset of words rendered on demand, with a pool of pictures for reuse.
+    """Dataset of words rendered on demand, with a pool of images for reuse.
 
     With ``reuse=1`` a sample depends only on its index. With larger values, every ``reuse``-th
-    index renders its picture and puts it into the pool of its process; all other indices take one
+    index renders its image and puts it into the pool of its process; all other indices take one
     from the pool, once it holds 100 (or ``pool_size``, if smaller). Rendering then costs
     ``1 / reuse`` of what it would without a pool, but the sample at an index depends on what the
     process has rendered before: runs differ with the number of worker processes, and a resumed run
     starts with empty pools. In both cases, a shuffling sampler that is fast-forwarded on resume
-    continues with pictures not seen before. Choose a length greater than the number of samples that
+    continues with images not seen before. Choose a length greater than the number of samples that
     a training run draws.
 
     The log shows the number of fonts and words; with few of either, a model learns little.
@@ -41,7 +41,7 @@ class RenderedWordDataset(Dataset):
     Args:
         length: Number of samples.
         pipeline: Transforms to apply to the loaded image, as configs or callables.
-        seed: Seed of the pictures.
+        seed: Seed of the images.
         difficulty: Name of a preset.
         render: Fields of :class:`RenderConfig` that override the preset.
         charset: Key of :data:`~lpv_mmocr.rendering.words.CHARSETS`, or the characters themselves.
@@ -50,8 +50,8 @@ class RenderedWordDataset(Dataset):
         words: Word list file, or None for the default list.
         fonts: Folders of fonts, or font files.
         system_fonts: Whether to also use the system's fonts and those bundled with matplotlib.
-        reuse: Average number of uses of a picture; 1 renders every sample.
-        pool_size: Maximum number of pictures that a process keeps for reuse.
+        reuse: Average number of uses of an image; 1 renders every sample.
+        pool_size: Maximum number of images that a process keeps for reuse.
 
     Raises:
         ValueError: If ``length``, ``reuse`` or ``pool_size`` is not positive, ``seed`` is negative,
@@ -131,7 +131,7 @@ class RenderedWordDataset(Dataset):
 
     def get_data_info(self, index: int) -> dict:
         """Return the sample at an index, before the pipeline."""
-        number, jpeg, text = self._picture(index)
+        number, jpeg, text = self._image(index)
         image = decode_image(jpeg)
         return dict(
             img=image,
@@ -142,9 +142,9 @@ class RenderedWordDataset(Dataset):
             instances=[dict(text=text)],
         )
 
-    def _picture(self, index: int) -> tuple[int, bytes, str]:
+    def _image(self, index: int) -> tuple[int, bytes, str]:
         pool = self._pool
-        # A small pool would return the same pictures again and again.
+        # A small pool would return the same images again and again.
         if index % self.reuse and len(pool) >= min(self.pool_size, _MIN_POOL):
             rng = np.random.default_rng((self.seed, index, 1))
             return pool[rng.integers(len(pool))]
@@ -153,6 +153,6 @@ class RenderedWordDataset(Dataset):
         if self.reuse > 1:
             if len(pool) < self.pool_size:
                 pool.append(entry)
-            else:  # Replace an arbitrary picture, so that the pool has no order.
+            else:  # Replace an arbitrary image, so that the pool has no order.
                 pool[index // self.reuse % self.pool_size] = entry
         return entry

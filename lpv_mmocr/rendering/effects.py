@@ -14,7 +14,7 @@ from .config import RenderConfig
 
 def paint_text(
     rng: np.random.Generator,
-    picture: np.ndarray,
+    image: np.ndarray,
     ink: np.ndarray,
     text_height: float,
     palette: Palette,
@@ -25,7 +25,7 @@ def paint_text(
 
     Args:
         rng: Source of randomness.
-        picture: Background, float32 (3, h, w), values about 0 to 255.
+        image: Background, float32 (3, h, w), values about 0 to 255.
         ink: Mask of all letters, uint8 (h, w).
         text_height: Height of the text in pixels; effect sizes scale with it.
         palette: Colours.
@@ -37,15 +37,15 @@ def paint_text(
     """
     cover = _as_cover(ink)
     if rng.random() < config.glow_prob:
-        picture = _glow(rng, picture, cover, text_height, palette)
+        image = _glow(rng, image, cover, text_height, palette)
     if rng.random() < config.shadow_prob:
-        picture = _shadow(rng, picture, cover, text_height)
+        image = _shadow(rng, image, cover, text_height)
     if rng.random() < config.extrude_prob:
-        picture = _extrude(rng, picture, ink, text_height, palette)
+        image = _extrude(rng, image, ink, text_height, palette)
     if rng.random() < config.outline_prob:
         width = max(1, round(text_height * rng.uniform(0.03, 0.09)))
         ring = _as_cover(cv2.dilate(ink, _disc(width)))
-        picture = _lay_over(picture, ring, palette.beyond_text(rng))
+        image = _lay_over(image, ring, palette.beyond_text(rng))
     fill: np.ndarray = palette.text
     style = rng.random()
     if style < config.gradient_prob:
@@ -59,7 +59,7 @@ def paint_text(
         fill = (fill[:, None, None] if fill.ndim == 1 else fill) + relief
     if rng.random() < config.blend_prob:
         cover = cover * np.float32(rng.uniform(0.65, 1.0))
-    return _lay_over(picture, cover, fill)
+    return _lay_over(image, cover, fill)
 
 
 def hollow_out(ink: np.ndarray, text_height: float) -> np.ndarray:
@@ -77,7 +77,7 @@ def hollow_out(ink: np.ndarray, text_height: float) -> np.ndarray:
 
 def paint_plate(
     rng: np.random.Generator,
-    picture: np.ndarray,
+    image: np.ndarray,
     corners: np.ndarray,
     text_height: float,
     palette: Palette,
@@ -86,8 +86,8 @@ def paint_plate(
 
     Args:
         rng: Source of randomness.
-        picture: float32 (3, h, w).
-        corners: Quadrilateral of the text in the picture, float (4, 2).
+        image: float32 (3, h, w).
+        corners: Quadrilateral of the text in the image, float (4, 2).
         text_height: Height of the text in pixels.
         palette: Colours.
 
@@ -100,12 +100,12 @@ def paint_plate(
     plate = (middle + away * (1 + text_height * rng.uniform(0.12, 0.3) / length)).astype(np.int32)
     style = rng.random()
     if style < 0.5:
-        body = np.zeros(picture.shape[1:], np.uint8)
+        body = np.zeros(image.shape[1:], np.uint8)
         cv2.fillConvexPoly(body, plate, 255, cv2.LINE_AA)
         outside = colour(rng, rng.uniform(0, 255), palette.grey_prob)
-        return _lay_over(picture, 1 - _as_cover(body), outside)
+        return _lay_over(image, 1 - _as_cover(body), outside)
     thick = max(1, int(text_height * rng.uniform(0.03, 0.1)))
-    lines = np.zeros(picture.shape[1:], np.uint8)
+    lines = np.zeros(image.shape[1:], np.uint8)
     if style < 0.75:
         cv2.polylines(lines, [plate], True, 255, thick, cv2.LINE_AA)
     else:
@@ -113,7 +113,7 @@ def paint_plate(
         ends = plate[first].tolist(), plate[first + 1].tolist()
         cv2.line(lines, *ends, 255, thick, cv2.LINE_AA)
     tone = palette.text if rng.random() < 0.7 else palette.beyond_text(rng)
-    return _lay_over(picture, _as_cover(lines), tone)
+    return _lay_over(image, _as_cover(lines), tone)
 
 
 def _as_cover(mask: np.ndarray) -> np.ndarray:
@@ -121,12 +121,12 @@ def _as_cover(mask: np.ndarray) -> np.ndarray:
     return np.multiply(mask, np.float32(1 / 255), dtype=np.float32)
 
 
-def _lay_over(picture: np.ndarray, cover: np.ndarray, tone: np.ndarray) -> np.ndarray:
+def _lay_over(image: np.ndarray, cover: np.ndarray, tone: np.ndarray) -> np.ndarray:
     if tone.ndim == 1:
         tone = tone[:, None, None]
-    layer = tone - picture
+    layer = tone - image
     layer *= cover
-    layer += picture
+    layer += image
     return layer
 
 
@@ -142,7 +142,7 @@ def _moved(mask: np.ndarray, dx: float, dy: float) -> np.ndarray:
 
 def _glow(
     rng: np.random.Generator,
-    picture: np.ndarray,
+    image: np.ndarray,
     cover: np.ndarray,
     text_height: float,
     palette: Palette,
@@ -151,23 +151,23 @@ def _glow(
     halo = np.minimum(halo * np.float32(rng.uniform(1.0, 2.0)), np.float32(0.9))
     shine = palette.text if rng.random() < 0.7 else colour(rng, rng.uniform(90, 220), 0.2)
     # A halo as bright as the letters would hide them.
-    return _lay_over(picture, halo * np.float32(rng.uniform(0.2, 0.55)), shine)
+    return _lay_over(image, halo * np.float32(rng.uniform(0.2, 0.55)), shine)
 
 
 def _shadow(
-    rng: np.random.Generator, picture: np.ndarray, cover: np.ndarray, text_height: float
+    rng: np.random.Generator, image: np.ndarray, cover: np.ndarray, text_height: float
 ) -> np.ndarray:
     angle, reach = rng.uniform(0, 2 * np.pi), text_height * rng.uniform(0.03, 0.14)
     shade = _moved(cover, reach * np.cos(angle), reach * np.sin(angle))
     if rng.random() < 0.7:
         shade = cv2.GaussianBlur(shade, (0, 0), text_height * rng.uniform(0.02, 0.1))
     tone = np.zeros(3, np.float32) if rng.random() < 0.85 else np.full(3, 255, np.float32)
-    return _lay_over(picture, shade * np.float32(rng.uniform(0.3, 0.9)), tone)
+    return _lay_over(image, shade * np.float32(rng.uniform(0.3, 0.9)), tone)
 
 
 def _extrude(
     rng: np.random.Generator,
-    picture: np.ndarray,
+    image: np.ndarray,
     ink: np.ndarray,
     text_height: float,
     palette: Palette,
@@ -180,7 +180,7 @@ def _extrude(
     side = palette.text * np.float32(rng.uniform(0.25, 0.7))
     if rng.random() < 0.3:
         side = palette.beyond_text(rng)
-    return _lay_over(picture, _as_cover(body), side)
+    return _lay_over(image, _as_cover(body), side)
 
 
 def _gradient(rng: np.random.Generator, size: tuple[int, int], palette: Palette) -> np.ndarray:

@@ -23,7 +23,7 @@ PICK_ATTEMPTS = 24
 def load_face(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
     """Open a face at a pixel size, once per process.
 
-    The basic layout needs no optional library, so pictures do not depend on installed ones.
+    The basic layout needs no optional library, so images do not depend on installed ones.
 
     Args:
         path: Font file.
@@ -88,7 +88,7 @@ class FontLibrary:
     def __init__(self, verdicts: Iterable[FontVerdict]) -> None:
         families: dict[str, list[Face]] = {}
         self.rejected: list[FontVerdict] = []
-        # Sorted by glyphs, not by path: pictures do not depend on where fonts are installed.
+        # Sorted by glyphs, not by path: images do not depend on where fonts are installed.
         for verdict in sorted(verdicts, key=lambda item: (item.family, item.fingerprint)):
             if verdict.usable:
                 families.setdefault(verdict.family, []).append(Face(verdict))
@@ -158,7 +158,7 @@ class FontLibrary:
         return any(face.shows(text) for faces in families for face in faces)
 
     def digest(self) -> str:
-        """Return a short hash of the faces and their order, as far as pictures depend on them."""
+        """Return a short hash of the faces and their order, as far as images depend on them."""
         # A pack's subset of a font has equal glyphs but no hinting; the file size tells them apart.
         data = repr(
             [

@@ -90,7 +90,7 @@ def place_text(
     characters: int,
     config: RenderConfig,
 ) -> Warp:
-    """Draw the geometry of a picture.
+    """Draw the geometry of an image.
 
     Args:
         rng: Source of randomness.

@@ -23,7 +23,7 @@ class LetterPositions:
         lifts: Pixels by which each letter is off the baseline, or None.
         corner: Left and top of the word's ink on the canvas.
         warp: Mapping from the canvas to the scene.
-        size: Height and width of the picture before any quarter turn.
+        size: Height and width of the image before any quarter turn.
         turn: OpenCV's rotation code of the quarter turn, or None.
     """
 
@@ -40,7 +40,7 @@ class LetterPositions:
         """Return boxes around the ink of the letters.
 
         Returns:
-            float32 (n, 4), x1, y1, x2, y2 in pixels of the finished picture, clipped to it. A
+            float32 (n, 4), x1, y1, x2, y2 in pixels of the finished image, clipped to it. A
             letter that leaves no ink or was cut off has a box without area.
         """
         outlines = self._outlines()

@@ -41,22 +41,22 @@ def render_lmdb(
     on_start: Callable[[int], None] = lambda done: None,
     on_progress: Callable[[int], None] = lambda steps: None,
 ) -> bool:
-    """Render pictures into an LMDB: ``num-samples``, ``image-%09d``, ``label-%09d`` from 1.
+    """Render images into an LMDB: ``num-samples``, ``image-%09d``, ``label-%09d`` from 1.
 
-    Pictures go into ``OUT.partial``, in order and with one transaction per chunk; the finished
+    Images go into ``OUT.partial``, in order and with one transaction per chunk; the finished
     folder is renamed. An interrupted run resumes after its last complete chunk, so its result
     equals that of an uninterrupted one, regardless of the number of workers.
 
     Args:
         out: Folder of the LMDB.
-        count: Number of pictures.
+        count: Number of images.
         seed: Seed of the set.
         make_renderer: Factory of the renderer, called once in every process that renders.
-        recipe: Everything that the pictures depend on, as JSON data. It is stored with the data,
+        recipe: Everything that the images depend on, as JSON data. It is stored with the data,
             and an interrupted run is only resumed with an equal one.
         workers: Number of processes.
-        on_start: Callback, called once with the number of pictures left by an earlier run.
-        on_progress: Callback, called with the number of pictures just finished.
+        on_start: Callback, called once with the number of images left by an earlier run.
+        on_progress: Callback, called with the number of images just finished.
 
     Returns:
         False if the finished LMDB already exists, otherwise True.

@@ -1,4 +1,4 @@
-"""Recipes, stored next to pictures, so that runs with different settings are not mixed."""
+"""Recipes, stored next to images, so that runs with different settings are not mixed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def write_recipe(file: Path, recipe: dict) -> None:
 
     Args:
         file: File to write.
-        recipe: Everything that the pictures depend on, as JSON data.
+        recipe: Everything that the images depend on, as JSON data.
 
     Raises:
         OSError: If the file cannot be written.
@@ -23,10 +23,10 @@ def write_recipe(file: Path, recipe: dict) -> None:
 
 
 def differing_settings(file: Path, recipe: dict) -> list[str]:
-    """Compare a recipe with that of existing pictures.
+    """Compare a recipe with that of existing images.
 
     Args:
-        file: Recipe file of the existing pictures.
+        file: Recipe file of the existing images.
         recipe: Recipe to compare with it.
 
     Returns:

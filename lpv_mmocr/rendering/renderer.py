@@ -1,4 +1,4 @@
-"""Word renderer: one seeded call makes one picture and its label."""
+"""Word renderer: one seeded call makes one image and its label."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ MIN_WORKING_HEIGHT = 26.0
 
 @dataclass(frozen=True)
 class RenderedWord:
-    """Picture of a word.
+    """Image of a word.
 
     Attributes:
-        jpeg: The picture as a JPEG file.
-        label: Text in the picture.
-        mask: Ink of the word, uint8 (h, w), aligned with the picture.
+        jpeg: The image as a JPEG file.
+        label: Text in the image.
+        mask: Ink of the word, uint8 (h, w), aligned with the image.
         font: Path of the font file.
         letters: Positions of the letters.
     """
@@ -45,7 +45,7 @@ class RenderedWord:
 
     @property
     def image(self) -> np.ndarray:
-        """The picture, uint8 (h, w, 3), RGB, with compression artefacts."""
+        """The image, uint8 (h, w, 3), RGB, with compression artefacts."""
         return decode_jpeg(self.jpeg)
 
 
@@ -55,7 +55,7 @@ class WordRenderer:
     Args:
         fonts: Typefaces to draw from.
         texts: Texts to draw from.
-        config: Appearance of the pictures; None for the defaults.
+        config: Appearance of the images; None for the defaults.
 
     Raises:
         ValueError: If the charset has a character that no font shows, or if only words are
@@ -86,18 +86,18 @@ class WordRenderer:
     def __call__(self, seed: int, index: int) -> RenderedWord:
         """Render one word.
 
-        The picture depends only on the configuration, the fonts, the words, ``seed`` and
+        The image depends only on the configuration, the fonts, the words, ``seed`` and
         ``index``, not on the order of calls or the process.
 
         Args:
             seed: Seed of the whole set.
-            index: Number of the picture in the set.
+            index: Number of the image in the set.
 
         Returns:
-            The picture and its label.
+            The image and its label.
 
         Raises:
-            ValueError: If no attempt produced a picture with visible text.
+            ValueError: If no attempt produced an image with visible text.
         """
         rng = np.random.default_rng((seed, index))
         for _ in range(MAX_ATTEMPTS):
@@ -198,7 +198,7 @@ class WordRenderer:
         letters: LetterPositions,
         face: Face,
     ) -> RenderedWord:
-        """Occasionally turn the picture by 90 degrees, and encode it."""
+        """Occasionally turn the image by 90 degrees, and encode it."""
         config = self.config
         if rng.random() < config.quarter_turn_prob:
             turn = cv2.ROTATE_90_CLOCKWISE if rng.random() < 0.5 else cv2.ROTATE_90_COUNTERCLOCKWISE

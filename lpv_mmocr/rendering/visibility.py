@@ -1,4 +1,4 @@
-"""Visibility check of the label in a rendered picture, before JPEG compression."""
+"""Visibility check of the label in a rendered image, before JPEG compression."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ MIN_VISIBLE_SHARE = 0.85
 
 
 def text_visibility(
-    picture: np.ndarray, mask: np.ndarray, cells: int
+    image: np.ndarray, mask: np.ndarray, cells: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Measure how well letters stand out, piece by piece along the word.
 
     For each piece, the letters and their near surroundings are compared in the combination of the
     three channels that separates them best over the whole word. Contrast is what a faint word
-    lacks; likeness (the correlation between picture and letter shapes) is what blur, noise and
+    lacks; likeness (the correlation between image and letter shapes) is what blur, noise and
     clutter reduce.
 
     Args:
-        picture: uint8 (h, w, 3).
-        mask: Ink of the word in this picture, uint8 (h, w).
+        image: uint8 (h, w, 3).
+        mask: Ink of the word in this image, uint8 (h, w).
         cells: Number of pieces, from left to right.
 
     Returns:
@@ -34,8 +34,8 @@ def text_visibility(
     reach = max(1, height // 8)
     near = cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     around = cv2.bitwise_and(cv2.compare(near, 32, cv2.CMP_GT), cv2.compare(mask, 32, cv2.CMP_LE))
-    inside = cv2.mean(picture, mask=cv2.compare(mask, 127, cv2.CMP_GT))
-    outside = cv2.mean(picture, mask=around)
+    inside = cv2.mean(image, mask=cv2.compare(mask, 127, cv2.CMP_GT))
+    outside = cv2.mean(image, mask=around)
     direction = np.subtract(inside, outside)[:3]
     length = float(np.linalg.norm(direction))
     if length < 1:
@@ -44,7 +44,7 @@ def text_visibility(
     weight, ink, tone, square, product = maps
     np.greater(near, 32, out=weight)
     np.multiply(mask, np.float32(1 / 255), out=ink)
-    cv2.transform(picture.astype(np.float32), direction[None] / length, dst=tone)
+    cv2.transform(image.astype(np.float32), direction[None] / length, dst=tone)
     tone *= weight
     np.multiply(tone, tone, out=square)
     np.multiply(tone, ink, out=product)
@@ -63,11 +63,11 @@ def text_visibility(
     return np.abs(contrast) / np.sqrt(3), np.abs(likeness)
 
 
-def is_visible(picture: np.ndarray, mask: np.ndarray, characters: int, min_contrast: float) -> bool:
+def is_visible(image: np.ndarray, mask: np.ndarray, characters: int, min_contrast: float) -> bool:
     """Return whether nearly all of a word stands out from its surroundings.
 
     Args:
-        picture: uint8 (h, w, 3).
+        image: uint8 (h, w, 3).
         mask: Ink of the word, uint8 (h, w).
         characters: Number of characters.
         min_contrast: Required contrast, in grey levels.
@@ -76,6 +76,6 @@ def is_visible(picture: np.ndarray, mask: np.ndarray, characters: int, min_contr
         True if at least 85 % of the pieces of the word reach the required contrast and likeness,
         and none falls below half of either.
     """
-    contrast, likeness = text_visibility(picture, mask, characters)
+    contrast, likeness = text_visibility(image, mask, characters)
     quality = np.minimum(contrast / min_contrast, likeness / MIN_LIKENESS)
     return bool((quality >= 1).mean() >= MIN_VISIBLE_SHARE and quality.min() >= 0.5)

@@ -142,7 +142,7 @@ def built_in_words() -> WordList:
 def wordfreq_words() -> WordList:
     """Return the most common English words according to the wordfreq package.
 
-    Words that contain a vulgar stem are left out, whatever else they mean, because pictures of
+    Words that contain a vulgar stem are left out, whatever else they mean, because images of
     words are shown to people. So are words that need a layout engine, hold white space or "00".
 
     Raises:

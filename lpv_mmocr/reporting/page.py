@@ -56,7 +56,7 @@ class Report:
         facts: Config, checkpoint, date and the like, by name.
         tables: Scores of the sets; the first is under the protocol of the statistics.
         statistics: Statistics over all words.
-        looks: Pictures of the words in ``statistics.worst``.
+        looks: Images of the words in ``statistics.worst``.
         metrics: Metrics that are not in the tables, by name.
     """
 
@@ -87,7 +87,7 @@ def render(report: Report) -> str:
         report: Content of the page.
 
     Returns:
-        Self-contained HTML with style, charts and pictures.
+        Self-contained HTML with style, charts and images.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lpv_mmocr.reporting"),
@@ -173,8 +173,8 @@ def _errors(report: Report) -> list[_Error]:
     return errors
 
 
-def _data_uri(picture: np.ndarray, quality: int = 100) -> str:
-    """Encode a picture (H, W, 3), RGB, uint8, as a data URI; lossless at quality 100."""
+def _data_uri(image: np.ndarray, quality: int = 100) -> str:
+    """Encode an image (H, W, 3), RGB, uint8, as a data URI; lossless at quality 100."""
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="WEBP", quality=quality, lossless=quality == 100)
+    Image.fromarray(image).save(file, format="WEBP", quality=quality, lossless=quality == 100)
     return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Second pass over the worst errors, to show the pictures and the attention of the model."""
+"""Second pass over the worst errors, to show the images and the attention of the model."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from .statistics import ReadWord
 
 @dataclass(frozen=True)
 class Look:
-    """Pictures of a word.
+    """Images of a word.
 
     Attributes:
-        picture: The word as the model saw it, RGB, uint8, (H, W, 3); None if the dataset no longer
+        image: The word as the model saw it, RGB, uint8, (H, W, 3); None if the dataset no longer
             has that word at its index.
         attention: Visualisation of the attention of every stage, in the same format; None if the
             model keeps none.
     """
 
-    picture: np.ndarray | None
+    image: np.ndarray | None
     attention: np.ndarray | None
 
 
@@ -47,7 +47,7 @@ def read_again(
         protocol: Protocol that determines which characters count.
 
     Returns:
-        Pictures of each word.
+        Images of each word.
     """
     with _attention_kept(model):
         return [_look(model, loader, word, protocol) for word in words]
@@ -56,24 +56,24 @@ def read_again(
 @torch.no_grad()
 def _look(model: nn.Module, loader: DataLoader, word: ReadWord, protocol: TextProtocol) -> Look:
     packed = loader.dataset[word.index]
-    # Test-time augmentation packs lists of views, the first of which is the plain picture.
+    # Test-time augmentation packs lists of views, the first of which is the plain image.
     variants = packed["inputs"] if isinstance(packed["inputs"], list) else [packed["inputs"]]
     (sample,) = model.test_step(loader.collate_fn([packed]))
     if (sample_name(sample), sample.gt_text.item) != (word.key, word.label):
         return Look(None, None)
     # (3, H, W), BGR as loaded, or (1, H, W), grey.
     planes = variants[0].flip(0).expand(3, -1, -1)
-    picture = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
-    return Look(picture, _attention(picture, sample, protocol))
+    image = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
+    return Look(image, _attention(image, sample, protocol))
 
 
 def _attention(
-    picture: np.ndarray, sample: TextRecogDataSample, protocol: TextProtocol
+    image: np.ndarray, sample: TextRecogDataSample, protocol: TextProtocol
 ) -> np.ndarray | None:
     if "pred_attention" not in sample:
         return None
     truth = sample.gt_text.item
-    return draw_attention(picture, sample.pred_attention, gt_text=truth, protocol=protocol)
+    return draw_attention(image, sample.pred_attention, gt_text=truth, protocol=protocol)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class ReadWord:
         confidence: Probability that the model assigns to the entire text, 0 to 1; None if unknown.
         character_scores: Probabilities of the single characters of ``text``.
         set_name: Benchmark set that the word belongs to, or an empty string.
-        bad_sample: Whether the picture could not be read; the word then counts as wrong.
+        bad_sample: Whether the image could not be read; the word then counts as wrong.
     """
 
     index: int
@@ -46,7 +46,7 @@ class ReadWord:
 class ReadingStatistics:
     """Counts over the words of a test.
 
-    A word whose picture could not be read counts as a wrong word, but is left out of the counts of
+    A word whose image could not be read counts as a wrong word, but is left out of the counts of
     characters and confidences, since nothing was read.
 
     Attributes:
@@ -56,8 +56,8 @@ class ReadingStatistics:
         similarity: Sum over the words of one minus the normalised edit distance.
         empty_labels: Number of labels without a character that counts, for which an empty reading
             is correct.
-        empty_texts: Number of empty readings, apart from unreadable pictures.
-        num_bad_samples: Number of pictures that could not be read.
+        empty_texts: Number of empty readings, apart from unreadable images.
+        num_bad_samples: Number of images that could not be read.
         bad_samples: Names of the first of them.
         by_length: Counts of words by the number of characters in the label.
         by_character: Counts of each character in the labels, and of those read correctly.

@@ -2,14 +2,14 @@
 
 from .batch_augment import BatchTextAugment
 from .dataset import StreamedWordDataset
-from .picture_pool import PicturePool
+from .image_pool import ImagePool
 from .producer import ChunkProducer
 from .usage_hook import PoolUsageHook
 
 __all__ = [
     "BatchTextAugment",
     "ChunkProducer",
-    "PicturePool",
+    "ImagePool",
     "PoolUsageHook",
     "StreamedWordDataset",
 ]

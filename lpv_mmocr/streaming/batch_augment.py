@@ -112,12 +112,12 @@ class BatchTextAugment(nn.Module):
             with torch.autocast(inputs.device.type, enabled=False):
                 order = torch.rand(inputs.size(0), device=inputs.device, generator=generator)
                 chosen = order.argsort()[:count]
-                pictures = inputs.index_select(0, chosen)
-                augmented = self.augment(pictures.float(), generator).to(inputs.dtype)
+                images = inputs.index_select(0, chosen)
+                augmented = self.augment(images.float(), generator).to(inputs.dtype)
                 # If the fraction is not a whole number of images, chance decides on the last one.
                 rank = torch.arange(count, device=inputs.device)
                 bound = num_changed - torch.rand(1, device=inputs.device, generator=generator)
-                augmented = torch.where(per_pixel(rank < bound), augmented, pictures)
+                augmented = torch.where(per_pixel(rank < bound), augmented, images)
                 inputs.index_copy_(0, chosen, augmented)
         return inputs, data_samples
 
@@ -181,13 +181,11 @@ class _Batch:
         self.clarity = (4 * _contrast(images)).clamp(max=1)
         self.generator = generator
         self._device = images.device
-        self._num_pictures = len(images)
+        self._num_images = len(images)
 
     def uniform(self, count: int) -> Tensor:
         """Return random numbers in [0, 1), (count, N)."""
-        return torch.rand(
-            (count, self._num_pictures), device=self._device, generator=self.generator
-        )
+        return torch.rand((count, self._num_images), device=self._device, generator=self.generator)
 
     def signed(self, count: int) -> Tensor:
         """Return random numbers in [-1, 1), (count, N)."""

@@ -1,4 +1,4 @@
-"""Files of a few thousand pictures, ready for the model, with their targets."""
+"""Files of a few thousand images, ready for the model, with their targets."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class DamagedChunkError(ValueError):
 
 
 class Chunk(NamedTuple):
-    """Pictures of one size, with their targets.
+    """Images of one size, with their targets.
 
     Attributes:
         images: uint8, shape (n, 3, H, W), BGR.
         targets: Class indexes, int16, shape (n, T).
-        numbers: Indexes of the pictures within their source, int64, shape (n,).
+        numbers: Indexes of the images within their source, int64, shape (n,).
     """
 
     images: np.ndarray
@@ -42,7 +42,7 @@ def make_chunk(samples: Iterable[tuple[int, dict]], loss: BaseTextRecogModuleLos
     """Build a chunk from samples.
 
     Args:
-        samples: Index and sample of each picture; a sample has ``img`` (uint8 (H, W, 3), all of
+        samples: Index and sample of each image; a sample has ``img`` (uint8 (H, W, 3), all of
             one size) and ``instances[0]["text"]``.
         loss: Loss that encodes the labels, as it does in training.
 

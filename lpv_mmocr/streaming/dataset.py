@@ -1,4 +1,4 @@
-"""Dataset of batches drawn from pools of pictures on the device."""
+"""Dataset of batches drawn from pools of images on the device."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class StreamedWordDataset(Dataset):
     """Dataset of complete batches, drawn at random from pools on the training device.
 
     For GPUs that train faster than data loaders deliver batches. Each source has a pool
-    (:class:`PicturePool`): a source with a ``capacity`` is a stream of new pictures
+    (:class:`ImagePool`): a source with a ``capacity`` is a stream of new images
     (:class:`StreamedSource`), the others are loaded completely (:class:`InMemorySource`). A batch
-    takes words from the pools in proportion to the sources' weights. Which pictures are in a pool
+    takes words from the pools in proportion to the sources' weights. Which images are in a pool
     at a given moment depends on how fast they are made, so runs are not bitwise reproducible.
 
     An item is a batch, so the data loader needs ``batch_size=1``, ``num_workers=0`` and
@@ -120,7 +120,7 @@ class StreamedWordDataset(Dataset):
         )
 
     def start(self) -> None:
-        """Start filling the pools, and wait for the first pictures."""
+        """Start filling the pools, and wait for the first images."""
         if get_worker_info() is not None:
             raise RuntimeError("a StreamedWordDataset needs a data loader with num_workers=0")
         self._started = True
@@ -129,17 +129,17 @@ class StreamedWordDataset(Dataset):
             source.start()
 
     def stop(self) -> None:
-        """Stop the processes that make pictures."""
+        """Stop the processes that make images."""
         atexit.unregister(self.stop)
         for source in self.sources:
             source.stop()
 
     def statistics(self) -> dict[str, float]:
-        """Return how many pictures streamed pools hold and have received, and mean uses of each."""
+        """Return how many images streamed pools hold and have received, and mean uses of each."""
         pools = [source.pool for source in self.sources if isinstance(source, StreamedSource)]
         added = sum(pool.added for pool in pools)
         return dict(
-            pool_pictures=float(sum(map(len, pools))),
+            pool_images=float(sum(map(len, pools))),
             pool_added=float(added),
             mean_uses=sum(pool.drawn for pool in pools) / max(added, 1),
         )

@@ -33,7 +33,7 @@ class ChunkProducer:
     or a scheduler sends to all processes do not end them, so that training can finish its
     iteration. They run at idle priority, or at nice 19 if that is not available.
 
-    A chunk that cannot be made is left out, since one picture among millions should not end a
+    A chunk that cannot be made is left out, since one image among millions should not end a
     training run; a process that fails twice in a row ends with the error.
 
     A folder belongs to one process at a time.

@@ -1,4 +1,4 @@
-"""Sources of the pictures in a pool."""
+"""Sources of the images in a pool."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .chunk import (
     make_chunk,
     read_chunk,
 )
-from .picture_pool import PicturePool
+from .image_pool import ImagePool
 from .producer import ChunkProducer
 
 _POLL_SECONDS = 0.2
@@ -47,14 +47,14 @@ class InMemorySource:
         self._device = device
 
     def start(self) -> None:
-        """Load all pictures."""
+        """Load all images."""
         samples = ((number, self._dataset[number]) for number in range(len(self._dataset)))
         chunk = make_chunk(samples, self._loss)
-        self.pool = PicturePool(len(chunk.images), self._device)
+        self.pool = ImagePool(len(chunk.images), self._device)
         self.pool.add(chunk)
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
-        """Draw pictures at random; see :meth:`PicturePool.draw`."""
+        """Draw images at random; see :meth:`ImagePool.draw`."""
         return self.pool.draw(count)
 
     def stop(self) -> None:
@@ -62,26 +62,26 @@ class InMemorySource:
 
 
 class StreamedSource:
-    """Source whose pool holds the newest pictures of an endless dataset.
+    """Source whose pool holds the newest images of an endless dataset.
 
     Processes write chunks to disk (:class:`ChunkProducer`); a thread loads them into the pool and
-    deletes those whose pictures have left it. A resumed training run finds its pool on disk again;
+    deletes those whose images have left it. A resumed training run finds its pool on disk again;
     damaged chunks are deleted, and the log names them.
 
     Args:
         dataset: Config of a map-style dataset whose samples have ``img`` and ``instances``.
         loss: Loss that encodes the labels.
         device: Device of the pool.
-        folder: Folder for the chunks; takes about 9.6 kB per picture of 32 × 100.
-        capacity: Number of pictures in the pool, rounded down to whole chunks; at least two
+        folder: Folder for the chunks; takes about 9.6 kB per image of 32 × 100.
+        capacity: Number of images in the pool, rounded down to whole chunks; at least two
             chunks, since one of them may be in the middle of being replaced.
-        workers: Number of processes that make pictures.
-        chunk_size: Number of pictures in a chunk.
-        min_pictures: Number of pictures to wait for at the start.
+        workers: Number of processes that make images.
+        chunk_size: Number of images in a chunk.
+        min_images: Number of images to wait for at the start.
 
     Raises:
         FileExistsError: If the folder is in use, or holds chunks made with other settings.
-        ValueError: If ``capacity`` is below two chunks or ``min_pictures``, or a number is not
+        ValueError: If ``capacity`` is below two chunks or ``min_images``, or a number is not
             positive.
     """
 
@@ -95,23 +95,23 @@ class StreamedSource:
         capacity: int,
         workers: int,
         chunk_size: int = 2048,
-        min_pictures: int = 20_000,
+        min_images: int = 20_000,
     ) -> None:
-        for name, value in (("chunk_size", chunk_size), ("min_pictures", min_pictures)):
+        for name, value in (("chunk_size", chunk_size), ("min_images", min_images)):
             if value < 1:
                 raise ValueError(f"{name} must be positive, got {value}")
         rounded = capacity // chunk_size * chunk_size
-        if rounded < max(2 * chunk_size, min_pictures):
+        if rounded < max(2 * chunk_size, min_images):
             raise ValueError(
                 f"capacity={capacity}, {rounded} in whole chunks, must be at least twice "
-                f"chunk_size={chunk_size} and min_pictures={min_pictures}"
+                f"chunk_size={chunk_size} and min_images={min_images}"
             )
         self._dataset: Dataset = DATASETS.build(dataset)
         self._loss = loss
         self._chunk_size = chunk_size
-        self._min_pictures = min_pictures
+        self._min_images = min_images
         self._max_chunks = capacity // chunk_size
-        self.pool = PicturePool(rounded, device)
+        self.pool = ImagePool(rounded, device)
         self._producer = ChunkProducer(
             folder,
             self._make,
@@ -131,7 +131,7 @@ class StreamedSource:
         self._failure: BaseException | None = None
 
     def start(self) -> None:
-        """Start the processes, and wait for the first pictures.
+        """Start the processes, and wait for the first images.
 
         Raises:
             ChildProcessError: If a process ends in the meantime.
@@ -140,18 +140,18 @@ class StreamedSource:
         self._thread = threading.Thread(target=self._feed, name="feeds the pool", daemon=True)
         self._thread.start()
         reported = time.monotonic()
-        while len(self.pool) < self._min_pictures:
+        while len(self.pool) < self._min_images:
             self._check()
             time.sleep(_POLL_SECONDS)
             if time.monotonic() - reported > _REPORT_SECONDS:
                 reported = time.monotonic()
-                print_log(f"{len(self.pool)} of {self._min_pictures} images", logger="current")
+                print_log(f"{len(self.pool)} of {self._min_images} images", logger="current")
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
-        """Draw pictures at random; see :meth:`PicturePool.draw`.
+        """Draw images at random; see :meth:`ImagePool.draw`.
 
         Raises:
-            ChildProcessError: If a process that makes pictures has ended.
+            ChildProcessError: If a process that makes images has ended.
         """
         self._check()
         return self.pool.draw(count)

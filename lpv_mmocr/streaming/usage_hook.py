@@ -1,4 +1,4 @@
-"""Hook that shows whether pictures are made as fast as they are used."""
+"""Hook that shows whether images are made as fast as they are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .dataset import StreamedWordDataset
 
 @HOOKS.register_module()
 class PoolUsageHook(Hook):
-    """Hook that logs the pool size and the mean uses of a picture of a ``StreamedWordDataset``.
+    """Hook that logs the pool size and the mean uses of an image of a ``StreamedWordDataset``.
 
     Args:
         interval: Number of iterations between two logged values.
@@ -48,7 +48,7 @@ class PoolUsageHook(Hook):
                 runner.message_hub.update_scalar(f"train/{name}", value)
 
     def after_run(self, runner: Runner) -> None:
-        """Stop the processes that make pictures.
+        """Stop the processes that make images.
 
         Not in ``after_train``: they finish their chunks first, and the last checkpoint must not
         wait for them when a signal has left the run only seconds. ``StopOnSignalHook``, which

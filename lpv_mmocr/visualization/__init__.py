@@ -1,9 +1,9 @@
 """Figures of a model's attention, and character boxes derived from it."""
 
-from .attention_picture import draw_attention
+from .attention_figure import draw_attention
 from .boxes import character_boxes
 from .cascade_strip import draw_cascade_strip
-from .relation_picture import draw_relations
+from .relation_figure import draw_relations
 from .visualizer import AttentionTextRecogVisualizer
 
 __all__ = [

@@ -26,7 +26,7 @@ def character_boxes(
     A map is a narrow spot on its character: it shows where the character is, not how large. The
     word is therefore cut along the line halfway between the spots of neighbours (their medians),
     and a box is the space between two cuts, slightly reduced. Across the line, all boxes cover the
-    middle three quarters of the picture. The line runs along x, or along y if the spots are
+    middle three quarters of the image. The line runs along x, or along y if the spots are
     further apart in that direction. Boxes are axis-aligned, and rough on slanted, strongly curved,
     or loosely cropped words.
 
@@ -34,11 +34,11 @@ def character_boxes(
         attn_maps: Attention maps of shape (S, T, h, w), of which the last stage's are used, or
             (T, h, w). Map k + 1 belongs to character k.
         num_chars: Number n of characters that were read.
-        image_size: Height and width of the original picture, in pixels.
+        image_size: Height and width of the original image, in pixels.
 
     Returns:
         Boxes of the characters in reading order, float32 array (n, 4) of x1, y1, x2, y2 in pixels
-        of the original picture, and inside it.
+        of the original image, and inside it.
 
     Raises:
         ValueError: If the maps have another shape or are too few for the characters.
@@ -68,7 +68,7 @@ def _medians(mass: np.ndarray) -> np.ndarray:
     """Return the medians of the attention.
 
     Args:
-        mass: Attention of shape (n, cells) along one side of the picture.
+        mass: Attention of shape (n, cells) along one side of the image.
 
     Returns:
         Positions (n,), from 0 to 1.

@@ -16,13 +16,13 @@ MARGIN = 16
 
 
 def checked_image(image: np.ndarray) -> np.ndarray:
-    """Check that a picture is RGB uint8.
+    """Check that an image is RGB uint8.
 
     Args:
-        image: The picture.
+        image: The image.
 
     Returns:
-        The picture as a contiguous array.
+        The image as a contiguous array.
 
     Raises:
         ValueError: If it is not of shape (H, W, 3), is empty, or is not uint8.
@@ -38,12 +38,12 @@ def with_padding(image: np.ndarray, valid_ratio: float) -> np.ndarray:
     """Add the black padding on the right that a model saw and that its maps cover.
 
     Args:
-        image: The picture, (H, W, 3).
+        image: The image, (H, W, 3).
         valid_ratio: Fraction of the width that is not padding, as MMOCR's ``PadToWidth`` records
             it.
 
     Returns:
-        Picture of shape (H, W / valid_ratio, 3); the given one if that is no wider.
+        Image of shape (H, W / valid_ratio, 3); the given one if that is no wider.
     """
     missing = round(image.shape[1] / valid_ratio) - image.shape[1]
     return np.pad(image, ((0, 0), (0, missing), (0, 0))) if missing else image
@@ -103,7 +103,7 @@ def draw_scales(
     """Draw the colour bar of attention weights.
 
     Args:
-        canvas: Picture to draw on.
+        canvas: Image to draw on.
         pen: Drawing context.
         place: Left and top, in pixels; the bar with the notes next to it is 450 pixels wide.
         scales: Scales by title; each has a line of 15 pixels below the bar.

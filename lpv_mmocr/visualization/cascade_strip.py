@@ -10,7 +10,7 @@ from ..evaluation.alignment import align
 from .canvas import INK, MARGIN, PALE, PAPER, checked_image, draw_reading
 from .glyphs import draw_text
 from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized
-from .relation_picture import paste_relations, shown_relations
+from .relation_figure import paste_relations, shown_relations
 
 TILE = (270, 100)
 SQUARE = 100
@@ -38,7 +38,7 @@ def draw_cascade_strip(
         The figure, RGB uint8.
 
     Raises:
-        ValueError: If ``image`` is not an RGB uint8 picture.
+        ValueError: If ``image`` is not RGB uint8 of shape (H, W, 3).
     """
     image = checked_image(image)
     texts = attention.stage_texts
@@ -59,9 +59,9 @@ def draw_cascade_strip(
     canvas = Image.new("RGB", (2 * MARGIN + cell + steps, TOP + TILE[1] + UNDER + MARGIN), PAPER)
     pen = ImageDraw.Draw(canvas)
 
-    def paste(x: int, picture: np.ndarray, title: str) -> None:
+    def paste(x: int, panel: np.ndarray, title: str) -> None:
         place = x + (cell - size[0]) // 2, TOP + (TILE[1] - size[1]) // 2
-        canvas.paste(Image.fromarray(picture), place)
+        canvas.paste(Image.fromarray(panel), place)
         draw_text(pen, (x + cell / 2, TOP - 14), title, 16, INK, bold=True, anchor="m")
 
     x = MARGIN

@@ -1,4 +1,4 @@
-"""Text in any script on pictures, with the fonts of the machine."""
+"""Text in any script on images, with the fonts of the machine."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ COLOUR_MAP = "inferno"
 SURROUNDINGS = 0.3
 """Sigma of the blur to which each pixel is compared, as a fraction of the shorter side."""
 FAINTEST, CLEAREST = 0.08, 0.65
-"""Fractions of the picture's contrast at which a letter starts to show, and shows fully."""
+"""Fractions of the image's contrast at which a letter starts to show, and shows fully."""
 LIGHT = 170.0
 """Grey level of letters without attention."""
 SHADE = 0.3
@@ -68,10 +68,10 @@ class HeatScale:
 
 
 def fitted_size(image_size: tuple[int, int], box: tuple[float, float]) -> tuple[int, int]:
-    """Return the width and height of a picture scaled to fit into a box.
+    """Return the width and height of an image scaled to fit into a box.
 
     Args:
-        image_size: Height and width of the picture.
+        image_size: Height and width of the image.
         box: Available width and height.
 
     Returns:
@@ -83,7 +83,7 @@ def fitted_size(image_size: tuple[int, int], box: tuple[float, float]) -> tuple[
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Scale a picture to a width and height, smoothly."""
+    """Scale an image to a width and height, smoothly."""
     method = cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_CUBIC
     return cv2.resize(image, size, interpolation=method)
 

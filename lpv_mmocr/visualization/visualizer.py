@@ -8,7 +8,7 @@ from mmocr.registry import VISUALIZERS
 from mmocr.structures import TextRecogDataSample
 from mmocr.visualization import TextRecogLocalVisualizer
 
-from .attention_picture import draw_attention
+from .attention_figure import draw_attention
 from .canvas import with_padding
 from .fault_tolerant_scalars import FaultTolerantScalars
 
@@ -18,7 +18,7 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalar
     """MMOCR's recognition visualizer, with an attention figure for words with ``pred_attention``.
 
     The decoder keeps attention on request, see :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
-    For all other words, the picture is MMOCR's. A curve that cannot be written does not stop a
+    For all other words, the figure is MMOCR's. A curve that cannot be written does not stop a
     training run, see :mod:`lpv_mmocr.visualization.fault_tolerant_scalars`.
     """
 
@@ -35,10 +35,10 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalar
         out_file: str | None = None,
         step: int = 0,
     ) -> np.ndarray:
-        """Draw a word and pass the picture to all backends.
+        """Draw a word and pass the figure to all backends.
 
         Args:
-            name: Title of the picture.
+            name: Title of the figure.
             image: The word, RGB uint8 (H, W, 3), or grey, (H, W) or (H, W, 1).
             data_sample: Prediction and ground truth.
             draw_gt: Whether to compare with the ground truth, if there is one.
@@ -50,9 +50,9 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalar
             step: Step that backends record.
 
         Returns:
-            The picture, RGB uint8.
+            The figure, RGB uint8.
         """
-        # A stand-in for a picture that could not be decoded was not read.
+        # A stand-in for an image that could not be decoded was not read.
         bad = data_sample is None or data_sample.get("bad_sample")
         if bad or not draw_pred or "pred_attention" not in data_sample:
             return super().add_datasample(
@@ -71,14 +71,14 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalar
             image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
         image = with_padding(image, data_sample.get("valid_ratio", 1.0))
         truth = data_sample.gt_text.item if draw_gt and "gt_text" in data_sample else None
-        picture = draw_attention(image, data_sample.pred_attention, gt_text=truth)
+        figure = draw_attention(image, data_sample.pred_attention, gt_text=truth)
         if show:
-            self.show(picture, win_name=name, wait_time=wait_time)
+            self.show(figure, win_name=name, wait_time=wait_time)
         else:
-            self.add_image(name, picture, step)
+            self.add_image(name, figure, step)
         if out_file is not None:
-            mmcv.imwrite(picture[..., ::-1], out_file)
-        self.set_image(picture)
-        # get_image() returns a picture that has gone through matplotlib, which before 3.11
+            mmcv.imwrite(figure[..., ::-1], out_file)
+        self.set_image(figure)
+        # get_image() returns a figure that has gone through matplotlib, which before 3.11
         # resamples it.
-        return picture
+        return figure

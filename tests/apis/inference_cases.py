@@ -1,4 +1,4 @@
-"""Toy recogniser that MMOCR's inferencers can load, and pictures for it."""
+"""Toy recogniser that MMOCR's inferencers can load, and images for it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def write_toy(folder: Path) -> tuple[Path, Path]:
 
 
 def padding_config(config: Config) -> Config:
-    """Change a config to keep the aspect ratio of pictures and pad them with black."""
+    """Change a config to keep the aspect ratio of images and pad them with black."""
     height, width = config.model.encoder.img_size
     steps = config.test_dataloader.dataset.pipeline
     (resize,) = (number for number, step in enumerate(steps) if step["type"] == "Resize")

@@ -60,8 +60,8 @@ def test_samples_of_datasets_pass_unchanged(load):
 
 
 def test_colour_array_is_not_copied(load):
-    picture = noise()
-    assert load(picture)["img"] is picture or np.shares_memory(load(picture)["img"], picture)
+    image = noise()
+    assert load(image)["img"] is image or np.shares_memory(load(image)["img"], image)
 
 
 def test_16_bits_keep_their_upper_half():
@@ -80,14 +80,14 @@ def test_16_bits_keep_their_upper_half():
         (np.zeros((5, 5), bool), "type bool could mean several ranges"),
     ],
 )
-def test_array_that_is_no_picture_is_refused(load, array, message):
+def test_array_that_is_no_image_is_refused(load, array, message):
     with pytest.raises(ValueError, match=message):
         load(array)
 
 
 @pytest.mark.parametrize("shape", [(0, 5, 3), (5, 0), (0, 0, 4)])
 def test_empty_crop_is_marked_as_bad(load, shape):
-    """Boxes of a detector may be thinner than a pixel, or outside the picture."""
+    """Boxes of a detector may be thinner than a pixel, or outside the image."""
     loaded = load(np.zeros(shape, np.uint8))
     assert loaded["bad_sample"]
     assert loaded["img"].shape == (32, 100, 3)

@@ -14,7 +14,7 @@ from mmocr.apis import MMOCRInferencer
 
 
 def detector_config() -> Config:
-    """Return a DBNet without deformable convolutions, which detects the complete picture."""
+    """Return a DBNet without deformable convolutions, which detects the complete image."""
     config = Config.fromfile("mmocr::textdet/dbnet/dbnet_resnet18_fpnc_1200e_icdar2015.py")
     (resize,) = [t for t in config.test_dataloader.dataset.pipeline if t.type == "Resize"]
     resize.scale = (256, 192)
@@ -42,7 +42,7 @@ def test_detected_words_are_read(ocr, reader, tmp_path):
     assert results["visualization"][0].shape == (96, 2 * 128, 3)
 
 
-def test_picture_without_detections_has_no_texts(ocr, monkeypatch):
+def test_image_without_detections_has_no_texts(ocr, monkeypatch):
     postprocessor = ocr.textdet_inferencer.model.det_head.postprocessor
     monkeypatch.setattr(postprocessor, "min_text_score", 2.0)
     (answer,) = ocr(noise(96, 128))["predictions"]

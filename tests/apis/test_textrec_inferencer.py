@@ -28,11 +28,11 @@ def same(first: list[dict], second: list[dict]) -> bool:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Folder of three pictures, which the toy must read differently."""
+    """Folder of three images, which the toy must read differently."""
     for number in range(3):
-        picture = np.full((20, 60, 3), 40, np.uint8)
-        picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
-        cv2.imwrite(str(tmp_path / f"{number}.png"), picture)
+        image = np.full((20, 60, 3), 40, np.uint8)
+        image[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), image)
     return tmp_path
 
 
@@ -114,7 +114,7 @@ def test_predictions_and_visualisations_are_written(reader, folder, tmp_path):
         assert json.loads((out / "preds" / f"{name}.json").read_text()) == answer
         # The word, with the reading below it.
         assert cv2.imread(str(out / "vis" / f"{name}.jpg")).shape == (128, 192, 3)
-    assert [picture.shape for picture in results["visualization"]] == [(128, 192, 3)] * 4
+    assert [image.shape for image in results["visualization"]] == [(128, 192, 3)] * 4
 
 
 def test_data_samples_have_scores_and_path(reader, folder):
@@ -163,14 +163,14 @@ def test_odd_array_is_drawn_like_a_plain_one(reader, name):
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 5000), (5000, 20), (1, 300), (300, 1)])
 def test_file_and_array_of_odd_size_are_read_the_same(reader, size, tmp_path):
-    picture = noise(*size)
-    cv2.imwrite(str(tmp_path / "odd.png"), picture)
-    answers = predictions(reader, [str(tmp_path / "odd.png"), picture])
+    image = noise(*size)
+    cv2.imwrite(str(tmp_path / "odd.png"), image)
+    answers = predictions(reader, [str(tmp_path / "odd.png"), image])
     assert same(answers[:1], answers[1:])
 
 
 @pytest.mark.parametrize(
-    ("picture", "plain"),
+    ("image", "plain"),
     [
         (GREY, cv2.merge([GREY] * 3)),
         (noise(channels=4), noise(channels=4)[..., :3]),
@@ -179,19 +179,19 @@ def test_file_and_array_of_odd_size_are_read_the_same(reader, size, tmp_path):
     ],
     ids=["grey", "alpha", "16 bits", "16 bits grey"],
 )
-def test_odd_file_is_read_like_a_plain_one(reader, picture, plain, tmp_path):
-    cv2.imwrite(str(tmp_path / "odd.png"), picture)
+def test_odd_file_is_read_like_a_plain_one(reader, image, plain, tmp_path):
+    cv2.imwrite(str(tmp_path / "odd.png"), image)
     answers = predictions(reader, [str(tmp_path / "odd.png"), plain])
     assert same(answers[:1], answers[1:])
 
 
 def test_exif_orientation_is_followed(reader, tmp_path):
     upright = noise(20, 60)
-    picture = Image.fromarray(np.rot90(upright)[..., ::-1])
-    tags = picture.getexif()
+    image = Image.fromarray(np.rot90(upright)[..., ::-1])
+    tags = image.getexif()
     tags[0x0112] = 6  # stored rotated; viewers turn it clockwise
-    picture.save(tmp_path / "turned.tiff")
-    picture.save(tmp_path / "turned.png", exif=tags)
+    image.save(tmp_path / "turned.tiff")
+    image.save(tmp_path / "turned.png", exif=tags)
     turned, as_stored = predictions(
         reader, [str(tmp_path / f"turned.{e}") for e in ("png", "tiff")]
     )
@@ -200,7 +200,7 @@ def test_exif_orientation_is_followed(reader, tmp_path):
 
 
 def test_unreadable_files_do_not_stop_the_others(reader, folder):
-    (folder / "noise.png").write_bytes(b"not a picture")
+    (folder / "noise.png").write_bytes(b"not an image")
     (folder / "nothing.png").write_bytes(b"")
     first, second, third = paths(folder)
     inputs = [first, str(folder / "noise.png"), second, str(folder / "nothing.png"), third]
@@ -211,7 +211,7 @@ def test_unreadable_files_do_not_stop_the_others(reader, folder):
 
 
 def test_unreadable_files_are_drawn_blank(reader, folder, tmp_path):
-    (folder / "noise.png").write_bytes(b"not a picture")
+    (folder / "noise.png").write_bytes(b"not an image")
     inputs = [*paths(folder), str(folder / "noise.png")]
     options = dict(batch_size=2, return_vis=True, save_vis=True, out_dir=str(tmp_path / "out"))
     results = reader(inputs, **options, **QUIET)
@@ -227,12 +227,12 @@ def test_missing_file_is_named(reader, folder):
         reader([*paths(folder), str(folder / "no-such-file.png")], **QUIET)
 
 
-def test_mmocrinferencer_draws_all_kinds_of_pictures(toy, folder):
+def test_mmocrinferencer_draws_all_kinds_of_images(toy, folder):
     config, checkpoint = map(str, toy)
     ocr = MMOCRInferencer(rec=config, rec_weights=checkpoint, device="cpu")
     inputs = [paths(folder)[0], GREY, noise(channels=4)]
-    pictures = ocr(inputs, return_vis=True)["visualization"]
-    assert [picture.shape for picture in pictures] == [(128, 192, 3)] * 3
+    images = ocr(inputs, return_vis=True)["visualization"]
+    assert [image.shape for image in images] == [(128, 192, 3)] * 3
 
 
 def test_mmocrinferencer_reads_the_same(toy, reader, folder):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
+from lpv_mmocr.benchmark.figure import draw
 from lpv_mmocr.benchmark.loading import LoadingMeasurement
 from lpv_mmocr.benchmark.machine import Machine, cpu_name
 from lpv_mmocr.benchmark.measurement import Measurement
-from lpv_mmocr.benchmark.picture import draw
 from lpv_mmocr.benchmark.report import Report
 
 import cv2
@@ -143,12 +143,12 @@ def test_loading_table_has_rates_shares_and_memory():
     assert "Share of time by step" not in markdown
 
 
-def test_picture_is_drawn_if_there_are_measurements(tmp_path):
+def test_figure_is_drawn_if_there_are_measurements(tmp_path):
     assert draw(_report(), tmp_path / "speed.png")
-    picture = cv2.imread(str(tmp_path / "speed.png"))
+    figure = cv2.imread(str(tmp_path / "speed.png"))
     # One panel, with the red of our points.
-    assert picture.shape[0] < picture.shape[1]
-    assert (abs(picture.astype(int) - (0x52, 0x4E, 0xC4)).max(-1) < 8).sum() > 100
+    assert figure.shape[0] < figure.shape[1]
+    assert (abs(figure.astype(int) - (0x52, 0x4E, 0xC4)).max(-1) < 8).sum() > 100
     assert not draw(_report(measurements=[]), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
@@ -167,7 +167,7 @@ def test_all_precisions_have_a_marker(tmp_path, precision):
     assert draw(_report(measurements=[row]), tmp_path / "speed.png")
 
 
-def test_picture_of_a_sweep_is_drawn(tmp_path):
+def test_figure_of_a_sweep_is_drawn(tmp_path):
     rows = [
         Measurement(task="forward", model=f"toy 16x{w}", batch_size=2, times=[w / 100], at=w)
         for w in (32, 64)

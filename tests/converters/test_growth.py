@@ -98,13 +98,13 @@ def scope():
 
 
 @pytest.fixture
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     return torch.rand(4, 3, 16, 40)
 
 
 @torch.no_grad()
-def logits(model, pictures: torch.Tensor) -> torch.Tensor:
-    return model.decoder.forward_train(out_enc=model.encoder(pictures))["logits"]
+def logits(model, images: torch.Tensor) -> torch.Tensor:
+    return model.decoder.forward_train(out_enc=model.encoder(images))["logits"]
 
 
 def test_same_size_is_a_copy():
@@ -114,11 +114,11 @@ def test_same_size_is_a_copy():
         torch.testing.assert_close(large.state_dict()[name], value, msg=name)
 
 
-def test_deeper_model_is_the_same_function(pictures):
+def test_deeper_model_is_the_same_function(images):
     small, large = trained(build(**SMALL)), build(**DEEPER)
-    assert not torch.allclose(logits(large, pictures), logits(small, pictures), atol=0.1)
+    assert not torch.allclose(logits(large, images), logits(small, images), atol=0.1)
     grow(small, large)
-    torch.testing.assert_close(logits(large, pictures), logits(small, pictures))
+    torch.testing.assert_close(logits(large, images), logits(small, images))
 
 
 def test_small_model_is_left_unchanged():
@@ -130,13 +130,13 @@ def test_small_model_is_left_unchanged():
 
 
 @pytest.mark.parametrize("size", [WIDER, LARGE])
-def test_wider_encoder_is_nearly_the_same(size, pictures):
+def test_wider_encoder_is_nearly_the_same(size, images):
     """The outputs differ only because layer norms subtract the mean of the channels."""
     small, large = trained(build(**SMALL)), build(**size)
     grow(small, large)
     places = matching_channels(48, 64)
     with torch.no_grad():
-        wanted, got = small.encoder(pictures), large.encoder(pictures)[:, places]
+        wanted, got = small.encoder(images), large.encoder(images)[:, places]
     assert (got - wanted).norm() < 0.1 * wanted.norm()
 
 
@@ -187,13 +187,13 @@ def test_wider_glrm_is_nearly_the_same(size):
 
 
 @torch.no_grad()
-def test_encoder_of_one_stage_can_be_widened(pictures):
+def test_encoder_of_one_stage_can_be_widened(images):
     one = dict(SMALL, embed_dims=(48,), depths=(2,), num_heads=(6,))
     small = trained(build(**one))
     large = build(**dict(one, embed_dims=(64,), num_heads=(8,)))
     grow(small, large)
-    got = large.encoder(pictures)[:, matching_channels(48, 64)]
-    assert far(got, small.encoder(pictures)) < 0.1
+    got = large.encoder(images)[:, matching_channels(48, 64)]
+    assert far(got, small.encoder(images)) < 0.1
 
 
 @pytest.mark.parametrize(("small", "large"), [(192, 256), (48, 64), (6, 6), (4, 10)])
@@ -208,7 +208,7 @@ def test_matching_channels_have_the_nearest_frequencies(small, large):
     assert torch.equal(places[1::2], places[::2] + 1)  # cosines match cosines
 
 
-def test_every_weight_learns(pictures):
+def test_every_weight_learns(images):
     small, large = trained(build(**SMALL)), build(**LARGE)
     grow(small, large)
     large.decoder.with_mask = False  # on such a small feature map, it masks every key
@@ -216,7 +216,7 @@ def test_every_weight_learns(pictures):
     optimizer = torch.optim.AdamW(large.parameters(), 1e-3, weight_decay=0.0)
     for _ in range(3):  # weights behind zeros get gradients once these change
         large.zero_grad()
-        out = large.decoder.forward_train(out_enc=large.encoder(pictures))["logits"]
+        out = large.decoder.forward_train(out_enc=large.encoder(images))["logits"]
         out.log_softmax(-1)[..., 3].mean().backward()
         optimizer.step()
     still = [name for name, value in large.named_parameters() if torch.equal(value, before[name])]

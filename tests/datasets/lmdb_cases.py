@@ -12,21 +12,21 @@ import lmdb
 import numpy as np
 
 
-def make_picture(value: int = 100, width: int = 24, height: int = 8) -> bytes:
-    picture = np.full((height, width, 3), value, np.uint8)
-    picture[:, : width // 2] //= 2
-    return cv2.imencode(".png", picture)[1].tobytes()
+def make_image(value: int = 100, width: int = 24, height: int = 8) -> bytes:
+    image = np.full((height, width, 3), value, np.uint8)
+    image[:, : width // 2] //= 2
+    return cv2.imencode(".png", image)[1].tobytes()
 
 
-def write_words(path: Path, labels: list[str | bytes], pictures: list[bytes] | None = None) -> Path:
-    """Write an LMDB; picture i has the grey value i modulo 200."""
+def write_words(path: Path, labels: list[str | bytes], images: list[bytes] | None = None) -> Path:
+    """Write an LMDB; image i has the grey value i modulo 200."""
     path.mkdir(parents=True)
     environment = lmdb.open(str(path), map_size=2**26, lock=False)
     with environment.begin(write=True) as transaction:
         for index, label in enumerate(labels):
-            picture = make_picture(index % 200) if pictures is None else pictures[index]
+            image = make_image(index % 200) if images is None else images[index]
             label = label if isinstance(label, bytes) else label.encode()
-            transaction.put(b"image-%09d" % (index + 1), picture)
+            transaction.put(b"image-%09d" % (index + 1), image)
             transaction.put(b"label-%09d" % (index + 1), label)
         transaction.put(b"num-samples", b"%d" % len(labels))
     environment.close()

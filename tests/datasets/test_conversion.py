@@ -1,4 +1,4 @@
-"""Tests of converting picture folders with label files to LMDB and back."""
+"""Tests of converting image folders with label files to LMDB and back."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from lpv_mmocr.datasets import LMDBDataError, close_environments, conversion
 from lpv_mmocr.datasets.conversion import ConversionError, labels_to_lmdb, lmdb_to_labels
+from lpv_mmocr.datasets.image_header import extension_of, needs_exif_rotation, read_header
 from lpv_mmocr.datasets.label_files import LabelFileError
-from lpv_mmocr.datasets.picture_header import extension_of, needs_exif_rotation, read_header
 
 import cv2
 import lmdb
 import numpy as np
 import pytest
-from lmdb_cases import edit, make_picture, write_words, zero_page
+from lmdb_cases import edit, make_image, write_words, zero_page
 from PIL import Image
 
 
@@ -30,7 +30,7 @@ def encoded(extension: str, value: int = 90) -> bytes:
 
 @pytest.fixture
 def words(tmp_path) -> Path:
-    """Return a folder with four pictures and a labels.tsv."""
+    """Return a folder with four images and a labels.tsv."""
     folder = tmp_path / "words"
     (folder / "sub").mkdir(parents=True)
     (folder / "a.jpg").write_bytes(encoded(".jpg"))
@@ -41,7 +41,7 @@ def words(tmp_path) -> Path:
     return folder
 
 
-def test_pictures_are_stored_unchanged(words, tmp_path):
+def test_images_are_stored_unchanged(words, tmp_path):
     done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
     assert (done.written, done.left_out, done.empty_texts) == (4, 0, 1)
     assert content(tmp_path / "out") == {
@@ -58,7 +58,7 @@ def test_pictures_are_stored_unchanged(words, tmp_path):
     assert os.listdir(tmp_path / "out") == ["data.mdb"]
 
 
-def test_pictures_with_a_rotating_exif_tag_are_counted(words, tmp_path):
+def test_images_with_a_rotating_exif_tag_are_counted(words, tmp_path):
     assert labels_to_lmdb(words / "labels.tsv", tmp_path / "upright").turned == 0
     for name, orientation in (("a.jpg", 1), ("b b.png", 3), ("d.jpg", 6)):
         exif = Image.Exif()
@@ -66,7 +66,7 @@ def test_pictures_with_a_rotating_exif_tag_are_counted(words, tmp_path):
         Image.new("RGB", (20, 8)).save(words / name, exif=exif)
     done = labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
     assert (done.written, done.turned) == (4, 2)
-    assert not needs_exif_rotation(b"no picture")
+    assert not needs_exif_rotation(b"no image")
     assert done.first_turned == f"{words}/labels.tsv, line 2: b b.png"
 
 
@@ -130,7 +130,7 @@ def test_bad_samples_raise_or_are_left_out(words, tmp_path, line, message):
     assert reason
 
 
-def test_undecodable_pictures_pass_without_check(words, tmp_path):
+def test_undecodable_images_pass_without_check(words, tmp_path):
     (words / "a.jpg").write_bytes(b"nonsense")
     with pytest.raises(ConversionError, match="cannot be decoded"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out")
@@ -141,7 +141,7 @@ def test_undecodable_pictures_pass_without_check(words, tmp_path):
     assert (tmp_path / "back" / "images" / "000000001.img").read_bytes() == b"nonsense"
 
 
-def test_empty_pictures_are_refused_even_without_check(words, tmp_path):
+def test_empty_images_are_refused_even_without_check(words, tmp_path):
     (words / "a.jpg").write_bytes(b"")
     with pytest.raises(ConversionError, match="its image is empty"):
         labels_to_lmdb(words / "labels.tsv", tmp_path / "out", check=False)
@@ -249,7 +249,7 @@ def test_progress_is_shown_only_on_request(words, tmp_path, capsys):
 def test_extension_and_size_are_read_from_the_header():
     for extension in (".jpg", ".png", ".bmp", ".webp", ".tif"):
         assert extension_of(encoded(extension)) == extension
-    assert read_header(make_picture(width=24, height=8)) == ("PNG", 24, 8)
+    assert read_header(make_image(width=24, height=8)) == ("PNG", 24, 8)
     assert read_header(None) is read_header(b"") is read_header(b"nonsense") is None
 
 

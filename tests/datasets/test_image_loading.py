@@ -6,7 +6,7 @@ import io
 import struct
 
 from lpv_mmocr.datasets import decode_image
-from lpv_mmocr.datasets.picture_header import is_truncated_jpeg
+from lpv_mmocr.datasets.image_header import is_truncated_jpeg
 
 import cv2
 import numpy as np
@@ -17,18 +17,18 @@ from PIL import Image
 
 @pytest.fixture
 def colours():
-    picture = np.random.default_rng(0).integers(0, 256, (7, 12, 3), np.uint8)
-    return cv2.resize(picture, (60, 35), interpolation=cv2.INTER_LINEAR)  # BGR
+    image = np.random.default_rng(0).integers(0, 256, (7, 12, 3), np.uint8)
+    return cv2.resize(image, (60, 35), interpolation=cv2.INTER_LINEAR)  # BGR
 
 
-def encode(picture: Image.Image, image_format: str = "PNG", **options) -> bytes:
+def encode(image: Image.Image, image_format: str = "PNG", **options) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, image_format, **options)
+    image.save(buffer, image_format, **options)
     return buffer.getvalue()
 
 
-def rgb(picture: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
+def rgb(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
 
 
 def test_colour_png_decodes_to_bgr(colours):
@@ -51,15 +51,15 @@ def test_grey_png_decodes_to_three_equal_channels(colours):
 
 
 def test_alpha_is_dropped(colours):
-    picture = rgb(colours)
-    picture.putalpha(Image.fromarray(colours[..., 1]))
-    np.testing.assert_array_equal(decode_image(encode(picture)), colours)
+    image = rgb(colours)
+    image.putalpha(Image.fromarray(colours[..., 1]))
+    np.testing.assert_array_equal(decode_image(encode(image)), colours)
 
 
 def test_palette_png_decodes_to_its_colours(colours):
-    picture = rgb(colours).quantize(16)
-    expected = np.asarray(picture.convert("RGB"))[..., ::-1]
-    np.testing.assert_array_equal(decode_image(encode(picture)), expected)
+    image = rgb(colours).quantize(16)
+    expected = np.asarray(image.convert("RGB"))[..., ::-1]
+    np.testing.assert_array_equal(decode_image(encode(image)), expected)
 
 
 def test_sixteen_bit_png_decodes_to_eight_bits(colours):
@@ -78,7 +78,7 @@ def test_orientation_tag_is_ignored(colours):
     np.testing.assert_array_equal(decode_image(tagged), decode_image(plain))
 
 
-@pytest.mark.parametrize("encoded", [b"", b"no picture at all"])
+@pytest.mark.parametrize("encoded", [b"", b"no image at all"])
 def test_undecodable_bytes_raise(encoded):
     with pytest.raises(ValueError, match="its image"):
         decode_image(encoded)
@@ -133,8 +133,8 @@ def test_jpeg_without_an_end_marker_is_cut(encoded, cut):
 @pytest.mark.parametrize("grey", [False, True])
 def test_resize_of_the_configs_equals_pillow_bicubic(shape, target, grey):
     """MMCV's own Resize reproduces the released preprocessing byte for byte."""
-    picture = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
-    picture = picture[..., 0] if grey else picture
+    image = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    image = image[..., 0] if grey else image
     resize = TRANSFORMS.build(
         dict(
             type="mmcv.Resize",
@@ -144,15 +144,15 @@ def test_resize_of_the_configs_equals_pillow_bicubic(shape, target, grey):
             interpolation="bicubic",
         )
     )
-    resized = resize(dict(img=picture))["img"]
+    resized = resize(dict(img=image))["img"]
     # The released code resizes RGB; channels are resized independently, so BGR gives the same.
-    expected = Image.fromarray(picture if grey else picture[..., ::-1].copy())
+    expected = Image.fromarray(image if grey else image[..., ::-1].copy())
     expected = np.asarray(expected.resize(target, Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(resized, expected if grey else expected[..., ::-1])
 
 
 def test_opencv_bicubic_resize_differs_from_pillow():
-    picture = np.random.default_rng(1).integers(0, 256, (64, 200, 3), np.uint8)
-    pillow = Image.fromarray(picture).resize((100, 32), Image.Resampling.BICUBIC)
-    opencv = cv2.resize(picture, (100, 32), interpolation=cv2.INTER_CUBIC)
+    image = np.random.default_rng(1).integers(0, 256, (64, 200, 3), np.uint8)
+    pillow = Image.fromarray(image).resize((100, 32), Image.Resampling.BICUBIC)
+    opencv = cv2.resize(image, (100, 32), interpolation=cv2.INTER_CUBIC)
     assert abs(np.asarray(pillow).astype(int) - opencv).max() > 10

@@ -66,7 +66,7 @@ def test_filter_without_rejection_needs_no_index(words):
     assert os.listdir(words) == ["data.mdb"]
 
 
-def test_sample_has_key_path_shape_and_picture(words):
+def test_sample_has_key_path_shape_and_image(words):
     dataset = LPVLMDBDataset(data_root=str(words.parent), ann_file="words")
     sample = dataset[2]
     assert sample["sample_key"] == "words:image-000000004"

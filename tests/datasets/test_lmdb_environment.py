@@ -48,7 +48,7 @@ def test_lmdb_that_was_written_again_is_reopened(tmp_path, monkeypatch):
         shutil.rmtree("words", ignore_errors=True)
         with LMDBWriter("words") as writer:
             for word in words:
-                writer.write(b"picture", word)
+                writer.write(b"image", word)
         assert label("words") == words[0].encode()
         assert count_samples("words") == len(words)
         assert label("words") == words[0].encode()
@@ -173,17 +173,17 @@ def test_damaged_page_raises_and_others_stay_readable(tmp_path):
         assert reader.get(b"label-000000501") is None
 
 
-def test_key_reader_returns_label_and_picture(tmp_path):
-    path = write_words(tmp_path / "words", ["wörd", b"caf\xe9"], [b"picture", b""])
+def test_key_reader_returns_label_and_image(tmp_path):
+    path = write_words(tmp_path / "words", ["wörd", b"caf\xe9"], [b"image", b""])
     edit(path, {b"label-000000003": b"lonely"})
     with KeyReader(str(path)) as reader:
-        assert (reader.label(1), reader.picture(1)) == ("wörd", b"picture")
-        assert reader.picture(2) == b""
+        assert (reader.label(1), reader.image(1)) == ("wörd", b"image")
+        assert reader.image(2) == b""
         with pytest.raises(LMDBDataError, match="its label is not UTF-8") as caught:
             reader.label(2)
         assert caught.value.text == "caf\ufffd"
         with pytest.raises(LMDBDataError, match="its image, key image-000000003, is missing"):
-            reader.picture(3)
+            reader.image(3)
         with pytest.raises(LMDBDataError, match="its label, key label-000000004, is missing"):
             reader.label(4)
 

@@ -11,7 +11,7 @@ from lpv_mmocr.datasets.lmdb_index import SampleIndex, build_index, load_index
 
 import numpy as np
 import pytest
-from lmdb_cases import edit, make_picture, write_words, zero_page
+from lmdb_cases import edit, make_image, write_words, zero_page
 
 LABELS = ["short", "x" * 30, "", "Also short", "y" * 26, "z" * 25]
 PASSING = [1, 3, 4, 6]
@@ -66,9 +66,9 @@ def test_labels_that_lose_all_characters_are_logged(tmp_path, log_lines):
     assert len(log_lines) == 1
 
 
-def test_pictures_below_the_minimum_side_are_excluded(tmp_path):
-    pictures = [make_picture(height=9), make_picture(height=7), b"no picture"]
-    path = write_words(tmp_path / "words", ["a", "b", "c"], pictures)
+def test_images_below_the_minimum_side_are_excluded(tmp_path):
+    images = [make_image(height=9), make_image(height=7), b"no image"]
+    path = write_words(tmp_path / "words", ["a", "b", "c"], images)
     # The last one cannot be measured here; it is reported and replaced when it is read.
     assert list(load_index(str(path), LabelFilter(min_image_side=8))) == [1, 3]
 

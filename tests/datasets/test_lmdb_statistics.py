@@ -12,7 +12,7 @@ from lpv_mmocr.datasets.lmdb_statistics import gather_statistics, total_of
 import cv2
 import numpy as np
 import pytest
-from lmdb_cases import edit, make_picture, write_words, zero_page
+from lmdb_cases import edit, make_image, write_words, zero_page
 from rich.console import Console
 
 LABELS = ["Ab", "b!", "...", "x" * 26, "two words", "é"]
@@ -24,8 +24,8 @@ def jpeg(width: int, height: int) -> bytes:
 
 @pytest.fixture
 def words(tmp_path):
-    pictures = [make_picture(width=10 * n, height=10) for n in range(1, 6)] + [jpeg(60, 20)]
-    return write_words(tmp_path / "words", LABELS, pictures)
+    images = [make_image(width=10 * n, height=10) for n in range(1, 6)] + [jpeg(60, 20)]
+    return write_words(tmp_path / "words", LABELS, images)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_label_lengths_and_characters_are_counted(words):
 
 
 @pytest.mark.parametrize("decode", [True, False])
-def test_picture_formats_and_sizes_are_counted(words, decode):
+def test_image_formats_and_sizes_are_counted(words, decode):
     found = gather_statistics(words, decode=decode)
     assert found.formats == {"PNG": 5, "JPEG": 1}
     assert list(found.widths) == [10, 20, 30, 40, 50, 60]
@@ -100,7 +100,7 @@ def test_list_of_bad_samples_is_bounded(damaged, monkeypatch):
     assert (len(total.bad), total.bad_count) == (3, 8)
 
 
-def test_random_sample_limits_the_examined_pictures(words):
+def test_random_sample_limits_the_examined_images(words):
     found = gather_statistics(words, sample=3, seed=1)
     assert found.examined == len(found.widths) == 3
     assert sum(found.lengths.values()) == 6, "labels are all counted"
@@ -132,7 +132,7 @@ def test_statistics_convert_to_json(damaged):
     assert content["labels"]["lengths"] == {"1": 1, "2": 1, "3": 1, "9": 1}
     assert content["bad"]["count"] == 4
     assert content["bad"]["samples"][0]["reason"] == "its image, key image-000000001, is missing"
-    assert content["pictures"]["percentiles"]["at"][3] == 50
+    assert content["images"]["percentiles"]["at"][3] == 50
 
 
 def test_report_shows_bad_samples_and_filter_results(damaged):
@@ -157,7 +157,7 @@ def test_report_of_a_random_sample_says_so(words):
     assert "2 chosen at random, by their headers, not decoded; the others were not examined" in text
 
 
-def test_report_without_a_readable_picture_or_label(tmp_path):
+def test_report_without_a_readable_image_or_label(tmp_path):
     path = edit(write_words(tmp_path / "one", ["x"]), dict.fromkeys([b"image-000000001"], b""))
     edit(path, {b"label-000000001": b""})
     found = gather_statistics(path)

@@ -9,7 +9,7 @@ from lpv_mmocr.datasets import LMDBWriter, LPVLMDBDataset, lmdb_writer
 import lmdb
 import numpy as np
 import pytest
-from lmdb_cases import make_picture
+from lmdb_cases import make_image
 
 
 def keys(path) -> list[bytes]:
@@ -28,7 +28,7 @@ def small_transactions(monkeypatch):
 def test_round_trip(tmp_path, small_transactions):
     path = tmp_path / "made" / "words"
     with LMDBWriter(path) as writer:
-        assert [writer.write(make_picture(10 * i), f"Wörd {i}") for i in range(5)] == [
+        assert [writer.write(make_image(10 * i), f"Wörd {i}") for i in range(5)] == [
             1, 2, 3, 4, 5,
         ]  # fmt: skip
     dataset = LPVLMDBDataset(ann_file=str(path), test_mode=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from apis.inference_cases import noise, padding_config, write_toy
 from mmengine.config import Config
-from reading.test_load_picture import png_header
+from reading.test_load_image import png_header
 
 
 def test_answer_has_text_and_scores_of_the_reading(reader, tmp_path):
@@ -28,16 +28,16 @@ def test_answer_has_text_and_scores_of_the_reading(reader, tmp_path):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_attention_is_drawn_on_the_view_that_was_read(reader, tmp_path, seed):
-    """With random weights, some pictures are read most confidently in another view."""
+    """With random weights, some images are read most confidently in another view."""
     given = noise(seed=seed)
     cv2.imwrite(str(tmp_path / "word.png"), given)
     said = answer(reader, str(tmp_path / "word.png"))
     (reading,) = reader.read(given)
-    drawn = draw_attention(reading.picture[..., ::-1], reading.attention)
+    drawn = draw_attention(reading.image[..., ::-1], reading.attention)
     assert np.array_equal(said.attention, drawn)
     if not reading.text:
-        assert said.message == "The model reads no character in this picture."
-    elif reading.picture.shape == given.shape:
+        assert said.message == "The model reads no character in this image."
+    elif reading.image.shape == given.shape:
         assert said.message == ""
     else:
         assert "most confidently when rotated, sheared or cropped" in said.message
@@ -53,13 +53,13 @@ def test_padding_is_not_reported_as_another_view(tmp_path):
     assert said.text and said.message == ""
 
 
-def test_noise_pictures_are_read_in_both_kinds_of_views(reader):
+def test_noise_images_are_read_in_both_kinds_of_views(reader):
     readings = [reader.read(noise(seed=seed))[0] for seed in range(6)]
-    as_given = [reading.picture.shape == noise().shape for reading in readings if reading.text]
+    as_given = [reading.image.shape == noise().shape for reading in readings if reading.text]
     assert {True, False} == set(as_given)
 
 
-def test_no_picture_gives_an_empty_answer(reader):
+def test_no_image_gives_an_empty_answer(reader):
     assert answer(reader, None) == Answer()
 
 
@@ -87,9 +87,9 @@ def test_empty_text_says_so(reader, tmp_path, monkeypatch):
     attention = reading.attention.clone()
     attention.stage_texts = [*attention.stage_texts[:-1], ""]
     empty = replace(reading, text="", confidence=0.5, scores=(), attention=attention)
-    monkeypatch.setattr(reader, "read", lambda picture: [empty])
+    monkeypatch.setattr(reader, "read", lambda image: [empty])
     said = answer(reader, str(tmp_path / "word.png"))
-    assert said.message == "The model reads no character in this picture."
+    assert said.message == "The model reads no character in this image."
     assert (said.text, said.confidence, said.characters) == ("", "50.0%", [])
 
 
@@ -99,7 +99,7 @@ def test_class_of_several_letters_is_one_character(reader, tmp_path, monkeypatch
     attention = reading.attention.clone()
     attention.stage_texts = [*attention.stage_texts[:-1], "a\ufffd"]
     unknown = replace(reading, text="a<UKN>", scores=(0.5, 0.25), attention=attention)
-    monkeypatch.setattr(reader, "read", lambda picture: [unknown])
+    monkeypatch.setattr(reader, "read", lambda image: [unknown])
     said = answer(reader, str(tmp_path / "word.png"))
     assert said.text == "a<UKN>"
     assert said.characters == [["1", "a", "50.0%"], ["2", "\ufffd", "25.0%"]]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from apis.inference_cases import noise
 
-FILE = "#picture input[type=file]"
+FILE = "#image input[type=file]"
 
 
 class Visit:
@@ -52,7 +52,7 @@ def visit(served, browser) -> Iterator[Visit]:
     context.close()
 
 
-def test_dropped_picture_is_read(visit, served, tmp_path):
+def test_dropped_image_is_read(visit, served, tmp_path):
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     (reading,) = served.reader.read(noise())
     visit.drop(tmp_path / "word.png")
@@ -82,7 +82,7 @@ def test_chosen_example_is_read(visit, served):
 
 
 def test_page_continues_after_an_unreadable_file(visit, served, tmp_path, capfd):
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     cv2.imwrite(str(tmp_path / "word.png"), noise())
     visit.drop(tmp_path / "bad.png")
     message = "This file cannot be read: it is not an image, or one of unknown or damaged format."

@@ -125,25 +125,25 @@ def test_files_outside_the_uploads_are_not_served(served, secret, route):
 
 @pytest.mark.parametrize("name", ["../../evil.png", "/tmp/evil.png", "..%2fevil.png"])
 def test_uploads_stay_in_their_folder(served, name):
-    picture = cv2.imencode(".png", noise())[1].tobytes()
-    status, content = upload(served.address, name, picture)
+    image = cv2.imencode(".png", noise())[1].tobytes()
+    status, content = upload(served.address, name, image)
     assert status == 200
     (path,) = json.loads(content)
     assert Path(os.path.realpath(path)).is_relative_to(served.uploads)
     status, content = ask(served.address, "GET", f"/gradio_api/file={quote(path)}")
-    assert (status, content) == (200, picture)
+    assert (status, content) == (200, image)
 
 
-def test_uploaded_picture_is_read(served):
-    picture = cv2.imencode(".png", noise())[1].tobytes()
-    (path,) = json.loads(upload(served.address, "word.png", picture)[1])
+def test_uploaded_image_is_read(served):
+    image = cv2.imencode(".png", noise())[1].tobytes()
+    (path,) = json.loads(upload(served.address, "word.png", image)[1])
     (reading,) = served.reader.read(noise())
     output = event_output(read_event(served.address, path))
     assert output[1] == reading.text and output[4]
 
 
 @pytest.mark.parametrize("extra", WAYS, ids=json.dumps)
-def test_event_reads_no_picture_outside_the_uploads(served, secret, extra):
+def test_event_reads_no_image_outside_the_uploads(served, secret, extra):
     outside = secret.with_name("word.png")
     cv2.imwrite(str(outside), noise())
     link = served.uploads / "link.png"

@@ -13,8 +13,8 @@ import pytest
 def folder(tmp_path):
     folder = tmp_path / "uploads"
     (folder / "sub").mkdir(parents=True)
-    (folder / "sub" / "word.png").write_bytes(b"picture")
-    (tmp_path / "outside.png").write_bytes(b"picture")
+    (folder / "sub" / "word.png").write_bytes(b"image")
+    (tmp_path / "outside.png").write_bytes(b"image")
     (folder / "link.png").symlink_to(tmp_path / "outside.png")
     (folder / "inner.png").symlink_to(folder / "sub" / "word.png")
     return folder

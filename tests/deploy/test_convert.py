@@ -83,10 +83,10 @@ def test_large_batches_are_split(monkeypatch, number):
         torch.testing.assert_close(logits[place : place + 1], alone, atol=1e-4, rtol=0)
 
 
-def test_pictures_at_once_depend_on_threads_and_device(monkeypatch):
+def test_images_at_once_depend_on_threads_and_device(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 32)
-    assert DeployedLPV.pictures_at_once(torch.empty(200, 3, 8, 8)) == 128
-    assert DeployedLPV.pictures_at_once(torch.empty(200, 3, 8, 8, device="meta")) == 200
+    assert DeployedLPV.images_at_once(torch.empty(200, 3, 8, 8)) == 128
+    assert DeployedLPV.images_at_once(torch.empty(200, 3, 8, 8, device="meta")) == 200
 
 
 def test_float16_on_a_cpu_warns():

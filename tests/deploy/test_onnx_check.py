@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.deploy.onnx_check import Comparison, drawn_pictures, reference
+from lpv_mmocr.deploy.onnx_check import Comparison, drawn_images, reference
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
 
 import pytest
@@ -32,9 +32,7 @@ def test_limits_depend_on_precision_and_rounding(
 
 
 def test_comparison_as_text():
-    text = str(
-        Comparison(pictures=9, at_threshold=3, difference=2e-5, deviation=1e-6, rounding=5e-7)
-    )
+    text = str(Comparison(images=9, at_threshold=3, difference=2e-5, deviation=1e-6, rounding=5e-7))
     assert text == (
         "logits of 9 drawn words differ by up to 2.0e-05, 1.0e-06 of their spread "
         "(float32 rounding alone: 5.0e-07); 3 more left out at the mask's threshold"
@@ -72,8 +70,8 @@ def test_words_at_the_threshold_are_found():
     assert clear.tolist() == [True, False, True]
 
 
-def test_drawn_pictures_have_the_input_size_and_differ():
-    pictures = drawn_pictures(Preprocessing(16, 40, "bicubic", (0,) * 3, (255,) * 3, "rgb"), 3)
-    assert [tuple(picture.shape) for picture in pictures] == [(3, 16, 40)] * 3
-    assert all(picture.dtype is torch.uint8 for picture in pictures)
-    assert not torch.equal(pictures[0], pictures[1])
+def test_drawn_images_have_the_input_size_and_differ():
+    images = drawn_images(Preprocessing(16, 40, "bicubic", (0,) * 3, (255,) * 3, "rgb"), 3)
+    assert [tuple(image.shape) for image in images] == [(3, 16, 40)] * 3
+    assert all(image.dtype is torch.uint8 for image in images)
+    assert not torch.equal(images[0], images[1])

@@ -24,7 +24,7 @@ onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
 
-BAD = Comparison(pictures=4, at_threshold=0, difference=2.0, deviation=0.9, rounding=1e-6)
+BAD = Comparison(images=4, at_threshold=0, difference=2.0, deviation=0.9, rounding=1e-6)
 
 
 def config_for(model: nn.Module) -> Config:

@@ -54,9 +54,9 @@ def test_keep_ratio_settings_are_read():
 
 def test_normalisation():
     settings = Preprocessing(1, 2, "bicubic", (1.0, 2.0, 3.0), (2.0, 4.0, 8.0), "rgb")
-    picture = torch.tensor([[[3, 5]], [[2, 6]], [[11, 3]]], dtype=torch.uint8)
+    image = torch.tensor([[[3, 5]], [[2, 6]], [[11, 3]]], dtype=torch.uint8)
     expected = torch.tensor([[[[1.0, 2.0]], [[0.0, 1.0]], [[1.0, 0.0]]]])
-    assert torch.equal(settings.normalise([picture]), expected)
+    assert torch.equal(settings.normalise([image]), expected)
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,14 @@ LMDBS = {
     "data/test/IIIT5k": 3,
     "data/test/SVT": 3,
 }
-PICTURES = ("word.jpg", "my_word.png", "a.jpg", "words/one.png", "words/two.png")
+IMAGES = ("word.jpg", "my_word.png", "a.jpg", "words/one.png", "words/two.png")
 
 
-def word_picture(text: str) -> np.ndarray:
-    """Return a picture of a word in black on white, BGR."""
-    picture = np.full((32, 100, 3), 255, np.uint8)
-    cv2.putText(picture, text, (4, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2)
-    return picture
+def word_image(text: str) -> np.ndarray:
+    """Return an image of a word in black on white, BGR."""
+    image = np.full((32, 100, 3), 255, np.uint8)
+    cv2.putText(image, text, (4, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2)
+    return image
 
 
 def fill(folder: Path, convert) -> None:
@@ -62,11 +62,11 @@ def fill(folder: Path, convert) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with LMDBWriter(folder / name) as writer:
             for number in range(count):
-                encoded = cv2.imencode(".png", word_picture(str(number)))[1]
+                encoded = cv2.imencode(".png", word_image(str(number)))[1]
                 writer.write(encoded.tobytes(), str(number))
-    for name in PICTURES:
+    for name in IMAGES:
         (folder / name).parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(folder / name), word_picture("one"))
+        cv2.imwrite(str(folder / name), word_image("one"))
     (folder / "words" / "labels.tsv").write_text("one.png\tone\ntwo.png\ttwo\n")
     (folder / "train.tsv").write_text("one.png\tone\n")  # the labels after a split
     (folder / "val.tsv").write_text("two.png\ttwo\n")

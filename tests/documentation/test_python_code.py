@@ -27,10 +27,10 @@ def names(tmp_path, monkeypatch, load_tool, runs_of_its_own) -> dict:
     """Names that the text explains and the code may use, in a folder with data."""
     init_default_scope("mmocr")
     sandbox.fill(tmp_path, load_tool("model_converters/official_to_mmocr.py").main)
-    (tmp_path / "words" / "labels.tsv").unlink()  # MMOCR takes every file of a folder for a picture
+    (tmp_path / "words" / "labels.tsv").unlink()  # MMOCR takes every file of a folder for an image
     monkeypatch.chdir(tmp_path)
     return dict(
-        picture=sandbox.word_picture("one"),
+        image=sandbox.word_image("one"),
         paths=["word.jpg", "my_word.png"],
         test_pipeline=[],
         dataloader=sandbox.training_loader(Path("data/train")),

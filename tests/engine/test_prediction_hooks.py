@@ -70,7 +70,7 @@ def test_only_the_first_process_writes_predictions(tmp_path, monkeypatch):
     assert not (tmp_path / "words.jsonl").exists()
 
 
-def test_pictures_are_rgb_safely_named_and_drawn_at_an_interval(tmp_path):
+def test_figures_are_rgb_safely_named_and_drawn_at_an_interval(tmp_path):
     drawn = []
 
     def add_datasample(name, image, data_sample, out_file):
@@ -106,7 +106,7 @@ def test_first_view_is_drawn_under_test_time_augmentation(tmp_path):
     assert [(image.shape, image[0, 0, 0]) for image in drawn] == [((4, 5, 3), 10), ((4, 5, 3), 20)]
 
 
-def test_pictures_padded_by_the_pipeline_are_not_padded_again(tmp_path):
+def test_images_padded_by_the_pipeline_are_not_padded_again(tmp_path):
     ratios = []
     add_datasample = lambda name, image, data_sample, out_file: ratios.append(  # noqa: E731
         data_sample.valid_ratio
@@ -151,16 +151,16 @@ def drawn_names(tmp_path, samples) -> list[str]:
             )
         )
     )
-    pictures = [torch.zeros(3, 4, 5, dtype=torch.uint8)] * len(samples)
+    images = [torch.zeros(3, 4, 5, dtype=torch.uint8)] * len(samples)
     hook = RecogVisualizationHook(out_dir=str(tmp_path))
     for _ in range(2):  # a second test starts from scratch
         hook.before_test_epoch(runner)
-        hook.after_test_iter(runner, 0, dict(inputs=pictures), samples)
+        hook.after_test_iter(runner, 0, dict(inputs=images), samples)
     assert names[: len(samples)] == names[len(samples) :]
     return names[: len(samples)]
 
 
-def test_pictures_do_not_overwrite_one_another(tmp_path):
+def test_figures_do_not_overwrite_one_another(tmp_path):
     words = [
         sample("x", [1.0], sample_key="val:1", img_path="2023/val/1", benchmark_set="A"),
         sample("x", [1.0], sample_key="val:1", img_path="2024/val/1", benchmark_set="B"),
@@ -178,14 +178,14 @@ def test_pictures_do_not_overwrite_one_another(tmp_path):
     assert re.fullmatch(r"val_1_[0-9a-f]{8}\.png", names[3])
 
 
-def test_picture_names_have_a_limited_length(tmp_path):
+def test_figure_names_have_a_limited_length(tmp_path):
     words = [sample("x", [1.0], img_path=f"{'ü' * 300}{number}.png") for number in range(2)]
     names = drawn_names(tmp_path, words)
     assert len(set(names)) == 2
     assert all(len(name.encode()) < 255 for name in names)
 
 
-def test_processes_do_not_overwrite_each_others_pictures(tmp_path, monkeypatch):
+def test_processes_do_not_overwrite_each_others_figures(tmp_path, monkeypatch):
     monkeypatch.setattr("lpv_mmocr.engine.prediction_hooks.get_world_size", lambda: 2)
     names = [
         drawn_names(tmp_path, [sample("x", [1.0], sample_key="val:1", img_path=path)])

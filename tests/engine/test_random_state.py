@@ -59,10 +59,10 @@ def test_batches_are_determined_by_seed_process_and_iteration():
 def test_mmocr_augmentations_are_reproducible():
     pytest.importorskip("imgaug", reason="MMOCR's ImgAugWrapper needs imgaug")
     noisy = TRANSFORMS.build(dict(type="ImgAugWrapper", args=[["AdditiveGaussianNoise", (0, 99)]]))
-    pictures = []
+    images = []
     for _ in range(2):
         with seeded(1, 0, 5):
             results = dict(img=np.full((8, 8, 3), 127, np.uint8), img_shape=(8, 8))
-            pictures.append(noisy(results)["img"])
-    assert pictures[0].std() > 0
-    np.testing.assert_array_equal(*pictures)
+            images.append(noisy(results)["img"])
+    assert images[0].std() > 0
+    np.testing.assert_array_equal(*images)

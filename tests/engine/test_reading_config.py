@@ -233,7 +233,7 @@ def run_by_client(cfg: Config, marker: Path) -> str:
 
 
 def run_by_address(cfg: Config, marker: Path) -> str:
-    """Download from an address that the checkpoint chooses, instead of loading the picture."""
+    """Download from an address that the checkpoint chooses, instead of loading the image."""
     load = dict(type="LoadImageFromFile", ignore_empty=True)
     mapping = dict(img_path="address")
     step = dict(type="KeyMapper", mapping=mapping, transforms=[load], auto_remap=False)
@@ -358,7 +358,7 @@ def test_files_named_like_a_script_are_accepted(name, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
     cfg = Config.fromfile(TOY)
     cfg.train_dataloader.dataset.ann_file = cfg.test_dataloader.dataset.ann_file = f"{name}.json"
-    cfg.test_dataloader.dataset.data_prefix = dict(img_path=f"{name}.pictures")
+    cfg.test_dataloader.dataset.data_prefix = dict(img_path=f"{name}.images")
     cfg.model.decoder.dictionary = dict(type="Dictionary", dict_file=f"{name}.txt")
     assert reading_config(cfg.pretty_text)
 

@@ -21,12 +21,12 @@ ONE_CYCLE = dict(type="OneCycleLR", by_epoch=False, eta_max=8e-3, total_steps=12
 
 
 def write_numbers(path: Path, first: int, count: int) -> Path:
-    """Write an LMDB of pictures of numbers, some of which augmentation makes illegible."""
+    """Write an LMDB of images of numbers, some of which augmentation makes illegible."""
     with LMDBWriter(str(path)) as writer:
         for number in range(first, first + count):
-            picture = np.full((16, 40, 3), 255, np.uint8)
-            cv2.putText(picture, str(number), (2, 13), cv2.FONT_HERSHEY_PLAIN, 1.0, (0, 0, 0))
-            writer.write(cv2.imencode(".png", picture)[1].tobytes(), str(number))
+            image = np.full((16, 40, 3), 255, np.uint8)
+            cv2.putText(image, str(number), (2, 13), cv2.FONT_HERSHEY_PLAIN, 1.0, (0, 0, 0))
+            writer.write(cv2.imencode(".png", image)[1].tobytes(), str(number))
     return path
 
 

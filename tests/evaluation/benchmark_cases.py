@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.structures import LabelData
 from mmocr.structures import TextRecogDataSample
 
-PICTURE = cv2.imencode(".png", np.full((8, 24, 3), 90, np.uint8))[1].tobytes()
+IMAGE = cv2.imencode(".png", np.full((8, 24, 3), 90, np.uint8))[1].tobytes()
 PIPELINE = [
     dict(type="LoadImageFromNDArray"),
     dict(type="LoadOCRAnnotations", with_text=True),
@@ -20,11 +20,11 @@ PIPELINE = [
 ]
 
 
-def write_set(path: Path, labels: list[str], pictures: list[bytes] | None = None) -> Path:
+def write_set(path: Path, labels: list[str], images: list[bytes] | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with LMDBWriter(path) as writer:
-        for picture, label in zip(pictures or [PICTURE] * len(labels), labels, strict=True):
-            writer.write(picture, label)
+        for image, label in zip(images or [IMAGE] * len(labels), labels, strict=True):
+            writer.write(image, label)
     return path
 
 

@@ -67,13 +67,13 @@ def bench(tmp_path_factory):
     torch.manual_seed(1)
     model = MODELS.build(toy.model).eval()
     torch.save({"state_dict": model.state_dict(), "meta": {}}, folder / "toy.v1.pth")
-    pictures = [noise(number) for number in range(7)]
-    write_set(folder / "train", list("0123456"), pictures)
+    images = [noise(number) for number in range(7)]
+    write_set(folder / "train", list("0123456"), images)
     readings = read(model, toy.test_pipeline, folder / "train")
     labels = [f" {readings[i].upper()}^" if i % 2 == 0 else "?" for i in range(5)]
-    pictures[3] = b"noise"
-    write_set(folder / "svt", labels, pictures[:5])
-    write_set(folder / "cute", ["0" * 30, readings[6]], pictures[5:])
+    images[3] = b"noise"
+    write_set(folder / "svt", labels, images[:5])
+    write_set(folder / "cute", ["0" * 30, readings[6]], images[5:])
     return folder
 
 
@@ -101,7 +101,7 @@ def test_reports_are_written_to_the_work_folder(bench, alone):
     assert report["checkpoint"].endswith("toy.v1.pth")
     assert report["model"] == "LPV, float32, mask off"
     svt, cute = report["sets"]["SVT"], report["sets"]["CUTE80"]
-    # Labels 1, 3 and 5 are the toy's readings; 2 and 4 count as empty, and picture 4 is bad.
+    # Labels 1, 3 and 5 are the toy's readings; 2 and 4 count as empty, and image 4 is bad.
     assert (svt["count"], svt["expected_count"], svt["empty_labels"]) == (5, 647, 2)
     assert svt["bad_samples"] == ["svt:image-000000004"]
     assert svt["correct"] == 3

@@ -1,4 +1,4 @@
-"""Tests of the preprocessor against MMOCR's, which works picture by picture."""
+"""Tests of the preprocessor against MMOCR's, which works image by image."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_output_equals_mmocr(widths, options, training):
         assert mine.metainfo == theirs.metainfo
 
 
-def test_grey_pictures_are_normalised():
+def test_grey_images_are_normalised():
     data = words(20, 20, channels=1)
     del data["data_samples"]
     options = dict(mean=[127.5], std=[127.5])

@@ -27,7 +27,7 @@ def inferencer(tmp_path_factory) -> TextRecInferencer:
 
 @torch.no_grad()
 def vary(model: torch.nn.Module) -> None:
-    """Scale the classifier so that random weights read different pictures differently.
+    """Scale the classifier so that random weights read different images differently.
 
     Not more than needed, since rounding errors are scaled as well.
     """

@@ -41,8 +41,8 @@ def test_one_available_provider_is_enough(model_file):
 def test_openvino_matches_onnxruntime(reader, model_file, engine):
     pytest.importorskip("openvino", reason="openvino is not installed")
     other = lpv_onnx.Reader(model_file, engine=engine, threads=1, batch_size=2, tta=False)
-    pictures = [noise(seed=number) for number in range(3)]
-    for ours, theirs in zip(other(pictures), reader(pictures), strict=True):
+    images = [noise(seed=number) for number in range(3)]
+    for ours, theirs in zip(other(images), reader(images), strict=True):
         tolerance = 1e-3 if engine == "openvino" else 0.1
         np.testing.assert_allclose(ours.attention, theirs.attention, atol=tolerance)
         assert ours.confidence == pytest.approx(theirs.confidence, rel=100 * tolerance)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from apis.inference_cases import noise
-from onnx_reader.encoded_pictures import smooth
+from onnx_reader.encoded_images import smooth
 from PIL import Image
 
 import lpv_onnx
@@ -25,13 +25,13 @@ def ours(look: WordLook) -> lpv_onnx.Look:
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @EACH_LOOK
 def test_looks_match_those_of_lpv_mmocr(number, size):
-    look, picture = LOOKS[number], smooth(32, 76)[: size[0], : size[1]]
-    picture = np.resize(picture, (*size, 3))
-    seen = ours(look)(Image.fromarray(picture))
-    if not look.applies(picture):
+    look, image = LOOKS[number], smooth(32, 76)[: size[0], : size[1]]
+    image = np.resize(image, (*size, 3))
+    seen = ours(look)(Image.fromarray(image))
+    if not look.applies(image):
         assert seen is None
         return
-    expected, _ = look.look(picture)
+    expected, _ = look.look(image)
     # OpenCV may round positions to 1/32 of a pixel.
     np.testing.assert_allclose(np.asarray(seen), expected, rtol=0, atol=8)
     assert np.abs(np.asarray(seen) - expected.astype(int)).mean() < 1
@@ -39,17 +39,17 @@ def test_looks_match_those_of_lpv_mmocr(number, size):
 
 @pytest.mark.parametrize("size", [(1600, 1200), (1200, 1600), (40, 3000)], ids=str)
 @EACH_LOOK
-def test_looks_of_large_pictures_are_downscaled(number, size):
+def test_looks_of_large_images_are_downscaled(number, size):
     look = LOOKS[number]
     height, width = size
     # Steps wide enough to survive downscaling, since OpenCV and Pillow average pixels differently.
     across = np.linspace(0, 200, width)[None, :, None] + np.linspace(0, 50, height)[:, None, None]
-    picture = np.broadcast_to(across, (*size, 3)).astype(np.uint8)
-    seen = ours(look)(Image.fromarray(picture))
-    if not look.applies(picture):
+    image = np.broadcast_to(across, (*size, 3)).astype(np.uint8)
+    seen = ours(look)(Image.fromarray(image))
+    if not look.applies(image):
         assert seen is None
         return
-    expected, _ = look.look(picture)
+    expected, _ = look.look(image)
     assert max(seen.size) < 2 * 1024
     np.testing.assert_allclose(np.asarray(seen), expected, rtol=0, atol=3)
 
@@ -76,20 +76,20 @@ def test_reading_at_confidence_sure_is_not_repeated():
 
 
 def test_tta_matches_the_reader_of_checkpoints(inferencer, model_file):
-    def read(pictures: list[np.ndarray]) -> list:
-        return inferencer(pictures, return_datasamples=True, progress_bar=False)["predictions"]
+    def read(images: list[np.ndarray]) -> list:
+        return inferencer(images, return_datasamples=True, progress_bar=False)["predictions"]
 
-    pictures = [cv2.resize(noise(6, 18, seed=n), (70, 24 + 20 * n)) for n in range(5)]
-    once = lpv_onnx.Reader(model_file, threads=1, tta=False)(pictures)
-    readings = lpv_onnx.Reader(model_file, threads=1, batch_size=2)(pictures)
-    seen = read_with_tta(read, pictures)
+    images = [cv2.resize(noise(6, 18, seed=n), (70, 24 + 20 * n)) for n in range(5)]
+    once = lpv_onnx.Reader(model_file, threads=1, tta=False)(images)
+    readings = lpv_onnx.Reader(model_file, threads=1, batch_size=2)(images)
+    seen = read_with_tta(read, images)
     changed = 0
-    for given, reading, first, word in zip(pictures, readings, once, seen, strict=True):
+    for given, reading, first, word in zip(images, readings, once, seen, strict=True):
         assert reading.confidence == pytest.approx(word.sample.pred_text.word_score, rel=0.02)
         assert reading.text == word.sample.pred_text.item
         assert reading.confidence >= first.confidence
         # The attention belongs to the view that was read.
-        assert reading.picture.size == word.picture.shape[1::-1]
-        assert first.picture.size == given.shape[1::-1]
-        changed += word.picture is not given
+        assert reading.image.size == word.image.shape[1::-1]
+        assert first.image.size == given.shape[1::-1]
+        changed += word.image is not given
     assert changed >= 3  # with random weights, no reading is confident

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 from apis.inference_cases import noise
-from onnx_reader.encoded_pictures import encode
+from onnx_reader.encoded_images import encode
 
 import lpv_onnx
 from lpv_onnx.__main__ import main
@@ -58,7 +58,7 @@ class TestAlone:
 
     def test_command_prints_readings_and_errors(self, alone, reader, model_file, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), noise())
-        (tmp_path / "b.png").write_text("no picture")
+        (tmp_path / "b.png").write_text("no image")
         options = ["--threads", 1, "--no-tta"]
         result = alone("-m", "lpv_onnx", model_file, "a.png", "b.png", *options)
         assert result.returncode == 1
@@ -111,7 +111,7 @@ class TestAlone:
     def test_control_characters_in_names_are_escaped(self, alone, model_file, tmp_path):
         names = "good\x1b[31m\n.png", "bad\x1b[31m\n.png"
         (tmp_path / names[0]).write_bytes(encode(noise()))
-        (tmp_path / names[1]).write_text("no picture")
+        (tmp_path / names[1]).write_text("no image")
         result = alone("-m", "lpv_onnx", model_file, *names)
         assert result.stdout.startswith("good\\x1b[31m\\n.png\t")
         assert result.stderr.startswith("bad\\x1b[31m\\n.png cannot be read: it is not an image")
@@ -127,7 +127,7 @@ class TestAlone:
         assert (result.returncode, result.stderr) == (141, "")
 
     def test_ctrl_c_exits_with_code_130(self, model_file, monkeypatch):
-        def interrupt(reader, pictures):
+        def interrupt(reader, images):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(lpv_onnx.Reader, "iterate", interrupt)

@@ -44,8 +44,8 @@ def test_readings_of_a_thousand_real_words_match(inferencer, reader, tmp_path):
     shutil.copytree(Path(os.environ["LPV_REAL_DATA"], "IIIT5K_train"), folder)
     words = LPVLMDBDataset(ann_file=str(folder), test_mode=True)
     encoded = [words.get_data_info(index)["img_bytes"] for index in range(1000)]
-    pictures = [cv2.imdecode(np.frombuffer(word, np.uint8), cv2.IMREAD_COLOR) for word in encoded]
-    expected = inferencer(pictures, batch_size=50, progress_bar=False)["predictions"]
+    images = [cv2.imdecode(np.frombuffer(word, np.uint8), cv2.IMREAD_COLOR) for word in encoded]
+    expected = inferencer(images, batch_size=50, progress_bar=False)["predictions"]
     texts = [reading.text for reading in reader.iterate(encoded)]
     assert len(set(texts)) > 10
     differing = [

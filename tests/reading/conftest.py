@@ -1,4 +1,4 @@
-"""Toy reader, and pictures for it."""
+"""Toy reader, and images for it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def reader(toy) -> WordReader:
 
 @pytest.fixture
 def words(tmp_path) -> list[str]:
-    """Files of three pictures that the toy reads differently."""
+    """Files of three images that the toy reads differently."""
     files = []
     for number in range(3):
-        picture = np.full((20, 60, 3), 40, np.uint8)
-        picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
+        image = np.full((20, 60, 3), 40, np.uint8)
+        image[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
         files.append(str(tmp_path / f"word{number}.png"))
-        cv2.imwrite(files[-1], picture)
+        cv2.imwrite(files[-1], image)
     return files

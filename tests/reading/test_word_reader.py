@@ -35,9 +35,9 @@ def plain(toy) -> TextRecInferencer:
     return TextRecInferencer(weights=str(toy[1]), device="cpu")
 
 
-def samples(plain, pictures) -> list:
+def samples(plain, images) -> list:
     options = dict(return_datasamples=True, progress_bar=False)
-    return [plain(picture, **options)["predictions"][0] for picture in pictures]
+    return [plain(image, **options)["predictions"][0] for image in images]
 
 
 def test_agrees_with_the_inferencer_without_tta(toy, plain, words):
@@ -63,8 +63,8 @@ def test_paths_arrays_folders_and_lists_are_accepted(reader, words):
     assert reader.read([]) == []
 
 
-def test_unreadable_pictures_keep_their_place_with_a_reason(reader, words, tmp_path):
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+def test_unreadable_images_keep_their_place_with_a_reason(reader, words, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
     empty = np.zeros((0, 5, 3), np.uint8)
     images = [str(tmp_path / "bad.png"), words[0], empty, "gone.png", "", words[1], words[2]]
     readings = reader.read(images)
@@ -79,7 +79,7 @@ def test_unreadable_pictures_keep_their_place_with_a_reason(reader, words, tmp_p
     assert [r.text for r in readings if r.error is None] == [r.text for r in reader.read(words)]
 
 
-def test_all_pictures_may_be_unreadable(reader):
+def test_all_images_may_be_unreadable(reader):
     assert [r.error for r in reader.read(["a.png", "b.png", "c.png"])] == [
         "there is no such file"
     ] * 3
@@ -98,7 +98,7 @@ def test_batches_are_yielded_as_they_are_done(reader):
     assert len(taken) == 4, "two batches of two"
 
 
-def test_batches_of_large_pictures_are_smaller(reader, monkeypatch):
+def test_batches_of_large_images_are_smaller(reader, monkeypatch):
     """Decoded photos take much memory; a batch has at most as many pixels as one may have."""
     pixels = noise().shape[0] * noise().shape[1]
     monkeypatch.setattr("lpv_mmocr.reading.word_reader.MAX_PIXELS", pixels)
@@ -117,7 +117,7 @@ def test_other_types_are_refused(reader, images):
 def test_pillow_images_are_accepted_alone_and_in_lists(reader, words):
     opened = [Image.open(word) for word in words]
     by_path = [reading.text for reading in reader.read(words)]
-    assert [reader.read(picture)[0].text for picture in opened] == by_path
+    assert [reader.read(image)[0].text for image in opened] == by_path
     mixed = reader.read([words[0], opened[1], cv2.imread(words[2])])
     assert [(r.source, r.text) for r in mixed] == list(zip([words[0], 1, 2], by_path, strict=True))
 
@@ -163,7 +163,7 @@ def test_attention_and_boxes_belong_to_the_text(toy, words, reader):
         assert reading.boxes.shape == (len(reading.text), 4)
         assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
     only_boxes = WordReader(toy[1], device="cpu", boxes=True).read(words[0])[0]
-    assert only_boxes.attention is only_boxes.picture is None and only_boxes.boxes is not None
+    assert only_boxes.attention is only_boxes.image is None and only_boxes.boxes is not None
 
 
 def test_boxes_are_those_of_the_last_stage(toy, monkeypatch):
@@ -174,15 +174,15 @@ def test_boxes_are_those_of_the_last_stage(toy, monkeypatch):
         attn_maps=np.full((3, 6, 4, 10), 1 / 40, np.float32), stage_texts=["a", "ab", "abc"]
     )
     looking = WordReader(toy[1], device="cpu", boxes=True)
-    monkeypatch.setattr(looking, "_samples", lambda pictures: [sample])
+    monkeypatch.setattr(looking, "_samples", lambda images: [sample])
     assert looking.read(noise())[0].boxes.shape == (3, 4)
 
 
 @pytest.mark.parametrize(("tta", "text"), [(True, "flat"), (False, "high")])
 def test_low_confidence_words_are_read_with_tta(toy, monkeypatch, tta, text):
-    def samples(pictures):
+    def samples(images):
         found = []
-        for high in (picture.shape[0] > picture.shape[1] for picture in pictures):
+        for high in (image.shape[0] > image.shape[1] for image in images):
             found.append(TextRecogDataSample())
             found[-1].pred_text = LabelData(
                 item="high" if high else "flat", score=[1.0] * 4, word_score=0.1 if high else 0.9
@@ -201,30 +201,30 @@ def centres(boxes: np.ndarray) -> np.ndarray:
 
 
 def test_attention_and_boxes_belong_to_the_view_that_was_read(toy):
-    """With random weights, some view is read more confidently than the given picture."""
+    """With random weights, some view is read more confidently than the given image."""
     looking = WordReader(toy[1], device="cpu", attention=True, boxes=True)
     once = WordReader(toy[1], device="cpu", tta=False)
-    pictures = [noise(20, 60, seed=seed) for seed in range(4)]
-    readings = looking.read(pictures)
-    assert any(reading.picture.shape != (20, 60, 3) for reading in readings)
-    for reading, picture in zip(readings, pictures, strict=True):
+    images = [noise(20, 60, seed=seed) for seed in range(4)]
+    readings = looking.read(images)
+    assert any(reading.image.shape != (20, 60, 3) for reading in readings)
+    for reading, image in zip(readings, images, strict=True):
         assert reading.attention.stage_texts[-1] == reading.text
-        taken = (look.look(picture) for look in (WordLook(), *LOOKS))
-        matrix = next(m for seen, m in taken if np.array_equal(seen, reading.picture))
+        taken = (look.look(image) for look in (WordLook(), *LOOKS))
+        matrix = next(m for seen, m in taken if np.array_equal(seen, reading.image))
         shown = character_boxes(
-            reading.attention.attn_maps, len(reading.text), reading.picture.shape[:2]
+            reading.attention.attn_maps, len(reading.text), reading.image.shape[:2]
         )
         expected = (centres(shown) - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         whole = ((expected > 8) & (expected < (52, 12))).all(axis=1)  # boxes that are not clipped
         assert centres(reading.boxes)[whole] == pytest.approx(expected[whole], abs=0.51)
         assert (reading.boxes >= 0).all() and (reading.boxes <= (60, 20, 60, 20)).all()
-        (again,) = once.read(reading.picture)
+        (again,) = once.read(reading.image)
         assert again.text == reading.text
         assert again.confidence == pytest.approx(reading.confidence, rel=1e-4)
 
 
 def test_attention_covers_padding_but_boxes_do_not(toy):
-    """They are those of a picture that was padded beforehand."""
+    """They are those of an image that was padded beforehand."""
     config = Config.fromfile(toy[0])
     plain = WordReader(toy[1], config, device="cpu", attention=True, boxes=True, tta=False)
     height, width = config.model.encoder.img_size
@@ -234,13 +234,13 @@ def test_attention_covers_padding_but_boxes_do_not(toy):
     padded = np.concatenate([word, np.zeros_like(word)], axis=1)
     (found,), (expected,) = padding.read(word), plain.read(padded)
     assert found.text == expected.text and len(found.text) > 2
-    np.testing.assert_array_equal(found.picture, padded)
+    np.testing.assert_array_equal(found.image, padded)
     np.testing.assert_allclose(
         found.boxes, np.minimum(expected.boxes, (width // 2, height) * 2), atol=1e-3
     )
 
 
-def test_very_long_pictures_are_read_with_the_others(toy):
+def test_very_long_images_are_read_with_the_others(toy):
     once = WordReader(toy[1], device="cpu", tta=False)
     long = noise(1, 200_000)
     assert once.read(long)[0].confidence < SURE, "so there are other looks"

@@ -21,15 +21,15 @@ READINGS = [
 ]
 
 
-def written(make_writer, pictures=(None, None, None)) -> str:
+def written(make_writer, images=(None, None, None)) -> str:
     stream = io.StringIO()
     write = make_writer(stream)
-    for reading, picture in zip(READINGS, pictures, strict=True):
-        write(reading, picture)
+    for reading, image in zip(READINGS, images, strict=True):
+        write(reading, image)
     return stream.getvalue()
 
 
-def test_text_has_a_line_for_each_read_picture():
+def test_text_has_a_line_for_each_read_image():
     assert written(text_writer) == ("a b.png\tab\t0.500\t0,1,2.5,3 4,5,6,7\nc.png\t\t0.250\n")
 
 
@@ -48,7 +48,7 @@ def test_readings_in_text_have_no_control_characters():
     assert stream.getvalue() == "a.png\t\\x1b]0;x\\x07\\t\\u2028\\u2029\\u202eक्\u200dष\t1.000\n"
 
 
-def test_json_has_a_line_for_each_picture():
+def test_json_has_a_line_for_each_image():
     rows = [json.loads(line) for line in written(json_writer).splitlines()]
     assert rows == [reading.to_dict() for reading in READINGS]
     first = json.loads(written(json_writer, ("attention/1.png", None, None)).splitlines()[0])
@@ -80,7 +80,7 @@ def test_csv_escapes_names_above_a_progress_bar():
     assert "\\x1b[2J.png" in shown.getvalue()
 
 
-def test_csv_has_a_row_for_each_picture():
+def test_csv_has_a_row_for_each_image():
     rows = list(csv.DictReader(io.StringIO(written(csv_writer, ("1.png", None, None)))))
     assert [row["path"] for row in rows] == ["a b.png", "bad,\n.png", "c.png"]
     assert rows[0] == dict(

@@ -320,11 +320,11 @@ def test_latin_pack_is_smaller_and_looks_the_same(tmp_path, fonts):
     assert sizes[1] < sizes[0] / 3
     for file, source in zip(latin, whole, strict=True):
         # Hinting is gone, which moves edges by a fraction of a pixel.
-        pictures = [letters_apart(path) for path in (file, source)]
-        assert np.abs(pictures[0] - pictures[1]).mean() < 5, file.name
+        images = [letters_apart(path) for path in (file, source)]
+        assert np.abs(images[0] - images[1]).mean() < 5, file.name
         lengths = [length(path, "AVATAR") for path in (file, source)]
         assert lengths[0] == pytest.approx(lengths[1], rel=0.01), file.name
-    # So pictures differ slightly, and a pool of one pack does not serve for the other.
+    # So images differ slightly, and a pool of one pack does not serve for the other.
     packs = [
         FontLibrary.from_folders([tmp_path / name], system=False) for name in ("whole", "latin")
     ]
@@ -374,8 +374,8 @@ def length(font: Path, text: str) -> float:
 
 def letters_apart(font: Path) -> np.ndarray:
     """Return the grey levels of letters, each drawn in its own field."""
-    picture = Image.new("L", (1100, 140))
+    image = Image.new("L", (1100, 140))
     letters = ImageFont.truetype(str(font), 96)
     for column, letter in enumerate("ABgky0189é&"):
-        ImageDraw.Draw(picture).text((100 * column, 10), letter, fill=255, font=letters)
-    return np.asarray(picture, dtype=np.float32)
+        ImageDraw.Draw(image).text((100 * column, 10), letter, fill=255, font=letters)
+    return np.asarray(image, dtype=np.float32)

@@ -44,24 +44,24 @@ def test_samples_depend_on_their_index_alone_without_reuse():
         np.testing.assert_array_equal(first[index]["img"], second[index]["img"])
 
 
-def test_the_pool_gives_each_picture_several_times():
+def test_the_pool_gives_each_image_several_times():
     dataset = build(length=200, reuse=4, pool_size=10)
     paths = [dataset[index]["img_path"] for index in range(200)]
     assert len(set(paths)) <= 10 + 190 / 4  # first the pool is filled
     assert paths[::4] == [f"rendered/0/{index}" for index in range(0, 200, 4)]
     assert len(dataset._pool) == 10
-    # Old pictures are replaced: only recent ones are in the pool.
+    # Old images are replaced: only recent ones are in the pool.
     assert min(number for number, _, _ in dataset._pool) >= 160
 
 
-def test_pictures_of_a_new_pool_are_not_overused():
+def test_images_of_a_new_pool_are_not_overused():
     dataset = build(length=300, reuse=4, pool_size=1000)
     paths = [dataset[index]["img_path"] for index in range(300)]
     assert len(set(paths[:100])) == 100
     assert max(map(paths.count, paths)) < 10
 
 
-def test_the_pool_pairs_pictures_with_their_labels():
+def test_the_pool_pairs_images_with_their_labels():
     dataset = build(length=40, reuse=3, pool_size=5)
     for index in range(40):
         sample = dataset[index]

@@ -23,7 +23,7 @@ def words(make_renderer):
     return [renderer(3, index) for index in range(COUNT)]
 
 
-def test_pictures_are_rgb_and_aligned_with_their_masks(words):
+def test_images_are_rgb_and_aligned_with_their_masks(words):
     for word in words:
         image = word.image
         assert image.dtype == np.uint8
@@ -32,16 +32,16 @@ def test_pictures_are_rgb_and_aligned_with_their_masks(words):
         assert 1 <= len(word.label) <= 25
 
 
-def test_jpeg_has_the_colours_of_the_picture():
-    picture = np.zeros((16, 16, 3), np.uint8)
-    picture[..., 0] = 255  # red in RGB
-    data = encode_jpeg(picture, 95)
+def test_jpeg_has_the_colours_of_the_image():
+    image = np.zeros((16, 16, 3), np.uint8)
+    image[..., 0] = 255  # red in RGB
+    data = encode_jpeg(image, 95)
     red, green, blue = np.asarray(Image.open(io.BytesIO(data))).mean((0, 1))
     assert red > 250 and green < 5 and blue < 5
-    np.testing.assert_allclose(decode_jpeg(data), picture, atol=5)
+    np.testing.assert_allclose(decode_jpeg(data), image, atol=5)
 
 
-def test_every_label_can_be_seen_in_the_finished_picture(words):
+def test_every_label_can_be_seen_in_the_finished_image(words):
     """Measured on the decoded JPEG; the renderer itself checks before compression."""
     for word in words:
         assert word.mask.max() > 60
@@ -50,7 +50,7 @@ def test_every_label_can_be_seen_in_the_finished_picture(words):
         assert np.median(likeness) > 0.25, word.label
 
 
-def test_pictures_differ_in_size_colour_and_sharpness(words):
+def test_images_differ_in_size_colour_and_sharpness(words):
     heights = {word.mask.shape[0] for word in words}
     means = np.array([word.image.mean() for word in words])
     sharpness = [cv2.Laplacian(word.image, cv2.CV_32F).std() for word in words]
@@ -65,7 +65,7 @@ def test_pictures_differ_in_size_colour_and_sharpness(words):
     assert 0.25 < np.mean(darker_text) < 0.75
 
 
-def test_a_picture_depends_on_seed_and_number_alone(make_renderer, words):
+def test_an_image_depends_on_seed_and_number_alone(make_renderer, words):
     again = make_renderer()
     for index in (40, 7, 111):  # Another renderer, in another order.
         word = again(3, index)
@@ -82,7 +82,7 @@ def test_a_picture_depends_on_seed_and_number_alone(make_renderer, words):
         *("blur", "motion", "lowres", "noise", "sharpen", "quarter_turn"),
     ],
 )
-def test_every_effect_changes_pictures_and_leaves_labels(make_renderer, effect):
+def test_every_effect_changes_images_and_leaves_labels(make_renderer, effect):
     same = dict(low=4, high=8, min_contrast=1.0, text_height=(24.0, 32.0))
     same |= dict(clean_prob=0.0, plain_prob=0.0)
     plain = make_renderer("easy", **same, **{f"{effect}_prob": 0.0})

@@ -61,8 +61,8 @@ def bench(tmp_path_factory) -> Path:
         dict(type="PackWordInputs"),
     ]"""
     (folder / "bench.py").write_text(CONFIG.format(root=str(folder), pipeline=pipeline))
-    pictures = [cv2.imencode(".png", noise(seed=seed))[1].tobytes() for seed in range(7)]
-    pictures[6] = b"no picture"
-    write_set(folder / "svt", SVT, pictures[:5])
-    write_set(folder / "cute", CUTE, pictures[5:])
+    images = [cv2.imencode(".png", noise(seed=seed))[1].tobytes() for seed in range(7)]
+    images[6] = b"no image"
+    write_set(folder / "svt", SVT, images[:5])
+    write_set(folder / "cute", CUTE, images[5:])
     return folder

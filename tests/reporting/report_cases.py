@@ -77,7 +77,7 @@ def awkward_report() -> Report:
 
 
 def report(statistics: ReadingStatistics) -> Report:
-    """Return a report on words of one set, with a plain picture for each error."""
+    """Return a report on words of one set, with a plain image for each error."""
     pixels = np.zeros((300, 700, 3), np.uint8)
     pixels[..., 0] = np.linspace(0, 255, 700, dtype=np.uint8)
     return Report(

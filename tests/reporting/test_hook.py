@@ -43,7 +43,7 @@ def run_test(bench: Path, work_dir: Path, **changes) -> Runner:
 
 
 def text_of(page: Path) -> str:
-    """Return the text of a page, without charts, pictures and time."""
+    """Return the text of a page, without charts, images and time."""
     html = page.read_text(encoding="utf-8")
     html = re.sub(r"<svg.*?</svg>|<style>.*?</style>", "", html, flags=re.DOTALL)
     html = re.sub(r"<[^>]*>", " ", html)
@@ -84,7 +84,7 @@ def test_worst_errors_are_those_of_the_predictions(alone):
     assert confidences == [f"{100 * row['word_score']:.2f}" for row in wrong]
 
 
-def test_pictures_are_the_inputs_of_the_model(alone):
+def test_images_are_the_inputs_of_the_model(alone):
     runner, folder = alone
     html = (folder / "report.html").read_text()
     keys = re.findall(r"<dt>Sample</dt><dd>\w+, (\S+)</dd>", html)

@@ -96,14 +96,14 @@ def test_images_tables_and_charts_have_labels(awkward):
     assert len(ids) == len(set(ids))
 
 
-def test_pictures_are_shown_without_loss():
-    picture = np.random.default_rng(3).integers(0, 256, (20, 50, 3), np.uint8)
+def test_images_are_shown_without_loss():
+    image = np.random.default_rng(3).integers(0, 256, (20, 50, 3), np.uint8)
     statistics = gather(words(30), num_worst=2)
-    whole = replace(report(statistics), looks=[Look(picture, None), Look(None, None)])
+    whole = replace(report(statistics), looks=[Look(image, None), Look(None, None)])
     html = render(whole)
     (data,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', html)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
-    assert np.array_equal(shown, picture)
+    assert np.array_equal(shown, image)
     assert "there is no image" in html
     assert "This model keeps no attention." in html
 

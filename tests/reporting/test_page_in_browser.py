@@ -82,7 +82,7 @@ def visit(browser, files):
 
 
 @pytest.mark.parametrize("name", ["many", "awkward"])
-def test_page_has_headings_charts_and_pictures(visit, name):
+def test_page_has_headings_charts_and_images(visit, name):
     page = visit(name)
     assert page.locator("h1").inner_text() == "Test of <i>model</i>.pth"
     assert page.title() == "Test of <i>model</i>.pth"

@@ -32,10 +32,10 @@ def model(bench):
 WORD = ReadWord(index=3, key="svt:image-000000004", label="6789", text="1")
 
 
-def test_word_has_picture_and_attention(model, loader):
+def test_word_has_image_and_attention(model, loader):
     (look,) = read_again(model, loader, [WORD], TextProtocol())
-    assert look.picture.shape[2] == 3
-    assert look.attention.shape[0] > look.picture.shape[0]
+    assert look.image.shape[2] == 3
+    assert look.attention.shape[0] > look.image.shape[0]
     assert model.decoder.keep_attention is False
 
 
@@ -46,7 +46,7 @@ def test_another_word_at_the_index_is_not_shown(model, loader):
 
 def test_deployed_model_keeps_no_attention(model, loader):
     (look,) = read_again(model.to_deploy(), loader, [WORD], TextProtocol())
-    assert look.picture is not None
+    assert look.image is not None
     assert look.attention is None
 
 
@@ -57,7 +57,7 @@ def test_attention_is_off_again_after_an_error(model, loader):
 
 
 class _AnyModel:
-    """Model that accepts any picture and predicts nothing."""
+    """Model that accepts any image and predicts nothing."""
 
     def test_step(self, data):
         return data["data_samples"]
@@ -72,5 +72,5 @@ def test_grey_word_of_another_model_is_shown():
     )
     word = ReadWord(index=0, key="", label="word", text="ward")
     (look,) = read_again(_AnyModel(), loader, [word], TextProtocol())
-    np.testing.assert_array_equal(look.picture, np.arange(6).reshape(2, 3, 1).repeat(3, axis=2))
+    np.testing.assert_array_equal(look.image, np.arange(6).reshape(2, 3, 1).repeat(3, axis=2))
     assert look.attention is None

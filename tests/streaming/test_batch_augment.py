@@ -24,7 +24,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "textrecog" / "lpv"
 
 
 def words(count: int, height: int = 32, width: int = 100) -> torch.Tensor:
-    """Pictures of the same word in different colours, (N, 3, H, W), 0..1."""
+    """Images of the same word in different colours, (N, 3, H, W), 0..1."""
     ink = np.zeros((height, width), np.uint8)
     cv2.putText(ink, "Lamp", (4, height - 8), cv2.FONT_HERSHEY_DUPLEX, height / 34, 255, 2)
     ink = torch.from_numpy(ink)[None, None] / 255
@@ -34,7 +34,7 @@ def words(count: int, height: int = 32, width: int = 100) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     return words(64)
 
 
@@ -43,35 +43,35 @@ def changed(before: torch.Tensor, after: torch.Tensor, by: float = 1e-3) -> torc
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_batch_is_changed_in_place_with_equal_shape_and_dtype(pictures, dtype):
+def test_batch_is_changed_in_place_with_equal_shape_and_dtype(images, dtype):
     torch.manual_seed(0)
-    inputs = pictures.to(dtype, copy=True)
+    inputs = images.to(dtype, copy=True)
     labels = object()
     result, data_samples = BatchTextAugment(intact_prob=0)(inputs, labels)
     assert result is inputs and data_samples is labels
-    assert result.dtype == dtype and result.shape == pictures.shape
+    assert result.dtype == dtype and result.shape == images.shape
     assert result.isfinite().all() and result.min() >= 0 and result.max() <= 1
     assert not result.requires_grad
-    assert changed(pictures.to(dtype).float(), result.float()).float().mean() > 0.85
+    assert changed(images.to(dtype).float(), result.float()).float().mean() > 0.85
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 100), (5, 3, 48, 160), (2, 3, 9, 4), (0, 3, 32, 100)])
-def test_pictures_of_any_size_are_augmented(shape):
+def test_images_of_any_size_are_augmented(shape):
     result, _ = BatchTextAugment(intact_prob=0)(torch.rand(shape))
     assert result.shape == shape and result.isfinite().all()
 
 
-def test_intact_probability_of_one_changes_nothing(pictures):
-    result, _ = BatchTextAugment(intact_prob=1)(pictures.clone())
-    assert torch.equal(result, pictures)
+def test_intact_probability_of_one_changes_nothing(images):
+    result, _ = BatchTextAugment(intact_prob=1)(images.clone())
+    assert torch.equal(result, images)
 
 
-def test_magnitude_zero_changes_nothing(pictures):
+def test_magnitude_zero_changes_nothing(images):
     augment = BatchTextAugment(
         intact_prob=0, magnitude=(0, 0), groups=dict.fromkeys(PROBABILITIES, 1)
     )
-    result, _ = augment(pictures.clone())
-    torch.testing.assert_close(result, pictures, atol=1e-3, rtol=0)
+    result, _ = augment(images.clone())
+    torch.testing.assert_close(result, images, atol=1e-3, rtol=0)
 
 
 def test_exact_fraction_of_the_batch_stays_intact():
@@ -105,22 +105,22 @@ def test_noise_grows_with_the_magnitude():
     assert 0 < 9 * errors[0] < errors[1]
 
 
-def test_each_picture_is_augmented_differently(pictures):
-    inputs = pictures[:1].repeat(20, 1, 1, 1)
+def test_each_image_is_augmented_differently(images):
+    inputs = images[:1].repeat(20, 1, 1, 1)
     result, _ = BatchTextAugment(intact_prob=0, groups={"warp": 1, "noise": 1})(inputs)
     distances = torch.cdist(result.flatten(1), result.flatten(1)) + torch.eye(20)
     assert distances.min() > 0.1
 
 
-def test_randomness_follows_from_the_seed(pictures):
+def test_randomness_follows_from_the_seed(images):
     augment = BatchTextAugment()
 
     def of_seed(seed):
         torch.manual_seed(seed)
-        return augment(pictures.clone())[0]
+        return augment(images.clone())[0]
 
     def of_generator(seed):
-        return augment(pictures.clone(), generator=torch.Generator().manual_seed(seed))[0]
+        return augment(images.clone(), generator=torch.Generator().manual_seed(seed))[0]
 
     assert torch.equal(of_seed(3), of_seed(3))
     assert not torch.equal(of_seed(3), of_seed(4))
@@ -151,13 +151,13 @@ def test_text_stays_distinct_from_its_background():
 
 
 def by_one(group: str, inputs: torch.Tensor, strength: float = 1) -> torch.Tensor:
-    """Return all pictures, augmented by one group."""
+    """Return all images, augmented by one group."""
     torch.manual_seed(0)
     augment = BatchTextAugment(intact_prob=0, groups={group: 1}, magnitude=(strength, strength))
     return augment(inputs.clone())[0]
 
 
-def test_plain_pictures_are_at_most_inverted():
+def test_plain_images_are_at_most_inverted():
     """Details of low contrast may be faint text."""
     white = torch.ones(200, 3, 16, 48)
     for group in ("pattern", "noise"):
@@ -168,7 +168,7 @@ def test_plain_pictures_are_at_most_inverted():
     assert 0.05 < inverse.float().mean() < 0.2
 
 
-def test_grey_stays_grey_and_some_pictures_become_grey():
+def test_grey_stays_grey_and_some_images_become_grey():
     def colourless(images):
         return (images.amax(1) - images.amin(1)).flatten(1).amax(1) < 1e-4
 
@@ -188,20 +188,18 @@ def test_patterns_are_lines_or_blocks():
     assert blocks.float().mean() == pytest.approx(1 / 3, abs=0.08)
 
 
-def test_some_pictures_are_sharpened(pictures):
-    edges = [
-        images.diff(dim=3).abs().sum((1, 2, 3)) for images in (pictures, by_one("blur", pictures))
-    ]
+def test_some_images_are_sharpened(images):
+    edges = [images.diff(dim=3).abs().sum((1, 2, 3)) for images in (images, by_one("blur", images))]
     assert 0.05 < (edges[1] > edges[0]).float().mean() < 0.4
 
 
-def test_low_resolution_level_follows_the_strength(pictures):
+def test_low_resolution_level_follows_the_strength(images):
     for strength, level in ((0.01, 1), (0.5, 2), (1, 3)):
-        expected = downsample(pictures, torch.full((64,), level))
-        torch.testing.assert_close(by_one("low_resolution", pictures, strength), expected)
+        expected = downsample(images, torch.full((64,), level))
+        torch.testing.assert_close(by_one("low_resolution", images, strength), expected)
 
 
-def test_half_of_the_pictures_are_not_bent(monkeypatch):
+def test_half_of_the_images_are_not_bent(monkeypatch):
     bends = []
     monkeypatch.setattr(
         batch_augment, "warp", lambda images, matrix, bend, *_: bends.append(bend) or images
@@ -230,22 +228,22 @@ WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "equ
 """Operators whose result, or its shape, the host has to wait for."""
 
 
-def test_host_never_waits(pictures):
+def test_host_never_waits(images):
     with Watch() as watch:
-        BatchTextAugment()(pictures.clone())
+        BatchTextAugment()(images.clone())
     assert "grid_sampler_2d" in watch.names
     assert not WAITING & set(watch.names)
     with Watch() as control:
-        pictures[pictures > 2].sum().item()
+        images[images > 2].sum().item()
     assert set(control.names) & WAITING == {"nonzero", "_local_scalar_dense"}
 
 
-def test_number_of_kernels_is_fixed(pictures):
+def test_number_of_kernels_is_fixed(images):
     lengths = set()
     for seed, count in ((0, 64), (1, 64), (2, 10)):
         torch.manual_seed(seed)
         with Watch() as watch:
-            BatchTextAugment()(pictures[:count].clone())
+            BatchTextAugment()(images[:count].clone())
         lengths.add(len(watch.names))
     assert len(lengths) == 1
 
@@ -253,7 +251,7 @@ def test_number_of_kernels_is_fixed(pictures):
 def test_no_constant_is_copied_from_the_host():
     """The host would have to wait for a GPU to copy a constant to it, too.
 
-    Pictures on the meta device have no values, and mixing them with CPU tensors is an error.
+    Images on the meta device have no values, and mixing them with CPU tensors is an error.
     """
     images = torch.empty(6, 3, 32, 100, device="meta")
     with torch.no_grad(), Watch() as watch:
@@ -311,11 +309,11 @@ class TestPreprocessor:
         return MODELS.build(settings)
 
     @pytest.fixture
-    def data(self, pictures):
+    def data(self, images):
         samples = [TextRecogDataSample() for _ in range(8)]
         for sample in samples:
             sample.set_metainfo(dict(img_shape=(32, 100), valid_ratio=1.0))
-        inputs = [(picture * 255).round().byte() for picture in pictures[:8]]
+        inputs = [(image * 255).round().byte() for image in images[:8]]
         return dict(inputs=inputs, data_samples=samples)
 
     def test_training_batches_are_augmented(self, preprocessor, data):
@@ -326,7 +324,7 @@ class TestPreprocessor:
         assert 2 <= changed(expected, result["inputs"]).sum() <= 4
         assert len(result["data_samples"]) == 8
 
-    def test_streamed_words_are_augmented(self, pictures):
+    def test_streamed_words_are_augmented(self, images):
         streamed = MODELS.build(
             dict(
                 type="WordDataPreprocessor",
@@ -335,7 +333,7 @@ class TestPreprocessor:
                 batch_augments=[dict(type="BatchTextAugment")],
             )
         )
-        inputs = (pictures * 255).round().byte()
+        inputs = (images * 255).round().byte()
         words = EncodedWords(torch.zeros(64, 27, dtype=torch.int64), torch.arange(64))
         result = streamed(dict(inputs=inputs, data_samples=words), training=True)
         assert torch.equal(result["data_samples"].numbers, words.numbers)

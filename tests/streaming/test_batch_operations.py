@@ -1,4 +1,4 @@
-"""Tests of batch operations against slow implementations for single pictures."""
+"""Tests of batch operations against slow implementations for single images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ASPECT = WIDTH / HEIGHT
 
 @pytest.fixture
 def images() -> torch.Tensor:
-    """Return three smooth pictures, which a shift of a hundredth of a pixel hardly changes."""
+    """Return three smooth images, which a shift of a hundredth of a pixel hardly changes."""
     generator = torch.Generator().manual_seed(3)
     coarse = torch.rand(3, 3, 5, 9, generator=generator)
     return F.interpolate(coarse, (HEIGHT, WIDTH), mode="bicubic", align_corners=True).clamp(0, 1)
@@ -145,7 +145,7 @@ class TestBlur:
         assert torch.equal(none, delta)
         torch.testing.assert_close(sharp, delta + 0.5 * (delta - soft))
 
-    def test_convolve_equals_one_convolution_per_picture(self, images):
+    def test_convolve_equals_one_convolution_per_image(self, images):
         kernels = torch.rand(3, 5, 5, generator=torch.Generator().manual_seed(0))
         result = convolve(images, kernels)
         assert result.shape == images.shape
@@ -254,7 +254,7 @@ class TestCover:
             assert torch.equal(result[n][:, ~mask[n]], images[n][:, ~mask[n]])
 
 
-def test_coarsen_equals_picture_by_picture(images):
+def test_coarsen_equals_image_by_image(images):
     images = torch.cat((images, images[:1]))
     result = downsample(images, column(0, 1, 2, 3))
     assert torch.equal(result[0], images[0])

@@ -39,7 +39,7 @@ def test_targets_are_those_of_the_loss(loss):
     assert chunk.numbers.tolist() == [7, 1234]
 
 
-def test_pictures_of_two_sizes_are_refused(loss):
+def test_images_of_two_sizes_are_refused(loss):
     words = [NumberWords()[n] for n in (0, 1)]
     words[1]["img"] = words[1]["img"][:4]
     with pytest.raises(ValueError, match=r"end the pipeline with a Resize"):

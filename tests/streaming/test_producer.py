@@ -21,7 +21,7 @@ def make(number: int):
 
 
 def fail(number: int):
-    raise OSError("no more pictures")
+    raise OSError("no more images")
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_failed_chunk_is_left_out(produce, tmp_path, capfd):
     wait_for(lambda: chunk_numbers(tmp_path / "pool") == [0, 2, 4])
     producer.check()
     said = capfd.readouterr().err
-    assert "OSError: no more pictures\n" in said
+    assert "OSError: no more images\n" in said
     assert f"chunk 1 of {tmp_path / 'pool'} is left out (see above)" in said
 
 

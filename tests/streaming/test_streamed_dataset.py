@@ -22,7 +22,7 @@ from lpv_cases import decoder_config
 from mmengine.structures import LabelData
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
-from streaming_cases import LOSS, PATIENCE, PICTURE, NumberWords
+from streaming_cases import IMAGE, LOSS, PATIENCE, NumberWords
 from torch.utils.data import DataLoader
 
 
@@ -36,7 +36,7 @@ def stream(tmp_path):
             folder=str(tmp_path / "pool"),
             capacity=64,
             chunk_size=16,
-            min_pictures=16,
+            min_images=16,
             workers=1,
         )
         sources = [{**streamed, **options}]
@@ -55,13 +55,13 @@ def stream(tmp_path):
 def test_batch_is_drawn_from_both_sources(stream):
     batch = stream(whole=5)[0]
     images, words = batch["inputs"], batch["data_samples"]
-    assert images.shape == (8, 3, *PICTURE)
+    assert images.shape == (8, 3, *IMAGE)
     assert torch.equal(images[:, 0, 0, 0].long(), words.numbers % 256)
     assert words.targets.shape == (8, 27)
     assert max(words.numbers[2:]) < 5  # six of eight from the small source
 
 
-def test_old_pictures_leave_the_pool_and_the_disk(stream, tmp_path):
+def test_old_images_leave_the_pool_and_the_disk(stream, tmp_path):
     dataset = stream()
     dataset[0]
     pool = dataset.sources[0].pool
@@ -72,7 +72,7 @@ def test_old_pictures_leave_the_pool_and_the_disk(stream, tmp_path):
     assert len(pool) == 64
     assert min(dataset[1]["data_samples"].numbers) >= 16
     statistics = dataset.statistics()
-    assert statistics["pool_pictures"] == 64
+    assert statistics["pool_images"] == 64
     assert statistics["mean_uses"] == pytest.approx(16 / statistics["pool_added"], rel=0.5)
     dataset.stop()
     assert len(list((tmp_path / "pool").glob("chunk_*.npz"))) <= 4 + 2 + 2
@@ -81,7 +81,7 @@ def test_old_pictures_leave_the_pool_and_the_disk(stream, tmp_path):
 
 
 def test_statistics_cover_rendered_sources_only(stream):
-    """A source that is completely in its pool repeats its pictures regardless of rendering."""
+    """A source that is completely in its pool repeats its images regardless of rendering."""
     dataset = stream(whole=5)
     for number in range(4):
         dataset[number]
@@ -89,7 +89,7 @@ def test_statistics_cover_rendered_sources_only(stream):
     statistics = dataset.statistics()
     assert pool.drawn == 8  # a quarter of four batches
     assert statistics["mean_uses"] == pytest.approx(8 / statistics["pool_added"], rel=0.5)
-    assert statistics["pool_pictures"] <= len(pool) <= 64  # it is still growing
+    assert statistics["pool_images"] <= len(pool) <= 64  # it is still growing
 
 
 def test_stopped_dataset_releases_its_folder_to_another(stream, tmp_path):
@@ -227,10 +227,10 @@ def test_disk_that_cannot_be_read_ends_the_training(stream, monkeypatch):
 
 
 def test_invalid_arguments_are_refused(stream):
-    for capacity, min_pictures in ((31, 16), (60, 50)):
-        with pytest.raises(ValueError, match=f"capacity={capacity}, .* min_pictures"):
-            stream(capacity=capacity, min_pictures=min_pictures)
-    for name in ("chunk_size", "min_pictures"):
+    for capacity, min_images in ((31, 16), (60, 50)):
+        with pytest.raises(ValueError, match=f"capacity={capacity}, .* min_images"):
+            stream(capacity=capacity, min_images=min_images)
+    for name in ("chunk_size", "min_images"):
         with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
             stream(**{name: 0})
     source = dict(dataset=dict(type="NumberWords"), folder="pool", capacity=64, workers=1)

@@ -17,14 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_digits(folder: Path, count: int, seed: int) -> None:
-    """Write an LMDB of ``count`` pictures of one or two digits."""
+    """Write an LMDB of ``count`` images of one or two digits."""
     rng = np.random.default_rng(seed)
     with LMDBWriter(folder) as writer:
         for _ in range(count):
             text = str(rng.integers(0, 100))
-            picture = np.full((32, 64, 3), 255, np.uint8)
-            cv2.putText(picture, text, (6, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2)
-            writer.write(cv2.imencode(".png", picture)[1].tobytes(), text)
+            image = np.full((32, 64, 3), 255, np.uint8)
+            cv2.putText(image, text, (6, 26), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (0, 0, 0), 2)
+            writer.write(cv2.imencode(".png", image)[1].tobytes(), text)
 
 
 @pytest.fixture(scope="session")

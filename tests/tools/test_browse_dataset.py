@@ -26,7 +26,7 @@ def browse(load_tool, toy_config, toy_data, tmp_path, monkeypatch):
 def test_sheet_shows_words_and_labels(browse, capsys):
     sheet = browse("--phase", "val")
     assert "7 of 7 words of val" in capsys.readouterr().out
-    # Both the first picture and the label below it have dark pixels on a bright background.
+    # Both the first image and the label below it have dark pixels on a bright background.
     first, label = sheet.crop((0, 0, 148, 46)), sheet.crop((0, 47, 148, 62))
     for part in (first, label):
         darkest, brightest = part.convert("L").getextrema()
@@ -39,7 +39,7 @@ def test_same_seed_same_sheet(browse):
     assert sheets[0] == sheets[1] != sheets[2]
 
 
-def test_original_pictures_are_not_augmented(browse, toy_config, tmp_path):
+def test_original_images_are_not_augmented(browse, toy_config, tmp_path):
     always = tmp_path / "always_augmented.py"
     always.write_text(
         f"_base_ = {str(toy_config)!r}\n"

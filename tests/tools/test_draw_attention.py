@@ -70,13 +70,13 @@ def test_rendered_word_is_one_that_later_stages_correct(tool, monkeypatch):
     args = SimpleNamespace(seed=0, count=3, charset="lower", min_length=3, max_length=3)
     texts = []
 
-    def read(pictures):
+    def read(images):
         return [
             Reading(
-                int(picture[0, 0, 0]),
+                int(image[0, 0, 0]),
                 attention=LabelData(stage_texts=[text.replace("one", label) for text in stages]),
             )
-            for picture, stages, label in zip(pictures, readings, texts, strict=False)
+            for image, stages, label in zip(images, readings, texts, strict=False)
         ]
 
     def renderer(seed, number):
@@ -102,7 +102,7 @@ def test_rendered_word_is_one_that_later_stages_correct(tool, monkeypatch):
 
 
 def test_bad_input_is_rejected(tool, toy_run, tmp_path, capsys):
-    (tmp_path / "bad.png").write_text("no picture")
+    (tmp_path / "bad.png").write_text("no image")
     Image.new("1", (20000, 20000)).save(tmp_path / "huge.png")
     checkpoint = str(toy_run / "iter_4.pth")
     for arguments, message in (

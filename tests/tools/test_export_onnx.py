@@ -91,7 +91,7 @@ def test_export_options_are_kept_and_texts_compared(
 
 
 def test_exif_orientation_is_applied_by_both_readers(export, compare, toy_run, tmp_path, capsys):
-    """Both rotate the picture and read the same text."""
+    """Both rotate the image and read the same text."""
     exif = Image.Exif()
     exif[0x0112] = 6
     pixels = np.random.default_rng(0).integers(0, 256, (20, 50, 3), np.uint8)
@@ -110,10 +110,10 @@ def test_exif_orientation_is_applied_by_both_readers(export, compare, toy_run, t
 
 def test_undecodable_word_is_named(compare, toy_run, tmp_path, capsys):
     with LMDBWriter("bad") as writer:
-        writer.write(b"no picture", "word")
+        writer.write(b"no image", "word")
     assert compare(toy_run / "iter_4.pth", "--data", "bad") == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: bad:image-000000001: its image (10 bytes) cannot be decoded")
+    assert error.startswith("error: bad:image-000000001: its image (8 bytes) cannot be decoded")
 
 
 @pytest.mark.parametrize(

@@ -22,11 +22,11 @@ def convert(tool_in_process):
 
 
 @pytest.fixture
-def pictures(load_tool, toy_data, tmp_path) -> Path:
-    """Folder of seven pictures of digits with labels.tsv."""
+def images(load_tool, toy_data, tmp_path) -> Path:
+    """Folder of seven images of digits with labels.tsv."""
     tool = load_tool("dataset_converters/lmdb_to_labels.py")
-    tool.main([str(toy_data / "val"), "--out", str(tmp_path / "pictures")])
-    return tmp_path / "pictures"
+    tool.main([str(toy_data / "val"), "--out", str(tmp_path / "images")])
+    return tmp_path / "images"
 
 
 def texts(path: Path) -> list[str]:
@@ -34,17 +34,17 @@ def texts(path: Path) -> list[str]:
     return [dataset.get_data_info(i)["instances"][0]["text"] for i in range(len(dataset))]
 
 
-def test_labels_are_converted(convert, pictures, toy_data, tmp_path, capsys):
-    assert convert(pictures / "labels.tsv", "--out", "made/out") == 0
+def test_labels_are_converted(convert, images, toy_data, tmp_path, capsys):
+    assert convert(images / "labels.tsv", "--out", "made/out") == 0
     assert "wrote 7 samples to made/out\n" in capsys.readouterr().out
     assert texts(tmp_path / "made" / "out") == texts(toy_data / "val")
 
 
-def test_bad_samples_are_rejected_left_out_or_kept(convert, pictures, tmp_path, capsys):
-    (pictures / "bad.png").write_bytes(b"nonsense")
+def test_bad_samples_are_rejected_left_out_or_kept(convert, images, tmp_path, capsys):
+    (images / "bad.png").write_bytes(b"nonsense")
     labels = tmp_path / "labels.txt"
     labels.write_text("images/000000001.png\ta\nbad.png\tb\n\nimages/000000002.png\t\n")
-    arguments = [labels, "--images", pictures, "--format", "tsv"]
+    arguments = [labels, "--images", images, "--format", "tsv"]
     assert convert(*arguments, "--out", "out") == 2
     error = capsys.readouterr().err
     assert f"error: {labels}, line 2: bad.png: its image (8 bytes) cannot be decoded: it" in error
@@ -59,11 +59,11 @@ def test_bad_samples_are_rejected_left_out_or_kept(convert, pictures, tmp_path, 
     assert texts(tmp_path / "unchecked") == ["a", "b", ""]
 
 
-def test_errors_are_reported(convert, pictures, tmp_path, capsys):
+def test_errors_are_reported(convert, images, tmp_path, capsys):
     assert convert("nowhere.tsv", "--out", "out") == 2
     assert capsys.readouterr().err == "error: there is no label file nowhere.tsv\n"
-    assert convert(pictures / "labels.tsv", "--out", pictures) == 2
-    assert "pictures exists; choose another name" in capsys.readouterr().err
+    assert convert(images / "labels.tsv", "--out", images) == 2
+    assert "images exists; choose another name" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not REAL_WORDS.is_dir(), reason="LPV_REAL_DATA names no folder with words")
@@ -80,13 +80,13 @@ def test_real_words_keep_their_bytes_and_labels(convert, tmp_path):
 
 
 @pytest.mark.slow
-def test_killed_process_leaves_only_a_partial_folder(convert, pictures, tmp_path, capsys):
+def test_killed_process_leaves_only_a_partial_folder(convert, images, tmp_path, capsys):
     # Nothing is written into the pipe, so the tool blocks there, halfway through its work.
-    os.mkfifo(pictures / "pipe.png")
-    labels = pictures / "labels.tsv"
+    os.mkfifo(images / "pipe.png")
+    labels = images / "labels.tsv"
     labels.write_text("images/000000001.png\ta\npipe.png\tb\n")
     tool = ROOT / "tools" / "dataset_converters" / "labels_to_lmdb.py"
-    log = pictures / "log"
+    log = images / "log"
     program = Program(run_script, tool, tmp_path, labels, "--out", "out", log=log)
     end = time.monotonic() + 60
     while not (tmp_path / "out.partial" / "data.mdb").exists() and time.monotonic() < end:
@@ -94,7 +94,7 @@ def test_killed_process_leaves_only_a_partial_folder(convert, pictures, tmp_path
         time.sleep(0.05)
     program.send(signal.SIGKILL)
     assert program.wait() == [-signal.SIGKILL]
-    assert sorted(os.listdir(tmp_path)) == ["out.partial", "pictures"]
+    assert sorted(os.listdir(tmp_path)) == ["out.partial", "images"]
 
     labels.write_text("images/000000001.png\ta\n")
     assert convert(labels, "--out", tmp_path / "out") == 2

@@ -43,10 +43,10 @@ def test_lmdbs_of_a_tree_are_summarised_together_or_each(info, toy_data, tmp_pat
 
 def test_sheet_shows_the_samples_in_order(info, tmp_path, capsys):
     for name, channel in (("blue", 0), ("red", 2)):
-        picture = np.zeros((46, 148, 3), np.uint8)
-        picture[..., channel] = 255
+        image = np.zeros((46, 148, 3), np.uint8)
+        image[..., channel] = 255
         with LMDBWriter(tmp_path / "tree" / name) as writer:
-            writer.write(cv2.imencode(".png", picture)[1].tobytes(), name)
+            writer.write(cv2.imencode(".png", image)[1].tobytes(), name)
     assert info("tree", "--sheet", "new/sheet.png") == 0
     assert "wrote new/sheet.png: 2 samples" in capsys.readouterr().out
     sheet = Image.open(tmp_path / "new" / "sheet.png")

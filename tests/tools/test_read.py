@@ -29,14 +29,14 @@ def checkpoint(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def words(tmp_path) -> Path:
-    """Folder with three pictures of words, a damaged picture and a text file."""
+    """Folder with three images of words, a damaged image and a text file."""
     folder = tmp_path / "words"
     (folder / "more").mkdir(parents=True)
     for number, name in enumerate(("a.png", "b.png", "more/d.png")):
-        picture = np.full((20, 60, 3), 40, np.uint8)
-        picture[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
-        cv2.imwrite(str(folder / name), picture)
-    (folder / "c.png").write_bytes(b"no picture")
+        image = np.full((20, 60, 3), 40, np.uint8)
+        image[:, 10 * number : 20 + 15 * number] = (250, 40 * number, 9)
+        cv2.imwrite(str(folder / name), image)
+    (folder / "c.png").write_bytes(b"no image")
     (folder / "note.txt").write_text("hello")
     return folder
 
@@ -68,7 +68,7 @@ def test_words_of_a_folder_are_read(read, words):
     assert log.splitlines()[-1] == "3 of 4 images read; 1 other files in folders left alone"
 
 
-def test_status_is_0_if_all_pictures_are_read(read, words):
+def test_status_is_0_if_all_images_are_read(read, words):
     status, output, log = read("words/a.png", "words/[b].png", "words/more")
     assert status == 0
     assert [line.split("\t")[0] for line in output.splitlines()] == [
@@ -80,14 +80,14 @@ def test_status_is_0_if_all_pictures_are_read(read, words):
 
 
 def test_control_characters_in_names_are_escaped(read, words):
-    (words / "\x1b[31m\n.png").write_text("no picture")
+    (words / "\x1b[31m\n.png").write_text("no image")
     _, _, log = read("words")
     assert "\nwords/\\x1b[31m\\n.png: it is not an image" in f"\n{log}"
     status, _, log = read("gone\x1b[31m")
     assert (status, "gone\\x1b[31m" in log, "\x1b" in log) == (2, True, False)
 
 
-def test_json_has_one_line_per_picture(read, words):
+def test_json_has_one_line_per_image(read, words):
     status, output, _ = read("words", "gone.png", "--json", "--batch-size", 2)
     rows = [json.loads(line) for line in output.splitlines()]
     assert status == 1
@@ -100,7 +100,7 @@ def test_json_has_one_line_per_picture(read, words):
     assert rows[4]["error"] == "there is no such file"
 
 
-def test_csv_has_one_row_per_picture(read, words):
+def test_csv_has_one_row_per_image(read, words):
     _, output, _ = read("words", "--csv", "--boxes")
     rows = list(csv.DictReader(io.StringIO(output)))
     assert [Path(row["path"]).name for row in rows] == ["a.png", "b.png", "c.png", "d.png"]
@@ -145,7 +145,7 @@ def test_attention_file_of_a_long_name_is_shortened(read, words, tmp_path):
     ]
 
 
-def test_attention_is_drawn_for_a_picture_from_a_pipe(read, words, tmp_path):
+def test_attention_is_drawn_for_an_image_from_a_pipe(read, words, tmp_path):
     pipe, end = os.pipe()
     with open(end, "wb") as file:
         file.write((words / "a.png").read_bytes())

@@ -20,9 +20,9 @@ def test_tool(tool_in_process):
     return tool_in_process("test.py")
 
 
-def test_predictions_and_pictures_are_written(test_tool, toy_config, toy_run, tmp_path):
+def test_predictions_and_figures_are_written(test_tool, toy_config, toy_run, tmp_path):
     checkpoint = toy_run / "iter_4.pth"
-    outputs = ["--save-preds", "--show-dir", tmp_path / "pictures", "--work-dir", tmp_path / "run"]
+    outputs = ["--save-preds", "--show-dir", tmp_path / "figures", "--work-dir", tmp_path / "run"]
     assert test_tool(toy_config, checkpoint, *outputs) == 0
 
     lines = (tmp_path / "run/iter_4_predictions.jsonl").read_text().splitlines()
@@ -32,22 +32,22 @@ def test_predictions_and_pictures_are_written(test_tool, toy_config, toy_run, tm
     assert all(len(row["scores"]) == max(len(row["text"]), 1) for row in rows)
     assert all(0 <= row["word_score"] <= 1 for row in rows)
 
-    pictures = sorted((tmp_path / "pictures").iterdir())
-    assert [picture.name for picture in pictures] == [
+    figures = sorted((tmp_path / "figures").iterdir())
+    assert [figure.name for figure in figures] == [
         f"val_image-{n:09d}.png" for n in range(1, WORDS + 1)
     ]
     # The word, its label and the predicted text, one below the other.
-    assert cv2.imread(str(pictures[0])).shape == (3 * 64, 128, 3)
+    assert cv2.imread(str(figures[0])).shape == (3 * 64, 128, 3)
     assert not list((tmp_path / "run").rglob("*.png"))
 
 
-def test_attention_pictures_are_written(test_tool, toy_config, toy_run, tmp_path):
-    options = ["--show-dir", tmp_path / "pictures", "--show-attention"]
+def test_attention_figures_are_written(test_tool, toy_config, toy_run, tmp_path):
+    options = ["--show-dir", tmp_path / "figures", "--show-attention"]
     assert test_tool(toy_config, toy_run / "iter_4.pth", *options) == 0
-    pictures = sorted((tmp_path / "pictures").iterdir())
-    assert len(pictures) == WORDS
-    # Three stages, one below the other, are taller than MMOCR's picture of three rows.
-    assert all(cv2.imread(str(picture)).shape[0] > 400 for picture in pictures)
+    figures = sorted((tmp_path / "figures").iterdir())
+    assert len(figures) == WORDS
+    # Three stages, one below the other, are taller than MMOCR's figure of three rows.
+    assert all(cv2.imread(str(figure)).shape[0] > 400 for figure in figures)
 
 
 def test_predictions_are_written_to_the_named_file(test_tool, toy_config, toy_run, tmp_path):
@@ -67,9 +67,9 @@ def test_report_lists_the_errors(test_tool, toy_config, toy_run, tmp_path, optio
 
 
 def test_tta_draws_every_word(test_tool, toy_config, toy_run, tmp_path):
-    options = ["--tta", "--show-dir", tmp_path / "pictures"]
+    options = ["--tta", "--show-dir", tmp_path / "figures"]
     assert test_tool(toy_config, toy_run / "iter_4.pth", *options) == 0
-    assert len(list((tmp_path / "pictures").iterdir())) == WORDS
+    assert len(list((tmp_path / "figures").iterdir())) == WORDS
 
 
 def test_predictions_match_those_of_the_reader(test_tool, toy_config, toy_run, toy_data):
@@ -81,10 +81,10 @@ def test_predictions_match_those_of_the_reader(test_tool, toy_config, toy_run, t
         assert test_tool(toy_config, checkpoint, "--save-preds", file, *options) == 0
         rows[name] = [json.loads(line) for line in Path(file).read_text().splitlines()]
     words = LPVLMDBDataset(data_root=str(toy_data), ann_file="val", test_mode=True)
-    pictures = [words[number]["img"] for number in range(WORDS)]
+    images = [words[number]["img"] for number in range(WORDS)]
     for name, tta in (("once", False), ("again", True)):
         reader = WordReader(toy_run / "iter_4.pth", toy_config, device="cpu", tta=tta)
-        for row, reading in zip(rows[name], reader.read(pictures), strict=True):
+        for row, reading in zip(rows[name], reader.read(images), strict=True):
             assert row["text"] == reading.text
             assert row["word_score"] == pytest.approx(reading.confidence, rel=1e-4)
     gains = [

@@ -325,7 +325,7 @@ def in_miniature(digits, tmp_path) -> tuple[list[str], dict[str, str]]:
 
 
 def small_source(number: int) -> list[str]:
-    settings = dict(capacity=64, chunk_size=16, min_pictures=16, workers=1)
+    settings = dict(capacity=64, chunk_size=16, min_images=16, workers=1)
     source = f"train_dataloader.dataset.sources.{number}"
     return [f"{source}.{key}={value}" for key, value in settings.items()]
 

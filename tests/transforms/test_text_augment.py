@@ -63,7 +63,7 @@ class TestPlan:
         assert {m for plan in drawn for _, m in plan} == {magnitude}
 
     @pytest.mark.parametrize("intact_prob", [0.0, 0.3, 0.5, 1.0])
-    def test_intact_prob_is_the_fraction_of_intact_pictures(self, intact_prob):
+    def test_intact_prob_is_the_fraction_of_intact_images(self, intact_prob):
         drawn = plans(TextAugment(intact_prob=intact_prob), 4000)
         share = sum(not plan for plan in drawn) / 4000
         assert share == pytest.approx(intact_prob, abs=0.03)
@@ -122,7 +122,7 @@ class TestPresets:
 
 
 class TestTransform:
-    def test_changes_only_the_picture(self, word):
+    def test_changes_only_the_image(self, word):
         before = word.copy()
         results = dict(img=word, img_shape=(32, 100), gt_texts=["Harbour"])
         after = TextAugment(intact_prob=0).transform(results)
@@ -132,11 +132,11 @@ class TestTransform:
         assert not np.array_equal(after["img"], before)
         np.testing.assert_array_equal(word, before)
 
-    def test_intact_picture_is_the_same_object(self, word):
+    def test_intact_image_is_the_same_object(self, word):
         assert TextAugment(intact_prob=1)(dict(img=word))["img"] is word
 
-    def test_global_generator_is_used_once_per_picture(self, word):
-        """The rest of the pipeline does not depend on what was drawn for this picture."""
+    def test_global_generator_is_used_once_per_image(self, word):
+        """The rest of the pipeline does not depend on what was drawn for this image."""
         following = set()
         for transform in (TextAugment(intact_prob=1), TextAugment(intact_prob=0, num_groups=8)):
             set_random_seed(7)
@@ -165,7 +165,7 @@ class TestTransform:
             [[1, 2], [3, 4]],
         ],
     )
-    def test_unsupported_pictures_are_refused(self, img):
+    def test_unsupported_images_are_refused(self, img):
         with pytest.raises(TypeError, match=r"needs a uint8 image of shape \(H, W, 3\).*word-7"):
             TextAugment()(dict(img=img, img_path="word-7.png"))
 
@@ -176,7 +176,7 @@ class TestTransform:
 
 
 class Words(Dataset):
-    """Sixteen augmentations of the same picture."""
+    """Sixteen augmentations of the same image."""
 
     def __init__(self):
         self.transform = TextAugment(intact_prob=0)
@@ -201,7 +201,7 @@ def test_data_loader_workers_differ_and_are_reproducible():
     first = run(5)
     np.testing.assert_array_equal(run(5), first)
     assert not np.array_equal(run(50), first)
-    # Batches come from the two workers in turn: no picture appears twice.
+    # Batches come from the two workers in turn: no image appears twice.
     assert len({img.tobytes() for batch in first for img in batch}) == 16
 
 
@@ -268,7 +268,7 @@ class TestTools:
         assert sheet[:32, 140:240].std() > 20
 
     def test_browse_refuses_bad_input_and_output_files(self, tmp_path, capsys):
-        (tmp_path / "notes.png").write_text("no picture")
+        (tmp_path / "notes.png").write_text("no image")
         browse = load_tool("visualizations/browse_augment.py")
         for arguments, error in (
             ([str(tmp_path / "notes.png")], "notes.png: not an image"),

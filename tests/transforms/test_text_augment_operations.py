@@ -37,7 +37,7 @@ def scatter():
 @pytest.mark.parametrize("magnitude", MAGNITUDES)
 @pytest.mark.parametrize("name", OPERATIONS)
 class TestEveryOperation:
-    def test_returns_a_new_picture_of_the_same_kind(self, name, magnitude, word):
+    def test_returns_a_new_image_of_the_same_kind(self, name, magnitude, word):
         before = word.copy()
         after = OPERATIONS[name](word, magnitude, Random(5))
         assert after.shape == word.shape
@@ -130,7 +130,7 @@ class TestWarp:
             assert np.mean([pixels.mean() for pixels in edges[edge::4]]) < 60
 
     def test_curve_is_an_arc(self):
-        """The top edge of a white picture lies on a circle of about the expected radius."""
+        """The top edge of a white image lies on a circle of about the expected radius."""
         upwards = set()
         for seed in range(6):
             curved = warp.curve(flat(255, 160, 500), 1, Random(seed))[..., 0] > 127
@@ -159,7 +159,7 @@ class TestGeometry:
         y, x = np.mgrid[0:33, 0:101]
         assert (turned * x).sum() / turned.sum() == pytest.approx(50, abs=0.2)
         assert (turned * y).sum() / turned.sum() == pytest.approx(16, abs=0.2)
-        # All of a white picture is still there: the area shrinks by the square of the expansion.
+        # All of a white image is still there: the area shrinks by the square of the expansion.
         radians = np.radians(abs(degrees))
         share = geometry.rotate_about_centre(flat(255, 300, 900), degrees).mean() / 255
         assert share == pytest.approx((np.cos(radians) + np.sin(radians)) ** -2, abs=0.01)
@@ -223,7 +223,7 @@ class TestPattern:
 
 class TestBlur:
     @pytest.mark.parametrize("name", ["gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur"])
-    def test_keeps_mean_and_flat_pictures(self, name, word):
+    def test_keeps_mean_and_flat_images(self, name, word):
         for magnitude in MAGNITUDES:
             after = OPERATIONS[name](word, magnitude, Random(0))
             assert after.mean() == pytest.approx(word.mean(), abs=4)

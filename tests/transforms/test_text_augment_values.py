@@ -262,9 +262,9 @@ class TestProcess:
         np.testing.assert_array_equal(process.color(grey, 2, Random(0)), grey)
         blue = flat((200, 0, 0))
         paled = next(
-            picture
-            for picture in (process.color(blue, 2, Random(seed)) for seed in range(20))
-            if picture[0, 0, 0] < 200
+            image
+            for image in (process.color(blue, 2, Random(seed)) for seed in range(20))
+            if image[0, 0, 0] < 200
         )
         factor = 1 - paled[0, 0, 2] / round(0.114 * 200)
         assert paled[0, 0, 0] == pytest.approx(200 * factor + 23 * (1 - factor), abs=6)

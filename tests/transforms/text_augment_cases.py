@@ -1,4 +1,4 @@
-"""Pictures and conversions for the tests of text augmentation."""
+"""Images and conversions for the tests of text augmentation."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -7,10 +7,10 @@ from PIL import Image, ImageDraw, ImageFont
 def make_word():
     """Return a coloured word on a coloured gradient, shape (32, 100, 3), BGR."""
     ramp = np.linspace(120, 215, 100)[None, :, None] * np.array([0.8, 0.95, 1.0])
-    picture = Image.fromarray(np.repeat(ramp, 32, axis=0).astype(np.uint8))
+    image = Image.fromarray(np.repeat(ramp, 32, axis=0).astype(np.uint8))
     font = ImageFont.load_default(24)
-    ImageDraw.Draw(picture).text((8, 1), "Harbour", font=font, fill=(90, 20, 30))
-    return np.asarray(picture)
+    ImageDraw.Draw(image).text((8, 1), "Harbour", font=font, fill=(90, 20, 30))
+    return np.asarray(image)
 
 
 def make_scatter():
@@ -26,5 +26,5 @@ def as_pil(img):
     return Image.fromarray(np.ascontiguousarray(img[..., ::-1]))
 
 
-def as_bgr(picture):
-    return np.asarray(picture)[..., ::-1]
+def as_bgr(image):
+    return np.asarray(image)[..., ::-1]

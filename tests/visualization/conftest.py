@@ -43,5 +43,5 @@ def make_attention():
 
 @pytest.fixture
 def word() -> np.ndarray:
-    """Return an RGB picture of noise, 30 x 120."""
+    """Return an RGB image of noise, 30 x 120."""
     return np.random.default_rng(1).integers(0, 256, (30, 120, 3), dtype=np.uint8)

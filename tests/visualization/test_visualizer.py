@@ -30,15 +30,15 @@ def sample(make_attention):
 
 def test_attention_is_drawn_if_kept(visualizer, sample, word, tmp_path):
     file = tmp_path / "new" / "word.png"
-    picture = visualizer.add_datasample("x", word, sample, out_file=str(file))
-    assert picture.shape[0] > 300
-    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], picture)
+    image = visualizer.add_datasample("x", word, sample, out_file=str(file))
+    assert image.shape[0] > 300
+    np.testing.assert_array_equal(cv2.imread(str(file))[..., ::-1], image)
     without_truth = visualizer.add_datasample("x", word, sample, draw_gt=False)
-    assert (without_truth != picture[: len(without_truth), : without_truth.shape[1]]).any()
+    assert (without_truth != image[: len(without_truth), : without_truth.shape[1]]).any()
 
 
 def test_maps_cover_the_padding(visualizer, sample, word):
-    """The result equals that for a picture padded beforehand."""
+    """The result equals that for an image padded beforehand."""
     padded = np.concatenate([word, np.zeros_like(word)], axis=1)
     expected = visualizer.add_datasample("x", padded, sample)
     sample.set_metainfo(dict(valid_ratio=0.5))
@@ -50,15 +50,15 @@ def test_grey_words_are_drawn_as_rgb(visualizer, sample, word):
     assert visualizer.add_datasample("x", word[..., :1], sample).shape[2] == 3
 
 
-@pytest.mark.parametrize("case", ["none kept", "no prediction wanted", "bad picture"])
-def test_mmocr_picture_is_drawn_otherwise(visualizer, sample, word, case):
+@pytest.mark.parametrize("case", ["none kept", "no prediction wanted", "bad image"])
+def test_mmocr_figure_is_drawn_otherwise(visualizer, sample, word, case):
     if case == "none kept":
         del sample.pred_attention
-    if case == "bad picture":
+    if case == "bad image":
         sample.set_metainfo(dict(bad_sample=True))
-    picture = visualizer.add_datasample("x", word, sample, draw_pred=case != "no prediction wanted")
+    image = visualizer.add_datasample("x", word, sample, draw_pred=case != "no prediction wanted")
     lines = 2 if case == "no prediction wanted" else 3
-    assert picture.shape == (lines * 64, 256, 3)
+    assert image.shape == (lines * 64, 256, 3)
 
 
 @pytest.mark.parametrize("keep", [True, False])

@@ -137,10 +137,10 @@ if __name__ == "__main__":
     parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.benchmark.figure import draw
 from lpv_mmocr.benchmark.loading import LoadingMeasurement, run_loading, write_words
 from lpv_mmocr.benchmark.machine import describe_machine
 from lpv_mmocr.benchmark.measurement import Measurement
-from lpv_mmocr.benchmark.picture import draw
 from lpv_mmocr.benchmark.report import Report
 from lpv_mmocr.benchmark.specification import (
     DEFAULT_MODELS,

@@ -94,24 +94,24 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def make_picture(width: int, height: int) -> np.ndarray:
+def make_image(width: int, height: int) -> np.ndarray:
     """Draw a word on a gradient, uint8 (H, W, 3), BGR."""
     ramp = np.linspace(90, 230, width)[None, :, None] * np.array([1.0, 0.95, 0.8])
-    picture = np.repeat(ramp, height, axis=0).astype(np.uint8)
+    image = np.repeat(ramp, height, axis=0).astype(np.uint8)
     scale = height / 40
     origin = (width // 20, height * 3 // 4)
-    cv2.putText(picture, "Harbour", origin, cv2.FONT_HERSHEY_DUPLEX, scale, (60, 20, 10), 1)
-    return picture
+    cv2.putText(image, "Harbour", origin, cv2.FONT_HERSHEY_DUPLEX, scale, (60, 20, 10), 1)
+    return image
 
 
-def load_straug(picture: np.ndarray) -> list[list] | None:
+def load_straug(image: np.ndarray) -> list[list] | None:
     """Return the operations of ``straug``, group by group, or None if it cannot be used.
 
     Operations that fail with the installed libraries are reported and left out.
     """
     from PIL import Image
 
-    image = Image.fromarray(picture)
+    image = Image.fromarray(image)
     groups = []
     try:
         for group, names in STRAUG_GROUPS.items():
@@ -130,11 +130,11 @@ def load_straug(picture: np.ndarray) -> list[list] | None:
     return groups
 
 
-def straug_augment(groups: list[list], picture: np.ndarray, rng: Random) -> Augment:
-    """Return a function that augments the picture with ``straug`` once."""
+def straug_augment(groups: list[list], image: np.ndarray, rng: Random) -> Augment:
+    """Return a function that augments the image with ``straug`` once."""
     from PIL import Image
 
-    image = Image.fromarray(np.ascontiguousarray(picture[..., ::-1]))
+    image = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
 
     def augment() -> object:
         result = image
@@ -154,21 +154,21 @@ def images_per_second(augment: Augment, images: int) -> tuple[float, float]:
     return images / (time.process_time() - began_here), images / (time.perf_counter() - began)
 
 
-def compare(args: argparse.Namespace, picture: np.ndarray) -> None:
+def compare(args: argparse.Namespace, image: np.ndarray) -> None:
     """Measure in turns and print the medians for each seed and for all seeds."""
     transform = TextAugment(num_groups=NUM_GROUPS, intact_prob=0.0)
-    straug = load_straug(picture)
+    straug = load_straug(image)
     speeds: dict[str, list[tuple[float, float]]] = {"TextAugment": []}
     if straug is not None:
         speeds["straug"] = []
     for seed in args.seeds:
         np.random.seed(seed)  # noqa: NPY002  (what the transform draws from)
         contestants: dict[str, tuple[Augment, int]] = {
-            "TextAugment": (lambda: transform({"img": picture}), args.images)
+            "TextAugment": (lambda: transform({"img": image}), args.images)
         }
         if straug is not None:
             # A tenth of the images: takes about as long as ours.
-            augment = straug_augment(straug, picture, Random(seed))
+            augment = straug_augment(straug, image, Random(seed))
             contestants["straug"] = (augment, max(args.images // 10, 1))
         for _ in range(args.rounds):
             for name, (augment, images) in contestants.items():
@@ -188,7 +188,7 @@ def report(what: str, name: str, found: Sequence[tuple[float, float]]) -> None:
     )
 
 
-def measure_operations(picture: np.ndarray, args: argparse.Namespace) -> None:
+def measure_operations(image: np.ndarray, args: argparse.Namespace) -> None:
     """Print the median time of every operation at each magnitude in microseconds."""
     print(f"{'operation':18s}" + "".join(f"{f'magnitude {m}':>14s}" for m in range(NUM_MAGNITUDES)))
     for operation in OPERATIONS.values():
@@ -197,7 +197,7 @@ def measure_operations(picture: np.ndarray, args: argparse.Namespace) -> None:
             rng = Random(magnitude)
 
             def augment(operation=operation, magnitude=magnitude, rng=rng) -> np.ndarray:
-                return operation(picture, magnitude, rng)
+                return operation(image, magnitude, rng)
 
             augment()
             speed = statistics.median(images_per_second(augment, 50)[0] for _ in range(args.rounds))
@@ -210,14 +210,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     # One core, as in a worker of MMEngine's data loader.
     cv2.setNumThreads(0)
     warnings.simplefilter("ignore")
-    picture = make_picture(*args.size)
+    image = make_image(*args.size)
     print(
         f"{args.size[0]}x{args.size[1]} pixels, {NUM_GROUPS} groups, Python "
         f"{sys.version.split()[0]}, NumPy {np.__version__}, OpenCV {cv2.__version__}"
     )
-    compare(args, picture)
+    compare(args, image)
     if args.operations:
-        measure_operations(picture, args)
+        measure_operations(image, args)
 
 
 if __name__ == "__main__":

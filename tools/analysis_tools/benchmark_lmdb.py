@@ -55,19 +55,19 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def generate(path: Path, num: int) -> None:
-    """Write ``num`` words of 1 to 30 characters with small JPEG pictures."""
+    """Write ``num`` words of 1 to 30 characters with small JPEG images."""
     generator = np.random.default_rng(0)
-    pictures = []
+    images = []
     for _ in range(64):
-        picture = generator.integers(0, 255, (2, 6), dtype=np.uint8)
-        picture = cv2.resize(picture, (24, 8), interpolation=cv2.INTER_LINEAR)
-        pictures.append(cv2.imencode(".jpg", picture)[1].tobytes())
+        image = generator.integers(0, 255, (2, 6), dtype=np.uint8)
+        image = cv2.resize(image, (24, 8), interpolation=cv2.INTER_LINEAR)
+        images.append(cv2.imencode(".jpg", image)[1].tobytes())
     characters = np.array(list(ALPHANUMERIC))
     lengths = np.minimum(generator.geometric(0.15, num), 30)
     with LMDBWriter(path) as writer:
         for number in track(range(num), "Generating words"):
             word = "".join(generator.choice(characters, lengths[number]))
-            writer.write(pictures[number % len(pictures)], word)
+            writer.write(images[number % len(images)], word)
 
 
 def memory() -> dict[str, float]:

@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def picture_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
+def image_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
     """Return height and width from the option, or else from the config.
 
     Raises:
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         cfg = cli.load_config(args.config, args.cfg_options)
         cli.require(cfg, "model")
-        size = picture_size(cfg, args.shape)
+        size = image_size(cfg, args.shape)
         init_default_scope(cfg.get("default_scope", "mmocr"))
         model = build_model(cfg)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -94,16 +94,16 @@ def write_sheet(args: argparse.Namespace, paths: list[str]) -> int:
 
 
 def sheet_entry(path: str, number: int, font: str | None) -> tuple[np.ndarray, str, str | None]:
-    """Return picture (H, W, 3) in RGB, caption, and the caption's font if not the default."""
+    """Return image (H, W, 3) in RGB, caption, and the caption's font if not the default."""
     label = "(not readable)"
     try:
         with KeyReader(path) as reader:
             stored = reader.get(label_key(number)) or b""
             label = stored.decode("utf-8", errors="replace") or "(empty)"
-            picture = decode_image(reader.get(image_key(number)) or b"")[..., ::-1]
+            image = decode_image(reader.get(image_key(number)) or b"")[..., ::-1]
     except (ValueError, LMDBDataError):
-        picture, label = np.full((32, 100, 3), 160, np.uint8), f"(bad) {label}"
-    return np.ascontiguousarray(picture), f"{number}: {label}", None if label.isascii() else font
+        image, label = np.full((32, 100, 3), 160, np.uint8), f"(bad) {label}"
+    return np.ascontiguousarray(image), f"{number}: {label}", None if label.isascii() else font
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.json:
             cli.require_new_file(args.json, "--json")
         if args.sheet:
-            cli.require_new_picture(args.sheet, "--sheet")
+            cli.require_new_image(args.sheet, "--sheet")
         paths = list(dict.fromkeys(lmdb for path in args.paths for lmdb in find_lmdbs(path)))
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]

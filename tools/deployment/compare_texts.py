@@ -91,7 +91,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]:
-    """Return encoded pictures and labels of an LMDB.
+    """Return encoded images and labels of an LMDB.
 
     Raises:
         BadSampleError: If a word cannot be used.
@@ -109,15 +109,15 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
 
 
 def upright(content: bytes) -> np.ndarray:
-    """Decode a picture in BGR order and apply its EXIF orientation, as lpv_onnx does."""
+    """Decode an image in BGR order and apply its EXIF orientation, as lpv_onnx does."""
     return decode_image(content, upright=False)
 
 
 def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[str]:
     texts = []
     for batch in progressive(encoded):
-        pictures = [upright(content) for content in batch]
-        read = inferencer(pictures, batch_size=len(pictures), progress_bar=False)
+        images = [upright(content) for content in batch]
+        read = inferencer(images, batch_size=len(images), progress_bar=False)
         texts += [prediction["text"] for prediction in read["predictions"]]
     return texts
 
@@ -143,10 +143,10 @@ def find_clear(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[
     preprocessing = Preprocessing.of(inferencer.cfg)
     clear: list[bool] = []
     for batch in progressive(encoded):
-        pictures = [inferencer.pipeline(upright(content))["inputs"] for content in batch]
+        images = [inferencer.pipeline(upright(content))["inputs"] for content in batch]
         if preprocessing.channels == "rgb":
-            pictures = [picture.flip(0) for picture in pictures]
-        clear += reference(model, preprocessing.normalise(pictures), mask=True)[1].tolist()
+            images = [image.flip(0) for image in images]
+        clear += reference(model, preprocessing.normalise(images), mask=True)[1].tolist()
     return clear
 
 

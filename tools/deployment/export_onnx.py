@@ -2,7 +2,7 @@
 
 The file takes batches of any size, and its metadata describes the preprocessing and the classes. It
 is checked and compared with PyTorch before it gets its name. `python -m lpv_onnx FILE.onnx
-PICTURE...` reads images with it; see docs/onnx.md.
+IMAGE...` reads images with it; see docs/onnx.md.
 
 Example:
     python tools/deployment/export_onnx.py lpv-tiny --out lpv-tiny.onnx

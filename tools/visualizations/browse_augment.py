@@ -86,24 +86,24 @@ def render_word(
 
     font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / font_name, 44)
     left, top, right, bottom = font.getbbox(text)
-    picture = Image.new("RGB", (right - left + 20, bottom - top + 16), paper)
-    ImageDraw.Draw(picture).text((10 - left, 8 - top), text, font=font, fill=ink)
-    return np.ascontiguousarray(np.asarray(picture)[..., ::-1])
+    image = Image.new("RGB", (right - left + 20, bottom - top + 16), paper)
+    ImageDraw.Draw(image).text((10 - left, 8 - top), text, font=font, fill=ink)
+    return np.ascontiguousarray(np.asarray(image)[..., ::-1])
 
 
-def load_pictures(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarray]:
-    """Read the pictures, or render words if there are none, and resize them to (W, H).
+def load_images(paths: Sequence[Path], size: tuple[int, int]) -> list[np.ndarray]:
+    """Read the images, or render words if there are none, and resize them to (W, H).
 
     Raises:
-        InputError: If a file is not a picture.
+        InputError: If a file is not an image.
     """
-    pictures = [] if paths else [render_word(*word) for word in WORDS]
+    images = [] if paths else [render_word(*word) for word in WORDS]
     for path in paths:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if picture is None:
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
             raise cli.InputError(f"{path}: not an image that OpenCV can read, or no such file")
-        pictures.append(picture)
-    return [cv2.resize(picture, tuple(size), interpolation=cv2.INTER_AREA) for picture in pictures]
+        images.append(image)
+    return [cv2.resize(image, tuple(size), interpolation=cv2.INTER_AREA) for image in images]
 
 
 def draw_row(label: str, cells: Sequence[np.ndarray], scale: int) -> np.ndarray:
@@ -126,28 +126,26 @@ def draw_row(label: str, cells: Sequence[np.ndarray], scale: int) -> np.ndarray:
 
 
 def draw_sheet(
-    pictures: Sequence[np.ndarray], groups: Sequence[str], scale: int, seed: int
+    images: Sequence[np.ndarray], groups: Sequence[str], scale: int, seed: int
 ) -> np.ndarray:
-    """Apply every operation of the groups at every magnitude to every picture."""
-    originals = [picture for picture in pictures for _ in range(NUM_MAGNITUDES)]
+    """Apply every operation of the groups at every magnitude to every image."""
+    originals = [image for image in images for _ in range(NUM_MAGNITUDES)]
     rows = [draw_row("original", originals, scale)]
     available = operations_by_group()
     for group in groups:
         for operation in available[group]:
             cells = [
-                operation(
-                    picture, magnitude, Random(f"{seed}/{operation.name}/{magnitude}/{index}")
-                )
-                for index, picture in enumerate(pictures)
+                operation(image, magnitude, Random(f"{seed}/{operation.name}/{magnitude}/{index}"))
+                for index, image in enumerate(images)
                 for magnitude in range(NUM_MAGNITUDES)
             ]
             rows.append(draw_row(operation.name, cells, scale))
     return np.vstack(rows)
 
 
-def draw_batch_sheet(pictures: Sequence[np.ndarray], scale: int, seed: int) -> np.ndarray:
-    """Augment copies of every picture by each group alone, and by all at their probabilities."""
-    copies = [picture for picture in pictures for _ in range(BATCH_COPIES)]
+def draw_batch_sheet(images: Sequence[np.ndarray], scale: int, seed: int) -> np.ndarray:
+    """Augment copies of every image by each group alone, and by all at their probabilities."""
+    copies = [image for image in images for _ in range(BATCH_COPIES)]
     rows = [draw_row("original", copies, scale)]
     inputs = torch.from_numpy(np.stack(copies)[..., ::-1].transpose(0, 3, 1, 2) / np.float32(255))
     generator = torch.Generator().manual_seed(seed)
@@ -163,15 +161,15 @@ def draw_batch_sheet(pictures: Sequence[np.ndarray], scale: int, seed: int) -> n
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_new_picture(args.out, "--out")
-        pictures = load_pictures(args.images, args.size)
+        cli.require_new_image(args.out, "--out")
+        images = load_images(args.images, args.size)
         if args.batch:
-            sheet = draw_batch_sheet(pictures, args.scale, args.seed)
+            sheet = draw_batch_sheet(images, args.scale, args.seed)
         else:
-            sheet = draw_sheet(pictures, args.groups, args.scale, args.seed)
+            sheet = draw_sheet(images, args.groups, args.scale, args.seed)
         if not cv2.imwrite(str(args.out), sheet):
             raise cli.InputError(f"--out {args.out}: an image so large cannot be written there")
-        print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(pictures)} image(s)")
+        print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(images)} image(s)")
     return 0
 
 

@@ -93,10 +93,10 @@ def choose(cfg: Config, phase: str, dataset: Dataset, count: int, seed: int) -> 
 
 
 def as_entry(packed: dict) -> tuple[np.ndarray, str, None]:
-    """Return picture (H, W, 3) in RGB and label of a packed sample."""
+    """Return image (H, W, 3) in RGB and label of a packed sample."""
     sample: TextRecogDataSample = packed["data_samples"]
-    picture = packed["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]
-    return np.ascontiguousarray(picture), sample.gt_text.item or "(empty)", None
+    image = packed["inputs"].numpy().transpose(1, 2, 0)[..., ::-1]
+    return np.ascontiguousarray(image), sample.gt_text.item or "(empty)", None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
-        cli.require_new_picture(args.out, "--out")
+        cli.require_new_image(args.out, "--out")
         cfg = cli.load_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase, args.original)
         set_random_seed(args.seed)

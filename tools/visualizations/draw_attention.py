@@ -20,7 +20,7 @@ from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.reading import Reading, WordReader
-from lpv_mmocr.reading.pictures import PictureError, load_picture
+from lpv_mmocr.reading.image_loading import ImageError, load_image
 from lpv_mmocr.rendering import RenderedWordDataset
 from lpv_mmocr.visualization import draw_attention, draw_cascade_strip, draw_relations
 
@@ -39,7 +39,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="checkpoint, or the name of a bundled one, such as lpv-mini; its decoder "
         "must be a CPADecoder",
     )
-    parser.add_argument("picture", nargs="?", help="image of a word (default: a rendered word)")
+    parser.add_argument("image", nargs="?", help="image of a word (default: a rendered word)")
     parser.add_argument(
         "--what",
         choices=("attention", "relations", "strip"),
@@ -72,7 +72,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load_word(path: str) -> np.ndarray:
-    """Load a picture file as BGR.
+    """Load an image file as BGR.
 
     Raises:
         InputError: If it does not exist or cannot be read.
@@ -80,8 +80,8 @@ def load_word(path: str) -> np.ndarray:
     if not Path(path).is_dir():
         cli.require_file(path, "image")
     try:
-        return load_picture(path)
-    except PictureError as error:
+        return load_image(path)
+    except ImageError as error:
         raise cli.InputError(f"{path} is not an image that can be read: {error}") from error
 
 
@@ -120,8 +120,8 @@ def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_new_picture(args.out, "--out")
-        picture = load_word(args.picture) if args.picture else None
+        cli.require_new_image(args.out, "--out")
+        image = load_word(args.image) if args.image else None
         reader = WordReader(
             args.checkpoint,
             args.config,
@@ -130,16 +130,16 @@ def main(argv: list[str] | None = None) -> int:
             attention=True,
             tta=False,
         )
-        if picture is None:
+        if image is None:
             reading, truth = rendered_word(reader, args)
         else:
-            (reading,), truth = reader.read(picture), args.truth
+            (reading,), truth = reader.read(image), args.truth
         attention = reading.attention
         if args.what == "relations":
             drawn = draw_relations(attention)
         else:
             draw = draw_cascade_strip if args.what == "strip" else draw_attention
-            drawn = draw(reading.picture[..., ::-1], attention, gt_text=truth)
+            drawn = draw(reading.image[..., ::-1], attention, gt_text=truth)
         Image.fromarray(drawn).save(args.out, optimize=True)
         print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
     return 0

@@ -57,8 +57,8 @@ test_pipeline = [
     pack,
 ]
 
-# Test-time augmentation (tools/test.py --tta): low-confidence words are read again, tall pictures
-# turned on their side, any picture tilted, sheared or cropped; the most confident reading is kept.
+# Test-time augmentation (tools/test.py --tta): low-confidence words are read again, tall images
+# turned on their side, any image tilted, sheared or cropped; the most confident reading is kept.
 looks = [
     dict(type="WordLook"),
     dict(type="WordLook", turn=90, tall_only=True),

@@ -7,7 +7,7 @@ _base_ = [
 ]
 
 model = dict(
-    # No rendered picture recurs often enough to be memorised.
+    # No rendered image recurs often enough to be memorised.
     encoder=dict(drop_path_rate=0.0),
     decoder=dict(with_mask=True, glrm=dict(dropout=0.0)),
     data_preprocessor=dict(batch_augments=[dict(type="BatchTextAugment")]),

@@ -11,7 +11,7 @@ from PIL import Image
 
 import lpv_onnx
 
-from ..picture_header import is_tiff_with_alpha, is_truncated_jpeg
+from ..image_header import is_tiff_with_alpha, is_truncated_jpeg
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
@@ -52,7 +52,7 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
         if image is None:  # Pillow reads more formats, and reports what is wrong
             return load_by_pillow(encoded)
-    except (cv2.error, lpv_onnx.PictureError) as error:
+    except (cv2.error, lpv_onnx.ImageError) as error:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
     return image
 
@@ -74,18 +74,18 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
     return encoded.startswith(b"jP  ", 4) or encoded.startswith(b"\xff\x4f\xff\x51")
 
 
-def load_by_pillow(picture: bytes | Image.Image, *, max_pixels: int = _MAX_PIXELS) -> np.ndarray:
-    """Load an image as :func:`lpv_onnx.load_picture` does, following its EXIF orientation.
+def load_by_pillow(image: bytes | Image.Image, *, max_pixels: int = _MAX_PIXELS) -> np.ndarray:
+    """Load an image as :func:`lpv_onnx.load_image` does, following its EXIF orientation.
 
     Args:
-        picture: Bytes of a file, or a Pillow image.
+        image: Bytes of a file, or a Pillow image.
         max_pixels: Maximum number of pixels; larger images are refused.
 
     Returns:
         The image in BGR order, uint8, shape (height, width, 3).
 
     Raises:
-        lpv_onnx.PictureError: If the image cannot be decoded.
+        lpv_onnx.ImageError: If the image cannot be decoded.
     """
-    image = lpv_onnx.load_picture(picture, max_pixels=max_pixels)
-    return np.ascontiguousarray(np.asarray(image)[..., ::-1])
+    rgb = lpv_onnx.load_image(image, max_pixels=max_pixels)
+    return np.ascontiguousarray(np.asarray(rgb)[..., ::-1])

@@ -95,7 +95,7 @@ def to_bgr(image: np.ndarray) -> np.ndarray:
         The image in BGR order, uint8, shape (H, W, 3).
 
     Raises:
-        lpv_onnx.PictureError: A ``ValueError``, if the array has another shape or type, or no
+        lpv_onnx.ImageError: A ``ValueError``, if the array has another shape or type, or no
             pixels.
     """
     image = lpv_onnx.to_eight_bits(image)

@@ -20,7 +20,7 @@ def _period(magnitude: int) -> int:
     return NUM_MAGNITUDES - magnitude + 1
 
 
-def _as_picture(visible: np.ndarray) -> np.ndarray:
+def _as_image(visible: np.ndarray) -> np.ndarray:
     """Turn a visibility map (H, W) into a bit mask, uint8 (H, W, 3)."""
     return cv2.cvtColor(np.where(visible, 255, 0).astype(np.uint8), cv2.COLOR_GRAY2BGR)
 
@@ -43,7 +43,7 @@ def line_mask(
         visible[:, column::period] = False
     if row is not None:
         visible[row::period] = False
-    return _as_picture(visible)
+    return _as_image(visible)
 
 
 @cached_array
@@ -69,7 +69,7 @@ def ring_mask(height: int, width: int, period: int, first: int, elliptic: bool) 
             corner = (centre_x - across, centre_y - radius)
             opposite = (centre_x + across, centre_y + radius)
             cv2.rectangle(canvas, corner, opposite, 0, 1)
-    return _as_picture(canvas > 0)
+    return _as_image(canvas > 0)
 
 
 @operation("pattern")

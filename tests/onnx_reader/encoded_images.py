@@ -1,4 +1,4 @@
-"""Pictures encoded in many file formats."""
+"""Images encoded in many file formats."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from apis.inference_cases import noise
 from PIL import Image, features
 
 
-def encode(picture: np.ndarray, suffix: str = ".png") -> bytes:
-    return cv2.imencode(suffix, picture)[1].tobytes()
+def encode(image: np.ndarray, suffix: str = ".png") -> bytes:
+    return cv2.imencode(suffix, image)[1].tobytes()
 
 
-def saved(picture: Image.Image, kind: str, **options) -> bytes:
+def saved(image: Image.Image, kind: str, **options) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -42,12 +42,12 @@ xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="3"/></rdf:RDF></x:x
 
 
 def avif(colour: np.ndarray) -> dict[str, bytes]:
-    picture = Image.fromarray(colour)
-    turned = saved(picture, "AVIF", quality=100, exif=tag(3))
-    # Major brand of files that hold more than one kind of picture.
+    image = Image.fromarray(colour)
+    turned = saved(image, "AVIF", quality=100, exif=tag(3))
+    # Major brand of files that hold more than one kind of image.
     brand = turned[:8] + b"mif1" + turned[12:]
     return {
-        "avif": saved(picture, "AVIF", quality=100),
+        "avif": saved(image, "AVIF", quality=100),
         "avif, upside down": turned,
         "avif of another major brand, upside down": brand,
     }
@@ -61,7 +61,7 @@ def netpbm(white: int, channels: int) -> bytes:
     return header + values.astype(">u2" if white > 255 else "u1").tobytes()
 
 
-def pictures() -> dict[str, bytes]:
+def images() -> dict[str, bytes]:
     colour, grey, rgba = smooth(), smooth(channels=0), smooth(channels=4)
     wide = np.random.default_rng(0).integers(0, 2**16, (20, 50, 3), np.uint16)
     return {

@@ -1,4 +1,4 @@
-"""Loading of pictures of any common kind."""
+"""Loading of images of any common kind."""
 
 from __future__ import annotations
 
@@ -19,56 +19,56 @@ _USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
 # Pillow starts Ghostscript for EPS, and calls Windows for WMF.
 _FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
 _XMP = ("xmp", "XML:com.adobe.xmp")
-# Ignore Pillow's warnings about odd files. Done once: filters set and reset for each picture, as by
+# Ignore Pillow's warnings about odd files. Done once: filters set and reset for each image, as by
 # warnings.catch_warnings, get lost when several threads do so.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-Picture = str | os.PathLike | bytes | np.ndarray | Image.Image
+ImageInput = str | os.PathLike | bytes | np.ndarray | Image.Image
 """Path of a file; contents of a file; array, grey or in OpenCV's BGR or BGRA order, uint8 or
 uint16; or Pillow image."""
 
 
-class PictureError(ValueError):
-    """A picture cannot be read; the message says why."""
+class ImageError(ValueError):
+    """An image cannot be read; the message says why."""
 
 
-def load_picture(picture: Picture, *, max_pixels: int | None = None) -> Image.Image:
-    """Load a picture of any common kind as 8-bit RGB.
+def load_image(image: ImageInput, *, max_pixels: int | None = None) -> Image.Image:
+    """Load an image of any common kind as 8-bit RGB.
 
     The EXIF orientation is applied, grey becomes colour, an alpha channel is dropped (not blended),
     and 16-bit values keep their upper 8 bits.
 
     Args:
-        picture: Picture to load.
+        image: Image to load.
         max_pixels: Maximum number of pixels of files and Pillow images; ``MAX_PIXELS`` by default.
 
     Raises:
-        PictureError: If there is no such file, or it is not a picture, is damaged or too large.
-        TypeError: If the argument is none of the kinds of ``Picture``.
+        ImageError: If there is no such file, or it is not an image, is damaged or too large.
+        TypeError: If the argument is none of the kinds of ``ImageInput``.
     """
-    if isinstance(picture, np.ndarray):
-        return _from_array(picture)
+    if isinstance(image, np.ndarray):
+        return _from_array(image)
     max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    if isinstance(picture, Image.Image):
-        return _load_image(lambda: picture, max_pixels)
-    if not isinstance(picture, Picture):
+    if isinstance(image, Image.Image):
+        return _decode(lambda: image, max_pixels)
+    if not isinstance(image, ImageInput):
         raise TypeError(
             "an image is a path, bytes, a NumPy array or a Pillow image, got "
-            f"{type(picture).__name__}"
+            f"{type(image).__name__}"
         )
     try:
-        encoded = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+        encoded = image if isinstance(image, bytes) else Path(image).read_bytes()
     except IsADirectoryError as error:
-        raise PictureError(
-            f"it is a folder; give the files in it, such as {os.path.join(picture, '*.png')}"
+        raise ImageError(
+            f"it is a folder; give the files in it, such as {os.path.join(image, '*.png')}"
         ) from error
     except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
+        raise ImageError(error.strerror or str(error)) from error
     except ValueError as error:  # e.g. for a null character in the path
-        raise PictureError(str(error)) from error
+        raise ImageError(str(error)) from error
     if not encoded:
-        raise PictureError("the file is empty")
-    return _load_image(lambda: _open(encoded), max_pixels)
+        raise ImageError("the file is empty")
+    return _decode(lambda: _open(encoded), max_pixels)
 
 
 def _open(encoded: bytes) -> Image.Image:
@@ -82,7 +82,7 @@ def _open(encoded: bytes) -> Image.Image:
 
 
 def to_eight_bits(array: np.ndarray) -> np.ndarray:
-    """Check that an array is a picture, and keep the upper 8 bits of 16-bit values.
+    """Check that an array is an image, and keep the upper 8 bits of 16-bit values.
 
     Args:
         array: Shape (H, W) or (H, W, C) with 1, 3 or 4 channels, uint8 or uint16.
@@ -91,42 +91,42 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
         The array as uint8, in the same shape.
 
     Raises:
-        PictureError: If it has another shape or dtype, or no pixels.
+        ImageError: If it has another shape or dtype, or no pixels.
     """
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in (1, 3, 4) or array.size == 0:
-        raise PictureError(
+        raise ImageError(
             f"an array of shape {array.shape} is not an image; it must be (height, width) or "
             "(height, width, 1, 3 or 4 channels)"
         )
     if array.dtype == np.uint16:
         array = (array >> 8).astype(np.uint8)
     if array.dtype != np.uint8:
-        raise PictureError(
+        raise ImageError(
             f"an image of type {array.dtype} could mean several ranges; scale it to 0-255 and "
             "pass it as uint8 (or as uint16, 0-65535)"
         )
     return array
 
 
-def _load_image(open_image: Callable[[], Image.Image], max_pixels: int) -> Image.Image:
+def _decode(open_image: Callable[[], Image.Image], max_pixels: int) -> Image.Image:
     """Open and decode an image; Pillow images that were passed in are also decoded only here."""
     too_many = f"it has too many pixels; {max_pixels / 1e6:.0f} million are allowed"
     try:
         image = open_image()
         if 0 in image.size:
-            raise PictureError("it has no pixels")
+            raise ImageError("it has no pixels")
         if image.width * image.height > max_pixels:
-            raise PictureError(f"{too_many} ({image.width} x {image.height})")
+            raise ImageError(f"{too_many} ({image.width} x {image.height})")
         return _to_rgb(image)
     except Image.DecompressionBombError as error:
-        raise PictureError(too_many) from error
-    except PictureError:
+        raise ImageError(too_many) from error
+    except ImageError:
         raise
     except UnidentifiedImageError as error:  # its message names an object instead of the file
-        raise PictureError("it is not an image, or a damaged one") from error
+        raise ImageError("it is not an image, or a damaged one") from error
     except Exception as error:  # a damaged file can make a decoder fail in any way
-        raise PictureError(f"it is not an image, or a damaged one ({error})") from error
+        raise ImageError(f"it is not an image, or a damaged one ({error})") from error
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -135,15 +135,15 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if image.mode == "I" and not from_file and values.max() <= 0xFF:
-            raise PictureError(
+            raise ImageError(
                 "its values are integers up to 255, which could mean several ranges; convert it to "
                 "mode L (or to I;16, 0-65535)"
             )
         if values.min() < 0 or values.max() > 0xFFFF:
-            raise PictureError("its values have more than 16 bits")
+            raise ImageError("its values have more than 16 bits")
         image = Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
-        raise PictureError("its values are floating-point numbers, which could mean several ranges")
+        raise ImageError("its values are floating-point numbers, which could mean several ranges")
     return image.convert("RGB")
 
 

@@ -84,7 +84,7 @@ def paste_relations(
     """Draw a square of coloured cells.
 
     Args:
-        canvas: Picture to draw on.
+        canvas: Image to draw on.
         pen: Drawing context.
         relations: Array (n, n).
         place: Left and top, in pixels.

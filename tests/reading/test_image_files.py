@@ -4,7 +4,7 @@ import itertools
 import os
 from pathlib import Path
 
-from lpv_mmocr.reading.picture_files import PictureFiles, matches_nothing
+from lpv_mmocr.reading.image_files import ImageFiles, matches_nothing
 
 import pytest
 
@@ -22,7 +22,7 @@ def tree(tmp_path, monkeypatch) -> Path:
 
 
 def test_folder_is_searched_recursively_in_order(tree):
-    files = PictureFiles([tree])
+    files = ImageFiles([tree])
     names = ["a.JPG", "b.png", "x[1].png", "deep/d.webp", "deep/er/c.tiff"]
     assert list(files) == [str(tree / name) for name in names]
     assert files.skipped == 1
@@ -30,7 +30,7 @@ def test_folder_is_searched_recursively_in_order(tree):
 
 
 def test_named_file_may_have_any_suffix(tree):
-    assert list(PictureFiles(["notes.txt", "x[1].png"])) == ["notes.txt", "x[1].png"]
+    assert list(ImageFiles(["notes.txt", "x[1].png"])) == ["notes.txt", "x[1].png"]
 
 
 @pytest.mark.parametrize(
@@ -49,35 +49,35 @@ def test_named_file_may_have_any_suffix(tree):
     ],
 )
 def test_pattern_finds_files_and_searches_folders(tree, pattern, found):
-    files = PictureFiles([pattern])
+    files = ImageFiles([pattern])
     assert list(files) == found
     assert files.skipped == 0
 
 
 def test_several_patterns_are_expanded_independently(tree):
     (tree / "deep" / "draft").touch()
-    files = PictureFiles(["deep/**/d*", "d*"])
+    files = ImageFiles(["deep/**/d*", "d*"])
     assert list(files) == ["deep/d.webp", "deep/draft", "deep/d.webp", "deep/er/c.tiff"]
     assert files.skipped == 1, "where it was not named"
 
 
 def test_pipes_in_folders_are_left_alone(tree):
     os.mkfifo(tree / "deep" / "a.png")
-    files = PictureFiles(["deep"])
+    files = ImageFiles(["deep"])
     assert list(files) == ["deep/d.webp", "deep/er/c.tiff"]
     assert files.skipped == 1
-    assert list(PictureFiles(["deep/a.png"])) == ["deep/a.png"]
+    assert list(ImageFiles(["deep/a.png"])) == ["deep/a.png"]
 
 
 def test_results_are_skipped_unless_named(tree):
-    assert list(PictureFiles(["deep"], results="deep/er")) == ["deep/d.webp"]
-    assert list(PictureFiles(["deep/er"], results="deep/er")) == ["deep/er/c.tiff"]
-    assert list(PictureFiles(["deep/er/c.tiff"], results="deep/er")) == ["deep/er/c.tiff"]
+    assert list(ImageFiles(["deep"], results="deep/er")) == ["deep/d.webp"]
+    assert list(ImageFiles(["deep/er"], results="deep/er")) == ["deep/er/c.tiff"]
+    assert list(ImageFiles(["deep/er/c.tiff"], results="deep/er")) == ["deep/er/c.tiff"]
 
 
-def test_input_without_pictures_is_yielded_itself(tree):
+def test_input_without_images_is_yielded_itself(tree):
     (tree / "empty").mkdir()
-    assert list(PictureFiles(["gone.png", "*.bmp", "empty"])) == ["gone.png", "*.bmp", "empty"]
+    assert list(ImageFiles(["gone.png", "*.bmp", "empty"])) == ["gone.png", "*.bmp", "empty"]
     assert matches_nothing("gone.png") and matches_nothing("*.bmp")
     assert not matches_nothing("empty") and not matches_nothing("*.png")
 
@@ -95,7 +95,7 @@ def test_null_characters_lead_nowhere():
 
 
 def test_listed_paths_are_literal_and_come_last(tree):
-    files = PictureFiles(["b.png"], ["*.png", "", " a.JPG \n", "deep"])
+    files = ImageFiles(["b.png"], ["*.png", "", " a.JPG \n", "deep"])
     assert list(files) == ["b.png", "*.png", "", " a.JPG \n", "deep/d.webp", "deep/er/c.tiff"]
 
 
@@ -107,7 +107,7 @@ def test_listed_paths_are_taken_one_at_a_time(tree):
             taken.append(number)
             yield f"{number}.png"
 
-    assert list(itertools.islice(PictureFiles([], lines()), 3)) == ["0.png", "1.png", "2.png"]
+    assert list(itertools.islice(ImageFiles([], lines()), 3)) == ["0.png", "1.png", "2.png"]
     assert len(taken) == 3
 
 
@@ -116,7 +116,7 @@ def test_links_are_followed_but_not_in_cycles(tree):
     (tree.parent / "other").mkdir()
     (tree.parent / "other" / "e.png").touch()
     os.symlink(tree.parent / "other", tree / "deep" / "link")
-    found = list(PictureFiles(["deep"]))
+    found = list(ImageFiles(["deep"]))
     assert "deep/link/e.png" in found
     assert len({os.path.realpath(file) for file in found}) == len(found)
 
@@ -129,4 +129,4 @@ def test_folder_that_cannot_be_listed_is_yielded_itself(tree, monkeypatch):
         yield from walk(path, onerror=onerror, **options)
 
     monkeypatch.setattr(os, "walk", walk_with_locked)
-    assert list(PictureFiles(["deep"]))[-1] == "deep/locked"
+    assert list(ImageFiles(["deep"]))[-1] == "deep/locked"

@@ -1,22 +1,22 @@
-"""Tests of the picture pool."""
+"""Tests of the image pool."""
 
 from __future__ import annotations
 
-from lpv_mmocr.streaming import PicturePool
+from lpv_mmocr.streaming import ImagePool
 
 import pytest
 import torch
-from streaming_cases import PICTURE, numbered_chunk
+from streaming_cases import IMAGE, numbered_chunk
 
 
-def contents(pool: PicturePool) -> set[int]:
-    """Return the numbers of all pictures in a pool, by drawing often enough."""
+def contents(pool: ImagePool) -> set[int]:
+    """Return the numbers of all images in a pool, by drawing often enough."""
     torch.manual_seed(0)
     return set(pool.draw(50 * pool.capacity)[1].numbers.tolist())
 
 
-def test_newest_pictures_stay():
-    pool = PicturePool(10)
+def test_newest_images_stay():
+    pool = ImagePool(10)
     for first in (0, 4, 8):  # the last four wrap around the end of the ring
         pool.add(numbered_chunk(first, 4))
     assert len(pool) == 10
@@ -24,17 +24,17 @@ def test_newest_pictures_stay():
 
 
 def test_partly_filled_pool_draws_what_it_has():
-    pool = PicturePool(10)
+    pool = ImagePool(10)
     pool.add(numbered_chunk(0, 3))
     assert len(pool) == 3
     assert contents(pool) == {0, 1, 2}
 
 
-def test_pictures_keep_their_targets():
-    pool = PicturePool(300)
+def test_images_keep_their_targets():
+    pool = ImagePool(300)
     pool.add(numbered_chunk(0, 300))
     images, words = pool.draw(64)
-    assert images.shape == (64, 3, *PICTURE) and images.dtype == torch.uint8
+    assert images.shape == (64, 3, *IMAGE) and images.dtype == torch.uint8
     assert words.targets.shape == (64, 27) and words.targets.dtype == torch.int64
     assert torch.equal(images[:, 0, 0, 0].long(), words.numbers % 256)
     assert torch.equal(words.targets[:, 5], words.numbers)
@@ -42,16 +42,16 @@ def test_pictures_keep_their_targets():
 
 
 def test_draws_follow_the_seed():
-    pool = PicturePool(100)
+    pool = ImagePool(100)
     pool.add(numbered_chunk(0, 100))
     first, again = (torch.manual_seed(7) and pool.draw(20)[1].numbers for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, pool.draw(20)[1].numbers)
 
 
-def test_draws_during_an_update_see_complete_pictures(monkeypatch):
-    """Draw between any two of the copies that replace pictures, as another thread may."""
-    pool = PicturePool(12)
+def test_draws_during_an_update_see_complete_images(monkeypatch):
+    """Draw between any two of the copies that replace images, as another thread may."""
+    pool = ImagePool(12)
     for first in (0, 4, 8):
         pool.add(numbered_chunk(first, 4))
     copy, seen = torch.Tensor.copy_, set()
@@ -71,8 +71,8 @@ def test_draws_during_an_update_see_complete_pictures(monkeypatch):
     assert contents(pool) == set(range(4, 16))
 
 
-def test_added_and_drawn_pictures_are_counted():
-    pool = PicturePool(4)
+def test_added_and_drawn_images_are_counted():
+    pool = ImagePool(4)
     pool.add(numbered_chunk(0, 4))
     pool.add(numbered_chunk(4, 4))
     pool.draw(20)
@@ -81,8 +81,8 @@ def test_added_and_drawn_pictures_are_counted():
 
 def test_invalid_arguments_are_refused():
     with pytest.raises(ValueError, match="capacity must be positive, got 0"):
-        PicturePool(0)
-    pool = PicturePool(4)
+        ImagePool(0)
+    pool = ImagePool(4)
     with pytest.raises(RuntimeError, match="empty"):
         pool.draw(1)
     with pytest.raises(ValueError, match="5 images at once are more than the pool's 4"):

@@ -1,17 +1,17 @@
-"""Tests of the attention picture, the relations and the strip of the cascade."""
+"""Tests of the attention figure, the relations and the strip of the cascade."""
 
 from __future__ import annotations
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.visualization import (
-    attention_picture,
+    attention_figure,
     cascade_strip,
     draw_attention,
     draw_cascade_strip,
     draw_relations,
 )
 from lpv_mmocr.visualization.heat_maps import HeatScale, heat_over_word, letters_of
-from lpv_mmocr.visualization.relation_picture import shown_relations
+from lpv_mmocr.visualization.relation_figure import shown_relations
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ import pytest
 RED = np.array([0xC1, 0x12, 0x1F])
 
 
-def red_pixels(picture: np.ndarray) -> int:
-    return int((picture == RED).all(-1).sum())
+def red_pixels(figure: np.ndarray) -> int:
+    return int((figure == RED).all(-1).sum())
 
 
 @pytest.fixture
 def drawn_text(monkeypatch):
-    """Return the list of all texts drawn on the attention picture."""
+    """Return the list of all texts drawn on the attention figure."""
     texts = []
 
     def note(pen, place, text, *args, **kwargs):
@@ -35,25 +35,25 @@ def drawn_text(monkeypatch):
     def note_pieces(pen, pieces, *args):
         texts.append("".join(piece.text for piece in pieces))
 
-    monkeypatch.setattr(attention_picture, "draw_text", note)
-    monkeypatch.setattr(attention_picture, "draw_pieces", note_pieces)
+    monkeypatch.setattr(attention_figure, "draw_text", note)
+    monkeypatch.setattr(attention_figure, "draw_pieces", note_pieces)
     return texts
 
 
 @pytest.mark.parametrize("length", [0, 1, 6, 25])
 @pytest.mark.parametrize("size", [(30, 120), (120, 30), (20, 400), (8, 8)])
 @pytest.mark.parametrize("gt_text", [None, "truth"])
-def test_any_word_gives_a_picture_of_moderate_size(make_attention, length, size, gt_text):
+def test_any_word_gives_a_figure_of_moderate_size(make_attention, length, size, gt_text):
     attention = make_attention(*["a" * length] * 3)
     image = np.full((*size, 3), 128, np.uint8)
-    for picture in (
+    for figure in (
         draw_attention(image, attention, gt_text=gt_text),
         draw_cascade_strip(image, attention, gt_text=gt_text),
     ):
-        assert picture.dtype == np.uint8
-        assert picture.shape[2] == 3
-        assert picture.shape[0] < 1100
-        assert 500 < picture.shape[1] < 1600
+        assert figure.dtype == np.uint8
+        assert figure.shape[2] == 3
+        assert figure.shape[0] < 1100
+        assert 500 < figure.shape[1] < 1600
     relations = draw_relations(attention)
     assert relations.dtype == np.uint8
 
@@ -140,30 +140,30 @@ def test_light_and_dark_letters_look_alike():
     image = np.full((32, 100, 3), 255, np.uint8)
     image[8:24, 40:60] = 30
     drawn = [
-        heat_over_word(letters_of(picture, (150, 48)), np.eye(4), HeatScale(0.8)).astype(int)
-        for picture in (image, 255 - image)
+        heat_over_word(letters_of(shown, (150, 48)), np.eye(4), HeatScale(0.8)).astype(int)
+        for shown in (image, 255 - image)
     ]
     assert np.abs(drawn[0] - drawn[1]).max() <= 1
 
 
-def test_uniform_picture_has_no_letters():
+def test_uniform_image_has_no_letters():
     assert letters_of(np.full((20, 60, 3), 90, np.uint8), (120, 40)).max() == 0
 
 
 def test_maps_of_a_very_wide_word_stay_visible(make_attention):
-    layout = attention_picture._Layout.of((10, 3000), 25, False)
+    layout = attention_figure._Layout.of((10, 3000), 25, False)
     assert layout.tile[1] == 20
     draw_attention(np.zeros((10, 3000, 3), np.uint8), make_attention("a" * 25))
 
 
-def test_picture_is_scaled_once_per_map_size(make_attention, word, monkeypatch):
+def test_image_is_scaled_once_per_map_size(make_attention, word, monkeypatch):
     sizes = []
 
     def note(image, size):
         sizes.append(size)
         return letters_of(image, size)
 
-    monkeypatch.setattr(attention_picture, "letters_of", note)
+    monkeypatch.setattr(attention_figure, "letters_of", note)
     draw_attention(word, make_attention(*["a" * 25] * 3))
     assert len(sizes) == 2
 
@@ -203,9 +203,9 @@ class TestRelations:
         attention.relations[:] = 0.01
         attention.relations[0, 2, 4] = 1.0  # the second row, the last column
         attention.relations[0, 1, 1:5] = attention.relations[0, 3:5, 1:5] = 0.01
-        picture = draw_relations(attention).astype(int)
+        figure = draw_relations(attention).astype(int)
         yellow = np.argwhere(
-            (picture[..., 0] > 240) & (picture[..., 1] > 240) & (picture[..., 2] < 190)
+            (figure[..., 0] > 240) & (figure[..., 1] > 240) & (figure[..., 2] < 190)
         )
         x, y = yellow[:, 1].mean(), yellow[:, 0].mean()
         side, left, top = 380, 46, 92
@@ -224,6 +224,6 @@ class TestRelations:
     [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3)), np.zeros((0, 5, 3), np.uint8)],
 )
 @pytest.mark.parametrize("draw", [draw_attention, draw_cascade_strip])
-def test_bad_pictures_are_refused(make_attention, draw, image):
+def test_bad_images_are_refused(make_attention, draw, image):
     with pytest.raises(ValueError, match=r"image must be RGB uint8 of shape \(H, W, 3\), got"):
         draw(image, make_attention("a"))

@@ -11,7 +11,7 @@ _EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"
 _ORIENTATION = 0x0112  # EXIF tag, the same as in TIFF
 
 
-class PictureHeader(NamedTuple):
+class ImageHeader(NamedTuple):
     """Format and size of an image that was not decoded.
 
     Attributes:
@@ -25,7 +25,7 @@ class PictureHeader(NamedTuple):
     height: int
 
 
-def read_header(encoded: bytes | None) -> PictureHeader | None:
+def read_header(encoded: bytes | None) -> ImageHeader | None:
     """Read an image's header.
 
     Args:
@@ -34,8 +34,8 @@ def read_header(encoded: bytes | None) -> PictureHeader | None:
     Returns:
         Format and size, or ``None`` if Pillow cannot open the image.
     """
-    picture = _opened(encoded)
-    return None if picture is None else PictureHeader(picture.format or "?", *picture.size)
+    image = _opened(encoded)
+    return None if image is None else ImageHeader(image.format or "?", *image.size)
 
 
 def needs_exif_rotation(encoded: bytes) -> bool:
@@ -46,12 +46,12 @@ def needs_exif_rotation(encoded: bytes) -> bool:
     Args:
         encoded: Bytes of the file.
     """
-    picture = _opened(encoded)
-    if picture is None:
+    image = _opened(encoded)
+    if image is None:
         return False
     try:
         exif = Image.Exif()
-        exif.load(picture.info["exif"])
+        exif.load(image.info["exif"])
         return exif.get(_ORIENTATION, 1) in range(2, 9)
     except Exception:  # missing or damaged tags raise many types
         return False
@@ -72,8 +72,8 @@ def is_tiff_with_alpha(encoded: bytes) -> bool:
     """
     if not encoded.startswith((b"II*\0", b"MM\0*")):
         return False
-    picture = _opened(encoded)
-    return picture is not None and picture.mode == "RGBA"
+    image = _opened(encoded)
+    return image is not None and image.mode == "RGBA"
 
 
 def is_truncated_jpeg(encoded: bytes) -> bool:

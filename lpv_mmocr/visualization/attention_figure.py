@@ -56,7 +56,7 @@ def draw_attention(
         The figure, RGB uint8.
 
     Raises:
-        ValueError: If ``image`` is not an RGB uint8 picture.
+        ValueError: If ``image`` is not RGB uint8 of shape (H, W, 3).
     """
     image = checked_image(image)
     numbers = range(len(attention.attn_maps))

@@ -1,4 +1,4 @@
-"""Tests of preparing pictures as MMOCR's pipeline does, and of refusing bad input."""
+"""Tests of preparing images as MMOCR's pipeline does, and of refusing bad input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apis.inference_cases import noise
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmocr.apis import TextRecInferencer
-from onnx_reader.encoded_pictures import XMP, encode, pictures, saved, smooth
+from onnx_reader.encoded_images import XMP, encode, images, saved, smooth
 from PIL import Image, ImageOps
 
 import lpv_onnx
@@ -30,17 +30,17 @@ def prepared_by_mmocr(inferencer: TextRecInferencer, path: Path) -> np.ndarray:
     return inferencer.model.data_preprocessor(batch)["inputs"][0].numpy()
 
 
-@pytest.mark.parametrize("kind", pictures())
-def test_pictures_are_prepared_as_in_the_pipeline(inferencer, reader, tmp_path, kind):
-    path = tmp_path / "picture"
-    path.write_bytes(pictures()[kind])
+@pytest.mark.parametrize("kind", images())
+def test_images_are_prepared_as_in_the_pipeline(inferencer, reader, tmp_path, kind):
+    path = tmp_path / "image"
+    path.write_bytes(images()[kind])
     expected = prepared_by_mmocr(inferencer, path)
     np.testing.assert_array_equal(reader.prepare(path), expected)
     np.testing.assert_array_equal(reader.prepare(path.read_bytes()), expected)
 
 
 def test_cmyk_is_prepared_nearly_as_in_the_pipeline(inferencer, reader, tmp_path):
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     path.write_bytes(saved(Image.fromarray(smooth()).convert("CMYK"), "JPEG"))
     expected = prepared_by_mmocr(inferencer, path)
     np.testing.assert_allclose(reader.prepare(path), expected, atol=3.5 / 255)
@@ -54,17 +54,17 @@ def test_arrays_are_prepared_as_in_the_pipeline(inferencer, reader, channels, dt
     np.testing.assert_array_equal(reader.prepare(array), packed)
 
 
-def test_pillow_pictures_are_rgb(reader):
+def test_pillow_images_are_rgb(reader):
     array = noise()
     np.testing.assert_array_equal(
         reader.prepare(Image.fromarray(array[..., ::-1])), reader.prepare(array)
     )
 
 
-def test_pillow_pictures_keep_their_metadata():
-    picture = Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "JPEG", xmp=XMP)))
-    lpv_onnx.load_picture(picture)
-    assert "xmp" in picture.info
+def test_pillow_images_keep_their_metadata():
+    image = Image.open(io.BytesIO(saved(Image.fromarray(smooth()), "JPEG", xmp=XMP)))
+    lpv_onnx.load_image(image)
+    assert "xmp" in image.info
 
 
 @pytest.mark.parametrize("size", [(20, 30), (20, 61), (32, 100), (48, 200), (9, 1), (64, 2)])
@@ -98,7 +98,7 @@ def test_width_divisor_is_applied_as_in_the_pipeline(size):
     np.testing.assert_array_equal(prepared, expected.transpose(2, 0, 1).astype(np.float32))
 
 
-def test_shown_picture_includes_the_padding():
+def test_shown_image_includes_the_padding():
     ratio = dict(min_width=4, max_width=100, divisor=1, fill=7)
     settings = dict(height=32, width=100, interpolation="bicubic", channels="rgb")
     settings |= dict(mean=(0,) * 3, std=(1,) * 3)
@@ -120,18 +120,18 @@ def test_warning_filters_are_not_replaced(monkeypatch):
         "exif_transpose",
         lambda *args: seen.append(warnings.filters is filters) or transpose(*args),
     )
-    lpv_onnx.load_picture(encode(noise()))
+    lpv_onnx.load_image(encode(noise()))
     assert seen == [True]
 
 
 class TestBadInput:
     @pytest.mark.parametrize(
-        ("picture", "error"),
+        ("image", "error"),
         [
             ("no_such_file.png", "No such file"),
             (b"", "the file is empty"),
             ("a\0b.png", "null"),
-            (b"no picture at all", "^it is not an image, or a damaged one$"),
+            (b"no image at all", "^it is not an image, or a damaged one$"),
             (Path("/"), r"it is a folder; give the files in it, such as /\*\.png$"),
             (encode(smooth(), ".jpg")[:-200], "damaged one .*truncated"),
             (np.zeros((4, 5, 2), np.uint8), r"shape \(4, 5, 2\) is not an image"),
@@ -146,12 +146,12 @@ class TestBadInput:
             (Image.fromarray(noise()).convert("I"), "integers up to 255"),
         ],
     )
-    def test_bad_pictures_get_an_error(self, reader, picture, error):
-        bad, good = reader([picture, noise()])
+    def test_bad_images_get_an_error(self, reader, image, error):
+        bad, good = reader([image, noise()])
         assert bad.text is None
         assert bad.confidence == 0.0
-        with pytest.raises(lpv_onnx.PictureError, match=error):
-            lpv_onnx.load_picture(picture)
+        with pytest.raises(lpv_onnx.ImageError, match=error):
+            lpv_onnx.load_image(image)
         assert bad.error
         assert good.text is not None
         assert (good.source, good.error) == (1, None)
@@ -161,11 +161,11 @@ class TestBadInput:
         monkeypatch.setattr(subprocess, "check_call", lambda *_, **__: pytest.fail("started"))
         monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", "gs")
         program = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 32\n%%EndComments\n{} loop\n"
-        with pytest.raises(lpv_onnx.PictureError, match="it is not an image"):
-            lpv_onnx.load_picture(program)
+        with pytest.raises(lpv_onnx.ImageError, match="it is not an image"):
+            lpv_onnx.load_image(program)
 
     def test_too_many_pixels_are_refused(self, reader, monkeypatch):
-        monkeypatch.setattr(lpv_onnx.pictures, "MAX_PIXELS", 1000)
+        monkeypatch.setattr(lpv_onnx.image_loading, "MAX_PIXELS", 1000)
         (reading,) = reader(encode(noise(40, 30)))
         assert reading.error == "it has too many pixels; 0 million are allowed (30 x 40)"
 

@@ -1,4 +1,4 @@
-"""Pool of pictures on the device, from which batches are drawn at random."""
+"""Pool of images on the device, from which batches are drawn at random."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from ..models.encoded_words import EncodedWords
 from .chunk import Chunk
 
 
-class PicturePool:
-    """Ring buffer in device memory that holds the newest pictures of a stream.
+class ImagePool:
+    """Ring buffer in device memory that holds the newest images of a stream.
 
-    Drawing only gathers on the device; on the host, no picture is decoded, collated or
-    transferred. A picture of 32 × 100 takes 9.6 kB.
+    Drawing only gathers on the device; on the host, no image is decoded, collated or
+    transferred. An image of 32 × 100 takes 9.6 kB.
 
     Args:
-        capacity: Maximum number of pictures; once full, new ones replace the oldest.
-        device: Device that holds the pictures.
+        capacity: Maximum number of images; once full, new ones replace the oldest.
+        device: Device that holds the images.
 
     Attributes:
-        added: Number of pictures added so far.
-        drawn: Number of pictures drawn so far.
+        added: Number of images added so far.
+        drawn: Number of images drawn so far.
 
     Raises:
         ValueError: If ``capacity`` is not positive.
@@ -40,14 +40,14 @@ class PicturePool:
         self._images: torch.Tensor | None = None
 
     def __len__(self) -> int:
-        """Return the number of pictures in the pool, including those being replaced."""
+        """Return the number of images in the pool, including those being replaced."""
         return min(self.added, self.capacity)
 
     def add(self, chunk: Chunk) -> None:
-        """Add pictures; another thread may draw meanwhile, and gets none of those being replaced.
+        """Add images; another thread may draw meanwhile, and gets none of those being replaced.
 
         Args:
-            chunk: Pictures of the same size as all others. If they fill the entire pool, nothing
+            chunk: Images of the same size as all others. If they fill the entire pool, nothing
                 can be drawn until they have been added.
 
         Raises:
@@ -67,7 +67,7 @@ class PicturePool:
                     f"the pool holds arrays of shape {tuple(place.shape[1:])}, but the new "
                     f"images bring {tuple(new.shape[1:])}"
                 )
-        # A draw queues all its reads on the device before any picture is overwritten.
+        # A draw queues all its reads on the device before any image is overwritten.
         with self._lock:
             self._oldest = max(self._oldest, self.added + len(images) - self.capacity)
         start = self.added % self.capacity
@@ -82,10 +82,10 @@ class PicturePool:
         self.added += len(images)
 
     def draw(self, count: int) -> tuple[torch.Tensor, EncodedWords]:
-        """Draw pictures at random, with replacement, using torch's default generator.
+        """Draw images at random, with replacement, using torch's default generator.
 
         Args:
-            count: Number N of pictures.
+            count: Number N of images.
 
         Returns:
             Images of shape (N, 3, H, W), uint8, and their labels.

@@ -1,4 +1,4 @@
-"""Search for the pictures that a command names."""
+"""Search for the images that a command names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SUFFIXES = frozenset(
 """Lower-case suffixes of the files that are read from folders."""
 
 
-class PictureFiles:
-    """Iterable over the picture files that paths name.
+class ImageFiles:
+    """Iterable over the image files that paths name.
 
-    A path may be a file with any suffix; a folder, whose pictures (by suffix) are taken in
+    A path may be a file with any suffix; a folder, whose images (by suffix) are taken in
     alphabetical order, including those in its subfolders; or a pattern with ``*``, ``?``,
     ``[...]`` or ``**``. A path that leads to nothing is yielded itself, so that the attempt to
     read it reports the error and nothing is lost. Iterating again searches again.
@@ -26,12 +26,12 @@ class PictureFiles:
         paths: Paths and patterns.
         listed: Further paths, such as those on standard input; not treated as patterns, and
             yielded after ``paths``.
-        results: Folder for pictures made from the readings; skipped if it is inside a folder that
+        results: Folder for images made from the readings; skipped if it is inside a folder that
             is read.
 
     Attributes:
-        skipped: Number of files that the last iteration skipped in folders: those without a
-            picture suffix, and pipes.
+        skipped: Number of files that the last iteration skipped in folders: those without an
+            image suffix, and pipes.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Loading of the pictures to read."""
+"""Loading of the images to read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from mmengine import fileio
 from PIL import Image
 
-from lpv_onnx.pictures import MAX_PIXELS, PictureError
+from lpv_onnx.image_loading import MAX_PIXELS, ImageError
 
 from ..datasets.transforms.loading import decode_image, load_by_pillow
 from ..datasets.transforms.word_image import to_bgr
 
 
-def load_picture(
+def load_image(
     source: str | os.PathLike | np.ndarray | Image.Image, *, max_pixels: int = MAX_PIXELS
 ) -> np.ndarray:
-    """Load a picture as ``LoadWordImage`` does, applying the EXIF orientation.
+    """Load an image as ``LoadWordImage`` does, applying the EXIF orientation.
 
     Args:
         source: Path or URL of a file, a BGR array that ``LoadWordImage`` accepts, or a Pillow
@@ -29,10 +29,10 @@ def load_picture(
             decoding.
 
     Returns:
-        The picture in BGR order, uint8, shape (H, W, 3).
+        The image in BGR order, uint8, shape (H, W, 3).
 
     Raises:
-        PictureError: If the file does not exist, is not a picture, is damaged or too large, or is
+        ImageError: If the file does not exist, is not an image, is damaged or too large, or is
             a truncated JPEG, whose missing part OpenCV would fill with grey.
         TypeError: If the source is of another type.
     """
@@ -50,34 +50,34 @@ def load_picture(
     try:
         return decode_image(encoded, upright=False)
     except ValueError as error:
-        raise PictureError(str(error)) from error
+        raise ImageError(str(error)) from error
 
 
-def _from_pillow(picture: Image.Image, max_pixels: int) -> np.ndarray:
-    if picture.width * picture.height > max_pixels:
-        raise _too_many_pixels(max_pixels, *picture.size)
-    return load_by_pillow(picture, max_pixels=max_pixels)
+def _from_pillow(image: Image.Image, max_pixels: int) -> np.ndarray:
+    if image.width * image.height > max_pixels:
+        raise _too_many_pixels(max_pixels, *image.size)
+    return load_by_pillow(image, max_pixels=max_pixels)
 
 
 def _read_file(path: str) -> bytes:
     try:
         if os.path.isdir(path):
             with os.scandir(path):  # a folder that cannot be listed is not empty
-                raise PictureError("it is a folder in which no image can be found")
+                raise ImageError("it is a folder in which no image can be found")
         encoded = fileio.get(path)
     except FileNotFoundError as error:
-        raise PictureError("there is no such file") from error
+        raise ImageError("there is no such file") from error
     except OSError as error:
-        raise PictureError(error.strerror or str(error)) from error
+        raise ImageError(error.strerror or str(error)) from error
     except ValueError as error:  # such as a null character in the path
-        raise PictureError(str(error)) from error
+        raise ImageError(str(error)) from error
     except http.client.HTTPException as error:  # invalid URL, or incomplete response
-        raise PictureError(f"the address gives no image ({error!r})") from error
+        raise ImageError(f"the address gives no image ({error!r})") from error
     except (KeyError, ImportError) as error:  # MMEngine supports s3:// with an extra package
         kind = path.partition("://")[0]
-        raise PictureError(f"addresses that begin with {kind}:// cannot be read here") from error
+        raise ImageError(f"addresses that begin with {kind}:// cannot be read here") from error
     if not encoded:
-        raise PictureError("the file is empty")
+        raise ImageError("the file is empty")
     return encoded
 
 
@@ -89,11 +89,11 @@ def _check_header(encoded: bytes, max_pixels: int) -> None:
         raise _too_many_pixels(max_pixels) from error
     except Exception as error:  # Pillow raises many types for damaged files
         # OpenCV reads a few more formats, none of them used for words, and has hardly any limits.
-        raise PictureError("it is not an image, or one of unknown or damaged format") from error
+        raise ImageError("it is not an image, or one of unknown or damaged format") from error
     if header.width * header.height > max_pixels:
         raise _too_many_pixels(max_pixels, *header.size)
 
 
-def _too_many_pixels(allowed: int, *size: int) -> PictureError:
+def _too_many_pixels(allowed: int, *size: int) -> ImageError:
     message = f"it has too many pixels; {allowed / 1e6:.0f} million are allowed"
-    return PictureError(f"{message} ({' by '.join(map(str, size))})" if size else message)
+    return ImageError(f"{message} ({' by '.join(map(str, size))})" if size else message)
