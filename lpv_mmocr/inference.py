@@ -16,7 +16,7 @@ from mmocr.apis.inferencers.base_mmocr_inferencer import BaseMMOCRInferencer
 from torch import nn
 
 from .datasets.transforms.word_image import placeholder_image, to_bgr
-from .engine.reading_config import config_for_reading
+from .engine.inference_config import inference_config
 from .engine.weights_hooks import require_fit
 from .models import LPV
 from .registry_lookup import no_imports_by_name
@@ -55,7 +55,7 @@ def restrict_embedded_config() -> None:
     ) -> nn.Module:
         if not cfg and weights is not None:
             advice = ": give your own config (--config; model=... of an MMOCR inferencer)"
-            inside = config_for_reading(
+            inside = inference_config(
                 _load_checkpoint(weights, map_location="cpu"), weights, advice
             )
             # In place, as MMEngine does: the inferencer continues with it. It has a model, so

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..progress import progress_bar
+from .atomic_folder import atomic_folder, require_absent
 from .image_header import extension_of, needs_exif_rotation
 from .label_files import (
     LabelEntry,
@@ -25,7 +26,6 @@ from .lmdb_environment import (
     image_key,
 )
 from .lmdb_writer import LMDBWriter
-from .new_folder import new_folder, refuse_existing
 from .transforms.loading import decode_image
 
 LEFT_OUT_FILE = "left-out.tsv"
@@ -119,7 +119,7 @@ def labels_to_lmdb(
         ConversionError: If a sample is faulty and ``skip_bad`` is not set, or all samples are.
         OSError: If a folder or file cannot be read or written, or ``out`` exists.
     """
-    refuse_existing(out)
+    require_absent(out)
     folder = Path(label_file).parent if images is None else Path(images)
     if not folder.is_dir():
         raise NotADirectoryError(f"the image folder {folder} does not exist or is not a folder")
@@ -252,7 +252,7 @@ def lmdb_to_labels(
         ConversionError: If a sample is faulty and ``skip_bad`` is not set, or all samples are.
         OSError: If a folder or file cannot be read or written, or ``out`` exists.
     """
-    refuse_existing(out)
+    require_absent(out)
     format = format_of(labels, format)
     if os.path.basename(labels) != labels or labels in (LEFT_OUT_FILE, IMAGE_FOLDER):
         raise LabelFileError(f"the label file needs a plain, unreserved name, not {labels!r}")
@@ -262,7 +262,7 @@ def lmdb_to_labels(
     result = Conversion()
     with (
         progress_bar(total, "converting", enabled=show_progress) as advance,
-        new_folder(out) as folder,
+        atomic_folder(out) as folder,
         LabelFileWriter(folder / labels, format) as label_file,
         KeyReader(path) as reader,
     ):

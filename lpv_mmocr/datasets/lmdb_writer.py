@@ -8,8 +8,8 @@ from types import TracebackType
 
 import lmdb
 
+from .atomic_folder import atomic_folder, require_absent
 from .lmdb_environment import NUM_SAMPLES_KEY, close_if_replaced, image_key, label_key, writing
-from .new_folder import new_folder, refuse_existing
 
 _FIRST_MAP_SIZE = 64 * 2**20
 _SAMPLES_IN_A_TRANSACTION = 1000
@@ -34,17 +34,17 @@ class LMDBWriter:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = Path(path).absolute()
-        refuse_existing(self.path)
+        require_absent(self.path)
         self._batch: list[tuple[bytes, bytes]] = []
         self._environment: lmdb.Environment | None = None
-        self._new_folder = new_folder(self.path)
+        self._atomic_folder = atomic_folder(self.path)
         self.num_samples = 0
         self.folder: Path | None = None
         """Folder of the data while they are written; other files in it are kept with them."""
 
     def __enter__(self) -> LMDBWriter:
         """Create the partial folder and open the LMDB in it."""
-        self.folder = self._new_folder.__enter__()
+        self.folder = self._atomic_folder.__enter__()
         # Nothing is flushed until the end: a writer that dies leaves only the partial folder.
         try:
             with writing(self.path):
@@ -56,7 +56,7 @@ class LMDBWriter:
                     metasync=False,
                 )
         except BaseException as failure:
-            self._new_folder.__exit__(type(failure), failure, failure.__traceback__)
+            self._atomic_folder.__exit__(type(failure), failure, failure.__traceback__)
             raise
         return self
 
@@ -124,10 +124,10 @@ class LMDBWriter:
                     self._environment.sync(True)
         except BaseException as failure:
             self._close()
-            self._new_folder.__exit__(type(failure), failure, failure.__traceback__)
+            self._atomic_folder.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._close()
-        self._new_folder.__exit__(error_type, error, traceback)
+        self._atomic_folder.__exit__(error_type, error, traceback)
         close_if_replaced(str(self.path))  # closes an environment of an earlier LMDB of this name
 
     def _close(self) -> None:

@@ -2,7 +2,7 @@
 
 Training stores its config in the checkpoint, and resumed runs and inferencers execute it. The file
 may come from anyone, so the text must be plain data, and what it makes MMEngine import must be
-harmless. (:mod:`lpv_mmocr.engine.reading_config` restricts what may be *built* from it.)
+harmless. (:mod:`lpv_mmocr.engine.inference_config` restricts what may be *built* from it.)
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class InitialWeightsHook(Hook):
         return f"Give them with: --cfg-options load_from={self.source}"
 
 
-def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
+def mismatches(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
     """Find weights of a model that a state dict does not provide.
 
     Args:
@@ -79,7 +79,7 @@ def misfits(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor
 
 
 def differences(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
-    """Find the :func:`misfits` and also the weights that the model does not have.
+    """Find the :func:`mismatches` and also the weights that the model does not have.
 
     Args:
         wanted: State dict of the model.
@@ -89,7 +89,7 @@ def differences(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Te
         One description for each weight that is missing, of another shape or left over.
     """
     left_over = (name for name in given if name not in wanted)
-    return misfits(wanted, given) + [f"{name} is left over" for name in left_over]
+    return mismatches(wanted, given) + [f"{name} is left over" for name in left_over]
 
 
 def unwrapped(checkpoint: dict) -> dict[str, torch.Tensor]:
@@ -189,7 +189,7 @@ def _compare(
     """Return the model's weights, and what is wrong with those of a checkpoint."""
     wanted = _inner(model).state_dict()
     # Checkpoints of MMOCR's model zoo may have weights that their models no longer have.
-    compare = differences if left_over and mask_of(model) is not None else misfits
+    compare = differences if left_over and mask_of(model) is not None else mismatches
     return wanted, compare(wanted, unwrapped(checkpoint))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from ..datasets.new_folder import new_folder
+from ..datasets.atomic_folder import atomic_folder
 from .font_screening import PACK_FILE, SCREENING_VERSION
 from .font_subset import write_latin_subset
 from .fonts import Face, FontLibrary
@@ -48,7 +48,7 @@ def write_font_pack(
         if any(folder.iterdir()):
             raise FileExistsError(f"{folder} is not empty; choose another folder for the fonts")
         folder.rmdir()
-    with tempfile.TemporaryDirectory() as scratch, new_folder(folder) as partial:
+    with tempfile.TemporaryDirectory() as scratch, atomic_folder(folder) as partial:
         files = _latin_files(library, Path(scratch)) if latin_only else _files(library)
         names = _choose(library, files, max_megabytes)
         for source, name in names.items():

@@ -53,10 +53,10 @@ class Face:
 
     def shows(self, text: str) -> bool:
         """Return whether every character of a text has its own glyph in this face."""
-        self.learn(text)
+        self.check_glyphs(text)
         return all(self._known[char] for char in text)
 
-    def learn(self, characters: Iterable[str]) -> None:
+    def check_glyphs(self, characters: Iterable[str]) -> None:
         """Check all characters not checked before, in one go.
 
         Printable ASCII was screened; other characters (e.g. Chinese) are checked here.
@@ -184,7 +184,7 @@ class FontLibrary:
         others = [char for char in characters if not char.isascii()]
         if others:
             for face in self.faces:
-                face.learn(others)
+                face.check_glyphs(others)
             able = [
                 tuple(face for face in faces if any(map(face.shows, others)))
                 for faces in self.families

@@ -2,14 +2,14 @@
 
 from .hook import REPORT_NAME, ReportPageHook
 from .page import Report, Table, render
-from .statistics import ReadingStatistics, ReadWord
+from .statistics import ReadingStatistics, WordResult
 
 __all__ = [
     "REPORT_NAME",
-    "ReadWord",
     "ReadingStatistics",
     "Report",
     "ReportPageHook",
     "Table",
+    "WordResult",
     "render",
 ]

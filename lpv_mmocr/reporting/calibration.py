@@ -13,11 +13,11 @@ class Tally:
 
     Attributes:
         count: Number of words or characters.
-        right: Number of these read correctly.
+        correct: Number of these read correctly.
     """
 
     count: int = 0
-    right: int = 0
+    correct: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -26,17 +26,17 @@ class Tally:
         Raises:
             ZeroDivisionError: If the count is 0.
         """
-        return self.right / self.count
+        return self.correct / self.count
 
-    def add(self, count: int, right: int) -> None:
+    def add(self, count: int, correct: int) -> None:
         """Add to the counts.
 
         Args:
             count: Number of words or characters.
-            right: Number of these read correctly.
+            correct: Number of these read correctly.
         """
         self.count += count
-        self.right += right
+        self.correct += correct
 
 
 @dataclass
@@ -68,17 +68,17 @@ class Calibration:
         default_factory=lambda: [ConfidenceBin() for _ in range(NUM_BINS)]
     )
 
-    def add(self, confidence: float, right: bool) -> None:
+    def add(self, confidence: float, correct: bool) -> None:
         """Count a word.
 
         Args:
             confidence: Probability that the reading is correct according to the model; clamped to
                 0..1 because of rounding.
-            right: Whether it is correct.
+            correct: Whether it is correct.
         """
         confidence = min(max(confidence, 0.0), 1.0)
         chosen = self.bins[min(int(confidence * NUM_BINS), NUM_BINS - 1)]
-        chosen.add(1, right)
+        chosen.add(1, correct)
         chosen.confidence_sum += confidence
 
     @property
@@ -86,7 +86,7 @@ class Calibration:
         """All words as one interval."""
         return ConfidenceBin(
             sum(each.count for each in self.bins),
-            sum(each.right for each in self.bins),
+            sum(each.correct for each in self.bins),
             sum(each.confidence_sum for each in self.bins),
         )
 
@@ -99,4 +99,4 @@ class Calibration:
         Raises:
             ZeroDivisionError: If there are no words.
         """
-        return sum(abs(each.right - each.confidence_sum) for each in self.bins) / self.total.count
+        return sum(abs(each.correct - each.confidence_sum) for each in self.bins) / self.total.count

@@ -57,7 +57,7 @@ def character_chart(by_character: Mapping[str, Tally]) -> str:
         An SVG element.
     """
     most_errors = sorted(
-        by_character.items(), key=lambda item: (item[1].right - item[1].count, item[0])
+        by_character.items(), key=lambda item: (item[1].correct - item[1].count, item[0])
     )
     shown = sorted(most_errors[:MAX_CHARACTERS], key=lambda item: (item[1].accuracy, item[0]))
     figure, upper, lower = _two_panels()
@@ -150,7 +150,7 @@ def _interval(tallies: Sequence[Tally]) -> list[list[float]]:
     """Return how far the 95 % Wilson intervals reach below and above the accuracies."""
     below, above = [], []
     for tally in tallies:
-        interval = binomtest(tally.right, tally.count).proportion_ci(method="wilson")
+        interval = binomtest(tally.correct, tally.count).proportion_ci(method="wilson")
         below.append(max(tally.accuracy - interval.low, 0.0))
         above.append(max(interval.high - tally.accuracy, 0.0))
     return [below, above]

@@ -24,7 +24,7 @@ from ..evaluation.tested_model import describe
 from .exact_text import ExactText
 from .page import Report, Table, render
 from .reread import read_again
-from .statistics import ReadingStatistics, ReadWord
+from .statistics import ReadingStatistics, WordResult
 
 REPORT_NAME = "report.html"
 """Name of the page in its folder."""
@@ -53,7 +53,7 @@ class ReportPageHook(Hook):
         self.file = Path(out_dir, REPORT_NAME)
         require_folder(out_dir, "the report")
         self.num_worst = num_worst
-        self._words: list[ReadWord] = []
+        self._words: list[WordResult] = []
         self._indexes: Iterator[int] = iter(())
 
     def before_test_epoch(self, runner: Runner) -> None:
@@ -105,13 +105,13 @@ class ReportPageHook(Hook):
         runner.logger.info(f"The report is {self.file}")
 
 
-def _once(words: Iterable[ReadWord]) -> list[ReadWord]:
+def _once(words: Iterable[WordResult]) -> list[WordResult]:
     """Return each word once, in dataset order; samplers repeat some to fill all processes."""
     by_index = {word.index: word for word in words}
     return [by_index[index] for index in sorted(by_index)]
 
 
-def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:
+def _read_word(sample: TextRecogDataSample, index: int) -> WordResult:
     key = sample_name(sample)
     if "gt_text" not in sample:
         raise ValueError(
@@ -120,7 +120,7 @@ def _read_word(sample: TextRecogDataSample, index: int) -> ReadWord:
         )
     prediction = sample.pred_text
     confidence = prediction.get("word_score")
-    return ReadWord(
+    return WordResult(
         index=index,
         key=key,
         label=sample.gt_text.item,

@@ -17,7 +17,7 @@ from .. import __version__
 from ..evaluation.score_table import Row
 from . import charts
 from .reread import Look
-from .statistics import MISSING, ReadingStatistics, ReadWord
+from .statistics import MISSING, ReadingStatistics, WordResult
 from .text_display import Run, character_name, compare, single, visible
 
 _NUM_CONFUSIONS = 20
@@ -72,7 +72,7 @@ class Report:
 class _Error:
     """A misread word, prepared for the template."""
 
-    word: ReadWord
+    word: WordResult
     label: list[Run]
     text: list[Run]
     compared: tuple[str, str] | None

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from ..engine.prediction_hooks import sample_name
 from ..evaluation import TextProtocol
 from ..visualization import draw_attention
-from .statistics import ReadWord
+from .statistics import WordResult
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Look:
 
 
 def read_again(
-    model: nn.Module, loader: DataLoader, words: Sequence[ReadWord], protocol: TextProtocol
+    model: nn.Module, loader: DataLoader, words: Sequence[WordResult], protocol: TextProtocol
 ) -> list[Look]:
     """Read words again, one by one, keeping the attention if the model can.
 
@@ -54,7 +54,7 @@ def read_again(
 
 
 @torch.no_grad()
-def _look(model: nn.Module, loader: DataLoader, word: ReadWord, protocol: TextProtocol) -> Look:
+def _look(model: nn.Module, loader: DataLoader, word: WordResult, protocol: TextProtocol) -> Look:
     packed = loader.dataset[word.index]
     # Test-time augmentation packs lists of views, the first of which is the plain image.
     variants = packed["inputs"] if isinstance(packed["inputs"], list) else [packed["inputs"]]

@@ -18,7 +18,7 @@ _NAMED_BAD_SAMPLES = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadWord:
+class WordResult:
     """A word with its label and what was read.
 
     Attributes:
@@ -79,9 +79,9 @@ class ReadingStatistics:
     by_character: dict[str, Tally] = field(default_factory=dict)
     confusions: Counter[tuple[str, str]] = field(default_factory=Counter)
     calibration: Calibration = field(default_factory=Calibration)
-    worst: list[ReadWord] = field(default_factory=list)
+    worst: list[WordResult] = field(default_factory=list)
 
-    def add(self, word: ReadWord) -> None:
+    def add(self, word: WordResult) -> None:
         """Count a word.
 
         Args:
@@ -90,10 +90,10 @@ class ReadingStatistics:
         if word.confidence is not None and not math.isfinite(word.confidence):
             word = replace(word, confidence=None)
         label, text = self.protocol.reduce(word.label), self.protocol.reduce(word.text)
-        right = label == text and not word.bad_sample
-        self.words.add(1, right)
+        correct = label == text and not word.bad_sample
+        self.words.add(1, correct)
         self.empty_labels += not label
-        self.by_length.setdefault(len(label), Tally()).add(1, right)
+        self.by_length.setdefault(len(label), Tally()).add(1, correct)
         if word.bad_sample:
             self.num_bad_samples += 1
             self.bad_samples = [*self.bad_samples, word.key][:_NAMED_BAD_SAMPLES]
@@ -106,8 +106,8 @@ class ReadingStatistics:
             if match.wrong:
                 self.confusions[match.truth or MISSING, match.read or MISSING] += 1
         if word.confidence is not None:
-            self.calibration.add(word.confidence, right)
-        if not right:
+            self.calibration.add(word.confidence, correct)
+        if not correct:
             self.worst = heapq.nlargest(self.num_worst, [*self.worst, word], key=_confidence_key)
 
     @property
@@ -115,13 +115,13 @@ class ReadingStatistics:
         """Score of all words as one set, for the table of sets."""
         return SetScore(
             count=self.words.count,
-            correct=self.words.right,
+            correct=self.words.correct,
             similarity=self.similarity,
             empty_labels=self.empty_labels,
         )
 
 
-def _confidence_key(word: ReadWord) -> tuple[float, int]:
+def _confidence_key(word: WordResult) -> tuple[float, int]:
     """Return the sort key of errors; on ties, the one earlier in the dataset ranks higher."""
     confidence = -1.0 if word.confidence is None else word.confidence
     return confidence, -word.index

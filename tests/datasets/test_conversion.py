@@ -215,7 +215,7 @@ def test_bad_samples_of_an_lmdb_raise_or_are_left_out(tmp_path):
 
 
 def test_texts_are_checked_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, "new_folder", None)
+    monkeypatch.setattr(conversion, "atomic_folder", None)
     write_words(tmp_path / "one", ["x", "two words"])
     with pytest.raises(LabelFileError, match=r"image-000000002: its text 'two words' .* use tsv"):
         lmdb_to_labels(tmp_path / "one", tmp_path / "out", labels="l.txt", skip_bad=True)

@@ -7,7 +7,7 @@ import string
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.evaluation.score_table import row_of_set
-from lpv_mmocr.reporting import ReadingStatistics, ReadWord, Report, Table
+from lpv_mmocr.reporting import ReadingStatistics, Report, Table, WordResult
 from lpv_mmocr.reporting.exact_text import ExactText
 from lpv_mmocr.reporting.reread import Look
 
@@ -32,7 +32,7 @@ AWKWARD_WORDS = (
 )
 
 
-def words(count: int, seed: int = 0) -> list[ReadWord]:
+def words(count: int, seed: int = 0) -> list[WordResult]:
     """Return words of 1 to 9 letters and digits; confident ones are more often correct."""
     numbers = random.Random(seed)
     alphabet = string.ascii_letters + string.digits
@@ -46,7 +46,7 @@ def words(count: int, seed: int = 0) -> list[ReadWord]:
             change = numbers.choice(("", numbers.choice(alphabet), label[place] + "l"))
             text = label[:place] + change + label[place + 1 :]
         made.append(
-            ReadWord(
+            WordResult(
                 index=index,
                 key=f"set:image-{index:09d}",
                 label=label,
@@ -59,7 +59,7 @@ def words(count: int, seed: int = 0) -> list[ReadWord]:
     return made
 
 
-def gather(read: list[ReadWord], protocol: TextProtocol | None = None, **kwargs):
+def gather(read: list[WordResult], protocol: TextProtocol | None = None, **kwargs):
     """Return the statistics of words."""
     statistics = ReadingStatistics(protocol=protocol or TextProtocol(), **kwargs)
     for word in read:
@@ -70,7 +70,9 @@ def gather(read: list[ReadWord], protocol: TextProtocol | None = None, **kwargs)
 def awkward_report() -> Report:
     """Return a report on words that are difficult to display."""
     read = [
-        ReadWord(index=index, key=f"<b>{index}</b>", label=label, text=text, confidence=confidence)
+        WordResult(
+            index=index, key=f"<b>{index}</b>", label=label, text=text, confidence=confidence
+        )
         for index, (label, text, confidence) in enumerate(AWKWARD_WORDS)
     ]
     return report(gather(read, ExactText()))

@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 
 
-def calibrate(confidences, right) -> Calibration:
+def calibrate(confidences, correct) -> Calibration:
     calibration = Calibration()
-    for confidence, is_right in zip(confidences, right, strict=True):
-        calibration.add(float(confidence), bool(is_right))
+    for confidence, is_correct in zip(confidences, correct, strict=True):
+        calibration.add(float(confidence), bool(is_correct))
     return calibration
 
 
 def test_expected_calibration_error_equals_numpys():
     rng = np.random.default_rng(0)
     confidences = rng.beta(5, 1, 3000)
-    right = rng.random(3000) < confidences**2
+    correct = rng.random(3000) < confidences**2
     bins = np.digitize(confidences, np.linspace(0, 1, 11)[1:-1])
     expected = sum(
-        (bins == b).mean() * abs(right[bins == b].mean() - confidences[bins == b].mean())
+        (bins == b).mean() * abs(correct[bins == b].mean() - confidences[bins == b].mean())
         for b in np.unique(bins)
     )
-    calibration = calibrate(confidences, right)
+    calibration = calibrate(confidences, correct)
     assert calibration.error == pytest.approx(expected, abs=1e-9)
     assert [each.count for each in calibration.bins] == np.bincount(bins, minlength=10).tolist()
 

@@ -116,7 +116,7 @@ def test_numbers_match_the_statistics():
     assert f"{100 * statistics.calibration.error:.2f} %" in text
     assert "Samples that could not be loaded: 30." in text
     assert "Some of them:" in text
-    assert f"of {statistics.words.count - statistics.words.right:,} wrong readings" in text
+    assert f"of {statistics.words.count - statistics.words.correct:,} wrong readings" in text
 
 
 def test_report_without_words_says_so():

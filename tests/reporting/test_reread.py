@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.reporting import ReadWord
+from lpv_mmocr.reporting import WordResult
 from lpv_mmocr.reporting.reread import Look, read_again
 
 import numpy as np
@@ -29,7 +29,7 @@ def model(bench):
     return MODELS.build(Config.fromfile(bench / "bench.py").model).eval()
 
 
-WORD = ReadWord(index=3, key="svt:image-000000004", label="6789", text="1")
+WORD = WordResult(index=3, key="svt:image-000000004", label="6789", text="1")
 
 
 def test_word_has_image_and_attention(model, loader):
@@ -70,7 +70,7 @@ def test_grey_word_of_another_model_is_shown():
         dataset=[dict(inputs=grey, data_samples=sample)],
         collate_fn=lambda items: {key: [item[key] for item in items] for key in items[0]},
     )
-    word = ReadWord(index=0, key="", label="word", text="ward")
+    word = WordResult(index=0, key="", label="word", text="ward")
     (look,) = read_again(_AnyModel(), loader, [word], TextProtocol())
     np.testing.assert_array_equal(look.image, np.arange(6).reshape(2, 3, 1).repeat(3, axis=2))
     assert look.attention is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.reporting import ReadWord
+from lpv_mmocr.reporting import WordResult
 from lpv_mmocr.reporting.exact_text import ExactText
 
 import pytest
@@ -18,25 +18,27 @@ class TestByHand:
         texts = [("Hallo!", "hello", False), ("so", "os", False), ("no", "no", True), ("?", "", 0)]
         return gather(
             [
-                ReadWord(index=index, key=str(index), label=label, text=text, bad_sample=bool(bad))
+                WordResult(
+                    index=index, key=str(index), label=label, text=text, bad_sample=bool(bad)
+                )
                 for index, (label, text, bad) in enumerate(texts)
             ]
         )
 
     def test_words_are_counted(self, statistics):
         # No character of "?" counts, so an empty reading is correct; the bad sample is wrong.
-        assert (statistics.words.count, statistics.words.right) == (4, 1)
+        assert (statistics.words.count, statistics.words.correct) == (4, 1)
         assert statistics.score.accuracy == 0.25
         assert statistics.score.one_minus_ned == pytest.approx((4 / 5 + 0 + 0 + 1) / 4)
         assert (statistics.empty_labels, statistics.empty_texts) == (1, 1)
         assert (statistics.num_bad_samples, statistics.bad_samples) == (1, ["2"])
 
     def test_lengths_are_of_characters_that_count(self, statistics):
-        counts = {n: (tally.count, tally.right) for n, tally in statistics.by_length.items()}
+        counts = {n: (tally.count, tally.correct) for n, tally in statistics.by_length.items()}
         assert counts == {5: (1, 0), 2: (2, 0), 0: (1, 1)}
 
     def test_characters_and_confusions_are_counted(self, statistics):
-        counts = {c: (tally.count, tally.right) for c, tally in statistics.by_character.items()}
+        counts = {c: (tally.count, tally.correct) for c, tally in statistics.by_character.items()}
         assert counts["a"] == (1, 0)
         assert counts["l"] == (2, 2)
         assert "n" not in counts, "nothing was read of the bad sample"
@@ -46,9 +48,9 @@ class TestByHand:
         assert statistics.confusions.total() == 3
 
     def test_exact_text_counts_everything(self):
-        word = ReadWord(index=0, key="", label="É b", text="é b")
+        word = WordResult(index=0, key="", label="É b", text="é b")
         statistics = gather([word], ExactText())
-        assert statistics.words.right == 0
+        assert statistics.words.correct == 0
         assert statistics.confusions == Counter({("É", "é"): 1})
         assert statistics.by_length[3].count == 1
 
@@ -69,7 +71,7 @@ def test_worst_errors_are_the_most_confident():
 def test_errors_without_confidence_come_last_in_data_order():
     confidences = [None, 0.1, None, 0.3]
     read = [
-        ReadWord(index=index, key="", label="a", text="b", confidence=confidence)
+        WordResult(index=index, key="", label="a", text="b", confidence=confidence)
         for index, confidence in enumerate(confidences)
     ]
     statistics = gather(read)
@@ -80,7 +82,7 @@ def test_errors_without_confidence_come_last_in_data_order():
 def test_non_finite_confidence_counts_as_none():
     confidences = [float("nan"), 0.1, float("nan"), 0.3, float("inf")]
     read = [
-        ReadWord(index=index, key="", label="a", text="b", confidence=confidence)
+        WordResult(index=index, key="", label="a", text="b", confidence=confidence)
         for index, confidence in enumerate(confidences)
     ]
     statistics = gather(read)

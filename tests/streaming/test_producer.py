@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from lpv_mmocr.rendering.processes import worker_context
 from lpv_mmocr.streaming import ChunkProducer
-from lpv_mmocr.streaming.chunk import chunk_numbers, chunk_path, read_chunk
+from lpv_mmocr.streaming.chunk import Chunk, chunk_numbers, chunk_path, read_chunk
 
+import numpy as np
 import pytest
 from streaming_cases import PATIENCE, numbered_chunk
 
@@ -95,14 +97,23 @@ def test_processes_end_with_their_parent(produce):
         orphan.kill()
 
 
-def made_at_what_priority(number: int):
-    assert os.sched_getscheduler(0) == os.SCHED_IDLE
-    return make(number)
+def showing(number: int, value: int) -> Chunk:
+    chunk = numbered_chunk(number, 2)
+    return Chunk(np.full_like(chunk.images, value), chunk.targets, chunk.numbers)
 
 
-def made_politely(number: int):
-    assert os.getpriority(os.PRIO_PROCESS, 0) == 19
-    return make(number)
+def show_policy(number: int) -> Chunk:
+    return showing(number, os.sched_getscheduler(0))
+
+
+def show_niceness(number: int) -> Chunk:
+    return showing(number, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def first_value(folder: Path) -> int:
+    """Return what the first chunk shows."""
+    wait_for(lambda: chunk_numbers(folder))
+    return int(read_chunk(folder, 0).images[0, 0, 0, 0])
 
 
 def policy_is_to_be_had() -> bool:
@@ -114,8 +125,8 @@ def policy_is_to_be_had() -> bool:
 @pytest.mark.skipif(not policy_is_to_be_had(), reason="the policy is Linux's, and may be refused")
 def test_chunks_are_made_at_idle_priority(produce, tmp_path):
     before = os.sched_getscheduler(0)
-    produce(made_at_what_priority, workers=1, max_waiting=1)
-    wait_for(lambda: chunk_numbers(tmp_path / "pool"))
+    produce(show_policy, workers=1, max_waiting=1)
+    assert first_value(tmp_path / "pool") == os.SCHED_IDLE
     assert os.sched_getscheduler(0) == before
 
 
@@ -130,8 +141,8 @@ def test_chunks_are_made_at_nice_19_without_the_idle_policy(
         monkeypatch.delattr(os, "SCHED_IDLE", raising=False)
     else:
         monkeypatch.setattr(os, "sched_setscheduler", refuse, raising=False)
-    produce(made_politely, workers=1, max_waiting=1)
-    wait_for(lambda: chunk_numbers(tmp_path / "pool"))
+    produce(show_niceness, workers=1, max_waiting=1)
+    assert first_value(tmp_path / "pool") == 19
 
 
 def test_numbering_continues_after_existing_chunks(produce, tmp_path):

@@ -105,11 +105,15 @@ def test_deployed_model_reads_the_same(test_tool, toy_config, toy_run, tmp_path,
     plain, deployed = readings
     assert len(plain) == WORDS
     assert [row["key"] for row in plain] == [row["key"] for row in deployed]
-    for ours, theirs in zip(deployed, plain, strict=True):
-        exact = dtype == "fp32"
-        assert ours["text"] == theirs["text"] or not exact
-        tolerance = 1e-3 if exact else 0.5
-        assert ours["word_score"] == pytest.approx(theirs["word_score"], rel=tolerance)
+    changes = [
+        abs(ours["word_score"] / theirs["word_score"] - 1)
+        for ours, theirs in zip(deployed, plain, strict=True)
+    ]
+    if dtype == "fp32":
+        assert [row["text"] for row in plain] == [row["text"] for row in deployed]
+        assert max(changes) < 1e-4
+    else:  # 26 characters at 8 significant bits each
+        assert 1e-3 < max(changes) < 0.15
 
 
 class TestBadInput:

@@ -53,13 +53,13 @@ class Agreement(NamedTuple):
         reader: Name of the reader.
         same: Number of words read alike, among those clear of the mask's threshold.
         same_at_threshold: Number of words read alike, among those at the threshold.
-        right: Number of words read as labelled (case-insensitive, 0-9 and a-z only).
+        correct: Number of words read as labelled (case-insensitive, 0-9 and a-z only).
     """
 
     reader: str
     same: int
     same_at_threshold: int
-    right: int
+    correct: int
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -214,9 +214,9 @@ def count(
 ) -> Agreement:
     same = [ours == theirs for ours, theirs in zip(texts, plain, strict=True)]
     reduce = TextProtocol().reduce
-    right = [reduce(text) == reduce(label) for text, label in zip(texts, labels, strict=True)]
+    correct = [reduce(text) == reduce(label) for text, label in zip(texts, labels, strict=True)]
     at_threshold = sum(ours and not is_clear for ours, is_clear in zip(same, clear, strict=True))
-    return Agreement(name, sum(same) - at_threshold, at_threshold, sum(right))
+    return Agreement(name, sum(same) - at_threshold, at_threshold, sum(correct))
 
 
 def table(
@@ -234,7 +234,7 @@ def table(
     for row in rows:
         lines.append(
             f"| {row.reader} | {row.same} of {number - at_threshold} | "
-            f"{row.same_at_threshold} of {at_threshold} | {row.right / number:.2%} |"
+            f"{row.same_at_threshold} of {at_threshold} | {row.correct / number:.2%} |"
         )
     return "\n".join(lines)
 

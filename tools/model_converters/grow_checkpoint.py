@@ -18,7 +18,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.converters.growth import GrowthError, grow
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.reading_config import config_for_reading
+from lpv_mmocr.engine.inference_config import inference_config
 from lpv_mmocr.engine.weights_hooks import differences, unwrapped
 
 import torch
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
             raise cli.InputError(f"{args.target} is the smaller model itself: name another file")
         checkpoint = load_checkpoint(args.source)
         init_default_scope("mmocr")
-        config = config_for_reading(checkpoint, str(args.source))
+        config = inference_config(checkpoint, str(args.source))
         if config is None:
             raise cli.InputError(
                 f"{args.source} has no config inside, or one that was left out (the log says "

@@ -52,7 +52,7 @@ from lpv_mmocr.converters.released import (
 )
 from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
-from lpv_mmocr.engine.weights_hooks import misfits
+from lpv_mmocr.engine.weights_hooks import mismatches
 from lpv_mmocr.models import CharacterDictionary
 
 import torch
@@ -185,7 +185,7 @@ def check_fit(
             f"{_some(left_over)} left over"
         )
     # The order of classes does not matter here: it changes no shape.
-    problems = misfits({names[name]: value for name, value in wanted.items()}, state)
+    problems = mismatches({names[name]: value for name, value in wanted.items()}, state)
     if problems:
         raise ConversionError(f"the file does not fill the model: {_some(problems)}")
 

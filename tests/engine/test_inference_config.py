@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from lpv_mmocr.engine.config_text import ConfigTextError
-from lpv_mmocr.engine.reading_config import reading_config
+from lpv_mmocr.engine.inference_config import restricted_config
 from lpv_mmocr.reading import WordReader
 
 import numpy as np
@@ -28,7 +28,7 @@ TOY = CONFIGS / "lpv-toy_digits.py"
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
 def test_entries_needed_for_reading_are_kept(path):
     ran = Config.fromfile(path).to_dict()
-    kept = reading_config("\n".join(f"{name} = {value!r}" for name, value in ran.items()))
+    kept = restricted_config("\n".join(f"{name} = {value!r}" for name, value in ran.items()))
     assert repr(kept["model"]) == repr(ran["model"])
     pipeline = ran["test_dataloader"]["dataset"].get("pipeline", ran["test_pipeline"])
     assert repr(kept["test_dataloader"]) == repr(dict(dataset=dict(pipeline=pipeline)))
@@ -57,12 +57,12 @@ def test_entries_needed_for_reading_are_kept(path):
     ],
 )
 def test_harmless_configs_are_accepted(text):
-    reading_config(text)
+    restricted_config(text)
 
 
 def test_only_the_pipeline_of_a_dataset_is_kept():
     text = "test_dataloader = dict(batch_size=1, dataset=dict(type='OCRDataset', pipeline=[]))"
-    assert reading_config(text) == dict(test_dataloader=dict(dataset=dict(pipeline=[])))
+    assert restricted_config(text) == dict(test_dataloader=dict(dataset=dict(pipeline=[])))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_only_the_pipeline_of_a_dataset_is_kept():
 )
 def test_configs_that_do_more_than_reading_are_refused(text, place):
     with pytest.raises(ConfigTextError, match=re.escape(place)):
-        reading_config(text)
+        restricted_config(text)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_transforms_that_no_test_needs_are_refused(transform, place):
         (f"test_pipeline = {pipeline}", "test_"),
     ):
         with pytest.raises(ConfigTextError, match=re.escape(f"{before}pipeline[1].{place} = ")):
-            reading_config(text)
+            restricted_config(text)
 
 
 def test_registered_custom_classes_are_accepted(monkeypatch):
@@ -146,7 +146,7 @@ def test_registered_custom_classes_are_accepted(monkeypatch):
 
     monkeypatch.setitem(TRANSFORMS.module_dict, "OwnTransform", OwnTransform)
     text = "test_pipeline = [dict(type='OwnTransform', size=3)]"
-    assert reading_config(text) == dict(test_pipeline=[dict(type="OwnTransform", size=3)])
+    assert restricted_config(text) == dict(test_pipeline=[dict(type="OwnTransform", size=3)])
 
 
 def run_by_substitution(cfg: Config, marker: Path) -> str:
@@ -318,7 +318,7 @@ def test_registries_import_no_modules_named_by_a_config(tmp_path, monkeypatch, a
     """Second line of defence: if a config is accepted, the modules it names are not imported."""
     marker = tmp_path / "ran"
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("lpv_mmocr.engine.reading_config._is_harmless", lambda *leaf: True)
+    monkeypatch.setattr("lpv_mmocr.engine.inference_config._is_harmless", lambda *leaf: True)
     weights = hostile(attack, tmp_path, marker)
     with contextlib.suppress(Exception):
         TextRecInferencer(weights=str(weights), device="cpu")
@@ -360,14 +360,14 @@ def test_files_named_like_a_script_are_accepted(name, monkeypatch):
     cfg.train_dataloader.dataset.ann_file = cfg.test_dataloader.dataset.ann_file = f"{name}.json"
     cfg.test_dataloader.dataset.data_prefix = dict(img_path=f"{name}.images")
     cfg.model.decoder.dictionary = dict(type="Dictionary", dict_file=f"{name}.txt")
-    assert reading_config(cfg.pretty_text)
+    assert restricted_config(cfg.pretty_text)
 
 
 def test_folder_named_like_a_class_is_harmless(tmp_path, monkeypatch):
     """Such as the authors' code in the current folder."""
     (tmp_path / "LPV").mkdir()
     monkeypatch.syspath_prepend(tmp_path)
-    assert reading_config("model = dict(type='LPV')")
+    assert restricted_config("model = dict(type='LPV')")
 
 
 def test_recognisers_and_detectors_of_mmocr_are_accepted():
@@ -380,7 +380,7 @@ def test_recognisers_and_detectors_of_mmocr_are_accepted():
             text = "\n".join(f"{name} = {config[name]!r}" for name in config)
             if config.get("model"):
                 try:
-                    reading_config(text)
+                    restricted_config(text)
                     taken += 1
                 except ConfigTextError as error:
                     assert "maskrcnn" in path.parent.name or "mask-rcnn" in path.name, error

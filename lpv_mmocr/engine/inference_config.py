@@ -47,8 +47,8 @@ _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
 
 
-def config_for_reading(checkpoint: dict, name: str, advice: str = "") -> dict[str, Any] | None:
-    """Return the config inside a checkpoint, reduced by :func:`reading_config`.
+def inference_config(checkpoint: dict, name: str, advice: str = "") -> dict[str, Any] | None:
+    """Return the config inside a checkpoint, reduced by :func:`restricted_config`.
 
     Args:
         checkpoint: Return value of :func:`~lpv_mmocr.engine.load_checkpoint`.
@@ -65,7 +65,7 @@ def config_for_reading(checkpoint: dict, name: str, advice: str = "") -> dict[st
     if text is None:
         return None
     try:
-        config = reading_config(text)
+        config = restricted_config(text)
         if "model" not in config:
             raise ConfigTextError("it has no model")
     except ConfigTextError as error:
@@ -87,7 +87,7 @@ def _config_inside(checkpoint: dict) -> str | None:
     return None
 
 
-def reading_config(text: str) -> dict[str, Any]:
+def restricted_config(text: str) -> dict[str, Any]:
     """Return the part of a config that reading needs, if it is harmless.
 
     Args:

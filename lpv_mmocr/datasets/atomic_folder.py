@@ -11,7 +11,7 @@ from pathlib import Path
 from ..atomic_files import partial_path
 
 
-def refuse_existing(path: str | os.PathLike) -> None:
+def require_absent(path: str | os.PathLike) -> None:
     """Check that a path does not exist yet.
 
     Args:
@@ -26,7 +26,7 @@ def refuse_existing(path: str | os.PathLike) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Create a folder with its content, completely or not at all.
 
     The content is written into ``PATH.partial``, which is renamed to ``PATH`` when the block ends
@@ -43,7 +43,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     partial = partial_path(path)
-    refuse_existing(path)
+    require_absent(path)
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         partial.mkdir()
@@ -54,7 +54,7 @@ def new_folder(path: str | os.PathLike) -> Iterator[Path]:
         ) from None
     try:
         yield partial
-        refuse_existing(path)
+        require_absent(path)
         partial.rename(path)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
