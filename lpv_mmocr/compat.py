@@ -18,6 +18,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import os
+import pkgutil
 import sys
 import types
 import warnings
@@ -48,6 +49,7 @@ def apply() -> tuple[str, ...]:
         "NumPy: removed names": patch_numpy_names,
         "torchvision: operators that do not match this torch": patch_torchvision_operators,
         "MMCV: no compiled operators": patch_mmcv_extension,
+        "MMCV, MMEngine: search for compiled operators": patch_loader_search,
         "MMEngine: package lookup": patch_package_lookup,
         "MMEngine: environment report": patch_environment_report,
     }
@@ -234,6 +236,28 @@ def patch_mmcv_extension() -> bool:
     return True
 
 
+def patch_loader_search() -> bool:
+    """Let MMEngine and MMCV find out whether MMCV's compiled operators are installed.
+
+    Both call ``pkgutil.find_loader``, which Python 3.14 removed; MMEngine when it builds an
+    inferencer, for example. Only these two modules get a substitute, since other libraries change
+    their behaviour if :mod:`pkgutil` has the function.
+    """
+    if hasattr(pkgutil, "find_loader"):
+        return False
+    from mmcv.utils import ext_loader
+    from mmengine.utils.dl_utils import misc
+
+    for module in (misc, ext_loader):
+        module.pkgutil = types.SimpleNamespace(find_loader=_find_loader)
+    return True
+
+
+def _find_loader(name: str) -> Any:
+    spec = importlib.util.find_spec(name)
+    return None if spec is None else spec.loader
+
+
 # --- MMEngine ---------------------------------------------------------------------------------
 
 
@@ -254,6 +278,8 @@ def patch_package_lookup() -> bool:
         return False
     from mmengine.utils import package_utils
 
+    from .package_lookup import get_installed_path, is_installed
+
     for substitute in (is_installed, get_installed_path):
         replace_everywhere(getattr(package_utils, substitute.__name__), substitute)
     return True
@@ -266,61 +292,6 @@ def _lies_beside_its_metadata() -> bool:
     except importlib.metadata.PackageNotFoundError:
         return False
     return os.path.isdir(os.fspath(distribution.locate_file(PACKAGE)))
-
-
-def is_installed(package: str) -> bool:
-    """Return whether a distribution or an importable module has this name.
-
-    Args:
-        package: Name of a distribution (``mmcv-lite``) or of a module (``mmcv``).
-
-    Returns:
-        True if there is one.
-    """
-    try:
-        importlib.metadata.distribution(package)
-    except importlib.metadata.PackageNotFoundError:
-        return any(_package_directory(module) for module in _module_names(package))
-    return True
-
-
-def get_installed_path(package: str) -> str:
-    """Find the directory of a package, installed, editable or merely importable.
-
-    Args:
-        package: Name of a distribution (``mmcv-lite``) or of a module (``mmcv``).
-
-    Returns:
-        The directory that holds the package's ``__init__.py``.
-
-    Raises:
-        ModuleNotFoundError: If nothing importable has that name.
-    """
-    for module in _module_names(package):
-        directory = _package_directory(module)
-        if directory is not None:
-            return directory
-    raise ModuleNotFoundError(f"there is no importable package {package!r}", name=package)
-
-
-def _module_names(package: str) -> list[str]:
-    """Return the names under which a distribution or module of this name may be imported."""
-    names = [package]
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-        top_level = importlib.metadata.distribution(package).read_text("top_level.txt") or ""
-        names += top_level.split()
-    names.append(package.replace("-", "_"))
-    return names
-
-
-def _package_directory(module: str) -> str | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # of the parent package
-        return None
-    if spec is None or spec.origin is None:  # a namespace package has no origin
-        return None
-    return os.path.dirname(spec.origin)
 
 
 def patch_environment_report() -> bool:

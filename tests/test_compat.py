@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
+import pkgutil
 import re
 import subprocess
 import sys
 import textwrap
 import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from lpv_mmocr import compat
@@ -53,13 +54,6 @@ def make_package(directory: Path, source: str = "") -> Path:
     directory.mkdir(parents=True)
     (directory / "__init__.py").write_text(textwrap.dedent(source))
     return directory
-
-
-def make_distribution(site: Path, name: str, top_level: str) -> None:
-    info = site / f"{name.replace('-', '_')}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "top_level.txt").write_text(f"{top_level}\n")
 
 
 class TestNumpyNames:
@@ -196,7 +190,7 @@ class TestMmcvExtension:
 
     def test_leaves_a_loadable_extension(self, monkeypatch):
         monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
-        spec = importlib.machinery.ModuleSpec("mmcv._ext", loader=None)
+        spec = ModuleSpec("mmcv._ext", loader=None)
         monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
         compat.patch_mmcv_extension()
         assert "mmcv._ext" not in sys.modules
@@ -207,6 +201,35 @@ class TestMmcvExtension:
         compat.patch_mmcv_extension()
         monkeypatch.undo()
         assert not mmcv_full_available()
+
+
+class TestLoaderSearch:
+    @pytest.fixture
+    def modules(self, monkeypatch):
+        """Return the two modules that search, on a Python without the function they call."""
+        from mmcv.utils import ext_loader
+        from mmengine.utils.dl_utils import misc
+
+        monkeypatch.delattr(pkgutil, "find_loader", raising=False)
+        for module in (misc, ext_loader):
+            monkeypatch.setattr(module, "pkgutil", pkgutil)
+        return misc, ext_loader
+
+    def test_full_mmcv_and_its_absence_are_recognised(self, modules, monkeypatch):
+        misc, ext_loader = modules
+        with pytest.raises(AttributeError, match="find_loader"):
+            misc.mmcv_full_available()
+        assert compat.patch_loader_search()
+        found = ModuleSpec("mmcv._ext", loader=object())
+        for spec, full in ((None, False), (ModuleSpec("mmcv._ext", None), False), (found, True)):
+            monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name, spec=spec: spec)
+            assert misc.mmcv_full_available() == ext_loader.check_ops_exist() == full
+        assert not hasattr(pkgutil, "find_loader")
+
+    def test_leaves_modules_alone_if_the_function_exists(self, modules, monkeypatch):
+        monkeypatch.setattr(pkgutil, "find_loader", len, raising=False)
+        assert not compat.patch_loader_search()
+        assert all(module.pkgutil is pkgutil for module in modules)
 
 
 class TestOpenCV:
@@ -234,40 +257,6 @@ class TestOpenCV:
 
 
 class TestPackageLookup:
-    def test_finds_a_module_that_is_not_installed(self, site):
-        package = make_package(site / "merely_importable")
-        assert compat.is_installed("merely_importable")
-        assert compat.get_installed_path("merely_importable") == str(package)
-
-    def test_finds_a_package_by_its_distribution(self, site):
-        package = make_package(site / "demo_module")
-        make_distribution(site, "demo-distribution", "demo_module")
-        assert compat.is_installed("demo-distribution")
-        assert compat.get_installed_path("demo-distribution") == str(package)
-
-    def test_finds_an_editable_installation(self, tmp_path, monkeypatch):
-        make_distribution(tmp_path, "demo-editable", "demo_editable")
-        package = make_package(tmp_path / "checkout" / "demo_editable")
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.syspath_prepend(tmp_path / "checkout")
-        assert compat.get_installed_path("demo-editable") == str(package)
-
-    def test_finds_a_checkout_by_the_name_of_its_distribution(self):
-        assert compat.is_installed("lpv-mmocr")
-        assert compat.get_installed_path("lpv-mmocr") == str(COMPAT_FILE.parent)
-
-    def test_unknown_package_is_not_found(self):
-        assert not compat.is_installed("no_such_package")
-        assert not compat.is_installed("no_such_package.part")
-        with pytest.raises(ModuleNotFoundError, match="no_such_package"):
-            compat.get_installed_path("no_such_package")
-
-    def test_namespace_package_has_no_path(self, site):
-        (site / "only_a_directory").mkdir()
-        assert not compat.is_installed("only_a_directory")
-        with pytest.raises(ModuleNotFoundError, match="only_a_directory"):
-            compat.get_installed_path("only_a_directory")
-
     @pytest.mark.parametrize(
         ("has_pkg_resources", "beside_metadata", "patched"),
         [(True, True, False), (False, True, True), (True, False, True), (False, False, True)],
@@ -275,7 +264,7 @@ class TestPackageLookup:
     def test_patches_only_where_needed(
         self, monkeypatch, has_pkg_resources, beside_metadata, patched
     ):
-        spec = importlib.machinery.ModuleSpec("pkg_resources", loader=None)
+        spec = ModuleSpec("pkg_resources", loader=None)
         monkeypatch.setattr(
             compat.importlib.util, "find_spec", lambda name: spec if has_pkg_resources else None
         )
@@ -330,7 +319,7 @@ class TestEnvironmentReport:
         assert output.endswith("False\n")
 
     def test_leaves_the_report_if_distutils_exists(self, monkeypatch):
-        spec = importlib.machinery.ModuleSpec("distutils", loader=None)
+        spec = ModuleSpec("distutils", loader=None)
         monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: spec)
         monkeypatch.setattr(compat, "replace_everywhere", lambda *_: pytest.fail("replaced"))
         compat.patch_environment_report()
