@@ -32,7 +32,7 @@ find_python() {
         return
     fi
     # The lock file was tested with Python 3.11.
-    for candidate in python3.11 python3 python3.12 python3.13 python3.10 python; do
+    for candidate in python3.11 python3 python3.12 python3.13 python3.14 python3.10 python; do
         if new_enough "$candidate"; then
             printf '%s\n' "$candidate"
             return

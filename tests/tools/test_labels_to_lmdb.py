@@ -94,7 +94,7 @@ def test_killed_process_leaves_only_a_partial_folder(convert, images, tmp_path, 
         time.sleep(0.05)
     program.send(signal.SIGKILL)
     assert program.wait() == [-signal.SIGKILL]
-    assert sorted(os.listdir(tmp_path)) == ["out.partial", "images"]
+    assert sorted(os.listdir(tmp_path)) == ["images", "out.partial"]
 
     labels.write_text("images/000000001.png\ta\n")
     assert convert(labels, "--out", tmp_path / "out") == 2
