@@ -93,9 +93,17 @@ def test_modules_of_no_or_several_distributions_are_listed(load_tool, monkeypatc
     tool = load_tool(TOOL)
     brought = {"cv2": ["opencv-python-headless", "opencv-python", "opencv-python"]}
     monkeypatch.setattr(tool.importlib.metadata, "packages_distributions", lambda: brought)
-    monkeypatch.setattr(tool.importlib.metadata, "version", lambda name: "1.0")
+    absent = tool.importlib.metadata.PackageNotFoundError
+
+    def version(name):
+        if name in ("torch", "gradio"):
+            raise absent
+        return "1.0"
+
+    monkeypatch.setattr(tool.importlib.metadata, "version", version)
     found = dict(tool.installed())
     assert found["cv2"] == "opencv-python 1.0, opencv-python-headless 1.0"
+    assert found["numpy"] == "numpy 1.0", "Python 3.10 finds its version only"
     assert found["torch"] == "not installed"
     assert found["gradio"] == "not installed (pip install 'lpv-mmocr[demo]')"
 

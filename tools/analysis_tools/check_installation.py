@@ -18,7 +18,7 @@ import importlib.metadata
 import platform
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 
 from lpv_mmocr_cli import new_parser, version
 
@@ -41,9 +41,13 @@ def installed() -> Iterator[tuple[str, str]]:
     """Yield modules and the distributions that provide them, with their versions."""
     distributions = importlib.metadata.packages_distributions()
     for module in (*NEEDED, *OPTIONAL):
-        # An editable installation is listed twice.
-        brought_by = sorted(set(distributions.get(module, ())))
-        versions = [f"{name} {importlib.metadata.version(name)}" for name in brought_by]
+        # An editable installation is listed twice; Python 3.10 lists only distributions with a file
+        # top_level.txt, which NumPy lacks.
+        brought_by = sorted(set(distributions.get(module, ())) or {module})
+        versions = []
+        for name in brought_by:
+            with suppress(importlib.metadata.PackageNotFoundError):
+                versions.append(f"{name} {importlib.metadata.version(name)}")
         hint = f" (pip install 'lpv-mmocr[{OPTIONAL[module]}]')" if module in OPTIONAL else ""
         yield module, ", ".join(versions) or f"not installed{hint}"
 
