@@ -11,7 +11,7 @@ import types
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from lpv_mmocr import compat
+from lpv_mmocr import compat, package_lookup
 
 import numpy as np
 import pytest
@@ -329,7 +329,12 @@ class TestScope:
     @pytest.fixture
     def demo(self, site, monkeypatch):
         """Config folder under ``.mim`` of a package, as in OpenMMLab's wheels."""
+        from mmengine.config import config
         from mmengine.config.utils import MODULE2PACKAGE
+
+        # MMEngine's own, which are left where pkg_resources works, need an installed package.
+        monkeypatch.setattr(config, "is_installed", package_lookup.is_installed)
+        monkeypatch.setattr(config, "get_installed_path", package_lookup.get_installed_path)
 
         package = make_package(site / "demo_scope")
         configs = package / ".mim" / "configs" / "textrecog"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,10 @@ from .onnx_metadata import Preprocessing, describe, encode
 PRECISIONS = ("fp32", "fp16", "int8")
 OPSET = 20
 """The first opset with GELU as a single operator; readable by onnxruntime 1.17 and newer."""
+
+
+MIN_TORCH = "2.10"
+"""Exporters of older versions fail on this graph, or fix its batch size."""
 
 
 class OnnxExportError(RuntimeError):
@@ -114,8 +119,8 @@ def export_onnx(
             more than the images, the mask is requested without a GLRM, or the reader does not
             support the pipeline.
         OSError: If the file cannot be written.
-        OnnxExportError: If a package is missing, the graph is not valid ONNX, or it does not
-            compute what the model does.
+        OnnxExportError: If a package is missing or too old, the graph is not valid ONNX, or it does
+            not compute what the model does.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
@@ -175,6 +180,11 @@ def _require_packages() -> None:
         raise OnnxExportError(
             f"exporting needs {', '.join(missing)}: pip install 'lpv-mmocr[onnx]'"
         )
+    if torch.__version__ < MIN_TORCH:
+        raise OnnxExportError(
+            f"exporting needs torch {MIN_TORCH} or newer, and this is {torch.__version__}; reading "
+            "the exported file does not need torch"
+        )
 
 
 @contextlib.contextmanager
@@ -197,7 +207,8 @@ def _draft(out: Path) -> Iterator[Path]:
 def _trace(graph: ReadingGraph, preprocessing: Preprocessing, file: Path) -> None:
     images = torch.zeros(2, *preprocessing.shape)
     outputs = ["logits", "attention"] if graph.attention else ["logits"]
-    with warnings.catch_warnings(), torch.no_grad():
+    # Some versions of onnxscript print what they have done.
+    with warnings.catch_warnings(), torch.no_grad(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph.eval().to(memory_format=torch.contiguous_format),

@@ -6,7 +6,7 @@ from lpv_mmocr.benchmark.specification import parse_model
 from lpv_mmocr.benchmark.subjects import build_subject, load
 from lpv_mmocr.benchmark.tasks import Plan, run_task
 from lpv_mmocr.cli import InputError
-from lpv_mmocr.deploy.onnx_export import export_onnx
+from lpv_mmocr.deploy.onnx_export import MIN_TORCH, export_onnx
 
 import pytest
 import torch
@@ -16,6 +16,7 @@ from mmocr.registry import MODELS
 pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
+pytest.importorskip("torch", MIN_TORCH)
 
 
 @pytest.mark.parametrize(

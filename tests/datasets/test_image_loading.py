@@ -156,3 +156,14 @@ def test_opencv_bicubic_resize_differs_from_pillow():
     pillow = Image.fromarray(image).resize((100, 32), Image.Resampling.BICUBIC)
     opencv = cv2.resize(image, (100, 32), interpolation=cv2.INTER_CUBIC)
     assert abs(np.asarray(pillow).astype(int) - opencv).max() > 10
+
+
+def test_webp_orientation_is_applied_unless_stored_upright(colours):
+    tags = Image.Exif()
+    tags[274] = 3  # upside down
+    encoded = encode(rgb(colours), "WEBP", lossless=True, exif=tags)
+    np.testing.assert_array_equal(decode_image(encoded), colours)
+    np.testing.assert_array_equal(decode_image(encoded, upright=False), colours[::-1, ::-1])
+    for length in range(12, 22):
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            decode_image(encoded[:length], upright=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lpv_mmocr.deploy import onnx_export, to_deploy
 from lpv_mmocr.deploy.onnx_check import Comparison
-from lpv_mmocr.deploy.onnx_export import Export, OnnxExportError, export_onnx
+from lpv_mmocr.deploy.onnx_export import MIN_TORCH, Export, OnnxExportError, export_onnx
 from lpv_mmocr.models.token_linear import TokenLinear
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch import nn
 onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
+pytest.importorskip("torch", MIN_TORCH)
 
 BAD = Comparison(images=4, at_threshold=0, difference=2.0, deviation=0.9, rounding=1e-6)
 
@@ -218,6 +219,12 @@ def test_unsupported_models_and_arguments_are_refused(model, tmp_path, monkeypat
     monkeypatch.setattr(onnx_export, "find_spec", lambda name: None)
     with pytest.raises(OnnxExportError, match=r"needs onnx, onnxruntime, onnxscript: pip install"):
         export_onnx(model, cfg, tmp_path / "x.onnx")
+
+
+def test_older_torch_is_refused(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.9.1+cu128"))
+    with pytest.raises(OnnxExportError, match=r"needs torch 2.10 or newer, and this is 2.9.1\+cu"):
+        export_onnx(model, config_for(model), tmp_path / "toy.onnx")
 
 
 def test_deployed_without_packing_has_standard_layers(model):

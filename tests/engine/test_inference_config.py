@@ -90,7 +90,7 @@ def test_only_the_pipeline_of_a_dataset_is_kept():
         ("model = dict(type='mmdet.BertModel', name='evil/repository')", "model.type"),
         ("model = dict(type='LAD', teacher_ckpt='x.pth')", "model.type = 'LAD'"),
         ("model = dict(type='KnowledgeDistillationSingleStageDetector')", "model.type"),
-        ("model = dict(padding_mode='BertModel', padding='a')", "model.padding_mode = 'BertModel'"),
+        ("model = dict(padding_mode='LAD', padding='a')", "model.padding_mode = 'LAD'"),
         ("model = dict(padding_mode='os.system')", "model.padding_mode = 'os.system'"),
         ("model = dict(padding_mode='json.json')", "model.padding_mode = 'json.json'"),
         ("model = dict(any_other=['json.tool.x'])", "model.any_other[0] = 'json.tool.x'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lpv_mmocr.deploy.onnx_export import export_onnx
+from lpv_mmocr.deploy.onnx_export import MIN_TORCH, export_onnx
 
 import pytest
 import torch
@@ -43,6 +43,7 @@ def vary(model: torch.nn.Module) -> None:
 def model_file(inferencer, tmp_path_factory) -> Path:
     for package in ("onnx", "onnxruntime", "onnxscript"):
         pytest.importorskip(package, reason="the extra [onnx] is not installed")
+    pytest.importorskip("torch", MIN_TORCH)
     out = tmp_path_factory.mktemp("onnx") / "toy.onnx"
     return export_onnx(inferencer.model, inferencer.cfg, out, attention=True).path
 

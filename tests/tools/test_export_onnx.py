@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.deploy import onnx_export
+from lpv_mmocr.deploy.onnx_export import MIN_TORCH
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ import lpv_onnx
 pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
+pytest.importorskip("torch", MIN_TORCH)
 
 
 @pytest.fixture

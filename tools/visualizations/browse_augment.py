@@ -84,7 +84,8 @@ def render_word(
     import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
-    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / font_name, 44)
+    file = Path(matplotlib.get_data_path(), "fonts", "ttf", font_name)
+    font = ImageFont.truetype(str(file), 44)
     left, top, right, bottom = font.getbbox(text)
     image = Image.new("RGB", (right - left + 20, bottom - top + 16), paper)
     ImageDraw.Draw(image).text((10 - left, 8 - top), text, font=font, fill=ink)
