@@ -180,11 +180,16 @@ def _require_packages() -> None:
         raise OnnxExportError(
             f"exporting needs {', '.join(missing)}: pip install 'lpv-mmocr[onnx]'"
         )
-    if torch.__version__ < MIN_TORCH:
+    # Containers have builds such as 2.10.0a0, which count as 2.10 here.
+    if _major_minor(torch.__version__) < _major_minor(MIN_TORCH):
         raise OnnxExportError(
             f"exporting needs torch {MIN_TORCH} or newer, and this is {torch.__version__}; reading "
             "the exported file does not need torch"
         )
+
+
+def _major_minor(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2])
 
 
 @contextlib.contextmanager

@@ -221,6 +221,11 @@ def test_unsupported_models_and_arguments_are_refused(model, tmp_path, monkeypat
         export_onnx(model, cfg, tmp_path / "x.onnx")
 
 
+def test_early_build_of_a_recent_torch_is_accepted(monkeypatch):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.10.0a0+b4e4ee8"))
+    onnx_export._require_packages()
+
+
 def test_older_torch_is_refused(model, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.9.1+cu128"))
     with pytest.raises(OnnxExportError, match=r"needs torch 2.10 or newer, and this is 2.9.1\+cu"):
