@@ -13,6 +13,8 @@ def install() -> None:
     MMEngine formats the config again whenever it dumps it: several times at the start of a run, and
     for every checkpoint. Each time takes 0.1 to 1 s, and the text is the same.
     """
+    if not hasattr(mmengine_config, "FormatCode"):  # forks import it in the function that uses it
+        return
     format_code = mmengine_config.FormatCode
 
     @lru_cache(maxsize=8)
