@@ -196,7 +196,7 @@ class TestMmcvExtension:
         assert "mmcv._ext" not in sys.modules
 
     def test_mmengine_still_sees_that_mmcv_is_not_full(self, absent, monkeypatch):
-        from mmengine.utils.dl_utils import mmcv_full_available, misc
+        from mmengine.utils.dl_utils import misc, mmcv_full_available
 
         if not hasattr(misc, "pkgutil"):
             pytest.skip("this fork of MMEngine takes any module for the compiled one")
