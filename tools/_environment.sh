@@ -31,7 +31,7 @@ find_python() {
         printf '%s\n' "$LPV_PYTHON"
         return
     fi
-    # The lock file was tested with Python 3.11.
+    # Python 3.11 first: the lock file is tested most with it.
     for candidate in python3.11 python3 python3.12 python3.13 python3.14 python3.10 python; do
         if new_enough "$candidate"; then
             printf '%s\n' "$candidate"

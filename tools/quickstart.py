@@ -26,6 +26,7 @@ import lpv_mmocr  # before mmocr, which it patches
 from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.reading.weights import find_weights
+from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 
 import cv2
 import matplotlib
@@ -138,7 +139,7 @@ def read_examples() -> None:
 
 def render(data: Path) -> None:
     """Render missing sets; a set gets its name only when it is complete."""
-    fonts = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    fonts = matplotlib_font_folder()
     for name, (count, seed) in SETS.items():
         out = data / name
         if (out / "data.mdb").is_file():

@@ -27,8 +27,6 @@ from .onnx_metadata import Preprocessing, describe, encode
 PRECISIONS = ("fp32", "fp16", "int8")
 OPSET = 20
 """The first opset with GELU as a single operator; readable by onnxruntime 1.17 and newer."""
-
-
 MIN_TORCH = "2.10"
 """Exporters of older versions fail on this graph, or fix its batch size."""
 

@@ -25,6 +25,7 @@ from lpv_mmocr.datasets.transforms.text_augment import (
     NUM_MAGNITUDES,
     operations_by_group,
 )
+from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 from lpv_mmocr.streaming.batch_augment import PROBABILITIES, BatchTextAugment
 
 import cv2
@@ -81,11 +82,9 @@ def render_word(
     text: str, ink: tuple[int, ...], paper: tuple[int, ...], font_name: str
 ) -> np.ndarray:
     """Render a word on its paper with a margin, uint8 (H, W, 3), BGR."""
-    import matplotlib
     from PIL import Image, ImageDraw, ImageFont
 
-    file = Path(matplotlib.get_data_path(), "fonts", "ttf", font_name)
-    font = ImageFont.truetype(str(file), 44)
+    font = ImageFont.truetype(str(matplotlib_font_folder() / font_name), 44)
     left, top, right, bottom = font.getbbox(text)
     image = Image.new("RGB", (right - left + 20, bottom - top + 16), paper)
     ImageDraw.Draw(image).text((10 - left, 8 - top), text, font=font, fill=ink)

@@ -11,14 +11,13 @@ from PIL import Image
 
 import lpv_onnx
 
-from ..image_header import is_tiff_with_alpha, is_truncated_jpeg
+from ..image_header import is_tiff_with_alpha, is_truncated_jpeg, needs_exif_rotation
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
 _UPRIGHT = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
-_WEBP_HAS_EXIF = 0x08  # among the flags of its first chunk
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _MAX_PIXELS = 2**30
 """The limit of OpenCV."""
@@ -71,8 +70,7 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
         brands = encoded[8 : int.from_bytes(encoded[:4], "big")]
         return _PILLOW_HAS_AVIF and (b"avif" in brands or b"avis" in brands)
     if encoded.startswith(b"WEBP", 8):  # so does OpenCV 4.8 that of a WebP
-        flags = encoded[20] if len(encoded) > 20 and encoded.startswith(b"VP8X", 12) else 0
-        return bool(flags & _WEBP_HAS_EXIF)
+        return needs_exif_rotation(encoded)
     # From a JPEG 2000 with several sizes, OpenCV decodes another one than Pillow, with which the
     # size is checked.
     return encoded.startswith(b"jP  ", 4) or encoded.startswith(b"\xff\x4f\xff\x51")
