@@ -77,6 +77,13 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Directory on the import path for the packages of a test."""
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def small_disk() -> Iterator[None]:
     """Limit the size of files that this process writes to 256 kB."""
     import resource  # not on Windows

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from mmocr.registry import MODELS
+from package_cases import make_package
 
 COMPAT_FILE = Path(compat.__file__)
 NUMPY_NAMES = ("sctypes", "int0", "bool")
@@ -41,19 +42,6 @@ def run_python(code: str, *search_path: Path) -> str:
     )
     assert result.returncode == 0, result.stderr
     return result.stdout
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """Directory on the import path for the packages of a test."""
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-def make_package(directory: Path, source: str = "") -> Path:
-    directory.mkdir(parents=True)
-    (directory / "__init__.py").write_text(textwrap.dedent(source))
-    return directory
 
 
 class TestNumpyNames:
@@ -402,6 +390,7 @@ class TestImport:
             import lpv_mmocr
             import mmocr.apis, mmocr.datasets, mmocr.engine, mmocr.evaluation, mmocr.visualization
             from mmocr.registry import MODELS
+from package_cases import make_package
             from mmocr.utils import register_all_modules
             register_all_modules()
             print([name in MODELS for name in ("LPV", "ABINet", "DBNet", "SDMGR")])

@@ -8,19 +8,7 @@ import lpv_mmocr
 from lpv_mmocr.package_lookup import get_installed_path, is_installed
 
 import pytest
-
-
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    """Directory on the import path for the packages of a test."""
-    monkeypatch.syspath_prepend(tmp_path)
-    return tmp_path
-
-
-def make_package(directory: Path) -> Path:
-    directory.mkdir(parents=True)
-    (directory / "__init__.py").touch()
-    return directory
+from package_cases import make_package
 
 
 def make_distribution(site: Path, name: str, top_level: str) -> None:

@@ -6,17 +6,15 @@ from lpv_mmocr.benchmark.specification import parse_model
 from lpv_mmocr.benchmark.subjects import build_subject, load
 from lpv_mmocr.benchmark.tasks import Plan, run_task
 from lpv_mmocr.cli import InputError
-from lpv_mmocr.deploy.onnx_export import MIN_TORCH, export_onnx
+from lpv_mmocr.deploy.onnx_export import export_onnx
 
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
+from onnx_cases import import_exporter
 
-pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
-pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
-pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
-pytest.importorskip("torch", MIN_TORCH)
+import_exporter()
 
 
 @pytest.mark.parametrize(

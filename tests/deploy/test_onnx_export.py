@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lpv_mmocr.deploy import onnx_export, to_deploy
 from lpv_mmocr.deploy.onnx_check import Comparison
-from lpv_mmocr.deploy.onnx_export import MIN_TORCH, Export, OnnxExportError, export_onnx
+from lpv_mmocr.deploy.onnx_export import Export, OnnxExportError, export_onnx
 from lpv_mmocr.models.token_linear import TokenLinear
 
 import numpy as np
@@ -18,12 +18,10 @@ from deploy_cases import images, plain_logits, settle
 from lpv_cases import SIZES, build_size, build_toy
 from mmengine.config import Config
 from mmocr.registry import MODELS
+from onnx_cases import import_exporter
 from torch import nn
 
-onnx = pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
-onnxruntime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
-pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
-pytest.importorskip("torch", MIN_TORCH)
+onnx, onnxruntime = import_exporter()
 
 BAD = Comparison(images=4, at_threshold=0, difference=2.0, deviation=0.9, rounding=1e-6)
 
@@ -224,6 +222,11 @@ def test_unsupported_models_and_arguments_are_refused(model, tmp_path, monkeypat
 def test_early_build_of_a_recent_torch_is_accepted(monkeypatch):
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.10.0a0+b4e4ee8"))
     onnx_export._require_packages()
+
+
+def test_extra_requires_the_same_torch():
+    file = Path(__file__).resolve().parents[2] / "requirements" / "onnx.txt"
+    assert f"torch>={onnx_export.MIN_TORCH}" in file.read_text().splitlines()
 
 
 def test_older_torch_is_refused(model, tmp_path, monkeypatch):

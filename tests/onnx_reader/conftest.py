@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lpv_mmocr.deploy.onnx_export import MIN_TORCH, export_onnx
+from lpv_mmocr.deploy.onnx_export import export_onnx
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from apis.inference_cases import write_toy
 from deploy.deploy_cases import settle
 from mmengine.registry import init_default_scope
 from mmocr.apis import TextRecInferencer
+from onnx_cases import import_exporter
 
 import lpv_onnx
 
@@ -41,9 +42,7 @@ def vary(model: torch.nn.Module) -> None:
 
 @pytest.fixture(scope="session")
 def model_file(inferencer, tmp_path_factory) -> Path:
-    for package in ("onnx", "onnxruntime", "onnxscript"):
-        pytest.importorskip(package, reason="the extra [onnx] is not installed")
-    pytest.importorskip("torch", MIN_TORCH)
+    import_exporter()
     out = tmp_path_factory.mktemp("onnx") / "toy.onnx"
     return export_onnx(inferencer.model, inferencer.cfg, out, attention=True).path
 

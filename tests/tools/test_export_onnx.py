@@ -10,19 +10,16 @@ from pathlib import Path
 
 from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.deploy import onnx_export
-from lpv_mmocr.deploy.onnx_export import MIN_TORCH
 
 import numpy as np
 import pytest
 import torch
+from onnx_cases import import_exporter
 from PIL import Image
 
 import lpv_onnx
 
-pytest.importorskip("onnx", reason="the extra [onnx] is not installed")
-pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
-pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
-pytest.importorskip("torch", MIN_TORCH)
+import_exporter()
 
 
 @pytest.fixture
