@@ -390,7 +390,6 @@ class TestImport:
             import lpv_mmocr
             import mmocr.apis, mmocr.datasets, mmocr.engine, mmocr.evaluation, mmocr.visualization
             from mmocr.registry import MODELS
-from package_cases import make_package
             from mmocr.utils import register_all_modules
             register_all_modules()
             print([name in MODELS for name in ("LPV", "ABINet", "DBNet", "SDMGR")])
