@@ -44,10 +44,9 @@ if __name__ == "__main__":
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.config_characters import untaught_characters
-from lpv_mmocr.datasets.config_folders import read_folders
-from lpv_mmocr.datasets.lmdb_environment import find_lmdbs
+from lpv_mmocr.datasets.shared_words import find_shared_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
-from lpv_mmocr.engine.amp import enable_amp
+from lpv_mmocr.engine.amp import check_loss_scaling, enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
@@ -99,34 +98,16 @@ def warn_of_an_earlier_run(folder: Path) -> None:
         )
 
 
-def _lmdbs(path: str) -> list[str]:
-    """Return the LMDBs at or below a folder; none if it is invalid, which its dataset reports."""
-    try:
-        return find_lmdbs(path)
-    except OSError:
-        return []
-
-
 def warn_of_shared_words(cfg: Config) -> None:
     """Warn if the words that select the best checkpoint are also trained on."""
     if not distributed.is_first_process():  # it searches the folders
         return
-    trained = {
-        os.path.realpath(path)
-        for folder in read_folders(cfg.train_dataloader)
-        if not folder.dataset.get("hold_out") and folder.dataset.get("indices") is None
-        for path in _lmdbs(folder.path)
-    }
-    shared = [
-        path
-        for folder in read_folders(cfg.get("val_dataloader"))
-        for path in _lmdbs(folder.path)
-        if os.path.realpath(path) in trained
-    ]
+    shared = find_shared_lmdbs(cfg.train_dataloader, cfg.get("val_dataloader"))
     if shared:
         print(
-            f"Validation reads {', '.join(shared)}, of which all words are trained on: its "
-            "accuracy says nothing about other words",
+            f"Validation reads words of {', '.join(shared)} that are also trained on: its accuracy "
+            "says nothing about other words. To keep some out, give the training set hold_out=n, "
+            "and the same set in validation indices=-n",
             file=sys.stderr,
         )
 
@@ -155,6 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         warn_of_untaught_characters(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
+        check_loss_scaling(cfg.optim_wrapper)
         if args.auto_scale_lr:
             if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
                 raise cli.InputError(

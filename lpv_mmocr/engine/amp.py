@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from mmengine.device import (
+    is_cuda_available,
+    is_mlu_available,
+    is_musa_available,
+    is_npu_available,
+)
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner.amp import autocast
 from torch import nn
@@ -70,7 +77,7 @@ def enable_amp(optim_wrapper: dict) -> None:
     """Enable mixed precision in the ``optim_wrapper`` section of a config.
 
     Uses bfloat16 where the device supports it, and float16 with a dynamic loss scale on older GPUs.
-    A config that already uses mixed precision is left unchanged.
+    A config that already uses mixed precision is left unchanged if the device supports it.
 
     Args:
         optim_wrapper: Section to change in place.
@@ -79,9 +86,12 @@ def enable_amp(optim_wrapper: dict) -> None:
         ValueError: If mixed precision is not supported for this type of wrapper.
     """
     kind = optim_wrapper.get("type", "OptimWrapper")
-    if kind in ("AmpOptimWrapper", "AutocastOptimWrapper"):
+    if kind == "AutocastOptimWrapper" or (kind == "AmpOptimWrapper" and _can_scale_losses()):
         return
-    if kind not in ("OptimWrapper", "DeferredOptimWrapper"):
+    if kind == "AmpOptimWrapper":
+        for option in ("loss_scale", "dtype", "use_fsdp"):
+            optim_wrapper.pop(option, None)
+    elif kind not in ("OptimWrapper", "DeferredOptimWrapper"):
         raise ValueError(
             "mixed precision needs an optim_wrapper of type OptimWrapper or DeferredOptimWrapper, "
             f"not {kind}; choose the precision in the config"
@@ -91,3 +101,23 @@ def enable_amp(optim_wrapper: dict) -> None:
         optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     else:
         optim_wrapper.update(type="AutocastOptimWrapper")
+
+
+def check_loss_scaling(optim_wrapper: Mapping[str, Any]) -> None:
+    """Check that the device supports the ``optim_wrapper`` section of a config.
+
+    Args:
+        optim_wrapper: Section of the config.
+
+    Raises:
+        ValueError: If it scales the loss, and there is no accelerator.
+    """
+    if optim_wrapper.get("type") == "AmpOptimWrapper" and not _can_scale_losses():
+        raise ValueError(
+            "optim_wrapper.type=AmpOptimWrapper needs a GPU, and none was found; --amp trains in "
+            "bfloat16 instead, also on a CPU"
+        )
+
+
+def _can_scale_losses() -> bool:
+    return is_cuda_available() or is_npu_available() or is_mlu_available() or is_musa_available()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import lpv_mmocr  # noqa: F401  (registers the wrapper)
-from lpv_mmocr.engine.amp import AutocastOptimWrapper, enable_amp
+from lpv_mmocr.engine import amp
+from lpv_mmocr.engine.amp import AutocastOptimWrapper, check_loss_scaling, enable_amp
 
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
+
+
+@pytest.fixture
+def cpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(amp, "is_cuda_available", lambda: False)
 
 
 def wrapper_of(model: nn.Module, **options) -> AutocastOptimWrapper:
@@ -61,8 +68,7 @@ def test_float16_is_refused():
 
 class TestEnableAmp:
     @pytest.mark.parametrize("kind", ["OptimWrapper", "DeferredOptimWrapper"])
-    def test_cpu_uses_the_autocast_wrapper(self, monkeypatch, kind):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    def test_cpu_uses_the_autocast_wrapper(self, cpu, kind):
         optim_wrapper = dict(type=kind, clip_grad=None)
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type="AutocastOptimWrapper", clip_grad=None)
@@ -78,11 +84,31 @@ class TestEnableAmp:
         assert optim_wrapper["type"] == kind
 
     @pytest.mark.parametrize("kind", ["AmpOptimWrapper", "AutocastOptimWrapper"])
-    def test_mixed_precision_wrapper_of_the_config_is_kept(self, kind):
+    def test_mixed_precision_wrapper_of_the_config_is_kept_on_a_gpu(self, monkeypatch, kind):
+        monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
         optim_wrapper = dict(type=kind, dtype="bfloat16")
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type=kind, dtype="bfloat16")
 
+    def test_loss_scaling_of_the_config_is_replaced_on_a_cpu(self, cpu):
+        optim_wrapper = dict(type="AmpOptimWrapper", loss_scale="dynamic", dtype="float16")
+        enable_amp(optim_wrapper)
+        assert optim_wrapper == dict(type="AutocastOptimWrapper")
+
     def test_unknown_wrapper_is_refused(self):
         with pytest.raises(ValueError, match="not ApexOptimWrapper; choose the precision"):
             enable_amp(dict(type="ApexOptimWrapper"))
+
+
+class TestLossScaling:
+    def test_cpu_is_refused(self, cpu):
+        with pytest.raises(ValueError, match="AmpOptimWrapper needs a GPU, and none was found"):
+            check_loss_scaling(dict(type="AmpOptimWrapper"))
+
+    def test_gpu_is_accepted(self, monkeypatch):
+        monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
+        check_loss_scaling(dict(type="AmpOptimWrapper"))
+
+    @pytest.mark.parametrize("section", [{}, dict(type="AutocastOptimWrapper")])
+    def test_other_wrappers_are_accepted(self, cpu, section):
+        check_loss_scaling(section)
