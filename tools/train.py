@@ -106,7 +106,7 @@ def warn_of_shared_words(cfg: Config) -> None:
     if shared:
         print(
             f"Validation reads words of {', '.join(shared)} that are also trained on: its accuracy "
-            "says nothing about other words. To keep some out, give the training set hold_out=n, "
+            "says little about other words. To keep some out, give the training set hold_out=n, "
             "and the same set in validation indices=-n",
             file=sys.stderr,
         )
