@@ -54,10 +54,13 @@ def _resize(image: Image.Image, settings: dict[str, Any]) -> Image.Image:
 
 
 def _natural_width(image: Image.Image, settings: dict[str, Any]) -> int:
-    """Return an image's width at the network's height, rounded as MMOCR's RescaleToHeight does."""
+    """Return an image's width at the network's height, rounded as MMOCR's RescaleToHeight does.
+
+    That would round a narrow image to a width of 0 if ``min_width`` is small; here one is left.
+    """
     ratio = settings["keep_ratio"]
     natural = math.ceil(float(settings["height"]) / image.height * image.width)
     natural = min(ratio["max_width"], max(ratio["min_width"], natural))
     if natural % ratio["divisor"]:
-        natural = round(natural / ratio["divisor"]) * ratio["divisor"]
+        natural = max(1, round(natural / ratio["divisor"])) * ratio["divisor"]
     return natural

@@ -102,6 +102,15 @@ def test_width_divisor_is_applied_as_in_the_pipeline(size):
     np.testing.assert_array_equal(prepared, expected.transpose(2, 0, 1).astype(np.float32))
 
 
+def test_narrow_image_keeps_one_width_divisor():
+    ratio = dict(min_width=1, max_width=96, divisor=16, fill=7)
+    settings = dict(height=32, width=96, interpolation="bicubic", channels="rgb")
+    settings |= dict(mean=(0,) * 3, std=(1,) * 3, keep_ratio=ratio)
+    prepared = prepare(Image.new("RGB", (1, 9)), settings)
+    assert (prepared[..., :16] == 0).all()
+    assert (prepared[..., 16:] == 7).all()
+
+
 def test_shown_image_includes_the_padding():
     ratio = dict(min_width=4, max_width=100, divisor=1, fill=7)
     settings = dict(height=32, width=100, interpolation="bicubic", channels="rgb")
