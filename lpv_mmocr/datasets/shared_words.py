@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from .config_folders import read_folders
 from .lmdb_environment import find_lmdbs
+
+
+class _Dataset(NamedTuple):
+    paths: list[str]
+    lmdbs: list[str]  # the same without symbolic links
+    hold_out: int
+    indices: int | Sequence[int] | None
 
 
 def find_shared_lmdbs(training: Any, validation: Any) -> list[str]:
@@ -23,35 +30,39 @@ def find_shared_lmdbs(training: Any, validation: Any) -> list[str]:
     Returns:
         Paths as validation reads them, each once.
     """
-    trained = [folder.dataset for folder in read_folders(training)]
+    trained = _datasets_of(training)
     shared = {}
-    for folder in read_folders(validation):
-        for path in _lmdbs(folder.path):
-            if any(_share_words(dataset, folder.dataset, path) for dataset in trained):
+    for dataset in _datasets_of(validation):
+        for path, lmdb in zip(dataset.paths, dataset.lmdbs, strict=True):
+            if any(_share_words(other, dataset, lmdb) for other in trained):
                 shared[path] = None
     return list(shared)
 
 
-def _share_words(trained: Mapping[str, Any], validated: Mapping[str, Any], path: str) -> bool:
+def _share_words(trained: _Dataset, validated: _Dataset, lmdb: str) -> bool:
     """Return whether two datasets certainly share words of an LMDB that the second one reads."""
-    if trained.get("indices") is not None:
+    if trained.indices is not None:
         return False
-    lmdbs, held_out = _all_lmdbs(trained), trained.get("hold_out") or 0
-    if not held_out:
-        return os.path.realpath(path) in lmdbs
-    if lmdbs != _all_lmdbs(validated) or validated.get("hold_out"):
+    if not trained.hold_out:
+        return lmdb in trained.lmdbs
+    if trained.lmdbs != validated.lmdbs or validated.hold_out:
         return False
-    indices = validated.get("indices")
-    return indices is None or (isinstance(indices, int) and not -held_out <= indices <= 0)
+    if isinstance(validated.indices, int):
+        return not -trained.hold_out <= validated.indices <= 0
+    return validated.indices is None
 
 
-def _all_lmdbs(dataset: Mapping[str, Any]) -> list[str]:
-    return [
-        os.path.realpath(path) for folder in read_folders(dataset) for path in _lmdbs(folder.path)
-    ]
+def _datasets_of(config: Any) -> list[_Dataset]:
+    configs = {id(folder.dataset): folder.dataset for folder in read_folders(config)}
+    found = []
+    for dataset in configs.values():
+        paths = [path for folder in read_folders(dataset) for path in _lmdbs_below(folder.path)]
+        lmdbs = [os.path.realpath(path) for path in paths]
+        found.append(_Dataset(paths, lmdbs, dataset.get("hold_out") or 0, dataset.get("indices")))
+    return found
 
 
-def _lmdbs(path: str) -> list[str]:
+def _lmdbs_below(path: str) -> list[str]:
     """Return the LMDBs at or below a folder; none if it is invalid, which its dataset reports."""
     try:
         return find_lmdbs(path)
