@@ -63,6 +63,7 @@ if __name__ == "__main__":
     parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.datasets.config_pipeline import steps_without_tta
 from lpv_mmocr.deploy import DeployHook
 from lpv_mmocr.engine import FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
@@ -76,12 +77,22 @@ from mmengine.config import Config
 
 
 def enable_tta(cfg: Config) -> None:
-    """Replace the config's plain pipeline and model with those for test-time augmentation."""
+    """Replace the config's plain pipeline and model with those for test-time augmentation.
+
+    Raises:
+        InputError: If the config has none, or they prepare images in another way.
+    """
     cli.require(cfg, "tta_model", "tta_pipeline")
     dataset = cfg.test_dataloader.dataset
     # A ConcatDataset may have one pipeline for all its parts, or each part its own.
     for part in [dataset, *dataset.get("datasets", [])]:
         if "pipeline" in part:
+            if missing := steps_without_tta(part.pipeline, cfg.tta_pipeline):
+                raise cli.InputError(
+                    f"--tta would prepare images in another way than the test: tta_pipeline of "
+                    f"{cfg.filename} has not the same {', '.join(missing)} as the pipeline of "
+                    "test_dataloader.dataset. Change both alike"
+                )
             part.pipeline = cfg.tta_pipeline
     cfg.model = {**cfg.tta_model, "module": cfg.model}
 

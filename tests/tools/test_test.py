@@ -199,3 +199,14 @@ class TestBadInput:
         file.write_text(f"_base_ = {str(toy_config)!r}\ntta_model = None\ntta_pipeline = None\n")
         error = error_of(file, toy_run / "iter_4.pth", "--tta")
         assert error.endswith("has no tta_model, tta_pipeline")
+
+    def test_tta_with_another_pipeline(self, error_of, toy_config, toy_run, tmp_path):
+        file = tmp_path / "wider.py"
+        resize = "dict(type='Resize', scale=(200, 32), backend='pillow', interpolation='bicubic')"
+        file.write_text(
+            f"_base_ = {str(toy_config)!r}\n"
+            f"pipeline = [dict(type='LoadWordImage'), *_base_.load, {resize}, _base_.pack]\n"
+            "test_dataloader = dict(dataset=dict(pipeline=pipeline))\n"
+        )
+        error = error_of(file, toy_run / "iter_4.pth", "--tta")
+        assert f"tta_pipeline of {file} has not the same Resize as the pipeline" in error
