@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +65,8 @@ def read_labels(path: str | os.PathLike, format: str | None = None) -> Iterator[
     """Read a label file entry by entry (a ``json`` file is parsed at once).
 
     Empty lines are skipped and a byte order mark is ignored. Texts are kept as they are, with their
-    blanks, except in ``txt``, where blanks at both ends of a line are removed.
+    blanks, except in ``txt``, where blanks at both ends of a line are removed. Only a letter and
+    its accent become one character where Unicode has one, as dictionaries do.
 
     Args:
         path: Label file, in UTF-8.
@@ -116,7 +118,14 @@ def _checked(path: str, text: str, where: str) -> LabelEntry:
         raise LabelFileError(
             f"{where}: {text!r} holds half of a surrogate pair, which is not a character"
         ) from None
-    return LabelEntry(path, text, where)
+    return LabelEntry(path, _composed(text), where)
+
+
+def _composed(text: str) -> str:
+    """Return a text with its accents composed, which some systems (macOS) store separately."""
+    composed = unicodedata.normalize("NFC", text)
+    # NFC also replaces and splits a few single characters, which dictionaries may have.
+    return composed if len(composed) < len(text) else text
 
 
 def _parse_tsv(line: str, where: str) -> tuple[str, str]:

@@ -69,6 +69,21 @@ def test_byte_order_mark_crlf_and_blank_lines_are_accepted(tmp_path):
     assert read(file, "tsv") == [("a.jpg", "x "), ("b.jpg", "")]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mu\u0308ller", "M\u00fcller"),
+        ("M\u00fcller", "M\u00fcller"),
+        ("q\u0308", "q\u0308"),  # Unicode has no such letter
+        ("\u212b\u0958", "\u212b\u0958"),  # NFC would replace one and split the other
+    ],
+)
+def test_letter_and_accent_become_one_character(tmp_path, text, expected):
+    file = tmp_path / "l.tsv"
+    file.write_text(f"a.jpg\t{text}\n", encoding="utf-8")
+    assert read(file) == [("a.jpg", expected)]
+
+
 def test_reading_is_lazy(tmp_path):
     file = tmp_path / "l.tsv"
     file.write_text("a.jpg\ta\nbroken\n")
