@@ -6,6 +6,7 @@ import http.client
 import io
 import os
 import reprlib
+import urllib.request
 
 import numpy as np
 from mmengine import fileio
@@ -15,6 +16,10 @@ from lpv_onnx.image_loading import MAX_PIXELS, ImageError
 
 from ..datasets.transforms.loading import decode_image, load_by_pillow
 from ..datasets.transforms.word_image import to_bgr
+
+_WEB = ("http://", "https://")
+_TIMEOUT = 30  # seconds without an answer
+_MAX_DOWNLOAD = 2**28
 
 
 def load_image(
@@ -64,7 +69,7 @@ def _read_file(path: str) -> bytes:
         if os.path.isdir(path):
             with os.scandir(path):  # a folder that cannot be listed is not empty
                 raise ImageError("it is a folder in which no image can be found")
-        encoded = fileio.get(path)
+        encoded = _download(path) if path.startswith(_WEB) else fileio.get(path)
     except FileNotFoundError as error:
         raise ImageError("there is no such file") from error
     except OSError as error:
@@ -78,6 +83,14 @@ def _read_file(path: str) -> bytes:
         raise ImageError(f"addresses that begin with {kind}:// cannot be read here") from error
     if not encoded:
         raise ImageError("the file is empty")
+    return encoded
+
+
+def _download(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
+        encoded = response.read(_MAX_DOWNLOAD + 1)
+    if len(encoded) > _MAX_DOWNLOAD:
+        raise ImageError(f"it has more than {_MAX_DOWNLOAD >> 20} MiB, the maximum for downloads")
     return encoded
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import io
+import socket
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lpv_mmocr.datasets.transforms import LoadWordImage
+from lpv_mmocr.reading import image_loading
 from lpv_mmocr.reading.image_loading import MAX_PIXELS, ImageError, load_image
 
 import cv2
@@ -147,6 +150,40 @@ def test_header_that_pillow_does_not_support_is_refused(tmp_path):
 def test_malformed_address_is_refused(path):
     with pytest.raises(ImageError):
         load_image(path)
+
+
+class TestDownload:
+    @pytest.fixture
+    def serve(self):
+        """Return a function that serves bytes once, or nothing at all if they are None."""
+        with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+
+            def answer(content: bytes) -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + content)
+
+            def start(content: bytes | None) -> str:
+                if content is not None:
+                    pool.submit(answer, content)
+                return f"http://127.0.0.1:{server.getsockname()[1]}/word.png"
+
+            yield start
+
+    def test_address_is_read(self, serve):
+        content = cv2.imencode(".png", noise())[1].tobytes()
+        np.testing.assert_array_equal(load_image(serve(content)), noise())
+
+    def test_silent_server_is_given_up(self, serve, monkeypatch):
+        monkeypatch.setattr(image_loading, "_TIMEOUT", 0.05)
+        with pytest.raises(ImageError, match="timed out"):
+            load_image(serve(None))
+
+    def test_large_content_is_refused(self, serve, monkeypatch):
+        monkeypatch.setattr(image_loading, "_MAX_DOWNLOAD", 2**20)
+        with pytest.raises(ImageError, match="more than 1 MiB, the maximum for downloads"):
+            load_image(serve(bytes(2**20 + 1)))
 
 
 def test_too_large_image_is_not_decoded(tmp_path, monkeypatch):
