@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ READ_BY_RUNNER = frozenset(inspect.signature(Runner.__init__).parameters)
 
 _OFTEN_MEANT = ("data_root", "max_iters")
 """Entries that users often set at the top level, whether or not the inherited configs have them."""
+
+_MISSPELT = 0.88
+"""Similarity to the name of a section; ``train_dataset`` is at 0.76, ``load_form`` at 0.89."""
 
 _READ_BY_TOOLS = frozenset({"tta_model", "tta_pipeline"})
 
@@ -55,14 +59,14 @@ def refuse_ineffective_options(cfg: Config, options: Mapping[str, Any]) -> None:
 def refuse_ineffective_lines(cfg: Config) -> None:
     """Check that the top-level entries of a config file have an effect.
 
-    The check covers ``data_root``, ``max_iters``, and everything that the inherited configs set
-    too, such as ``dictionary`` or ``train_pipeline``.
+    The check covers ``data_root``, ``max_iters``, everything that the inherited configs set too,
+    such as ``dictionary`` or ``train_pipeline``, and misspelt sections (``train_dataloder``).
 
     Args:
         cfg: The config as it was read.
 
     Raises:
-        ValueError: If no nested entry has the value of one of them.
+        ValueError: If no nested entry has the value of one of them, or one is misspelt.
     """
     unread = _names_without_use(cfg.filename) - READ_BY_RUNNER - _READ_BY_TOOLS
     names = sorted(name for name in unread if name in cfg)
@@ -73,6 +77,12 @@ def refuse_ineffective_lines(cfg: Config) -> None:
     for name in names:
         if name in before and _is_same(before[name], now[name]):
             continue
+        close = get_close_matches(name, READ_BY_RUNNER, 1, _MISSPELT)
+        if close and name not in before:
+            raise ValueError(
+                f"{name} in {cfg.filename} has no effect: nothing reads it. Did you mean "
+                f"{close[0]}?"
+            )
         meant = [
             key
             for key, value in _values(before)

@@ -91,6 +91,23 @@ def test_line_without_effect_is_refused(tmp_path, base, line, meant):
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("train_dataloder", "train_dataloader"),
+        ("optim_wraper", "optim_wrapper"),
+        ("load_form", "load_from"),
+        ("custom_hook", "custom_hooks"),
+    ],
+)
+def test_misspelt_section_is_refused(tmp_path, name, meant):
+    file = tmp_path / "mine.py"
+    file.write_text(f"_base_ = {str(ZOO / LEAF)!r}\n{name} = dict(batch_size=8)\n")
+    message = rf"^{name} in .*mine\.py has no effect: .* Did you mean {meant}\?$"
+    with pytest.raises(ValueError, match=message):
+        refuse_ineffective_lines(Config.fromfile(file))
+
+
+@pytest.mark.parametrize(
     "lines",
     [
         "max_iters = 1000\ntrain_cfg = dict(max_iters=max_iters)",
@@ -103,6 +120,7 @@ def test_line_without_effect_is_refused(tmp_path, base, line, meant):
         "pack = dict(type='X')\ntrain_dataloader = dict(dataset=dict(pipeline=[pack]))",
         "tta_model = dict(type='X')",
         "mine = dict(a=1)",
+        "train_dataset = dict(a=1)",
     ],
 )
 def test_line_with_an_effect_is_accepted(tmp_path, lines):
