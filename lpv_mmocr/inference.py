@@ -17,7 +17,7 @@ from torch import nn
 
 from .datasets.transforms.word_image import placeholder_image, to_bgr
 from .engine.inference_config import inference_config
-from .engine.weights_hooks import require_fit
+from .engine.weights_hooks import require_fit, warn_of_other_mask
 from .models import LPV
 from .registry_lookup import no_imports_by_name
 
@@ -80,7 +80,7 @@ def refuse_weights_of_other_models() -> None:
     """Let inferencers with an LPV model accept only weights that fit their config.
 
     MMEngine (all versions) loads the weights that fit, prints the names of the others, and reads
-    noise.
+    noise. They also warn if the checkpoint's own config has another mask.
     """
     load = BaseInferencer._load_weights_to_model
 
@@ -90,6 +90,7 @@ def refuse_weights_of_other_models() -> None:
     ) -> None:
         if checkpoint is not None and isinstance(model, LPV):
             require_fit(model, checkpoint)
+            warn_of_other_mask(model, checkpoint)
         load(self, model, checkpoint, cfg)
 
     BaseInferencer._load_weights_to_model = load_if_fitting

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -149,14 +150,11 @@ class FittingWeightsHook(Hook):
             if self.strict or len(problems) == len(wanted):
                 raise InitialWeightsError(f"{complaint}. {_ADVICE}")
             runner.logger.warning(f"{complaint}. They keep their initialisation.")
-        here, inside = mask_of(runner.model), _mask_inside(checkpoint)
         # Training that turns the mask on is LPV's second stage.
-        if None not in (here, inside) and here != inside and (inside or self.strict):
-            runner.logger.warning(
-                f"The mask of the GLRMs is {_STATES[here]}, and {_STATES[inside]} in the config "
-                "inside the checkpoint. To match it, use --cfg-options "
-                f"model.decoder.with_mask={inside}"
-            )
+        if (problem := _other_mask(runner.model, checkpoint)) and (
+            self.strict or not mask_of(runner.model)
+        ):
+            runner.logger.warning(problem)
 
 
 def mask_of(model: nn.Module) -> bool | None:
@@ -166,6 +164,28 @@ def mask_of(model: nn.Module) -> bool | None:
         model: Model, or its wrapper for distributed training or test-time augmentation.
     """
     return getattr(getattr(_inner(model), "decoder", None), "with_mask", None)
+
+
+def warn_of_other_mask(model: nn.Module, checkpoint: dict) -> None:
+    """Warn if the GLRMs' mask is not as in the config inside a checkpoint.
+
+    Args:
+        model: Model; one that is not an LPV has no mask.
+        checkpoint: Checkpoint, with or without a config.
+    """
+    if problem := _other_mask(model, checkpoint):
+        warnings.warn(problem, stacklevel=2)
+
+
+def _other_mask(model: nn.Module, checkpoint: dict) -> str | None:
+    here, inside = mask_of(model), _mask_inside(checkpoint)
+    if here is None or inside is None or here == inside:
+        return None
+    return (
+        f"The mask of the GLRMs is {_STATES[here]}, and {_STATES[inside]} in the config inside the "
+        f"checkpoint. To match it, set model.decoder.with_mask={inside} (with --cfg-options or in "
+        "the config)"
+    )
 
 
 def _mask_inside(checkpoint: dict) -> bool | None:

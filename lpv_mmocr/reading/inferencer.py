@@ -19,6 +19,7 @@ from torch import nn
 from ..cli import load_config
 from ..engine import CheckpointError
 from ..engine.config_text import ConfigTextError
+from ..engine.weights_hooks import warn_of_other_mask
 
 
 class StrictInferencer(TextRecInferencer):
@@ -31,6 +32,7 @@ class StrictInferencer(TextRecInferencer):
         self, model: nn.Module, checkpoint: dict | None, cfg: Config | None
     ) -> None:
         _load_checkpoint_to_model(model, checkpoint, strict=True)
+        warn_of_other_mask(model, checkpoint)
 
     def _init_collate(self, cfg: Config) -> Callable:
         # Looking up a missing collate_fn makes MMEngine warn of a wrong scope.
@@ -92,9 +94,9 @@ def _read_config(path: str) -> Config | str:
     path = os.path.expanduser(path)
     if os.path.isdir(path):
         raise ValueError(f"the config {path} is a folder; give the file (.py) in it")
-    if os.path.isfile(path):
+    if os.path.isfile(path) or "::" in path:
         return load_config(path)
-    if path.endswith(".py") and "::" not in path:
+    if path.endswith(".py"):
         raise FileNotFoundError(f"there is no config file {path}")
     return path
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lpv_mmocr.reading.inferencer import StrictInferencer
+
 import cv2
 import numpy as np
 import pytest
 import torch
 from inference_cases import ROOT, noise
+from mmengine.config import Config
 from mmocr.apis import MMOCRInferencer, TextRecInferencer
 from PIL import Image
 
@@ -61,6 +64,19 @@ def test_weights_of_another_model_are_refused(toy, capfd):
         TextRecInferencer(str(config), str(toy[1]), device="cpu")
     assert str(error.value).startswith("The checkpoint is not of this model: ")
     assert "size mismatch" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("kind", [TextRecInferencer, StrictInferencer])
+def test_mask_of_another_config_is_reported(toy, tmp_path, recwarn, kind):
+    checkpoint = torch.load(toy[1], weights_only=True)
+    mask = Config.fromfile(toy[0]).model.decoder.get("with_mask", False)
+    checkpoint["meta"]["cfg"] = f"model = dict(decoder=dict(with_mask={not mask}))"
+    torch.save(checkpoint, tmp_path / "other.pth")
+    for weights, expected in ((toy[1], 0), (tmp_path / "other.pth", 1)):
+        kind(str(toy[0]), str(weights), device="cpu")
+        told = [str(warning.message) for warning in recwarn.list]
+        advice = f"To match it, set model.decoder.with_mask={not mask}"
+        assert sum(advice in message for message in told) == expected
 
 
 def test_config_alone_warns_of_random_weights(toy):

@@ -113,7 +113,7 @@ class TestFittingWeights:
         else:
             states = ("on", "off") if here else ("off", "on")
             assert "The mask of the GLRMs is {}, and {} in the config".format(*states) in printed
-            assert f"use --cfg-options model.decoder.with_mask={inside}" in printed
+            assert f"To match it, set model.decoder.with_mask={inside}" in printed
 
     def test_non_strict_mode_accepts_some_weights(self, start, capsys):
         start(lambda name: not name.startswith("decoder.classifiers"), strict=False)

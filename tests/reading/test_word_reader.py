@@ -322,6 +322,8 @@ def test_config_may_be_given_with_the_weights(toy, words, reader):
         WordReader(checkpoint, words[0])
     with pytest.raises(ValueError, match=r"the config .* is a folder; give the file \(\.py\)"):
         WordReader(checkpoint, config.parent)
+    with pytest.raises(ValueError, match=r"the config nowhere::gone\.py cannot be read"):
+        WordReader(checkpoint, "nowhere::gone.py")
     scope_path = "lpv_mmocr::textrecog/lpv/lpv-toy_digits.py"
     assert WordReader(checkpoint, scope_path, device="cpu").read(words)[0].error is None
 
