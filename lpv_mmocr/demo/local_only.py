@@ -1,10 +1,13 @@
-"""Middleware that keeps the page from serving as a proxy."""
+"""Restrictions that keep the page from serving as a proxy."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import unquote
 
+from gradio import Error, processing_utils
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -31,3 +34,21 @@ class LocalOnly:
             await PlainTextResponse("not on this page", 403)(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+@contextmanager
+def no_downloads() -> Iterator[None]:
+    """Keep Gradio from downloading, in this process, URLs that visitors pass as uploaded files.
+
+    It would store them without a size limit, and serve their content as that of an upload.
+    """
+    download = processing_utils.async_ssrf_protected_download
+    processing_utils.async_ssrf_protected_download = _refuse
+    try:
+        yield
+    finally:
+        processing_utils.async_ssrf_protected_download = download
+
+
+async def _refuse(url: str, cache_dir: str) -> str:
+    raise Error("this page does not download files")

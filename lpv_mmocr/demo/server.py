@@ -49,32 +49,33 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
             ) from error
         from starlette.middleware import Middleware
 
-        from .local_only import LocalOnly
+        from .local_only import LocalOnly, no_downloads
         from .page import THEME, build_page
 
         _leave_out_proxies_for(host)
         page = build_page(reader, uploads)
         page.queue(max_size=32)
-        _, address, _ = page.launch(
-            server_name=f"[{host}]" if ":" in host else host,  # IPv6, as in a URL
-            server_port=port,
-            share=False,
-            prevent_thread_lock=True,
-            quiet=True,
-            max_file_size=MAX_FILE_SIZE,
-            theme=THEME,
-            footer_links=[],
-            run_history=False,
-            enable_monitoring=False,
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            app_kwargs={"middleware": [Middleware(LocalOnly)]},
-        )
-        try:
-            yield address
-        finally:
-            page.close(verbose=False)
+        with no_downloads():
+            _, address, _ = page.launch(
+                server_name=f"[{host}]" if ":" in host else host,  # IPv6, as in a URL
+                server_port=port,
+                share=False,
+                prevent_thread_lock=True,
+                quiet=True,
+                max_file_size=MAX_FILE_SIZE,
+                theme=THEME,
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                app_kwargs={"middleware": [Middleware(LocalOnly)]},
+            )
+            try:
+                yield address
+            finally:
+                page.close(verbose=False)
 
 
 def _leave_out_proxies_for(host: str) -> None:

@@ -192,6 +192,22 @@ def test_addresses_of_this_machine_are_not_fetched(served, extra):
     assert nothing_read(said)
 
 
+@pytest.mark.parametrize("extra", WAYS, ids=json.dumps)
+def test_event_downloads_nothing(served, monkeypatch, extra):
+    from gradio import processing_utils
+
+    asked = []
+
+    async def get(url: str) -> None:
+        asked.append(url)
+        raise OSError("no answer")
+
+    monkeypatch.setattr(processing_utils, "async_ssrf_protected_get", get)
+    said = read_event(served.address, "https://example.org/fetched.png", extra)
+    assert nothing_read(said) and not asked
+    assert not list(served.uploads.rglob("fetched.png"))
+
+
 def test_too_large_upload_is_refused(served):
     status, _ = upload(served.address, "word.png", bytes(10 * 2**20 + 1))
     assert status == 413
