@@ -23,9 +23,10 @@ if not __package__:  # run by path: python somewhere/lpv_onnx
 
 from lpv_onnx import ENGINES, Reader, json_line, printable, without_controls
 
+EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
-"""Exit statuses that shells report for programs ended by SIGINT or SIGPIPE."""
+"""Exit status that shells report for programs ended by SIGPIPE; 130 is that for SIGINT."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,16 +60,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         reader = Reader(args.model, engine=args.engine, threads=args.threads, tta=args.tta)
     except (OSError, ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     if hasattr(sys.stdout, "reconfigure"):  # file names need not be valid in any encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         unreadable = _print_readings(reader, args.images, as_json=args.json)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes standard output again at exit, which must not fail.
+    except OSError as error:  # of standard output: errors of images are part of the readings
+        # Python flushes it again at exit, which must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+        if isinstance(error, BrokenPipeError):
+            return EXIT_BROKEN_PIPE
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 1 if unreadable else 0

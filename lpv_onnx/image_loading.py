@@ -18,6 +18,8 @@ _USUAL_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM")
 """Formats whose plugins Pillow loads when it opens its first file."""
 # Pillow starts Ghostscript for EPS, and calls Windows for WMF.
 _FORMATS_THAT_RUN = frozenset({"EPS", "WMF"})
+# Pillow loads their 16-bit values as 32-bit ones; those of a TIFF, or in memory, may be any.
+_INTEGERS_OF_16_BITS = frozenset({"PNG", "PPM"})
 _XMP = ("xmp", "XML:com.adobe.xmp")
 # Ignore Pillow's warnings about odd files. Done once: filters set and reset for each image, as by
 # warnings.catch_warnings, get lost when several threads do so.
@@ -41,6 +43,7 @@ def load_image(image: ImageInput, *, max_pixels: int | None = None) -> Image.Ima
     Args:
         image: Image to load.
         max_pixels: Maximum number of pixels of files and Pillow images; ``MAX_PIXELS`` by default.
+            For files, Pillow's own limit applies too (``2 * PIL.Image.MAX_IMAGE_PIXELS``).
 
     Raises:
         ImageError: If there is no such file, or it is not an image, is damaged or too large.
@@ -111,16 +114,19 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
 
 def _decode(open_image: Callable[[], Image.Image], max_pixels: int) -> Image.Image:
     """Open and decode an image; Pillow images that were passed in are also decoded only here."""
-    too_many = f"it has too many pixels; {max_pixels / 1e6:.0f} million are allowed"
+    too_many = "it has too many pixels; {:.0f} million are allowed"
     try:
         image = open_image()
         if 0 in image.size:
             raise ImageError("it has no pixels")
         if image.width * image.height > max_pixels:
-            raise ImageError(f"{too_many} ({image.width} x {image.height})")
+            raise ImageError(
+                f"{too_many.format(max_pixels / 1e6)} ({image.width} x {image.height})"
+            )
         return _to_rgb(image)
     except Image.DecompressionBombError as error:
-        raise ImageError(too_many) from error
+        allowed = min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS)
+        raise ImageError(too_many.format(allowed / 1e6)) from error
     except ImageError:
         raise
     except UnidentifiedImageError as error:  # its message names an object instead of the file
@@ -130,11 +136,11 @@ def _decode(open_image: Callable[[], Image.Image], max_pixels: int) -> Image.Ima
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    from_file = image.format is not None
+    has_16_bits = image.format in _INTEGERS_OF_16_BITS
     image = _turned(image)
     if image.mode.startswith("I"):
         values = np.asarray(image)
-        if image.mode == "I" and not from_file and values.max() <= 0xFF:
+        if image.mode == "I" and not has_16_bits and values.max() <= 0xFF:
             raise ImageError(
                 "its values are integers up to 255, which could mean several ranges; convert it to "
                 "mode L (or to I;16, 0-65535)"

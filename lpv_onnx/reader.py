@@ -19,6 +19,9 @@ from .looks import read_with_tta
 from .metadata import parse_metadata, parse_tta
 from .preprocessing import prepare, shown
 
+MAX_THREADS = 1024
+"""Maximum number of threads; a system out of threads fails in other programs, too."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -83,7 +86,7 @@ class Reader:
         ModelError: If it is not an LPV, or one for a later version of this package.
         ImportError: If the engine is not installed.
         ValueError: If the engine is unknown, ``providers`` does not suit it, or ``batch_size`` or
-            ``threads`` is below 1.
+            ``threads`` is out of range.
     """
 
     def __init__(
@@ -99,8 +102,10 @@ class Reader:
         path = Path(os.path.expanduser(model))
         if not path.is_file():
             raise FileNotFoundError(f"there is no model file {path}")
-        if batch_size < 1 or (threads is not None and threads < 1):
-            raise ValueError("batch_size and threads must be at least 1")
+        if batch_size < 1:
+            raise ValueError("batch_size must be at least 1")
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise ValueError(f"threads must be from 1 to {MAX_THREADS}")
         self.batch_size = batch_size
         self.run, text = start(path, engine, threads=threads, providers=providers)
         self.metadata = parse_metadata(text, path)

@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import lpv_onnx
+
 from ..progress import progress_bar
 from .atomic_folder import atomic_folder, require_absent
 from .image_header import extension_of, needs_exif_rotation
@@ -73,7 +75,7 @@ class _LeftOut:
         if not self._skip:
             raise ConversionError(f"{name}: {reason}; {_SKIP_ADVICE}")
         with open(self._file, "a", encoding="utf-8") as lines:
-            lines.write(f"{name}\t{' '.join(reason.split())}\n")
+            lines.write(f"{lpv_onnx.printable(name)}\t{' '.join(reason.split())}\n")
         self._result.left_out += 1
 
     def refuse_nothing(self, source: str | os.PathLike) -> None:

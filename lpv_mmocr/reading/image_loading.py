@@ -31,7 +31,7 @@ def load_image(
         source: Path or URL of a file, a BGR array that ``LoadWordImage`` accepts, or a Pillow
             image, which is converted as ``LoadWordImage`` would convert it from a file.
         max_pixels: Maximum number of pixels; larger files and Pillow images are rejected without
-            decoding.
+            decoding. For files, Pillow's own limit applies too.
 
     Returns:
         The image in BGR order, uint8, shape (H, W, 3).
@@ -99,7 +99,7 @@ def _check_header(encoded: bytes, max_pixels: int) -> None:
     try:
         header = Image.open(io.BytesIO(encoded))
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels(max_pixels) from error
+        raise _too_many_pixels(min(max_pixels, 2 * Image.MAX_IMAGE_PIXELS)) from error
     except Exception as error:  # Pillow raises many types for damaged files
         # OpenCV reads a few more formats, none of them used for words, and has hardly any limits.
         raise ImageError("it is not an image, or one of unknown or damaged format") from error

@@ -346,7 +346,8 @@ def _character_map(path: str, index: int) -> frozenset[int]:
 
 
 def _unmapped(mapped: frozenset[int]) -> str:
-    return next(chr(code) for code in range(0xF8F0, 0xF900) if code not in mapped)
+    private = (*range(0xF8F0, 0xF900), *range(0x10FF00, 0x10FFFE))
+    return next(chr(code) for code in private if code not in mapped)
 
 
 def _other_letters(path: str, index: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -195,6 +196,16 @@ def test_interrupted_conversion_leaves_nothing(words, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         lmdb_to_labels(tmp_path / "one", tmp_path / "out")
     assert sorted(os.listdir(tmp_path)) == ["one", "words"]
+
+
+def test_names_of_left_out_samples_take_one_line(words, tmp_path):
+    entries = [dict(filename="a.jpg", text="a"), dict(filename="no\n\tne.jpg", text="b")]
+    file = words / "l.jsonl"
+    file.write_text("\n".join(map(json.dumps, entries)))
+    labels_to_lmdb(file, tmp_path / "out", skip_bad=True)
+    (line,) = (tmp_path / "out" / "left-out.tsv").read_text().splitlines()
+    name, reason = line.split("\t")
+    assert name.endswith(r"line 2: no\n\tne.jpg") and reason
 
 
 def test_bad_samples_of_an_lmdb_raise_or_are_left_out(tmp_path):

@@ -16,7 +16,8 @@ import lpv_onnx
     [
         (dict(engine="tensorrt"), "engine must be one of onnxruntime, openvino"),
         (dict(batch_size=0), "must be at least 1"),
-        (dict(threads=0), "must be at least 1"),
+        (dict(threads=0), "threads must be from 1 to 1024"),
+        (dict(threads=1025), "threads must be from 1 to 1024"),
         (
             dict(engine="openvino", providers=["CPU"]),
             "providers can only be given for .* onnxruntime",

@@ -157,6 +157,7 @@ class TestBadInput:
             (Image.fromarray(np.full((4, 5), 2**20, np.int32)), "more than 16 bits"),
             (Image.fromarray(np.array([[-1, 300]], np.int32)), "more than 16 bits"),
             (Image.fromarray(noise()).convert("I"), "integers up to 255"),
+            (saved(Image.fromarray(noise()).convert("I"), "TIFF"), "integers up to 255"),
         ],
     )
     def test_bad_images_get_an_error(self, reader, image, error):
@@ -181,6 +182,11 @@ class TestBadInput:
         monkeypatch.setattr(lpv_onnx.image_loading, "MAX_PIXELS", 1000)
         (reading,) = reader(encode(noise(40, 30)))
         assert reading.error == "it has too many pixels; 0 million are allowed (30 x 40)"
+
+    def test_limit_of_pillow_is_named(self, monkeypatch):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10**6)
+        with pytest.raises(lpv_onnx.ImageError, match="too many pixels; 2 million are allowed"):
+            lpv_onnx.load_image(encode(noise(2000, 2000)), max_pixels=10**8)
 
     def test_input_of_another_type_is_a_type_error(self, reader):
         with pytest.raises(TypeError, match=r"an image is a path, bytes, .* got int"):

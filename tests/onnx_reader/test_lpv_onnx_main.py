@@ -126,11 +126,23 @@ class TestAlone:
         result = alone("-c", code, model_file, "a.png")
         assert (result.returncode, result.stderr) == (141, "")
 
-    def test_ctrl_c_exits_with_code_130(self, model_file, monkeypatch):
-        def interrupt(reader, images):
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+    def test_full_disk_is_an_error(self, alone, model_file, tmp_path):
+        (tmp_path / "a.png").write_bytes(encode(noise()))
+        code = (
+            "import os, sys; from lpv_onnx.__main__ import main; "
+            "os.dup2(os.open('/dev/full', os.O_WRONLY), 1); sys.exit(main(sys.argv[1:]))"
+        )
+        result = alone("-c", code, model_file, "a.png")
+        assert result.returncode == 2
+        assert result.stderr == "error: [Errno 28] No space left on device\n"
+
+    @pytest.mark.parametrize("method", ["__init__", "iterate"])
+    def test_ctrl_c_exits_with_code_130(self, model_file, monkeypatch, method):
+        def interrupt(*args, **options):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(lpv_onnx.Reader, "iterate", interrupt)
+        monkeypatch.setattr(lpv_onnx.Reader, method, interrupt)
         assert main([str(model_file), "a.png"]) == 130
 
     def test_missing_model_file_is_an_error(self, alone, model_file):
