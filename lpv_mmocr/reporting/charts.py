@@ -161,7 +161,6 @@ def _svg(figure: Figure, name: str) -> str:
     options = {
         "svg.fonttype": "none",  # the browser has fonts for scripts that matplotlib's lacks
         "svg.hashsalt": name,  # gives each chart of a page different ids
-        "text.parse_math": False,  # a dollar is a character like any other
     }
     file = io.StringIO()
     with matplotlib.rc_context(options), warnings.catch_warnings():
