@@ -78,6 +78,13 @@ class AtomicCheckpointHook(CheckpointHook):
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():
             return
+        accumulated = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
+        if self.interval % accumulated:
+            runner.logger.warning(
+                f"Gradients are accumulated over {accumulated} iterations, and checkpoints do not "
+                f"contain them: a run that resumes from one within these is not exact. Use a "
+                f"multiple of {accumulated} for the interval of checkpoints ({self.interval})"
+            )
         for folder in {Path(self.out_dir), Path(runner.work_dir)}:
             for file in chain.from_iterable(map(folder.glob, _HALF_WRITTEN)):
                 if file.is_file():

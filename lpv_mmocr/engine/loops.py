@@ -60,7 +60,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 
     Raises:
         TypeError: If the sampler cannot start in the middle.
-        ValueError: If ``max_iters`` is not a whole number.
+        ValueError: If ``max_iters`` is not a whole number, or an interval of validations is not
+            positive. When training starts, if the checkpoint is beyond ``max_iters``.
     """
 
     def __init__(
@@ -74,6 +75,12 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     ) -> None:
         if int(max_iters) != max_iters:
             raise ValueError(f"max_iters must be a whole number, got {max_iters!r}")
+        intervals = [val_interval, *(interval for _, interval in dynamic_intervals or ())]
+        if any(interval < 1 for interval in intervals):
+            raise ValueError(
+                "val_interval must be at least 1 iteration, also in dynamic_intervals; to train "
+                "without validation, set val_dataloader = val_cfg = val_evaluator = None"
+            )
         # The constructor of IterBasedTrainLoop is skipped: it starts the workers, which would fetch
         # the first batches before a checkpoint determines which ones are needed.
         BaseLoop.__init__(self, runner, dataloader)
@@ -98,12 +105,19 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         Returns:
             The model.
         """
+        if self._iter > self._max_iters:
+            raise ValueError(
+                f"The checkpoint is at iteration {self._iter}, and train_cfg.max_iters is "
+                f"{self._max_iters}: there is nothing to resume. Resume an earlier checkpoint, or "
+                "raise max_iters"
+            )
         with self.at_end:
             self._follow_seed()  # before hooks get hold of the data loader
             self.runner.call_hook("before_train")
             self.runner.call_hook("before_train_epoch")
-            self._start_data()
-            if self._iter > 0:
+            if not self.stop_training:
+                self._start_data()
+            if self._iter > 0 and not self.stop_training:
                 self._decide_current_val_interval()
                 self._validate_if_due()
             while self._iter < self._max_iters and not self.stop_training:

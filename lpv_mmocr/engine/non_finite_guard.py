@@ -66,8 +66,9 @@ class NonFiniteGuardHook(Hook):
 
     Otherwise a skipped step has no effect: neither weights nor the optimiser's state change, and
     running statistics (of batch normalisation) are restored. Its loss and any non-finite gradient
-    norm are left out of the log's averages; ``skipped_steps`` is the count. With gradient
-    accumulation, all batches of the step are dropped.
+    norm are left out of the log's averages; ``skipped_steps`` is the count. It still counts as an
+    iteration, for the schedules too, and a weight average that is due includes the unchanged
+    weights. With gradient accumulation, all batches of the step are dropped.
 
     Args:
         action: "stop" or "skip".

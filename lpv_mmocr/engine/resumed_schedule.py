@@ -41,6 +41,9 @@ class ResumedScheduleHook(Hook):
         ValueError: On resuming, if the checkpoint has other schedulers than the config.
     """
 
+    def __init__(self) -> None:
+        self._changed: list[Any] = []
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Remove lengths from the schedulers' saved state, and compare the rest."""
         if checkpoint.get("param_schedulers") is None:  # none were saved; they start from scratch
@@ -68,8 +71,37 @@ class ResumedScheduleHook(Hook):
                     state["last_step"] = max(-1, state["_global_step"] - scheduler.begin)
                     runner.logger.info(f"{key} now has {value} steps, {state[name]} before")
                 del state[name]
+                self._changed.append(scheduler)
             if kept:
                 runner.logger.warning(f"{key} keeps {', '.join(kept)}. {_ADVICE}")
+
+    def before_train(self, runner: Runner) -> None:
+        """Set what schedulers of another length would have set for the next iteration."""
+        for scheduler in self._changed:
+            _catch_up(scheduler)
+        self._changed.clear()
+
+
+def _catch_up(scheduler: Any) -> None:
+    """Repeat the steps that a scheduler did not take because its end had come.
+
+    Without that, the next iteration has the learning rate of the old schedule, and a schedule that
+    had ended remains late by the steps that it no longer counted.
+    """
+    if isinstance(scheduler, OneCycleParamScheduler):  # its values depend on the step alone
+        if scheduler.last_step >= 0:
+            _set_values(scheduler)
+        return
+    current = min(scheduler._global_step, scheduler.end - 1) - scheduler.begin
+    while scheduler.last_step < current:
+        scheduler.last_step += 1
+        _set_values(scheduler)
+
+
+def _set_values(scheduler: Any) -> None:
+    values = scheduler._get_value()
+    for group, value in zip(scheduler.optimizer.param_groups, values, strict=True):
+        group[scheduler.param_name] = value
 
 
 _ADVICE = (

@@ -54,8 +54,8 @@ class TimeBudgetHook(Hook):
         ValueError: When training starts with schedulers in the config.
     """
 
-    # Before the iteration timer and the log.
-    priority = "VERY_HIGH"
+    # Before the hook that records the learning rate for the log, and the iteration timer.
+    priority = "HIGHEST"
 
     def __init__(
         self,
@@ -107,6 +107,9 @@ class TimeBudgetHook(Hook):
         self._start: float | None = None
         if self._used_before < self.budget:  # a new run, or one that was given more time
             Path(runner.work_dir, FINISHED).unlink(missing_ok=True)
+        else:
+            runner.logger.info(f"All {self.budget / 60:.1f} minutes are used: nothing is trained")
+            runner.train_loop.stop_training = True
         # For a validation that comes before the first iteration.
         self._set_mask(runner, min(self._used_before / self.budget, 1.0))
 

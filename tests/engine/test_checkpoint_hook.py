@@ -328,3 +328,14 @@ def test_resumed_run_deletes_checkpoints_left_by_interruption(numbers, tmp_path)
     os.utime(tmp_path / "iter_4.pth", (older, older))
     run(9, resume=True)
     assert not (tmp_path / "iter_4.pth").exists()
+
+
+@pytest.mark.parametrize(("accumulated", "warns"), [(3, True), (2, False)])
+def test_checkpoints_amid_accumulated_gradients_are_warned_of(
+    numbers, tmp_path, capfd, accumulated, warns
+):
+    config = training_config(numbers, tmp_path, optim_wrapper__accumulative_counts=accumulated)
+    Runner.from_cfg(config).train()
+    message = "Use a multiple of 3 for the interval of checkpoints (4)"
+    said = capfd.readouterr()
+    assert (message in said.out + said.err) == warns

@@ -352,3 +352,18 @@ def test_samplers_that_cannot_resume_are_refused(numbers, tmp_path):
 def test_max_iters_must_be_an_integer(numbers, tmp_path):
     with pytest.raises(ValueError, match=r"whole number, got 2\.5"):
         train(training_config(numbers, tmp_path, train_cfg__max_iters=2.5))
+
+
+@pytest.mark.parametrize("intervals", [dict(val_interval=0), dict(dynamic_intervals=[(4, 0)])])
+def test_interval_of_validations_must_be_positive(numbers, tmp_path, intervals):
+    options = {f"train_cfg__{name}": value for name, value in intervals.items()}
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, **options))
+    with pytest.raises(ValueError, match=r"val_interval must be at least 1 .* val_dataloader = "):
+        runner.train()
+
+
+def test_checkpoint_beyond_the_end_is_refused(numbers, tmp_path):
+    train_until(training_config(numbers, tmp_path), 5)
+    config = training_config(numbers, tmp_path, train_cfg__max_iters=2, resume=True)
+    with pytest.raises(ValueError, match=r"is at iteration 4, and train_cfg\.max_iters is 2"):
+        Runner.from_cfg(config).train()

@@ -41,8 +41,14 @@ def test_extended_one_cycle_continues_on_the_longer_curve(numbers, tmp_path, run
     train(numbers, tmp_path / "short", dict(ONE_CYCLE, total_steps=8), 8)
     longer = dict(ONE_CYCLE, total_steps=20)
     rates = train(numbers, tmp_path / "longer", longer, 20, **resumed(tmp_path / "short"))
-    # The first learning rate is that of the optimiser's state in the checkpoint.
-    assert rates[1:] == train(numbers, tmp_path / "whole", longer, 20)[9:]
+    assert rates == train(numbers, tmp_path / "whole", longer, 20)[8:]
+
+
+def test_shortened_one_cycle_continues_on_the_shorter_curve(numbers, tmp_path, runs_of_its_own):
+    train(numbers, tmp_path / "long", dict(ONE_CYCLE, total_steps=40), 40)
+    shorter = dict(ONE_CYCLE, total_steps=12)
+    rates = train(numbers, tmp_path / "shorter", shorter, 12, **resumed(tmp_path / "long"))
+    assert rates == train(numbers, tmp_path / "whole", shorter, 12)[8:]
 
 
 def test_extended_one_cycle_with_a_late_begin_has_the_right_step():
@@ -65,11 +71,19 @@ def test_checkpoint_without_schedules_is_accepted():
     ResumedScheduleHook().after_load_checkpoint(runner, {})
 
 
-def test_step_schedule_continues_in_a_longer_training(numbers, tmp_path, runs_of_its_own):
-    train(numbers, tmp_path / "short", STEPS, 8)
-    rates = train(numbers, tmp_path / "longer", STEPS, 12, **resumed(tmp_path / "short"))
-    # A schedule does not count its last iteration: all that follows comes an iteration later.
-    assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        STEPS,
+        dict(STEPS, milestones=[3, 8]),
+        dict(type="StepLR", by_epoch=False, step_size=3),
+        dict(type="ExponentialLR", by_epoch=False, gamma=0.5),
+    ],
+)
+def test_step_schedule_continues_in_a_longer_training(numbers, tmp_path, runs_of_its_own, schedule):
+    train(numbers, tmp_path / "short", schedule, 8)
+    rates = train(numbers, tmp_path / "longer", schedule, 12, **resumed(tmp_path / "short"))
+    assert rates == pytest.approx(train(numbers, tmp_path / "whole", schedule, 12)[8:])
 
 
 @pytest.mark.parametrize(

@@ -204,3 +204,32 @@ def test_checkpoints_hold_averaged_weights(numbers, tmp_path):
     trained = runner.model.state_dict()[name]
     assert torch.equal(saved["ema_state_dict"][f"module.{name}"], trained)
     assert not torch.equal(saved["state_dict"][name], trained)
+
+
+def test_finished_training_is_not_continued(numbers, tmp_path, clock):
+    Runner.from_cfg(budget_config(numbers, tmp_path, HOOK)).train()
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("*.pth")}
+    config = budget_config(numbers, tmp_path, HOOK, resume=True)
+    resumed = Runner.from_cfg(config)
+    resumed.train()
+    assert resumed.iter == 6
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("*.pth")} == before
+    assert (tmp_path / "finished").is_file()
+
+
+def test_logged_learning_rates_are_those_of_their_iterations(numbers, tmp_path, clock):
+    class Used(Hook):
+        priority = "VERY_LOW"
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            used.append(runner.optim_wrapper.param_groups[0]["lr"])
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            logged.append(runner.message_hub.get_scalar("train/lr").current())
+
+    used, logged = [], []
+    runner = Runner.from_cfg(budget_config(numbers, tmp_path, HOOK))
+    runner.register_hook(Used())
+    runner.train()
+    assert logged == used
+    assert len(set(used)) > 3
