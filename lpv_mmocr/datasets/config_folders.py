@@ -26,14 +26,15 @@ def read_folders(config: Any) -> Iterator[ReadFolder]:
         config: Any part of a config, such as a data loader.
 
     Yields:
-        The folders of ``ann_file``, below ``data_root``; for a set of benchmarks, its
-        ``data_root``.
+        The folders of ``ann_file``, or those of the ``sets`` of a benchmark dataset that are
+        not left out; relative ones are below ``data_root``.
     """
     if isinstance(config, Mapping):
         root, files = config.get("data_root") or "", config.get("ann_file") or ()
-        if "sets" in config and root:
-            yield ReadFolder(str(root), config)
-        for file in [files] if isinstance(files, str) else files:
+        files = [files] if isinstance(files, str) else list(files)
+        if isinstance(sets := config.get("sets"), Mapping):
+            files += [folder for folder in sets.values() if isinstance(folder, str)]
+        for file in files:
             yield ReadFolder(str(Path(root, file)), config)
         config = config.values()
     if isinstance(config, Iterable) and not isinstance(config, str):

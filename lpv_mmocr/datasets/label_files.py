@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import itertools
 import json
 import os
 import unicodedata
@@ -123,9 +124,16 @@ def _checked(path: str, text: str, where: str) -> LabelEntry:
 
 def _composed(text: str) -> str:
     """Return a text with its accents composed, which some systems (macOS) store separately."""
-    composed = unicodedata.normalize("NFC", text)
+    if unicodedata.is_normalized("NFC", text):
+        return text
     # NFC also replaces and splits a few single characters, which dictionaries may have.
-    return composed if len(composed) < len(text) else text
+    runs = itertools.groupby(text, lambda character: unicodedata.is_normalized("NFC", character))
+    parts = []
+    for stays, characters in runs:
+        part = "".join(characters)
+        composed = unicodedata.normalize("NFC", part)
+        parts.append(composed if stays and len(composed) < len(part) else part)
+    return "".join(parts)
 
 
 def _parse_tsv(line: str, where: str) -> tuple[str, str]:
@@ -206,6 +214,8 @@ def _string(entry: object, key: str, where: str) -> str:
 
 def check_text(text: str, format: str, name: str) -> None:
     """Check that a format can hold a text, so that it is read back unchanged.
+
+    Only accents stored apart from their letters are composed when they are read.
 
     Args:
         text: The text.

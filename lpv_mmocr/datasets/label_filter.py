@@ -95,6 +95,12 @@ class LabelFilter:
     def _allowed(self) -> frozenset[str] | None:
         return None if self.charset is None else frozenset(self.charset)
 
+    @cached_property
+    def _keeps_ascii(self) -> bool:
+        """Whether every ASCII letter and digit stays, so that only symbols can be dropped."""
+        kept = ALPHANUMERIC + string.ascii_uppercase * self.case_sensitive
+        return self._allowed is None or self._allowed.issuperset(kept)
+
     @property
     def rejects_samples(self) -> bool:
         """Whether any word can be left out, so that an index of the remaining ones is needed."""
@@ -156,9 +162,9 @@ class LabelFilter:
         """Return whether a label passes but becomes empty, although it has letters or digits.
 
         Args:
-            raw: Label as stored, in UTF-8; False for ASCII labels, which are not examined.
+            raw: Label as stored, in UTF-8.
         """
-        if raw.isascii():
+        if raw.isascii() and self._keeps_ascii:
             return False
         try:
             label = raw.decode("utf-8")

@@ -27,6 +27,7 @@ from .lmdb_index import SampleIndex, load_index
 from .sample_choice import checked_hold_out, checked_indices, hold_out_advice
 from .transforms.loading import decode_image
 from .transforms.word_image import placeholder_image
+from .uncounted_samples import warn_of_uncounted
 
 
 class _Part(NamedTuple):
@@ -145,6 +146,8 @@ class LPVLMDBDataset(BaseDataset):
             return
         named = self._named_lmdbs()
         counts = [count_samples(path) for path, _ in named]
+        for (path, _), count in zip(named, counts, strict=True):
+            warn_of_uncounted(path, count)
         total = sum(counts) - self.hold_out
         if total <= 0:
             raise ValueError(
@@ -170,12 +173,12 @@ class LPVLMDBDataset(BaseDataset):
         if self._indices is not None and not isinstance(self._indices, int):
             self._selection = self._positions_of(self._indices, counts, total)
             self._length = len(self._selection)
-        self._fully_initialized = True
         if self._length == 0:
             raise ValueError(
                 f"No sample of {', '.join(self._folders)} is left: {total} before the label filter "
                 f"({self.label_filter}) and indices={self._indices!r}"
             )
+        self._fully_initialized = True
 
     def _named_lmdbs(self) -> list[tuple[str, str]]:
         """Return path and name of every LMDB; names begin with the folder given in ``ann_file``."""

@@ -43,6 +43,15 @@ def label_key(number: int) -> bytes:
     return b"label-%09d" % number
 
 
+def real_file(path: str) -> str:
+    """Return the path of an LMDB's data file without symbolic links, by which to recognise it.
+
+    Args:
+        path: Folder of the LMDB; it, or the file in it, may be a link.
+    """
+    return os.path.realpath(os.path.join(path, DATA_FILE))
+
+
 class _EnvironmentPool:
     """Environments of this process by path; those inherited through a fork are replaced."""
 
@@ -60,11 +69,12 @@ class _EnvironmentPool:
         environment = self._environments.get(path)
         if environment is None:
             with self._lock:
-                real = os.path.realpath(path)
+                real = real_file(path)
                 environment = self._environments.get(real)
                 if environment is None:
-                    identity = _identity(real)
-                    environment = _open(real)
+                    folder = os.path.realpath(path)
+                    identity = _identity(folder)
+                    environment = _open(folder)
                     self._identities[environment] = identity
                 # Also kept under the requested name: resolving links for every sample would cost
                 # more than the read itself.
@@ -72,11 +82,11 @@ class _EnvironmentPool:
         return environment
 
     def close_if_replaced(self, path: str) -> None:
-        real = os.path.realpath(path)
+        real = real_file(path)
         with self._lock:
             # First by the requested name: a link may point elsewhere by now.
             gone = self._environments.get(os.path.abspath(path), self._environments.get(real))
-            if gone is not None and self._identities[gone] != _identity(real):
+            if gone is not None and self._identities[gone] != _identity(path):
                 names = [name for name, known in self._environments.items() if known is gone]
                 for name in names:
                     del self._environments[name]
@@ -338,7 +348,7 @@ def refuse_repeated(paths: Sequence[str]) -> None:
     """
     seen: dict[str, str] = {}
     for path in paths:
-        real = os.path.realpath(path)
+        real = real_file(path)
         if real in seen:
             raise ValueError(
                 f"the LMDB {path} occurs twice, first as {seen[real]}: list each folder once in "

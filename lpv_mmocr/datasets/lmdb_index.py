@@ -54,8 +54,15 @@ class SampleIndex(Sequence):
     def _all(self) -> np.ndarray:
         if isinstance(self._source, np.ndarray):
             return self._source
+        try:
+            mapped = np.load(self._source, mmap_mode="r")
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"the index {self._source} was deleted while a dataset uses it, or its data were "
+                "changed; start again, which builds it anew"
+            ) from error
         # A plain view of the mapped file: indexing NumPy's memmap class costs several times more.
-        return np.asarray(np.load(self._source, mmap_mode="r"))
+        return np.asarray(mapped)
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -81,7 +88,10 @@ class SampleIndex(Sequence):
         """Return the part with sample numbers from ``first`` up to, but not including, ``last``."""
         numbers = self._all[self._start : self._stop]
         start, stop = np.searchsorted(numbers, [first, last])
-        return SampleIndex(self._source, self._start + int(start), self._start + int(stop))
+        part = SampleIndex(self._source, self._start + int(start), self._start + int(stop))
+        # Shared, so that the file is open once and stays so, even if it is deleted or replaced.
+        part.__dict__["_all"] = self._all
+        return part
 
 
 def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
@@ -100,6 +110,7 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
     Raises:
         LMDBDataError: If the LMDB cannot be read.
     """
+    path = os.path.abspath(path)  # worker processes may start in another folder
     num_samples = count_samples(path)
     stem, version = _name_parts(path, label_filter, num_samples)
     files = [folder / f"{stem}-{version}.npy" for folder in (Path(path), _cache_folder(path))]

@@ -22,6 +22,7 @@ from .lmdb_environment import (
     image_key,
 )
 from .transforms.loading import decode_image
+from .uncounted_samples import uncounted_samples
 
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 MAX_LISTED = 10_000
@@ -150,6 +151,8 @@ def gather_statistics(
     chosen = None
     if sample is not None and sample < found.samples:
         chosen = set(random.Random(seed).sample(range(1, found.samples + 1), sample))
+    for key in uncounted_samples(path, found.samples):
+        found.add_bad(key, f"it exists, but num-samples is {found.samples}, so it is not read")
     label_filter = LabelFilter()
     with KeyReader(path) as reader:
         for number in range(1, found.samples + 1):

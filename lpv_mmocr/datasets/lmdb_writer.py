@@ -71,7 +71,7 @@ class LMDBWriter:
             Number of the sample, counted from 1.
 
         Raises:
-            ValueError: If the image is empty.
+            ValueError: If the image is empty, or the label has half of a surrogate pair.
             OSError: If the sample cannot be written, e.g. on a full disk.
             RuntimeError: If the writer is used outside its ``with`` block.
         """
@@ -80,8 +80,8 @@ class LMDBWriter:
         number = self.num_samples + 1
         if not image:
             raise ValueError(f"image {number} of {self.path} (label {label!r}) is empty")
-        self._batch.append((image_key(number), image))
-        self._batch.append((label_key(number), label.encode("utf-8")))
+        encoded = label.encode("utf-8")  # may fail, so before anything is kept
+        self._batch += [(image_key(number), image), (label_key(number), encoded)]
         self.num_samples = number
         if number % _SAMPLES_IN_A_TRANSACTION == 0:
             self._flush()

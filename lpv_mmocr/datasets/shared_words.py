@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .config_folders import read_folders
-from .lmdb_environment import find_lmdbs
+from .lmdb_environment import find_lmdbs, real_file
 
 
 class _Dataset(NamedTuple):
     paths: list[str]
-    lmdbs: list[str]  # the same without symbolic links
+    lmdbs: list[str]  # their data files without symbolic links
     hold_out: int
     indices: int | Sequence[int] | None
 
@@ -20,8 +19,9 @@ class _Dataset(NamedTuple):
 def find_shared_lmdbs(training: Any, validation: Any) -> list[str]:
     """Find the LMDBs of which validation reads words that are also trained on.
 
-    A dataset with a list of ``indices`` is not judged, nor is one with ``hold_out`` if the other
-    reads only some of its folders: for these, the number of samples would have to be known.
+    Training with ``indices`` is not judged, validation not with a list of them, and neither with
+    ``hold_out`` if the other reads only some of its folders: for most of these, the number of
+    samples would have to be known.
 
     Args:
         training: Config of the training data loader.
@@ -57,7 +57,7 @@ def _datasets_of(config: Any) -> list[_Dataset]:
     found = []
     for dataset in configs.values():
         paths = [path for folder in read_folders(dataset) for path in _lmdbs_below(folder.path)]
-        lmdbs = [os.path.realpath(path) for path in paths]
+        lmdbs = [real_file(path) for path in paths]
         found.append(_Dataset(paths, lmdbs, dataset.get("hold_out") or 0, dataset.get("indices")))
     return found
 

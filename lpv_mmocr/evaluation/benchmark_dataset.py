@@ -12,6 +12,7 @@ from mmocr.registry import DATASETS
 
 from ..datasets.lmdb_dataset import LPVLMDBDataset
 from ..datasets.lmdb_environment import find_lmdbs
+from .benchmark_sets import PRESENT, SET_GROUPS
 
 
 @DATASETS.register_module()
@@ -31,7 +32,7 @@ class BenchmarkDataset(ConcatDataset):
     Raises:
         FileNotFoundError: If none of the sets exists.
         LMDBDataError: If the LMDB of a set is damaged.
-        ValueError: If ``sets`` names none.
+        ValueError: If ``sets`` names none, or one has the name of a mean.
     """
 
     def __init__(
@@ -44,6 +45,11 @@ class BenchmarkDataset(ConcatDataset):
         wanted = {name: folder for name, folder in sets.items() if folder is not None}
         if not wanted:
             raise ValueError("'sets' of BenchmarkDataset names no set")
+        if taken := {*SET_GROUPS, PRESENT}.intersection(wanted):
+            raise ValueError(
+                f"'sets' of BenchmarkDataset has the name {min(taken)!r}, which is that of a mean; "
+                "choose another"
+            )
         absent: dict[str, str] = {}
         for name, folder in wanted.items():
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -41,8 +42,8 @@ class BenchmarkMetric(BaseMetric):
             requires no GPU), or through files (``"cpu"``); by default the former, unless
             ``collect_dir`` is given.
         prefix: Prefix of the metric names.
-        collect_dir: Folder for the files, visible to all processes; by default one in the current
-            folder.
+        collect_dir: Folder, visible to all processes, in which a temporary one holds the files; by
+            default that is in the current folder.
 
     Attributes:
         report: The :class:`BenchmarkReport` of the last evaluation over a
@@ -61,6 +62,8 @@ class BenchmarkMetric(BaseMetric):
     ) -> None:
         if collect_device is None:
             collect_device = "gpu" if collect_dir is None else "cpu"
+        if collect_dir is not None:  # MMEngine deletes the folder with all that is in it
+            collect_dir = os.path.join(collect_dir, ".lpv-results")
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)
         self.protocol = TextProtocol(case_sensitive=case_sensitive)
         self.report: BenchmarkReport | None = None

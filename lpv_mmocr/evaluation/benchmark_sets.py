@@ -19,3 +19,6 @@ SET_GROUPS = {
     "eight": tuple(EXPECTED_COUNTS),
 }
 """Sets whose mean is published: most papers use six; the eight add the larger IC13 and IC15."""
+
+PRESENT = "present"
+"""Name of the mean of whichever sets are present."""

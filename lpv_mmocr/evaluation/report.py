@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..markdown_table import markdown_table
-from .benchmark_sets import SET_GROUPS
+from .benchmark_sets import PRESENT, SET_GROUPS
 from .score_table import Row, row_of_set
 from .scores import MeanScore, SetScore, mean_score
 from .text_protocol import TextProtocol
@@ -21,7 +22,8 @@ class BenchmarkReport:
     """Scores of all evaluated sets, and the requested sets that were absent.
 
     A mean over the six or the eight exists only if all of its sets do. If sets are missing or
-    others were added, there is also a mean over the present sets, under the name ``present``.
+    others were added, there is also a mean over the present sets, under the name ``present``. Sets
+    whose labels have no character that is compared count as missing.
 
     Attributes:
         protocol: Protocol that the scores follow.
@@ -37,7 +39,7 @@ class BenchmarkReport:
     def missing(self) -> dict[str, tuple[str, ...]]:
         """Sets without a score, for each group whose mean cannot be computed."""
         gaps = {
-            group: tuple(name for name in names if name not in self.scores)
+            group: tuple(name for name in names if name not in self._comparable)
             for group, names in SET_GROUPS.items()
         }
         return {group: names for group, names in gaps.items() if names}
@@ -46,16 +48,25 @@ class BenchmarkReport:
     def means(self) -> dict[str, MeanScore]:
         """Means that can be computed: ``six``, ``eight`` or ``present``."""
         groups = {g: names for g, names in SET_GROUPS.items() if g not in self.missing}
-        if all(set(names) != set(self.scores) for names in groups.values()):
-            groups["present"] = tuple(self.scores)
+        present = tuple(self._comparable)
+        if present and all(set(names) != set(present) for names in groups.values()):
+            groups[PRESENT] = present
         return {group: mean_score(self.scores, names) for group, names in groups.items()}
 
+    @property
+    def _comparable(self) -> dict[str, SetScore]:
+        return {name: score for name, score in self.scores.items() if score.is_comparable}
+
     def to_metrics(self) -> dict[str, float]:
-        """Return all scores and means by name, as fractions, not rounded."""
+        """Return all scores and means by name, as fractions, not rounded.
+
+        The scores of a set whose labels have no character that is compared are NaN.
+        """
         metrics = {}
         for name, score in self.scores.items():
-            metrics[f"{name}/accuracy"] = score.accuracy
-            metrics[f"{name}/one_minus_ned"] = score.one_minus_ned
+            comparable = score.is_comparable
+            metrics[f"{name}/accuracy"] = score.accuracy if comparable else math.nan
+            metrics[f"{name}/one_minus_ned"] = score.one_minus_ned if comparable else math.nan
         for group, mean in self.means.items():
             metrics[f"{group}/accuracy"] = mean.accuracy
             metrics[f"{group}/weighted_accuracy"] = mean.weighted_accuracy
@@ -64,7 +75,7 @@ class BenchmarkReport:
         return metrics
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the complete report as JSON data; means that cannot be computed are null."""
+        """Return the complete report as JSON data; what cannot be computed is null."""
         return {
             "protocol": self.protocol.name,
             "sets": {
@@ -72,8 +83,8 @@ class BenchmarkReport:
                     "count": score.count,
                     "expected_count": score.expected_count,
                     "correct": score.correct,
-                    "accuracy": score.accuracy,
-                    "one_minus_ned": score.one_minus_ned,
+                    "accuracy": score.accuracy if score.is_comparable else None,
+                    "one_minus_ned": score.one_minus_ned if score.is_comparable else None,
                     "empty_labels": score.empty_labels,
                     "bad_samples": list(score.bad_samples),
                 }
@@ -95,7 +106,7 @@ class BenchmarkReport:
         rows = [row_of_set(name, score) for name, score in self.scores.items()]
         rows += [Row(name=name, remarks=f"ABSENT: {why}") for name, why in self.absent.items()]
         for group, mean in self.means.items():
-            name = f"the {len(mean.sets)} present" if group == "present" else group
+            name = f"the {len(mean.sets)} present" if group == PRESENT else group
             common = dict(count=mean.count, remarks=self._mean_remark(group, mean), is_mean=True)
             rows += [
                 Row(
@@ -140,10 +151,11 @@ class BenchmarkReport:
 
     def _mean_remark(self, group: str, mean: MeanScore) -> str:
         """Return the remark on a mean: its sets if they vary, and unexpected counts."""
-        if group == "present":
-            return ", ".join(mean.sets)
         wrong = [name for name in mean.sets if not self.scores[name].has_expected_count]
-        return f"COUNT: see {', '.join(wrong)}" if wrong else ""
+        remarks = [", ".join(mean.sets)] if group == PRESENT else []
+        if wrong:
+            remarks.append(f"COUNT: see {', '.join(wrong)}")
+        return "; ".join(remarks)
 
 
 def _percent(fraction: float | None) -> str:

@@ -40,6 +40,9 @@ def row_of_set(name: str, score: SetScore) -> Row:
     """
     if score.count == 0:
         return Row(name=name, count=0, correct=0, remarks="EMPTY: there are no words in it")
+    if not score.is_comparable:
+        why = "NOT COMPUTED: no label has a character that is compared"
+        return Row(name=name, count=score.count, remarks=why)
     return Row(
         name=name,
         count=score.count,

@@ -53,6 +53,14 @@ class SetScore:
     empty_labels: int = 0
 
     @property
+    def is_comparable(self) -> bool:
+        """Whether any label has a character that counts.
+
+        Words in other scripts equal any other text without a character that counts.
+        """
+        return self.empty_labels < self.count
+
+    @property
     def accuracy(self) -> float:
         """Fraction of the words read correctly, 0 to 1."""
         return self.correct / self.count

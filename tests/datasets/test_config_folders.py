@@ -13,12 +13,13 @@ def test_folders_are_found_at_any_depth():
         dict(type="LPVLMDBDataset", ann_file=["b", "/c"]),
         dict(type="RenderedWordDataset", length=3),
     ]
-    bench = dict(type="BenchmarkDataset", data_root="bench", sets=dict(SVT="evaluation/SVT"))
+    sets = dict(SVT="evaluation/SVT", IC15=None, own="/d")
+    bench = dict(type="BenchmarkDataset", data_root="bench", sets=sets)
     config = Config(
         dict(loader=dict(dataset=dict(type="ConcatDataset", datasets=inner)), test=dict(d=bench))
     )
     found = list(read_folders(config.loader))
     assert [folder.path for folder in found] == ["data/a", "b", "/c"]
     assert [folder.dataset.get("hold_out") for folder in found] == [5, None, None]
-    assert [folder.path for folder in read_folders(config.test)] == ["bench"]
+    assert [folder.path for folder in read_folders(config.test)] == ["bench/evaluation/SVT", "/d"]
     assert list(read_folders(None)) == []

@@ -76,6 +76,9 @@ def test_byte_order_mark_crlf_and_blank_lines_are_accepted(tmp_path):
         ("M\u00fcller", "M\u00fcller"),
         ("q\u0308", "q\u0308"),  # Unicode has no such letter
         ("\u212b\u0958", "\u212b\u0958"),  # NFC would replace one and split the other
+        ("\u212be\u0301\u0958", "\u212b\u00e9\u0958"),
+        ("\u0928\u093c\u0958", "\u0929\u0958"),
+        ("\u1112\u1161\u11ab", "\ud55c"),
     ],
 )
 def test_letter_and_accent_become_one_character(tmp_path, text, expected):

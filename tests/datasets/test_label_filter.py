@@ -125,3 +125,20 @@ def test_from_config():
     assert LabelFilter.from_config(label_filter) is label_filter
     with pytest.raises(TypeError, match="no option 'maxlen'; the options are max_length"):
         LabelFilter.from_config(dict(maxlen=7))
+
+
+@pytest.mark.parametrize(
+    ("options", "label", "emptied"),
+    [
+        ({}, "é", True),
+        ({}, "!", False),
+        (dict(charset="0123456789"), "hello", True),
+        (dict(charset="0123456789"), "a1", False),
+        (dict(charset="ABC"), "ABC", True),  # lower-cased first
+        (dict(charset="ABC", case_sensitive=True), "ABC", False),
+        (dict(charset="ABC", case_sensitive=True), "abc", True),
+        (dict(charset=None), "abc", False),
+    ],
+)
+def test_labels_that_become_empty_are_recognised(options, label, emptied):
+    assert LabelFilter(**options).empties(label.encode()) == emptied

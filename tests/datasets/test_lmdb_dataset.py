@@ -353,3 +353,10 @@ def test_real_datasets_are_readable(name, count, tmp_path):
         assert set(sample["instances"][0]["text"]) <= allowed
         assert min(sample["img_shape"]) > 1
     assert training.bad_samples.count == 0
+
+
+def test_failed_start_is_repeated(words):
+    dataset = LPVLMDBDataset(ann_file=str(words), indices=[], lazy_init=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="No sample of"):
+            len(dataset)

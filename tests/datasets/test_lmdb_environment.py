@@ -14,6 +14,7 @@ from lpv_mmocr.datasets.lmdb_environment import (
     count_samples,
     environment,
     find_lmdbs,
+    refuse_repeated,
 )
 
 import lmdb
@@ -260,3 +261,16 @@ def test_file_replaced_from_outside_is_reopened(tmp_path):
     shutil.rmtree(path)
     shutil.copytree(other, path)
     assert (count_samples(str(path)), label(path)) == (2, b"new")
+
+
+def test_links_to_one_data_file_are_one_lmdb(tmp_path):
+    words = write_words(tmp_path / "words", ["one"])
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "data.mdb").symlink_to(words / "data.mdb")
+    folders = [str(words), str(tmp_path / "first"), str(tmp_path / "second")]
+    for folder in folders:
+        with KeyReader(folder) as reader:
+            assert reader.label(1) == "one"
+    with pytest.raises(ValueError, match="second occurs twice"):
+        refuse_repeated(folders[1:])

@@ -227,3 +227,20 @@ def test_between_returns_part_of_an_index():
     assert list(index.between(14, 20)) == []
     with pytest.raises(IndexError, match="position 3 is outside an index of 3"):
         part[3]
+
+
+def test_index_that_is_deleted_stays_readable_where_it_is_open(words):
+    part = load_index(str(words), LabelFilter()).between(2, 7)
+    stored = pickle.dumps(part)
+    for file in words.glob("lpv-index-*.npy"):
+        file.unlink()
+    assert list(part) == PASSING[1:]
+    with pytest.raises(FileNotFoundError, match="was deleted while a dataset uses it"):
+        list(pickle.loads(stored))
+
+
+def test_index_of_a_relative_path_survives_a_change_of_folder(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(words.parent)
+    stored = pickle.dumps(load_index(words.name, LabelFilter()))
+    monkeypatch.chdir(tmp_path.parent)
+    assert list(pickle.loads(stored)) == PASSING

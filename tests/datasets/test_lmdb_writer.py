@@ -5,6 +5,7 @@ import signal
 import stat
 
 from lpv_mmocr.datasets import LMDBWriter, LPVLMDBDataset, lmdb_writer
+from lpv_mmocr.datasets.lmdb_environment import KeyReader
 
 import lmdb
 import numpy as np
@@ -143,3 +144,12 @@ def test_bad_arguments_are_refused(tmp_path):
         LMDBWriter(tmp_path / "words") as writer,
     ):
         writer.write(b"", "x")
+
+
+def test_label_that_cannot_be_stored_leaves_no_image(tmp_path):
+    with LMDBWriter(str(tmp_path / "words")) as writer:
+        writer.write(b"first", "one")
+        with pytest.raises(UnicodeEncodeError):
+            writer.write(b"second", "\ud800")
+    with KeyReader(str(tmp_path / "words")) as reader:
+        assert reader.get(b"image-000000002") is None

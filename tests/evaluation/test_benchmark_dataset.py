@@ -83,3 +83,9 @@ def test_augmented_variants_name_their_set(root):
     pipeline = [*PIPELINE[:2], tta]
     dataset = BenchmarkDataset(data_root=str(root), sets=dict(SVT="svt"), pipeline=pipeline)
     assert [s.benchmark_set for s in dataset[1]["data_samples"]] == ["SVT", "SVT"]
+
+
+@pytest.mark.parametrize("name", ["present", "six", "eight"])
+def test_names_of_means_are_refused(root, name):
+    with pytest.raises(ValueError, match=f"the name '{name}', which is that of a mean"):
+        BenchmarkDataset(data_root=str(root), sets={name: "svt"})

@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from pathlib import Path
 
 from lpv_mmocr.evaluation import BenchmarkMetric
 
@@ -43,6 +44,19 @@ def test_accuracies_match_slow_reference():
 def test_results_are_collected_in_files_only_with_collect_dir(tmp_path):
     assert BenchmarkMetric().collect_device == "gpu"
     assert BenchmarkMetric(collect_dir=str(tmp_path)).collect_device == "cpu"
+
+
+def test_folder_for_collecting_keeps_its_files(tmp_path, monkeypatch):
+    """MMEngine deletes the folder that it is given, with all that is in it."""
+    given = []
+    monkeypatch.setattr(
+        "mmengine.evaluator.metric.collect_results",
+        lambda results, *_, tmpdir, **__: given.append(Path(tmpdir)) or results,
+    )
+    metric = BenchmarkMetric(collect_dir=str(tmp_path))
+    metric.process(None, [sample("a", "a", "key")])
+    metric.evaluate(1)
+    assert [folder.parent for folder in given] == [tmp_path]
 
 
 def test_machines_may_store_the_data_in_different_places():

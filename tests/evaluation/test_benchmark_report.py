@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -151,3 +152,25 @@ def test_metrics_without_a_report_are_skipped(tmp_path):
     )
     BenchmarkReportHook().after_test_epoch(runner)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_set_without_comparable_labels_is_not_computed():
+    hindi = SetScore(count=3, correct=2, similarity=2.0, empty_labels=3)
+    report = make_report("CUTE80", own=hindi)
+    metrics = report.to_metrics()
+    assert math.isnan(metrics["own/accuracy"]) and math.isnan(metrics["own/one_minus_ned"])
+    present = make_report("CUTE80").to_metrics()
+    assert {k: v for k, v in metrics.items() if k.startswith("present/")} == {
+        k: v for k, v in present.items() if k.startswith("present/")
+    }
+    assert row(report, "own")[1:5] == ["3", "", "", ""]
+    assert "NOT COMPUTED: no label" in row(report, "own")[5]
+    assert json.loads(json.dumps(report.to_dict()))["sets"]["own"]["accuracy"] is None
+    alone = BenchmarkReport(protocol=TextProtocol(), scores=dict(own=hindi))
+    assert alone.means == {}
+
+
+def test_remark_on_the_present_sets_names_unexpected_counts():
+    short = SetScore(count=4, correct=4, similarity=4.0, expected_count=647)
+    report = make_report("CUTE80", SVT=short)
+    assert row(report, "mean of the 7 present")[5].endswith("; COUNT: see SVT")

@@ -46,6 +46,7 @@ from lpv_mmocr.datasets.lmdb_environment import (
     find_lmdbs,
     image_key,
     label_key,
+    real_file,
 )
 from lpv_mmocr.datasets.lmdb_report import print_details, print_overview
 from lpv_mmocr.datasets.lmdb_statistics import LMDBStatistics, gather_statistics, total_of
@@ -124,7 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.require_new_file(args.json, "--json")
         if args.sheet:
             cli.require_new_image(args.sheet, "--sheet")
-        paths = list(dict.fromkeys(lmdb for path in args.paths for lmdb in find_lmdbs(path)))
+        found = [lmdb for path in args.paths for lmdb in find_lmdbs(path)]
+        # Each LMDB once, by its first name.
+        paths = list({real_file(lmdb): lmdb for lmdb in reversed(found)}.values())[::-1]
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]
         report(parts, total, args.each)
