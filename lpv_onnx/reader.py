@@ -196,8 +196,8 @@ class Reader:
     def _decode(self, logits: np.ndarray) -> tuple[tuple[str, float, tuple[float, ...]], list[int]]:
         """Decode logits (T, C) to (text, confidence, scores) and the characters' positions.
 
-        As in ``CPAPostprocessor``, a start class between characters prints nothing. Unlike there,
-        an empty text has no scores; MMOCR needs that of the end.
+        As in ``CPAPostprocessor``, a start or padding class between characters prints nothing.
+        Unlike there, an empty text has no scores; MMOCR needs that of the end.
         """
         shifted = np.exp(logits - logits.max(-1, keepdims=True))
         probabilities = shifted / shifted.sum(-1, keepdims=True)
@@ -208,7 +208,8 @@ class Reader:
         if end in indexes:
             read = indexes.index(end) + 1
             indexes, scores = indexes[:read], scores[:read]
-        places = [place for place, index in enumerate(indexes) if index not in (start, end)]
+        special = {start, end, self.metadata.get("padding")}
+        places = [place for place, index in enumerate(indexes) if index not in special]
         text = "".join(self.metadata["classes"][indexes[place]] for place in places)
         printed = tuple(scores[place] for place in places)
         return (text, math.prod(scores), printed), [place + 1 for place in places]

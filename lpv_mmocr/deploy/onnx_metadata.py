@@ -115,8 +115,9 @@ def describe(
     Returns:
         Plain data: ``format``, ``lpv_mmocr`` (version), ``source``, ``parameters``, ``precision``,
         ``mask``, ``mask_threshold``, ``attention``, ``stages``, ``max_seq_len``, ``classes`` (text
-        of each class), ``start`` and ``end`` (class indexes), ``preprocessing``, ``tta`` (test-time
-        augmentation: ``looks``, tried on words read with a confidence below ``sure``).
+        of each class), ``start``, ``end`` and ``padding`` (class indexes; the last may be None),
+        ``preprocessing``, ``tta`` (test-time augmentation: ``looks``, tried on words read with a
+        confidence below ``sure``).
     """
     decoder = model.decoder
     dictionary = decoder.postprocessor.dictionary
@@ -134,6 +135,7 @@ def describe(
         classes=list(dictionary.dict),
         start=dictionary.start_idx,
         end=dictionary.end_idx,
+        padding=dictionary.padding_idx,
         preprocessing=asdict(preprocessing),
         tta=dict(looks=[_look(look) for look in LOOKS], sure=SURE),
     )

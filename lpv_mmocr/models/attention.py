@@ -23,7 +23,7 @@ def mask_bias(visible: torch.Tensor, dtype: torch.dtype = torch.float32) -> torc
         Tensor of the same shape: 0 where ``visible`` is true, minus infinity elsewhere.
     """
     bias = torch.zeros(visible.shape, dtype=dtype, device=visible.device)
-    return bias.masked_fill_(~visible, -math.inf)
+    return bias.masked_fill(~visible, -math.inf)
 
 
 def self_attention(

@@ -73,11 +73,12 @@ def attention_records(
     positions = maps.shape[2]
     stages = torch.stack([stage.float() for stage in probs], 1).cpu()
     dictionary = postprocessor.dictionary
+    silent = {dictionary.start_idx, dictionary.padding_idx}
     records = []
     for word in range(len(maps)):
         read = [postprocessor.get_single_prediction(stage) for stage in stages[word]]
         orders = [
-            _reading_order(stage.max(-1).indices.tolist(), printed, dictionary.start_idx)
+            _reading_order(stage.max(-1).indices.tolist(), printed, silent)
             for stage, (printed, _) in zip(stages[word], read, strict=True)
         ]
         records.append(
@@ -102,24 +103,33 @@ def attention_records(
     return records
 
 
-def _reading_order(best: list[int], printed: list[int], start: int) -> list[int]:
+def _reading_order(best: list[int], printed: list[int], silent: set[int | None]) -> list[int]:
     """Return the positions in an order that puts those of the characters read next to each other.
 
-    A start class between characters prints nothing; its position moves to the end.
+    A start or padding class between characters prints nothing; its position moves to the end.
 
     Args:
         best: Most probable class of each of the T positions.
         printed: Classes of the characters read, in order.
-        start: Index of the start class.
+        silent: Indexes of the start and the padding class.
 
     Returns:
         All T positions: 0, then those of the characters, then the rest.
+
+    Raises:
+        ValueError: If the characters are not the best classes of positions after the first.
     """
     order = [0]
     for index in printed:
-        order.append(best.index(index, order[-1] + 1))
+        try:
+            order.append(best.index(index, order[-1] + 1))
+        except ValueError:
+            raise ValueError(
+                "The attention can be kept only with a postprocessor that prints the best classes "
+                "of the positions after the first, in order, as CPAPostprocessor does"
+            ) from None
     others = sorted(
-        set(range(len(best))) - set(order), key=lambda place: (best[place] == start, place)
+        set(range(len(best))) - set(order), key=lambda place: (best[place] in silent, place)
     )
     return order + others
 

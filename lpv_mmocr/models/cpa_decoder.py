@@ -25,7 +25,7 @@ class CPADecoder(BaseDecoder):
 
     It takes any feature map (N, D, h, w) of an encoder or, without an encoder, of a backbone. As
     in the released code, all position attentions start from equal weights, and so do all GLRMs and
-    all classifiers.
+    all classifiers, unless ``init_cfg`` initialises each by itself.
 
     Args:
         in_channels: Width D of the features.
@@ -55,7 +55,8 @@ class CPADecoder(BaseDecoder):
               the one after the last character to the end class. The map of a start class read
               between characters, which prints nothing, comes after these.
             - ``stage_texts``: S strings, the text that each stage reads by itself; the last is the
-              prediction. A class with several characters, such as ``<UKN>``, is one U+FFFD.
+              prediction. A class with several characters, such as ``<UKN>``, which the prediction
+              spells out, is one U+FFFD.
             - ``stage_scores``: S lists of the characters' probabilities; for an empty text, that
               of the end class.
             - ``relations``: float32 array (S - 1, T, T), how much the characters attended to one
@@ -64,8 +65,8 @@ class CPADecoder(BaseDecoder):
               GLRMs.
 
     Raises:
-        ValueError: If ``num_stages`` is below 1, the dictionary lacks a start or an end class or
-            has one class for both, or ``with_mask`` is true without any GLRM.
+        ValueError: If ``max_seq_len`` or ``num_stages`` is below 1, the dictionary lacks a start or
+            an end class or has one class for both, or ``with_mask`` is true without any GLRM.
     """
 
     def __init__(
@@ -93,6 +94,8 @@ class CPADecoder(BaseDecoder):
             init_cfg=init_cfg,
         )
         require_start_and_end(self.dictionary, "CPADecoder")
+        if max_seq_len < 1:
+            raise ValueError(f"max_seq_len must be at least 1, got {max_seq_len}")
         if num_stages < 1:
             raise ValueError(f"num_stages must be at least 1, got {num_stages}")
         num_glrms = num_stages - 1 if glrm is not None else 0
@@ -166,10 +169,11 @@ class CPADecoder(BaseDecoder):
             ValueError: If the features are not a map of ``in_channels`` channels.
         """
         width = self.in_channels
-        if features is None or features.dim() != 4 or features.shape[1] != width:
-            shape = None if features is None else tuple(features.shape)
+        shape = tuple(getattr(features, "shape", ()))
+        if len(shape) != 4 or shape[1] != width:
             raise ValueError(
-                f"CPADecoder needs a feature map of shape (N, {width}, h, w), got {shape}: set "
+                f"CPADecoder needs a feature map of shape (N, {width}, h, w), got "
+                f"{shape or type(features).__name__}: set "
                 "in_channels to the number of channels of the backbone or encoder, which must keep "
                 "the feature map"
             )
@@ -264,7 +268,13 @@ class CPADecoder(BaseDecoder):
         Returns:
             The same samples; see ``CPAPostprocessor`` for ``pred_text`` and
             :attr:`keep_attention` for ``pred_attention``.
+
+        Raises:
+            ValueError: If the decoder was built without ``postprocessor``, or keeps the attention
+                and has a postprocessor that does not read as ``CPAPostprocessor`` does.
         """
+        if self.postprocessor is None:
+            raise ValueError("CPADecoder was built without postprocessor, so it predicts no text")
         if not self.keep_attention:
             return self.postprocessor(self.forward_test(feat, out_enc), data_samples)
         return self._predict_and_keep(feat if out_enc is None else out_enc, data_samples)

@@ -33,7 +33,8 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         letter_case: "lower", "upper" or "unchanged".
 
     Raises:
-        ValueError: If the dictionary lacks a start or an end class, or has one class for both.
+        ValueError: If the dictionary lacks a start or an end class, or has one class for both, or
+            ``letter_case`` is unknown.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         max_seq_len: int = 25,
         letter_case: str = "lower",
     ) -> None:
+        if letter_case not in ("lower", "upper", "unchanged"):
+            raise ValueError(f"letter_case must be lower, upper or unchanged, got {letter_case!r}")
         super().__init__(
             dictionary, max_seq_len=max_seq_len, letter_case=letter_case, pad_with="none"
         )
@@ -77,7 +80,9 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
                 )
             return data_samples
         for data_sample in data_samples:
-            if data_sample.get("have_target", False):
+            encoding = data_sample.get("target_encoding")
+            # Another loss may have encoded the label differently.
+            if data_sample.get("have_target", False) and encoding == self._encoding:
                 continue
             indexes = self._encode(data_sample.gt_text.item, data_sample)
             padded = torch.full((self.max_seq_len + 2,), self.pad_idx, dtype=torch.int64)
@@ -85,7 +90,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
                 padded[1 : len(indexes) + 2] = torch.tensor([*indexes, self.dictionary.end_idx])
             data_sample.gt_text.indexes = torch.tensor(indexes or [], dtype=torch.int64)
             data_sample.gt_text.padded_indexes = padded
-            data_sample.set_metainfo(dict(have_target=True))
+            data_sample.set_metainfo(dict(have_target=True, target_encoding=self._encoding))
         return data_samples
 
     def _encode(self, text: str, data_sample: TextRecogDataSample) -> list[int] | None:
@@ -127,9 +132,19 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         Returns:
             ``loss_cpa``, the mean over the counted positions of all stages, and for the log
             ``ce_stage1`` ... ``ce_stageS``, the same mean per stage, detached.
+
+        Raises:
+            ValueError: If samples and logits differ in number or length.
         """
         logits = outputs["logits"]
-        targets = _stacked_targets(data_samples).to(logits.device, non_blocking=True)
+        targets = _stacked_targets(data_samples, logits.shape[2])
+        targets = targets.to(logits.device, non_blocking=True)
+        if targets.shape != logits.shape[1:3]:
+            raise ValueError(
+                f"targets of {tuple(targets.shape)} words and positions do not fit logits of "
+                f"{tuple(logits.shape[1:3])}: decoder and loss need the same max_seq_len, and "
+                "every image needs one sample"
+            )
         num_stages, num_classes = logits.shape[0], logits.shape[-1]
         cross_entropy = F.cross_entropy(
             logits.to(torch.promote_types(logits.dtype, torch.float32)).reshape(-1, num_classes),
@@ -147,8 +162,12 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
 
 
 @torch.compiler.disable
-def _stacked_targets(data_samples: Sequence[TextRecogDataSample] | EncodedWords) -> torch.Tensor:
-    """Return the targets of a batch, shape (N, T)."""
+def _stacked_targets(
+    data_samples: Sequence[TextRecogDataSample] | EncodedWords, length: int
+) -> torch.Tensor:
+    """Return the targets of a batch, shape (N, T); ``length`` is the T of an empty one."""
     if isinstance(data_samples, EncodedWords):
         return data_samples.targets
+    if not data_samples:
+        return torch.empty(0, length, dtype=torch.int64)
     return torch.stack([sample.gt_text.padded_indexes for sample in data_samples])

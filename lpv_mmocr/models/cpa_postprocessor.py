@@ -20,12 +20,12 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
     """Postprocessor that turns the probabilities of the last stage into text and confidences.
 
     Positions 1, 2, ... are decoded greedily up to the first end class; position 0 belongs to the
-    start class. A start class at a later position prints nothing but counts in the word's
-    confidence. Without an end class, all T - 1 positions are decoded.
+    start class. A start or padding class at a later position prints nothing but counts in the
+    word's confidence. Without an end class, all T - 1 positions are decoded.
 
     Args:
         dictionary: Dictionary or its config, with a start and an end class.
-        max_seq_len: Maximum number of characters of a word.
+        max_seq_len: Not used; MMOCR's decoders pass it. All positions that they have are read.
 
     Raises:
         ValueError: If the dictionary lacks a start or an end class, or has one class for both.
@@ -34,6 +34,11 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
     def __init__(self, dictionary: dict | Dictionary, max_seq_len: int = 25) -> None:
         super().__init__(dictionary, max_seq_len=max_seq_len, ignore_chars=[])
         require_start_and_end(self.dictionary, "CPAPostprocessor")
+        self._special = {
+            self.dictionary.start_idx,
+            self.dictionary.end_idx,
+            self.dictionary.padding_idx,  # None without one
+        }
 
     def get_single_prediction(
         self, probs: torch.Tensor, data_sample: TextRecogDataSample | None = None
@@ -98,11 +103,10 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
             read = indexes.index(self.dictionary.end_idx) + 1
             indexes, scores = indexes[:read], scores[:read]
             end_score = scores[-1]
-        special = (self.dictionary.start_idx, self.dictionary.end_idx)
         printed = [
             (index, score)
             for index, score in zip(indexes, scores, strict=True)
-            if index not in special
+            if index not in self._special
         ]
         character_scores = [score for _, score in printed] or [end_score]
         return [index for index, _ in printed], character_scores, math.prod(scores)

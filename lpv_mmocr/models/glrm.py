@@ -14,7 +14,7 @@ from torch import nn
 from .attention import mask_bias, self_attention
 from .dropout import Dropout
 from .sinusoid import SinusoidalPosition
-from .token_linear import token_linear
+from .token_linear import TokenLinear, token_linear
 
 
 def linguistic_mask(attn_maps: torch.Tensor, threshold: float = 0.05) -> torch.Tensor:
@@ -103,6 +103,8 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
         super().__init__(
             dim, num_heads, ffn_dim, dropout=dropout, activation="gelu", batch_first=True
         )
+        self.linear1, self.linear2 = map(TokenLinear.of, (self.linear1, self.linear2))
+        self.self_attn.out_proj = TokenLinear.of(self.self_attn.out_proj)
         self.dropout, self.dropout1, self.dropout2 = (
             Dropout(layer.p) for layer in (self.dropout, self.dropout1, self.dropout2)
         )
@@ -118,8 +120,7 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
             Tokens of shape (N, L, D).
         """
         x = self.norm1(src + self.dropout1(self._attend(src, mask)))
-        hidden = self.activation(token_linear(x, self.linear1.weight, self.linear1.bias))
-        out = token_linear(self.dropout(hidden), self.linear2.weight, self.linear2.bias)
+        out = self.linear2(self.dropout(self.activation(self.linear1(x))))
         return self.norm2(x + self.dropout2(out))
 
     def attention_weights(self, src: torch.Tensor, mask: TokenMask | None = None) -> torch.Tensor:
@@ -154,7 +155,7 @@ class MaskedEncoderLayer(nn.TransformerEncoderLayer):
         qkv = token_linear(x, attention.in_proj_weight, attention.in_proj_bias)
         dropout = attention.dropout if self.training else 0.0
         mixed = masked_attention(qkv, attention.num_heads, mask, dropout)
-        return token_linear(mixed, attention.out_proj.weight, attention.out_proj.bias)
+        return attention.out_proj(mixed)
 
 
 @MODELS.register_module()

@@ -53,11 +53,16 @@ class LPV(EncoderDecoderRecognizer):
             data_samples: Samples with ``pred_text``.
 
         Returns:
-            The same samples; those marked ``bad_sample`` have an empty text with score 0.
+            The same samples; those marked ``bad_sample`` have an empty text with score 0, in every
+            stage of ``pred_attention`` too.
         """
         for sample in data_samples:
             if sample.get("bad_sample"):
                 sample.pred_text = LabelData(item="", score=[0.0], word_score=0.0)
+                if "pred_attention" in sample:
+                    stages = len(sample.pred_attention.stage_texts)
+                    sample.pred_attention.stage_texts = [""] * stages
+                    sample.pred_attention.stage_scores = [[0.0] for _ in range(stages)]
         return data_samples
 
     def to_deploy(self, **options) -> LPV:

@@ -84,7 +84,9 @@ class PositionAttention(BaseModule):
         key_dim: Width of the inner layers of the key U-Net; D/8 by default.
 
     Raises:
-        ValueError: If ``dim`` is below 8 and ``key_dim`` is not given.
+        ValueError: If ``dim`` is below 8 and ``key_dim`` is not given, or ``key_dim`` is below 1.
+            In training, from batch norm, if a batch of one word has a feature map of at most 8x16
+            locations, of which the lowest level of the U-Net keeps a single one.
     """
 
     def __init__(
@@ -95,9 +97,14 @@ class PositionAttention(BaseModule):
         key_dim: int | None = None,
     ) -> None:
         super().__init__()
-        key_dim = dim // 8 if key_dim is None else key_dim
+        if key_dim is None:
+            key_dim = dim // 8
+            if key_dim < 1:
+                raise ValueError(
+                    f"dim={dim} is too small for the default key_dim=dim//8; set key_dim"
+                )
         if key_dim < 1:
-            raise ValueError(f"dim={dim} is too small for the default key_dim=dim//8; set key_dim")
+            raise ValueError(f"key_dim must be at least 1, got {key_dim}")
         self.scale = 1 / math.sqrt(dim)
         self.key_unet = KeyUNet(dim, key_dim)
         self.num_positions = num_positions

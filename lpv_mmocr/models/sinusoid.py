@@ -63,9 +63,17 @@ class SinusoidalPosition(nn.Module):
         if torch.compiler.is_dynamo_compiling():
             # State kept between calls would cause recompilation.
             return sinusoidal_table(length, self.dim, like.device).to(like.dtype)
-        if kind not in self._tables or len(self._tables[kind]) < length:
-            self._tables[kind] = sinusoidal_table(length, self.dim).to(*kind)
-        return self._tables[kind][:length]
+        table = self._tables.get(kind)
+        # Not read from the dictionary again: another thread may store a shorter table.
+        if table is None or len(table) < length:
+            table = sinusoidal_table(length, self.dim).to(*kind)
+            if type(table) is torch.Tensor:  # not a fake one, which has no values
+                self._tables[kind] = table
+        return table[:length]
+
+    def __getstate__(self) -> dict:
+        """Return the state without tables, which may be loaded onto another device."""
+        return {**self.__dict__, "_tables": {}}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return ``x`` plus the first L rows of the table.

@@ -123,7 +123,9 @@ class LPVSVTREncoder(BaseModule):
             if len(pair) != 2 or min(pair) < 1:
                 raise ValueError(f"{name} needs two positive numbers, got {tuple(pair)}")
         if not 0 <= drop_path_rate < 1:
-            raise ValueError(f"drop_path_rate must lie between 0 and 1, got {drop_path_rate}")
+            raise ValueError(f"drop_path_rate must be at least 0 and below 1, got {drop_path_rate}")
+        if min(depths) < 0:
+            raise ValueError(f"depths must not be negative, got {tuple(depths)}")
         num_blocks = sum(depths)
         if not 0 <= num_local_blocks <= num_blocks:
             raise ValueError(
@@ -139,7 +141,8 @@ class LPVSVTREncoder(BaseModule):
         self.patch_embed = PatchEmbedding(in_channels, embed_dims[0])
         first_grid = self.grids[0]
         self.pos_embed = nn.Parameter(torch.zeros(1, first_grid[0] * first_grid[1], embed_dims[0]))
-        drop_rates = torch.linspace(0, drop_path_rate, num_blocks).tolist()
+        # On the CPU whatever the default device: the meta device has no values.
+        drop_rates = torch.linspace(0, drop_path_rate, num_blocks, device="cpu").tolist()
         self.stages = nn.ModuleList()
         block = 0
         for dim, depth, heads, grid in zip(embed_dims, depths, num_heads, self.grids, strict=True):

@@ -47,6 +47,17 @@ def _convolves(x: torch.Tensor) -> bool:
 class TokenLinear(nn.Linear):
     """``nn.Linear`` over tokens of shape (N, L, D), computed by :func:`token_linear`."""
 
+    @classmethod
+    def of(cls, linear: nn.Linear) -> TokenLinear:
+        """Return a layer that shares the parameters of another.
+
+        Args:
+            linear: Layer with a bias.
+        """
+        layer = nn.utils.skip_init(cls, linear.in_features, linear.out_features)
+        layer.weight, layer.bias = linear.weight, linear.bias
+        return layer
+
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Apply the layer."""
         return token_linear(input, self.weight, self.bias)

@@ -144,6 +144,7 @@ def test_description_is_plain_data():
         lpv_mmocr=__version__,
         source="a.pth",
         parameters=7,
+        padding=None,
         precision="int8",
         mask=True,
         mask_threshold=0.05,

@@ -288,3 +288,27 @@ def test_wrong_feature_shape_is_reported(shape):
 def test_loss_without_module_loss_is_an_error():
     with pytest.raises(ValueError, match="without module_loss"):
         _decoder(module_loss=None).loss(torch.rand(1, 16, 3, 9), None, [word_sample("a")])
+
+
+def test_length_must_be_positive():
+    with pytest.raises(ValueError, match="max_seq_len must be at least 1, got 0"):
+        _decoder(max_seq_len=0)
+
+
+def test_prediction_without_postprocessor_is_refused():
+    with pytest.raises(ValueError, match="was built without postprocessor"):
+        _decoder(postprocessor=None).predict(None, torch.rand(1, 16, 3, 9), [word_sample()])
+
+
+def test_attention_needs_a_postprocessor_that_reads_alike():
+    decoder = _decoder(postprocessor=dict(type="AttentionPostprocessor"), keep_attention=True)
+    decoder.eval()
+    torch.nn.init.zeros_(decoder.classifiers[-1].weight)
+    decoder.classifiers[-1].bias.data = torch.arange(38.0).roll(10)
+    with pytest.raises(ValueError, match="as CPAPostprocessor does"):
+        decoder.predict(None, torch.rand(1, 16, 3, 9), [word_sample()])
+
+
+def test_features_that_are_no_map_are_refused():
+    with pytest.raises(ValueError, match=r"needs a feature map .* got tuple"):
+        _decoder().forward_train(None, (torch.rand(1, 16, 3, 9),))

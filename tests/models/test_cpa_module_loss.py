@@ -140,3 +140,29 @@ def test_words_encoded_with_other_settings_are_refused(other):
     assert _loss().get_targets(words) is words
     with pytest.raises(ValueError, match=r"give dataset\.loss of the train_dataloader"):
         _loss(**other).get_targets(words)
+
+
+def test_targets_of_another_loss_are_replaced():
+    (sample,) = _loss().get_targets([word_sample("a")])
+    other = _loss(max_seq_len=3, letter_case="upper")
+    (again,) = other.get_targets([sample])
+    expected = other.get_targets([word_sample("a")])[0].gt_text.padded_indexes
+    assert torch.equal(again.gt_text.padded_indexes, expected)
+    marked = word_sample("a")
+    marked.set_metainfo(dict(have_target=True))  # by a loss of MMOCR
+    assert len(_loss().get_targets([marked])[0].gt_text.padded_indexes) == 27
+
+
+def test_targets_that_do_not_fit_the_logits_are_refused():
+    samples = _loss(max_seq_len=3).get_targets([word_sample("a")])
+    with pytest.raises(ValueError, match=r"targets of \(1, 5\) .* logits of \(1, 27\)"):
+        _loss()(dict(logits=torch.zeros(3, 1, 27, 38)), samples)
+
+
+def test_batch_without_words_has_no_loss():
+    assert _loss()(dict(logits=torch.zeros(3, 0, 27, 38)), [])["loss_cpa"] == 0
+
+
+def test_unknown_letter_case_is_refused():
+    with pytest.raises(ValueError, match="letter_case must be lower, upper or unchanged"):
+        CPAModuleLoss(DICTIONARY, letter_case="Lower")

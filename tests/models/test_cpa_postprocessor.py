@@ -104,3 +104,17 @@ def test_dictionary_needs_start_and_end():
 def test_start_and_end_must_differ():
     with pytest.raises(ValueError, match="same_start_end=False"):
         CPAPostprocessor(dict(DICTIONARY, same_start_end=True))
+
+
+def test_padding_class_prints_nothing():
+    dictionary = dict(type="CharacterDictionary", characters="ab", with_padding=True)
+    postprocessor = CPAPostprocessor(dictionary)
+    classes = postprocessor.dictionary
+    probs = torch.full((5, classes.num_classes), 0.01)
+    best = [classes.start_idx, 0, classes.padding_idx, 1, classes.end_idx]
+    probs[range(5), best] = 0.9
+    samples = [word_sample()]
+    postprocessor(probs[None], samples)
+    assert samples[0].pred_text.item == "ab"
+    assert samples[0].pred_text.score == pytest.approx([0.9, 0.9])
+    assert samples[0].pred_text.word_score == pytest.approx(0.9**4)

@@ -148,3 +148,34 @@ def test_heads_must_divide_the_width():
 def test_number_of_layers_must_not_be_negative():
     with pytest.raises(ValueError, match="num_layers must not be negative, got -1"):
         GLRM(dim=16, num_layers=-1)
+
+
+@pytest.mark.parametrize("name", ["linear1", "linear2", "self_attn.out_proj"])
+def test_linear_layers_can_be_replaced(name):
+    """Adapters such as LoRA replace layers by modules of their own."""
+
+    class Adapter(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x):
+            seen.append(x.shape)
+            return self.inner(x) + 1
+
+    seen = []
+    layer = MaskedEncoderLayer(8, 2, 12, dropout=0.0)
+    tokens = torch.rand(2, 3, 8)
+    before = layer(tokens)
+    layer.set_submodule(name, Adapter(layer.get_submodule(name)))
+    assert not torch.equal(layer(tokens), before)
+    assert len(seen) == 1
+
+
+def test_layer_starts_from_the_weights_of_pytorch():
+    torch.manual_seed(3)
+    ours = MaskedEncoderLayer(8, 2, 12, dropout=0.0).state_dict()
+    torch.manual_seed(3)
+    theirs = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True).state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

@@ -71,3 +71,5 @@ def test_width_too_small_for_default_key_dim_is_refused():
     with pytest.raises(ValueError, match="set key_dim"):
         PositionAttention(dim=4, num_positions=5)
     assert PositionAttention(dim=4, num_positions=5, key_dim=2)
+    with pytest.raises(ValueError, match="key_dim must be at least 1, got 0"):
+        PositionAttention(dim=32, num_positions=5, key_dim=0)

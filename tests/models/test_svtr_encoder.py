@@ -131,7 +131,8 @@ def test_wrong_image_size_is_reported():
         (dict(window_size=(7,)), r"window_size needs two positive numbers, got \(7,\)"),
         (dict(img_size=(32,)), "img_size needs two positive numbers"),
         (dict(merge_strides=((0, 1),)), r"merge_strides needs two positive numbers, got \(0, 1\)"),
-        (dict(drop_path_rate=1.0), "drop_path_rate must lie between 0 and 1, got 1.0"),
+        (dict(drop_path_rate=1.0), "drop_path_rate must be at least 0 and below 1, got 1.0"),
+        (dict(depths=(3, -1)), "depths must not be negative"),
         (dict(num_heads=(3, 3)), "num_heads=3 does not divide the feature width 16"),
     ],
 )
@@ -160,3 +161,8 @@ def test_checkpointing_changes_memory_only():
     for plain, checkpointed in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, checkpointed)
     assert kept[1] < 0.6 * kept[0]
+
+
+def test_encoder_can_be_built_without_memory():
+    with torch.device("meta"):
+        assert next(MODELS.build(TOY_ENCODER).parameters()).is_meta

@@ -80,6 +80,12 @@ class TestDecoding:
                 found[word, position, index] = 8
         return found
 
+    def test_padding_class_prints_nothing(self, reader, monkeypatch):
+        logits = self.logits([[36, 10, 5, 11, 37]])
+        monkeypatch.setattr(reader, "run", lambda images: [logits])
+        monkeypatch.setitem(reader.metadata, "padding", 5)
+        assert reader([noise()])[0].text == "ab"
+
     @pytest.mark.parametrize(
         ("classes", "text"),
         [
