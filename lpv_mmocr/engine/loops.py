@@ -78,8 +78,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         intervals = [val_interval, *(interval for _, interval in dynamic_intervals or ())]
         if any(interval < 1 for interval in intervals):
             raise ValueError(
-                "val_interval must be at least 1 iteration, also in dynamic_intervals; to train "
-                "without validation, set val_dataloader = val_cfg = val_evaluator = None"
+                "val_interval must be at least 1 iteration, also in dynamic_intervals; what turns "
+                "validation off is val_dataloader = val_cfg = val_evaluator = None"
             )
         # The constructor of IterBasedTrainLoop is skipped: it starts the workers, which would fetch
         # the first batches before a checkpoint determines which ones are needed.

@@ -89,7 +89,7 @@ def _catch_up(scheduler: Any) -> None:
     had ended remains late by the steps that it no longer counted.
     """
     if isinstance(scheduler, OneCycleParamScheduler):  # its values depend on the step alone
-        if scheduler.last_step >= 0:
+        if scheduler.last_step >= 0 and scheduler._global_step < scheduler.end:
             _set_values(scheduler)
         return
     current = min(scheduler._global_step, scheduler.end - 1) - scheduler.begin
