@@ -102,3 +102,10 @@ def test_errors_are_reported(info, toy_data, capsys, arguments, error):
 def test_every_allowed_file_ending_can_be_written(info, toy_data, tmp_path, ending):
     assert info(toy_data / "val", "--sheet", f"sheet{ending.upper()}") == 0
     assert Image.open(tmp_path / f"sheet{ending.upper()}").mode == "RGB"
+
+
+def test_lmdb_under_two_names_counts_once_where_it_is_first(info, toy_data, tmp_path):
+    (tmp_path / "link").symlink_to(toy_data / "val")
+    assert info(toy_data / "val", toy_data / "train", "link", "--json", "info.json") == 0
+    content = json.loads((tmp_path / "info.json").read_text())
+    assert [part["name"] for part in content["lmdbs"]] == [f"{toy_data}/val", f"{toy_data}/train"]

@@ -125,9 +125,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             cli.require_new_file(args.json, "--json")
         if args.sheet:
             cli.require_new_image(args.sheet, "--sheet")
-        found = [lmdb for path in args.paths for lmdb in find_lmdbs(path)]
-        # Each LMDB once, by its first name.
-        paths = list({real_file(lmdb): lmdb for lmdb in reversed(found)}.values())[::-1]
+        names: dict[str, str] = {}  # of each LMDB, by its file
+        for path in args.paths:
+            for lmdb in find_lmdbs(path):
+                names.setdefault(real_file(lmdb), lmdb)
+        paths = list(names.values())
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]
         report(parts, total, args.each)
