@@ -229,6 +229,17 @@ class KeyReader:
                 f"read because the file is damaged there: {error}; copy or download it again"
             ) from error
 
+    def get_readable(self, key: bytes) -> bytes | None:
+        """Return the value of a key; ``None`` if it is missing or the file is damaged there.
+
+        Args:
+            key: The key.
+        """
+        try:
+            return self.get(key)
+        except LMDBDataError:
+            return None
+
     def label(self, number: int) -> str:
         """Return the label of a sample.
 

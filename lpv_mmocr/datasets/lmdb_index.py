@@ -23,7 +23,6 @@ from .label_filter import LabelFilter
 from .lmdb_environment import (
     DATA_FILE,
     KeyReader,
-    LMDBDataError,
     count_samples,
     image_key,
     label_key,
@@ -90,7 +89,7 @@ class SampleIndex(Sequence):
         start, stop = np.searchsorted(numbers, [first, last])
         part = SampleIndex(self._source, self._start + int(start), self._start + int(stop))
         # Shared, so that the file is open once and stays so, even if it is deleted or replaced.
-        part.__dict__["_all"] = self._all
+        part._all = self._all
         return part
 
 
@@ -163,11 +162,11 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
         for number in range(1, num_samples + 1):
             if number % _PROGRESS_STEP == 0:
                 advance(_PROGRESS_STEP)
-            label = _readable(reader, label_key(number))
+            label = reader.get_readable(label_key(number))
             if label is not None and not label_filter.accepts_label(label):
                 continue
             if label_filter.min_image_side:
-                header = read_header(_readable(reader, image_key(number)))
+                header = read_header(reader.get_readable(image_key(number)))
                 if header and not label_filter.accepts_size(header.width, header.height):
                     continue
             numbers[kept] = number
@@ -188,14 +187,6 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
             level=logging.WARNING,
         )
     return numbers[:kept].copy()
-
-
-def _readable(reader: KeyReader, key: bytes) -> bytes | None:
-    """Return the value of a key; ``None`` if it is missing or the file is damaged."""
-    try:
-        return reader.get(key)
-    except LMDBDataError:
-        return None
 
 
 def _name_parts(path: str, label_filter: LabelFilter, num_samples: int) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import logging
 
 from mmengine.logging import print_log
 
-from .lmdb_environment import KeyReader, LMDBDataError, image_key, label_key
+from .lmdb_environment import KeyReader, image_key, label_key
 
 
 def uncounted_samples(path: str, count: int) -> list[str]:
@@ -20,14 +20,9 @@ def uncounted_samples(path: str, count: int) -> list[str]:
         Keys directly before the first sample and after the last; samples are then counted from 0,
         or the number is too small.
     """
-    found = []
+    keys = [make(number) for number in (0, count + 1) for make in (image_key, label_key)]
     with KeyReader(path) as reader:
-        for key in (key(number) for number in (0, count + 1) for key in (image_key, label_key)):
-            try:
-                found += [key.decode()] * (reader.get(key) is not None)
-            except LMDBDataError:  # a damaged page, reported by whoever reads its samples
-                continue
-    return found
+        return [key.decode() for key in keys if reader.get_readable(key) is not None]
 
 
 def warn_of_uncounted(path: str, count: int) -> None:

@@ -117,9 +117,9 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
             self.runner.call_hook("before_train_epoch")
             if not self.stop_training:
                 self._start_data()
-            if self._iter > 0 and not self.stop_training:
-                self._decide_current_val_interval()
-                self._validate_if_due()
+                if self._iter > 0:
+                    self._decide_current_val_interval()
+                    self._validate_if_due()
             while self._iter < self._max_iters and not self.stop_training:
                 self.runner.model.train()
                 self.run_iter(next(self.dataloader_iterator))

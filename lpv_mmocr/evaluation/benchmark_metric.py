@@ -147,12 +147,12 @@ class BenchmarkMetric(BaseMetric):
                 "evaluated: either some were left out, or their names (sample_key or img_path) "
                 "are not unique"
             )
-        nothing_counts = self._warn_of_empty_labels(list(words.values()))
+        self._warn_of_empty_labels(list(words.values()))
         scores = score_sets(list(words.values()))
         sets = (self.dataset_meta or {}).get("benchmark_sets")
         if sets is None:
             self.report = None
-            if nothing_counts:
+            if scores and not any(score.is_comparable for score in scores.values()):
                 return dict.fromkeys(("accuracy", "one_minus_ned"), math.nan)
             whole = mean_score(scores, list(scores))
             return {
@@ -166,11 +166,8 @@ class BenchmarkMetric(BaseMetric):
         )
         return self.report.to_metrics()
 
-    def _warn_of_empty_labels(self, words: Sequence[WordScore]) -> bool:
-        """Warn once of labels without a character that counts; return whether all are such.
-
-        Words in other scripts equal any other text without a character that counts.
-        """
+    def _warn_of_empty_labels(self, words: Sequence[WordScore]) -> None:
+        """Warn once of labels without a character that counts."""
         empty = sum(word.empty_label for word in words)
         if empty and not self._warned:
             print_log(
@@ -181,4 +178,3 @@ class BenchmarkMetric(BaseMetric):
                 level=logging.WARNING,
             )
             self._warned = True
-        return 0 < empty == len(words)

@@ -64,9 +64,8 @@ class BenchmarkReport:
         """
         metrics = {}
         for name, score in self.scores.items():
-            comparable = score.is_comparable
-            metrics[f"{name}/accuracy"] = score.accuracy if comparable else math.nan
-            metrics[f"{name}/one_minus_ned"] = score.one_minus_ned if comparable else math.nan
+            metrics[f"{name}/accuracy"] = score.accuracy
+            metrics[f"{name}/one_minus_ned"] = score.one_minus_ned
         for group, mean in self.means.items():
             metrics[f"{group}/accuracy"] = mean.accuracy
             metrics[f"{group}/weighted_accuracy"] = mean.weighted_accuracy
@@ -83,8 +82,8 @@ class BenchmarkReport:
                     "count": score.count,
                     "expected_count": score.expected_count,
                     "correct": score.correct,
-                    "accuracy": score.accuracy if score.is_comparable else None,
-                    "one_minus_ned": score.one_minus_ned if score.is_comparable else None,
+                    "accuracy": _null_if_nan(score.accuracy),
+                    "one_minus_ned": _null_if_nan(score.one_minus_ned),
                     "empty_labels": score.empty_labels,
                     "bad_samples": list(score.bad_samples),
                 }
@@ -156,6 +155,10 @@ class BenchmarkReport:
         if wrong:
             remarks.append(f"COUNT: see {', '.join(wrong)}")
         return "; ".join(remarks)
+
+
+def _null_if_nan(number: float) -> float | None:
+    return None if math.isnan(number) else number
 
 
 def _percent(fraction: float | None) -> str:

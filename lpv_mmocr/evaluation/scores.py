@@ -62,13 +62,13 @@ class SetScore:
 
     @property
     def accuracy(self) -> float:
-        """Fraction of the words read correctly, 0 to 1."""
-        return self.correct / self.count
+        """Fraction of the words read correctly, 0 to 1; NaN unless the set is comparable."""
+        return self.correct / self.count if self.is_comparable else math.nan
 
     @property
     def one_minus_ned(self) -> float:
-        """Mean over the words of one minus the normalised edit distance, 0 to 1."""
-        return self.similarity / self.count
+        """Mean of one minus the normalised edit distance, 0 to 1; NaN like :attr:`accuracy`."""
+        return self.similarity / self.count if self.is_comparable else math.nan
 
     @property
     def has_expected_count(self) -> bool:

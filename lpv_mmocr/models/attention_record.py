@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from mmengine.structures import LabelData
 from mmocr.models.common import Dictionary
 from mmocr.models.textrecog.postprocessors import BaseTextRecogPostprocessor
 
+from .character_dictionary import silent_classes
 from .glrm import GLRM
 
 
@@ -73,7 +74,7 @@ def attention_records(
     positions = maps.shape[2]
     stages = torch.stack([stage.float() for stage in probs], 1).cpu()
     dictionary = postprocessor.dictionary
-    silent = {dictionary.start_idx, dictionary.padding_idx}
+    silent = silent_classes(dictionary)
     records = []
     for word in range(len(maps)):
         read = [postprocessor.get_single_prediction(stage) for stage in stages[word]]
@@ -103,7 +104,7 @@ def attention_records(
     return records
 
 
-def _reading_order(best: list[int], printed: list[int], silent: set[int | None]) -> list[int]:
+def _reading_order(best: list[int], printed: list[int], silent: Container[int]) -> list[int]:
     """Return the positions in an order that puts those of the characters read next to each other.
 
     A start or padding class between characters prints nothing; its position moves to the end.
@@ -111,7 +112,7 @@ def _reading_order(best: list[int], printed: list[int], silent: set[int | None])
     Args:
         best: Most probable class of each of the T positions.
         printed: Classes of the characters read, in order.
-        silent: Indexes of the start and the padding class.
+        silent: Indexes of the classes that print nothing.
 
     Returns:
         All T positions: 0, then those of the characters, then the rest.

@@ -64,3 +64,12 @@ def require_start_and_end(dictionary: Dictionary, owner: str) -> None:
             f"{owner} needs a start and an end class that differ: give the dictionary "
             "same_start_end=False"
         )
+
+
+def silent_classes(dictionary: Dictionary) -> set[int]:
+    """Return the classes that may be read between characters and print nothing.
+
+    Args:
+        dictionary: Dictionary with a start class, and perhaps a padding class.
+    """
+    return {dictionary.start_idx, dictionary.padding_idx} - {None}

@@ -12,7 +12,7 @@ from mmocr.models.textrecog.postprocessors import BaseTextRecogPostprocessor
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
-from .character_dictionary import require_start_and_end
+from .character_dictionary import require_start_and_end, silent_classes
 
 
 @MODELS.register_module()
@@ -34,11 +34,7 @@ class CPAPostprocessor(BaseTextRecogPostprocessor):
     def __init__(self, dictionary: dict | Dictionary, max_seq_len: int = 25) -> None:
         super().__init__(dictionary, max_seq_len=max_seq_len, ignore_chars=[])
         require_start_and_end(self.dictionary, "CPAPostprocessor")
-        self._special = {
-            self.dictionary.start_idx,
-            self.dictionary.end_idx,
-            self.dictionary.padding_idx,  # None without one
-        }
+        self._special = {*silent_classes(self.dictionary), self.dictionary.end_idx}
 
     def get_single_prediction(
         self, probs: torch.Tensor, data_sample: TextRecogDataSample | None = None

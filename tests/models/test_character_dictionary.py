@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 
 from lpv_mmocr.models import CharacterDictionary
+from lpv_mmocr.models.character_dictionary import silent_classes
 
 import pytest
 from mmocr.registry import TASK_UTILS
@@ -35,3 +36,8 @@ def test_round_trip(characters):
 def test_bad_characters(characters, message):
     with pytest.raises(ValueError, match=message):
         CharacterDictionary(characters)
+
+
+def test_start_and_padding_are_silent():
+    assert silent_classes(CharacterDictionary("ab")) == {2}
+    assert silent_classes(CharacterDictionary("ab", with_padding=True)) == {2, 4}
