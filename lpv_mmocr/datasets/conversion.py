@@ -29,6 +29,7 @@ from .lmdb_environment import (
 )
 from .lmdb_writer import LMDBWriter
 from .transforms.loading import decode_image
+from .uncounted_samples import warn_of_uncounted
 
 LEFT_OUT_FILE = "left-out.tsv"
 """File next to the data that lists the samples left out, and why."""
@@ -232,7 +233,8 @@ def lmdb_to_labels(
     """Write the samples of an LMDB as image files, byte for byte, and a label file.
 
     Images are numbered as in the LMDB, with the extension of their format, such as
-    ``images/000000001.jpg``; more than ``IMAGES_PER_FOLDER`` are divided among folders.
+    ``images/000000001.jpg``; more than ``IMAGES_PER_FOLDER`` are divided among folders. A warning
+    is logged if ``num-samples`` leaves samples out.
 
     Args:
         path: Folder of the LMDB.
@@ -260,6 +262,7 @@ def lmdb_to_labels(
         raise LabelFileError(f"the label file needs a plain, unreserved name, not {labels!r}")
     path = _one_lmdb(path)
     total = count_samples(path)
+    warn_of_uncounted(path, total)
     _check_texts(path, total, format)
     result = Conversion()
     with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.datasets import LPVLMDBDataset, uncounted_samples
+from lpv_mmocr.datasets.conversion import lmdb_to_labels
 from lpv_mmocr.datasets.lmdb_statistics import gather_statistics
 
 import pytest
@@ -27,12 +28,23 @@ def test_only_left_out_samples_are_found(too_few, from_zero, tmp_path):
     assert find(str(write_words(tmp_path / "whole", ["a"])), 1) == []
 
 
-def test_dataset_warns_of_them(too_few, monkeypatch):
-    logged = []
+@pytest.fixture
+def logged(monkeypatch):
+    messages = []
     monkeypatch.setattr(
-        uncounted_samples, "print_log", lambda message, **options: logged.append(message)
+        uncounted_samples, "print_log", lambda message, **options: messages.append(message)
     )
+    return messages
+
+
+def test_dataset_warns_of_them(too_few, logged):
     assert len(LPVLMDBDataset(ann_file=str(too_few), test_mode=True)) == 2
+    (message,) = logged
+    assert "holds image-000000003 and label-000000003, but its num-samples is 2" in message
+
+
+def test_conversion_to_files_warns_of_them(too_few, logged, tmp_path):
+    assert lmdb_to_labels(too_few, tmp_path / "out").written == 2
     (message,) = logged
     assert "holds image-000000003 and label-000000003, but its num-samples is 2" in message
 
