@@ -15,6 +15,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from lpv_onnx.standard_streams import EXIT_BROKEN_PIPE, discard_output, open_closed_streams
+
 from . import collector
 from .datasets import LMDBDataError
 from .datasets.bad_samples import BadSampleError
@@ -30,8 +32,6 @@ EXIT_BAD_INPUT = 2
 """Exit status for invalid options, configs, checkpoints or data."""
 
 EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 128 + 13
-"""Exit status as if ended by the signal SIGPIPE."""
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -80,6 +80,7 @@ class ReportInputErrors(Hook):
 
     def __enter__(self) -> ReportInputErrors:
         """Begin the set-up."""
+        open_closed_streams()
         collector.set_up_for_command()
         return self
 
@@ -90,27 +91,22 @@ class ReportInputErrors(Hook):
         traceback: TracebackType | None,
     ) -> None:
         """Report an error, if there is one."""
-        if error is None and sys.stdout is not None:  # None if the user has closed it
+        if error is None:
             try:
                 sys.stdout.flush()  # buffered output may still fail
             except OSError as failed:  # the reader is gone, or a disk is full
                 error, self.traceback = failed, False
-                _forget_standard_output()
+                discard_output()
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
         if isinstance(error, BrokenPipeError) and not self.traceback:  # such as a pipe to head
-            _forget_standard_output()
+            discard_output()
             raise SystemExit(EXIT_BROKEN_PIPE)
         if _is_input_error(error) and not self.traceback:
             if distributed.is_local_main_process():  # once per machine: their data may differ
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
-
-
-def _forget_standard_output() -> None:
-    # Python flushes it again at exit, which must not fail.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _is_input_error(error: BaseException | None) -> bool:

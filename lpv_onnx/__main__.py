@@ -22,11 +22,11 @@ if not __package__:  # run by path: python somewhere/lpv_onnx
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from lpv_onnx import ENGINES, Reader, json_line, printable, without_controls
+from lpv_onnx.standard_streams import EXIT_BROKEN_PIPE, discard_output, open_closed_streams
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
-"""Exit status that shells report for programs ended by SIGPIPE; 130 is that for SIGINT."""
+"""Exit status that shells report for programs ended by SIGINT."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status.
     """
+    open_closed_streams()
     args = parse_args(argv)
     try:
         reader = Reader(args.model, engine=args.engine, threads=args.threads, tta=args.tta)
@@ -69,8 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         unreadable = _print_readings(reader, args.images, as_json=args.json)
         sys.stdout.flush()
     except OSError as error:  # of standard output: errors of images are part of the readings
-        # Python flushes it again at exit, which must not fail.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         if isinstance(error, BrokenPipeError):
             return EXIT_BROKEN_PIPE
         print(f"error: {error}", file=sys.stderr)
@@ -89,7 +89,7 @@ def _print_readings(reader: Reader, images: Sequence[str], *, as_json: bool) -> 
             line = f"{reading.source} cannot be read: {reading.error}"
             print(printable(line), file=sys.stderr)
         if as_json:
-            print(json_line(reading.to_dict()))
+            print(json_line(reading.to_dict(), sys.stdout.encoding))
         elif reading.error is None:
             text = without_controls(reading.text)
             print(f"{printable(str(reading.source))}\t{text}\t{reading.confidence:.4f}")

@@ -102,7 +102,7 @@ def to_eight_bits(array: np.ndarray) -> np.ndarray:
             f"an array of shape {array.shape} is not an image; it must be (height, width) or "
             "(height, width, 1, 3 or 4 channels)"
         )
-    if array.dtype == np.uint16:
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:  # of either byte order
         array = (array >> 8).astype(np.uint8)
     if array.dtype != np.uint8:
         raise ImageError(

@@ -45,14 +45,20 @@ def without_controls(text: str) -> str:
     )
 
 
-def json_line(row: dict[str, Any]) -> str:
+def json_line(row: dict[str, Any], encoding: str | None = None) -> str:
     """Return a row as a single line of JSON, whatever texts it contains.
 
     Args:
         row: Plain data.
+        encoding: Encoding of the stream for the line, UTF-8 by default. If it lacks a character of
+            the row, all characters beyond ASCII are escaped as JSON does.
 
     Returns:
         The line without a line break.
     """
     text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(row)
     return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

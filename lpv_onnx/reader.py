@@ -200,7 +200,8 @@ class Reader:
         Unlike there, an empty text has no scores; MMOCR needs that of the end.
         """
         shifted = np.exp(logits - logits.max(-1, keepdims=True))
-        probabilities = shifted / shifted.sum(-1, keepdims=True)
+        # A network that yields NaN is sure of nothing, and JSON has no NaN.
+        probabilities = np.nan_to_num(shifted / shifted.sum(-1, keepdims=True))
         # Position 0 belongs to the start class.
         indexes = probabilities.argmax(-1)[1:].tolist()
         scores = probabilities.max(-1)[1:].tolist()

@@ -47,9 +47,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
+# Windows has no SIGHUP.
+ENDS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # the last, if its terminal is closed
+    if hasattr(signal, name)
+]
+
+
 def end(*_: object) -> None:
     """End at the first signal; further ones must not disturb the deletion of uploads."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
@@ -67,8 +75,10 @@ def main(argv: list[str] | None = None) -> int:
         reader = WordReader(
             args.weights, args.config, device=args.device, attention=True, tta=args.tta
         )
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, end)
+        for number in ENDS:
+            # nohup makes it ignore SIGHUP, and a shell's & SIGINT, which the page's text offers.
+            if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, end)
         with serve(reader, host=args.host, port=args.port) as address:
             print(f"The page is at {address} (Ctrl+C ends it)", flush=True)
             with contextlib.suppress(KeyboardInterrupt):

@@ -134,7 +134,8 @@ def read(args: argparse.Namespace) -> int:
             deploy=args.deploy,
             tta=args.tta,
         )
-    drawn = args.out / ATTENTION if args.attention else None
+    # Those of an earlier run are not words, either.
+    drawn = None if args.out is None else args.out / ATTENTION
     files = ImageFiles(paths, _lines_of_stdin() if from_list else (), results=drawn)
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0

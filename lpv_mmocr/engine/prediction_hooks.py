@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import zlib
@@ -83,7 +84,7 @@ class PredictionWriterHook(Hook):
                 if value := sample.get(meta):
                     row[name] = str(value)
             if "word_score" in prediction:
-                row["word_score"] = float(prediction.word_score)
+                (row["word_score"],) = _numbers([prediction.word_score])
             self._rows.append(row)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -172,4 +173,6 @@ class RecogVisualizationHook(Hook):
 
 
 def _numbers(scores: torch.Tensor | Sequence[float]) -> list[float]:
-    return scores.tolist() if isinstance(scores, torch.Tensor) else [float(x) for x in scores]
+    """Return probabilities for JSON, which has no NaN."""
+    numbers = scores.tolist() if isinstance(scores, torch.Tensor) else map(float, scores)
+    return [0.0 if math.isnan(number) else number for number in numbers]

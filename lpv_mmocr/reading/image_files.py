@@ -18,16 +18,17 @@ class ImageFiles:
     """Iterable over the image files that paths name.
 
     A path may be a file with any suffix; a folder, whose images (by suffix) are taken in
-    alphabetical order, including those in its subfolders; or a pattern with ``*``, ``?``,
-    ``[...]`` or ``**``. A path that leads to nothing is yielded itself, so that the attempt to
-    read it reports the error and nothing is lost. Iterating again searches again.
+    alphabetical order, including those in its subfolders, each folder once and links to folders
+    last; or a pattern with ``*``, ``?``, ``[...]`` or ``**``. A path that leads to nothing is
+    yielded itself, so that the attempt to read it reports the error and nothing is lost. Iterating
+    again searches again.
 
     Args:
         paths: Paths and patterns.
         listed: Further paths, such as those on standard input; not treated as patterns, and
             yielded after ``paths``.
         results: Folder for images made from the readings; skipped if it is inside a folder that
-            is read.
+            is read, or matches a pattern that matches other files as well.
 
     Attributes:
         skipped: Number of files that the last iteration skipped in folders: those without an
@@ -57,6 +58,8 @@ class ImageFiles:
     def _matching(self, path: str) -> Iterator[str]:
         """Yield the files that a path or pattern names, each once."""
         matches = _matches(path)
+        # A pattern that matches nothing else is meant for the results.
+        matches = [match for match in matches if not self._is_result(match)] or matches
         named, opened, found = set(matches), set(), set()
         for match in matches:
             # "**/word*" finds folders as well as their contents.
@@ -75,19 +78,9 @@ class ImageFiles:
         if not os.path.isdir(path):
             yield path
             return
-        found, seen, unlisted = False, set(), []
-        walk = os.walk(
-            path, followlinks=True, onerror=lambda error: unlisted.append(error.filename)
-        )
-        for folder, subfolders, names in walk:
-            real = os.path.realpath(folder)
-            # A circular link, or the results folder.
-            if real in seen or (real == self._results and folder != path):
-                subfolders.clear()
-                continue
-            seen.add(real)
-            subfolders.sort()
-            for name in sorted(names):
+        found, unlisted = False, []
+        for folder, names in self._folders(path, unlisted):
+            for name in names:
                 file = os.path.join(folder, name)
                 if os.path.splitext(name)[1].lower() in SUFFIXES and not _is_pipe(file):
                     found = True
@@ -97,6 +90,31 @@ class ImageFiles:
         if not found and not unlisted:
             unlisted.append(path)
         yield from unlisted
+
+    def _folders(self, path: str, unlisted: list[str]) -> Iterator[tuple[str, list[str]]]:
+        """Walk through a folder, and yield each folder and the sorted names of its files.
+
+        Links are followed last, so that files are found by their own path if they have one here.
+        """
+        seen, pending = set(), [path]
+        while pending:
+            walk = os.walk(pending.pop(0), onerror=lambda error: unlisted.append(error.filename))
+            for folder, subfolders, names in walk:
+                real = os.path.realpath(folder)
+                if real in seen or (real == self._results and folder != path):
+                    subfolders.clear()
+                    continue
+                seen.add(real)
+                subfolders.sort()
+                inside = (os.path.join(folder, name) for name in subfolders)
+                pending.extend(filter(os.path.islink, inside))
+                yield folder, sorted(names)
+
+    def _is_result(self, path: str) -> bool:
+        if self._results is None:
+            return False
+        real = os.path.realpath(path)
+        return self._results in (real, *_folders_above(real))
 
 
 def _is_pipe(path: str) -> bool:

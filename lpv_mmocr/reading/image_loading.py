@@ -69,7 +69,7 @@ def _read_file(path: str) -> bytes:
         if os.path.isdir(path):
             with os.scandir(path):  # a folder that cannot be listed is not empty
                 raise ImageError("it is a folder in which no image can be found")
-        encoded = _download(path) if path.startswith(_WEB) else fileio.get(path)
+        encoded = _download(path) if path.lower().startswith(_WEB) else fileio.get(path)
     except FileNotFoundError as error:
         raise ImageError("there is no such file") from error
     except OSError as error:

@@ -53,6 +53,10 @@ class _Terminal(io.TextIOBase):
     def __init__(self, console: Console) -> None:
         self._console = console
 
+    @property
+    def encoding(self) -> str:
+        return self._console.encoding
+
     def isatty(self) -> bool:
         return True
 

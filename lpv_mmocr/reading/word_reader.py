@@ -167,7 +167,9 @@ class WordReader:
 
     def _reading(self, source: str | int, given: np.ndarray, seen: SeenWord) -> Reading:
         sample = seen.sample
-        text, scores = sample.pred_text.item, [float(score) for score in sample.pred_text.score]
+        text = sample.pred_text.item
+        # A model that yields NaN is sure of nothing, and JSON has no NaN.
+        scores = np.nan_to_num([float(score) for score in sample.pred_text.score]).tolist()
         boxes = shown = None
         if self._boxes or self._attention:  # attention maps cover the padding, too
             shown = with_padding(seen.image, sample.get("valid_ratio", 1.0))

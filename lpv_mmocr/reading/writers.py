@@ -49,7 +49,7 @@ def json_writer(stream: TextIO) -> Writer:
         row = reading.to_dict()
         if figure is not None:
             row["attention"] = figure
-        stream.write(lpv_onnx.json_line(row) + "\n")
+        stream.write(lpv_onnx.json_line(row, stream.encoding) + "\n")
 
     return write
 
@@ -63,7 +63,7 @@ def csv_writer(stream: TextIO) -> Writer:
     Args:
         stream: Stream to write to.
     """
-    rows = csv.writer(stream, lineterminator="\n")
+    rows = csv.writer(_LineFeeds(stream))
     rows.writerow(["path", "text", "confidence", "scores", "boxes", "attention", "error"])
 
     def write(reading: Reading, figure: str | None) -> None:
@@ -76,6 +76,20 @@ def csv_writer(stream: TextIO) -> Writer:
         rows.writerow(row)
 
     return write
+
+
+class _LineFeeds:
+    """Stream for the module ``csv`` that ends each row with a line feed.
+
+    Before Python 3.13, that module quotes only the line breaks that its own line end contains, so
+    that must be both, while other tools take a carriage return for part of the last column.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, row: str) -> int:
+        return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
 WRITERS = {"text": text_writer, "jsonl": json_writer, "csv": csv_writer}
@@ -106,7 +120,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
     final = folder / f"readings.{kind}"
     partial = partial_path(final)
     with ExitStack() as stack:
-        # File names that are not valid UTF-8 are written with the escapes that JSON uses for them.
+        # File names need not be valid UTF-8.
         options = dict(encoding="utf-8", errors="backslashreplace", newline="")
         yield WRITERS[kind](stack.enter_context(partial.open("w", **options)))
     partial.replace(final)

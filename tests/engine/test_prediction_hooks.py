@@ -44,19 +44,22 @@ def test_predictions_of_any_model_are_written(tmp_path):
     labelled.gt_text = LabelData(item="ne")
     scored = sample("", [0.75], img_path="b.png")
     scored.pred_text.word_score = 0.75
+    broken = sample("x", torch.tensor([float("nan")]), img_path="c.png")
+    broken.pred_text.word_score = float("nan")
     runner = SimpleNamespace(
-        test_dataloader=SimpleNamespace(dataset=[0, 1]), logger=MMLogger("test_predictions")
+        test_dataloader=SimpleNamespace(dataset=[0, 1, 2]), logger=MMLogger("test_predictions")
     )
     hook = PredictionWriterHook(out_file=str(tmp_path / "new" / "words.jsonl"))
     for _ in range(2):  # a second test starts from scratch
         hook.before_test_epoch(runner)
         hook.after_test_iter(runner, 0, outputs=[labelled])
-        hook.after_test_iter(runner, 1, outputs=[scored])
+        hook.after_test_iter(runner, 1, outputs=[scored, broken])
         hook.after_test_epoch(runner)
     lines = (tmp_path / "new" / "words.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == [
         dict(key="a.png", label="ne", text="né", scores=[0.5, 0.25], path="a.png"),
         dict(key="b.png", label=None, text="", scores=[0.75], path="b.png", word_score=0.75),
+        dict(key="c.png", label=None, text="x", scores=[0.0], path="c.png", word_score=0.0),
     ]
     assert "né" in lines[0]
 

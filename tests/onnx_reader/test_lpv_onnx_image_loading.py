@@ -53,6 +53,8 @@ def test_arrays_are_prepared_as_in_the_pipeline(inferencer, reader, channels, dt
     array = noise(channels=channels).astype(dtype) * (1 if dtype is np.uint8 else 200)
     packed = inferencer.pipeline(array)["inputs"].flip(0).numpy() / np.float32(255)
     np.testing.assert_array_equal(reader.prepare(array), packed)
+    swapped = array.astype(array.dtype.newbyteorder())
+    np.testing.assert_array_equal(reader.prepare(swapped), packed)
 
 
 def test_pillow_images_are_rgb(reader):

@@ -126,6 +126,24 @@ class TestAlone:
         result = alone("-c", code, model_file, "a.png")
         assert (result.returncode, result.stderr) == (141, "")
 
+    @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+    def test_closed_streams_are_no_obstacle(self, alone, model_file, tmp_path):
+        (tmp_path / "a.png").write_bytes(encode(noise()))
+        code = "import os; os.execvp('sh', ['sh', '-c', 'exec \"$@\" {0}', 'sh', *{1!r}])"
+        arguments = [sys.executable, "-m", "lpv_onnx", str(model_file), "gone.png", "a.png"]
+        for closed in (">&-", "2>&-", "<&- >&- 2>&-"):
+            result = alone("-c", code.format(closed, arguments))
+            assert result.returncode == 1
+            assert "Traceback" not in result.stderr
+            lines = result.stdout.splitlines()
+            assert [line.partition("\t")[0] for line in lines] == ["a.png"] * (closed == "2>&-")
+
+    def test_json_is_valid_in_any_encoding(self, alone, model_file, tmp_path, monkeypatch):
+        monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+        (tmp_path / "wörd \N{GRINNING FACE}.png").write_bytes(encode(noise()))
+        result = alone("-m", "lpv_onnx", model_file, "wörd \N{GRINNING FACE}.png", "--json")
+        assert json.loads(result.stdout)["path"] == "wörd \N{GRINNING FACE}.png"
+
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
     def test_full_disk_is_an_error(self, alone, model_file, tmp_path):
         (tmp_path / "a.png").write_bytes(encode(noise()))

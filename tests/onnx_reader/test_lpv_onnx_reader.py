@@ -104,6 +104,10 @@ class TestDecoding:
         assert len(ours[0].scores) == len(text)
         assert ours[0].confidence == pytest.approx(theirs[0].word_score, rel=1e-5)
 
+    def test_nan_is_no_confidence(self, decode):
+        (reading, *_), _ = decode(np.full((1, 27, 38), np.nan, np.float32))
+        assert reading.confidence == 0 and set(reading.scores) == {0.0}
+
     def test_maps_follow_the_characters_of_the_text(self, reader, monkeypatch):
         """The last stage has the order described in :attr:`CPADecoder.keep_attention`."""
         maps = np.broadcast_to(np.arange(27, dtype=np.float32)[:, None, None], (1, 3, 27, 2, 5))

@@ -75,6 +75,14 @@ def test_results_are_skipped_unless_named(tree):
     assert list(ImageFiles(["deep/er/c.tiff"], results="deep/er")) == ["deep/er/c.tiff"]
 
 
+def test_results_that_match_a_pattern_are_skipped_beside_other_files(tree):
+    (tree / "deep" / "er" / "more").mkdir()
+    (tree / "deep" / "er" / "more" / "f.png").touch()
+    results = dict(results="deep/er")
+    assert list(ImageFiles(["deep/**/*"], **results)) == ["deep/d.webp"]
+    assert list(ImageFiles(["deep/*/*.tiff"], **results)) == ["deep/er/c.tiff"]
+
+
 def test_input_without_images_is_yielded_itself(tree):
     (tree / "empty").mkdir()
     assert list(ImageFiles(["gone.png", "*.bmp", "empty"])) == ["gone.png", "*.bmp", "empty"]
@@ -119,6 +127,14 @@ def test_links_are_followed_but_not_in_cycles(tree):
     found = list(ImageFiles(["deep"]))
     assert "deep/link/e.png" in found
     assert len({os.path.realpath(file) for file in found}) == len(found)
+
+
+def test_files_are_found_by_their_own_path_rather_than_through_a_link(tree):
+    os.symlink(tree / "deep", tree / "a link")
+    os.symlink(tree / "deep" / "er", tree / "deep" / "another link")
+    names = ["a.JPG", "b.png", "x[1].png", "deep/d.webp", "deep/er/c.tiff"]
+    assert list(ImageFiles([tree])) == [str(tree / name) for name in names]
+    assert next(iter(ImageFiles(["a link"]))) == "a link/d.webp"
 
 
 def test_folder_that_cannot_be_listed_is_yielded_itself(tree, monkeypatch):

@@ -77,6 +77,14 @@ def test_avif_follows_exif_orientation(tmp_path):
     assert loaded.shape == image.shape and abs(loaded.astype(int) - image).mean() < 2
 
 
+def test_animated_png_is_read_as_its_still_image(tmp_path):
+    """In this file, the still image is not part of the animation."""
+    still, *frames = (Image.fromarray(noise(seed=seed)[..., ::-1]) for seed in range(3))
+    still.save(tmp_path / "word.png", save_all=True, append_images=frames, default_image=True)
+    np.testing.assert_array_equal(load_image(tmp_path / "word.png"), noise(seed=0))
+    np.testing.assert_array_equal(LoadWordImage()(str(tmp_path / "word.png"))["img"], noise(seed=0))
+
+
 def test_arrays_become_bgr_or_are_refused():
     grey = noise(channels=0)
     np.testing.assert_array_equal(load_image(grey), cv2.merge([grey] * 3))
@@ -177,6 +185,8 @@ class TestDownload:
     def test_address_is_read(self, serve):
         content = cv2.imencode(".png", noise())[1].tobytes()
         np.testing.assert_array_equal(load_image(serve(content)), noise())
+        url = serve(content).replace("http", "HTTP")
+        np.testing.assert_array_equal(load_image(url), noise())
 
     def test_silent_server_is_given_up(self, serve, monkeypatch):
         monkeypatch.setattr(image_loading, "_TIMEOUT", 0.05)

@@ -144,6 +144,15 @@ def test_empty_text_has_a_confidence(reader, monkeypatch):
     assert reading.confidence == pytest.approx(0.8)
 
 
+def test_nan_is_no_confidence(reader, monkeypatch):
+    decoder = reader._inferencer.model.decoder
+    probabilities = torch.full((1, 26, decoder.dictionary.num_classes), torch.nan)
+    monkeypatch.setattr(decoder, "forward_test", lambda *args: probabilities)
+    (reading,) = reader.read(noise())
+    assert reading.text and set(reading.scores) == {0.0}
+    assert reading.confidence == 0
+
+
 def test_without_word_score_confidence_is_the_product(reader, monkeypatch):
     postprocessor = reader._inferencer.model.decoder.postprocessor
     monkeypatch.setattr(

@@ -80,6 +80,31 @@ def test_csv_escapes_names_above_a_progress_bar():
     assert "\\x1b[2J.png" in shown.getvalue()
 
 
+@pytest.mark.parametrize("name", ["a\rb", "a\r", "\r\n", "a\n\r", '"\r,"'])
+def test_csv_keeps_carriage_returns(name):
+    stream = io.StringIO()
+    csv_writer(stream)(Reading(name, "x", 1.0, (1.0,)), None)
+    header, row = csv.reader(io.StringIO(stream.getvalue(), newline=""))
+    assert (len(row), row[:2]) == (len(header), [name, "x"])
+    assert stream.getvalue().endswith(",\n") and not stream.getvalue().endswith("\r\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_valid_in_any_encoding(encoding):
+    name = "\N{GRINNING FACE} wörd 日本"
+    with io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace") as stream:
+        json_writer(stream)(Reading(name, name, 1.0, (1.0,)), None)
+        stream.flush()
+        line = stream.buffer.getvalue().decode(encoding)
+    assert json.loads(line)["path"] == json.loads(line)["text"] == name
+    assert ("wörd" in line) == (encoding == "utf-8")
+
+
+def test_encoding_above_a_progress_bar_is_that_of_the_terminal():
+    terminal = io.TextIOWrapper(io.BytesIO(), "latin-1")
+    assert _Terminal(Console(file=terminal, force_terminal=True)).encoding == "latin-1"
+
+
 def test_csv_has_a_row_for_each_image():
     rows = list(csv.DictReader(io.StringIO(written(csv_writer, ("1.png", None, None)))))
     assert [row["path"] for row in rows] == ["a b.png", "bad,\n.png", "c.png"]

@@ -54,7 +54,8 @@ def telephone():
 
 
 @pytest.mark.slow
-def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path, name):
     """It contacts no other host, and removes the folder of uploads when it ends."""
     pytest.importorskip("gradio", reason="needs Gradio: pip install 'lpv-mmocr[demo]'")
     proxy, calls = telephone
@@ -75,7 +76,7 @@ def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path):
             assert list(tmp_path.glob("lpv-demo-*"))
         finally:
             for _ in range(3):  # timeout(1), for example, sends it twice
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(getattr(signal, name))
     assert process.returncode == 0
     assert not list(tmp_path.glob("lpv-demo-*"))
     assert calls == []

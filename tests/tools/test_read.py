@@ -309,6 +309,25 @@ def test_closed_output_pipe_ends_the_command_quietly(words, environment):
     assert "Traceback" not in log and "Broken" not in log
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_closed_streams_are_no_obstacle(words, environment, tmp_path):
+    """Neither the list on standard input, nor results, nor errors have a place."""
+    arguments = command("-", words, "--device", "cpu", "--out", tmp_path / "out")
+    shell = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *arguments]
+    assert subprocess.run(shell, env=environment).returncode == 1
+    rows = (tmp_path / "out" / "readings.jsonl").read_text().splitlines()
+    read = [Path(row["path"]).name for row in map(json.loads, rows) if row["error"] is None]
+    assert read == ["a.png", "b.png", "d.png"]
+
+
+def test_figures_of_an_earlier_run_are_not_read(read, words):
+    for options in (["--attention"], []):
+        for path in ("words", "words/**/*.png"):
+            _, output, _ = read(path, "--out", "words", *options)
+            names = [line.split("\t")[0] for line in output.splitlines()]
+            assert names == ["words/a.png", "words/b.png", "words/more/d.png"]
+
+
 def test_progress_bar_is_kept_out_of_the_results_file(words, environment, tmp_path):
     terminal, end = pty.openpty()
     with (tmp_path / "results.txt").open("wb") as file:

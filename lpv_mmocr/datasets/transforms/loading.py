@@ -18,6 +18,7 @@ from ..image_header import is_tiff_with_alpha, is_truncated_jpeg, needs_exif_rot
 _UPRIGHT = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
+_PNG = b"\x89PNG\r\n\x1a\n"
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _MAX_PIXELS = 2**30
 """The limit of OpenCV."""
@@ -64,6 +65,8 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
         return header is not None and int(header[1]) not in (255, 65535)
     if is_tiff_with_alpha(encoded):  # OpenCV blends it with black; Pillow follows its orientation
         return True
+    if encoded.startswith(_PNG):  # OpenCV 5 takes the first image of an animation for the file's
+        return b"acTL" in encoded[: encoded.find(b"IDAT")]
     if upright:
         return False
     if encoded.startswith(b"ftyp", 4):  # OpenCV ignores the orientation of an AVIF
