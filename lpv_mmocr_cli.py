@@ -8,6 +8,7 @@ import the package.
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib.metadata
 import importlib.util
@@ -149,7 +150,11 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 class ConfigOptions(argparse.Action):
-    """MMEngine's ``DictAction``, with usage errors for entries without ``=`` and for calls."""
+    """MMEngine's ``DictAction``, with usage errors for entries without ``=`` and for calls.
+
+    Texts keep their blanks, which MMEngine removes, and a quoted text its commas, which divide
+    lists: ``load_from="'my runs/a,b.pth'"``.
+    """
 
     def __call__(
         self,
@@ -174,6 +179,24 @@ class ConfigOptions(argparse.Action):
                 f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
                 f"{' '.join(values)}"
             )
+        options = getattr(namespace, self.dest)
+        for key, _, raw in (value.partition("=") for value in values):
+            options[key] = _with_blanks(raw.strip(), options[key])
+
+
+def _with_blanks(raw: str, parsed: object) -> object:
+    """Return the value of an option as it was typed if MMEngine parsed it with losses."""
+    text = raw.strip("\"'")
+    quoted = raw[:1] in ("'", '"') and raw[-1:] == raw[:1]
+    if text.startswith(("(", "[")):
+        with contextlib.suppress(ValueError, SyntaxError):
+            if " " in text and ("'" in text or '"' in text):  # texts in a list
+                return ast.literal_eval(text)
+    elif isinstance(parsed, list):
+        return text if quoted else parsed
+    elif " " in text:
+        return text
+    return parsed
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -8,15 +8,18 @@ copied into a wheel.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = "lpv_mmocr"
 MIM_PARTS = ("configs", "tools", "checkpoints", "model-index.yml")
+MIM_LINKS = ("configs", "tools", "model-index.yml")  # in a checkout
 # These work in a checkout only.
 NOT_IN_WHEELS = ("__pycache__", "_environment.sh", "quickstart.*", "run_tests.sh")
 
@@ -41,6 +44,17 @@ class BuildWithMim(build_py):
         if not self.editable_mode:
             parts = [ROOT / part for part in MIM_PARTS if (ROOT / part).exists()]
             copy(parts, Path(self.build_lib, PACKAGE, ".mim"))
+
+
+class SdistWithMim(sdist):
+    """Archive of the sources with the links of a checkout, in place of copies of what they name."""
+
+    def make_release_tree(self, base_dir: str, files: list[str]) -> None:
+        super().make_release_tree(base_dir, files)
+        mim = Path(base_dir, PACKAGE, ".mim")
+        mim.mkdir()
+        for name in MIM_LINKS:
+            os.symlink(f"../../{name}", mim / name, target_is_directory=(ROOT / name).is_dir())
 
 
 def copy(parts: list[Path], mim: Path) -> None:
@@ -76,7 +90,7 @@ setup(
     py_modules=["lpv_mmocr_cli"],
     package_data={PACKAGE: ["**/*.txt", "**/*.jinja", "demo/examples/*.jpg"]},
     include_package_data=False,
-    cmdclass={"build_py": BuildWithMim},
+    cmdclass={"build_py": BuildWithMim, "sdist": SdistWithMim},
     entry_points={"console_scripts": ["lpv-mmocr = lpv_mmocr_cli:main"]},
     python_requires=">=3.10",
     install_requires=read_requirements("runtime.txt"),

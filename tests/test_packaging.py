@@ -135,6 +135,15 @@ class TestContents:
         needed = {"setup.py", "pyproject.toml", "LICENSE", "requirements/runtime.txt"}
         assert needed.union(*(files_under(source, part) for part in PARTS)) <= names
 
+    def test_configs_of_an_unpacked_sdist_have_names(self, built, tmp_path):
+        (file,) = built.glob("*.tar.gz")
+        with tarfile.open(file) as archive:
+            archive.extractall(tmp_path, filter="data")
+        (unpacked,) = tmp_path.iterdir()
+        code = f"import lpv_mmocr; from mmengine.config import Config; Config.fromfile({TINY!r})"
+        shown = run(sys.executable, "-c", f"{code}; print(lpv_mmocr.__file__)", cwd=unpacked)
+        assert shown.startswith(str(unpacked))
+
 
 @pytest.mark.slow
 class TestInstalled:

@@ -328,7 +328,7 @@ def main(argv: list[str] | None = None) -> int:
             f"the model reads {accuracy:.1%} of the unseen images correctly, but "
             f"{REQUIRED_ACCURACY:.0%} were expected after {record['iterations']} of "
             f"{cfg.max_iters} iterations. On a slow or busy machine give it more time: delete "
-            f"{stamp}, and run {sys.executable} {Path(__file__)} --minutes 10"
+            f"{stamp}, and run {sys.executable} {Path(__file__)} --out {out} --minutes 10"
         )
 
     step(5, "Reading those images with mmocr.apis.TextRecInferencer")

@@ -18,6 +18,10 @@
 #   LPV_CARRY             folder to which the state is saved in small files after every call, and
 #                         from which a machine without it resumes (default: none)
 set -euo pipefail
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+    sed -n '2,21s/^# \{0,1\}//p' "$0"
+    exit
+fi
 if (($# < 1)); then
     sed -n '2,21s/^# \{0,1\}//p' "$0" >&2
     exit 2
@@ -86,8 +90,10 @@ run() {
             given+=("$option")
         fi
     done
-    # Last, so that no option of the user overrides it.
-    if [[ -n ${2:-} ]]; then given+=("load_from=$2"); fi
+    # Last, so that no option of the user overrides it. A name with commas would be a list.
+    if [[ ${2:-} == *,* ]]; then given+=("load_from='$2'"); elif [[ -n ${2:-} ]]; then
+        given+=("load_from=$2")
+    fi
     mkdir -p "$folder"
     if command -v nvidia-smi >/dev/null; then
         if [[ -f $usage ]]; then before=$(wc -l <"$usage"); fi
@@ -135,7 +141,9 @@ publish() {
 mkdir -p "$work"
 echo "$size" >"$work/size"
 for name in "${trainings[@]}"; do
-    if [[ -n $carried && -d $carried/$name && ! -f $work/$name/last_checkpoint ]]; then
+    # A folder without parts is from a machine that was lost while it saved the first ones.
+    if [[ -n $carried && ! -f $work/$name/last_checkpoint ]] &&
+        compgen -G "$carried/$name/part_*.pth" >/dev/null; then
         echo "$name: resumes from $carried/$name" # and not from LPV_START
         python "$carry" unpack "$carried/$name" "$work/$name"
     fi

@@ -87,7 +87,7 @@ def _draw_speed(axes: Axes, measurements: list[Measurement]) -> None:
 def _draw_sweep(axes: Axes, measurements: list[Measurement], axis: str) -> None:
     curves: dict[str, list[tuple[float, float]]] = {}
     for measurement in measurements:
-        name = measurement.model if axis == "batch" else measurement.model.partition(" ")[0]
+        name = measurement.base or measurement.model
         at = measurement.batch_size if axis == "batch" else measurement.at
         per_image = 1000 * measurement.latency.median / measurement.batch_size
         curves.setdefault(name, []).append((at, per_image))

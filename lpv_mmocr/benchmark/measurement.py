@@ -28,6 +28,7 @@ class Measurement:
         baseline_times: Seconds per call of the baseline in each round, or empty.
         peak_macs: Multiply-accumulates per second of a large matrix product in the same rounds.
         at: Position on the axis of a sweep, or None.
+        base: Label of the model that a sweep varies, or None.
         error: Reason why there are no times, or None.
     """
 
@@ -43,6 +44,7 @@ class Measurement:
     baseline_times: Sequence[float] = ()
     peak_macs: float | None = None
     at: float | None = None
+    base: str | None = None
     error: str | None = None
 
     @property

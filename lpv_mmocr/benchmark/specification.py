@@ -46,6 +46,7 @@ class Specification:
         channels_last: Whether feature maps keep their channels in the innermost dimension.
         options: Config entries to change, by dotted key.
         at: Position on the axis of a sweep, or None.
+        base: Label of the model that a sweep varies, or None.
     """
 
     label: str
@@ -58,6 +59,7 @@ class Specification:
     channels_last: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     at: float | None = None
+    base: str | None = None
 
     def changed(self, label: str, at: float, **options: Any) -> Specification:
         """Return the same model with changed config entries, for a sweep.
@@ -69,7 +71,11 @@ class Specification:
         """
         changes = {key.replace("__", "."): value for key, value in options.items()}
         return replace(
-            self, label=f"{self.label} {label}", at=at, options={**self.options, **changes}
+            self,
+            label=f"{self.label} {label}",
+            at=at,
+            base=self.label,
+            options={**self.options, **changes},
         )
 
 

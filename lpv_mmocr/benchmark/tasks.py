@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,15 +103,45 @@ def run_task(
         InputError: If a model or task does not support what was requested.
     """
     optim_wrapper = _shared_optim_wrapper(specs) if task == "train" else None
-    subjects = []
+    subjects: list[Subject] = []
+    failed: dict[str, str] = {}
     for spec in specs:
         plan.progress(f"{task}: building {spec.label}")
-        subjects.append(build_subject(spec, plan.device))
+        with _report_failure(spec, failed, plan):
+            subjects.append(build_subject(spec, plan.device))
     measurements = []
     for batch_size in batch_sizes:
-        measurements += _run_batch(task, subjects, batch_size, baseline, optim_wrapper, plan)
+        measured = _run_batch(task, subjects, batch_size, baseline, optim_wrapper, plan)
+        for spec in specs:
+            if spec.label in failed:
+                measurements.append(_measurement(task, spec, batch_size, error=failed[spec.label]))
+            else:
+                measurements.append(measured[spec.label])
         gc.collect()
     return measurements
+
+
+@contextmanager
+def _report_failure(spec: Specification, failed: dict[str, str], plan: Plan) -> Iterator[None]:
+    """Record the error of a model that does not fit into memory or cannot run as requested.
+
+    The others are measured anyway. What was requested wrongly (InputError) ends the benchmark.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if plan.strict:
+            raise
+        failed[spec.label] = f"{type(error).__name__}: {error}".splitlines()[0]
+        plan.progress(f"{spec.label} failed: {failed[spec.label]}")
+
+
+def _measurement(task: str, spec: Specification, batch_size: int, **values: Any) -> Measurement:
+    return Measurement(
+        task=task, model=spec.label, batch_size=batch_size, at=spec.at, base=spec.base, **values
+    )
 
 
 def _shared_optim_wrapper(specs: Sequence[Specification]) -> dict[str, Any] | None:
@@ -133,32 +164,26 @@ def _run_batch(
     baseline: str,
     optim_wrapper: dict[str, Any] | None,
     plan: Plan,
-) -> list[Measurement]:
+) -> dict[str, Measurement]:
     calls: dict[str, Call] = {}
     results: dict[str, Measurement] = {}
+    failed: dict[str, str] = {}
     for subject in subjects:
         label = subject.spec.label
-        results[label] = Measurement(
-            task=task,
-            model=label,
-            batch_size=batch_size,
+        results[label] = _measurement(
+            task,
+            subject.spec,
+            batch_size,
             precision=_precision(task, subject, optim_wrapper),
             parameters=subject.parameters,
             macs=subject.macs and subject.macs * _PASSES[task],
-            at=subject.spec.at,
         )
-        call = _prepare(task, subject, batch_size, optim_wrapper)
-        plan.progress(f"{task}, batch {batch_size}: warming up {label}")
-        try:
+        with _report_failure(subject.spec, failed, plan):
+            call = _prepare(task, subject, batch_size, optim_wrapper)
+            plan.progress(f"{task}, batch {batch_size}: warming up {label}")
             _warm_up(call, subject, results[label], plan)
-        except Exception as error:
-            # A model may not fit into memory or not run in a precision; measure the others anyway.
-            if plan.strict:
-                raise
-            results[label].error = f"{type(error).__name__}: {error}".splitlines()[0]
-            plan.progress(f"{label} failed: {results[label].error}")
-            continue
-        calls[label] = call
+            calls[label] = call
+        results[label].error = failed.get(label)
     counted = [results[label] for label in calls if results[label].macs]
     peaks = {
         precision: matrix_product(precision, plan.device)
@@ -183,7 +208,7 @@ def _run_batch(
     for result in counted:
         _, macs = peaks[result.precision]
         result.peak_macs = macs / summarise(times[_PEAK.format(result.precision)]).median
-    return list(results.values())
+    return results
 
 
 def _precision(task: str, subject: Subject, optim_wrapper: dict[str, Any] | None) -> str:

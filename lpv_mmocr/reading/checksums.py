@@ -6,6 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
+from ..atomic_files import atomic_write
+
 LIST = "SHA256SUMS"
 """Name of the checksum list, in the folder of the files."""
 
@@ -26,7 +28,7 @@ def verify(file: Path) -> None:
     listed = file.parent / LIST
     if not listed.is_file():
         return
-    expected = _read(listed).get(file.name)
+    expected = read_list(file.parent).get(file.name)
     if expected is None:
         raise ValueError(f"{listed} has no line for {file.name}. {_advice(file, listed)}")
     if sha256(file) != expected:
@@ -46,22 +48,22 @@ def record(file: Path) -> Path:
         ValueError: If an existing list is malformed.
     """
     listed = file.parent / LIST
-    sums = _read(listed) if listed.is_file() else {}
-    sums[file.name] = sha256(file)
+    sums = {**read_list(file.parent), file.name: sha256(file)}
     lines = (f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    listed.write_text("".join(lines), encoding="utf-8")
+    with atomic_write(listed) as handle:
+        handle.write("".join(lines).encode())
     return listed
 
 
-def _advice(file: Path, listed: Path) -> str:
-    return (
-        f"Get {file.name} again; if it is your own file, name its path (--weights FILE) or "
-        f"delete {listed}"
-    )
+def read_list(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file in a folder's checksum list; none if there is no list.
 
-
-def _read(listed: Path) -> dict[str, str]:
-    sums = {}
+    Raises:
+        ValueError: If the list is malformed.
+    """
+    listed, sums = folder / LIST, {}
+    if not listed.is_file():
+        return sums
     text = listed.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line)
@@ -71,3 +73,10 @@ def _read(listed: Path) -> dict[str, str]:
             )
         sums[match[2]] = match[1].lower()
     return sums
+
+
+def _advice(file: Path, listed: Path) -> str:
+    return (
+        f"Get {file.name} again; if it is your own file, name its path (--weights FILE) or "
+        f"delete {listed}"
+    )

@@ -118,6 +118,7 @@ def draw_scales(
         base = y + height + 15 * line
         for share in (0.0, 0.25, 1.0):
             at = x + share**0.5 * (width - 1)
-            weight = f"{'≥ ' if share == 1 else ''}{share * scale.top:.2f}"
-            draw_text(pen, (at, base), weight, 11, PALE, anchor="m")
+            weight = f"{share * scale.top:{'.2f' if scale.top >= 0.1 else '.2g'}}"
+            shown = f"≥ {weight}" if share == 1 else weight
+            draw_text(pen, (at, base), shown, 11, PALE, anchor="m")
         draw_text(pen, (x + width + 34, base), name, 12, PALE)

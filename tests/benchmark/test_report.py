@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
+from lpv_mmocr.benchmark import figure
 from lpv_mmocr.benchmark.figure import draw
 from lpv_mmocr.benchmark.loading import LoadingMeasurement
 from lpv_mmocr.benchmark.machine import Machine, cpu_name
 from lpv_mmocr.benchmark.measurement import Measurement
 from lpv_mmocr.benchmark.report import Report
+from lpv_mmocr.benchmark.specification import parse_model
+from lpv_mmocr.benchmark.sweep import sweep
 
 import cv2
 import pytest
+from matplotlib.figure import Figure
 
 MACHINE = Machine(
     device="Abacus 3000",
@@ -173,6 +179,20 @@ def test_figure_of_a_sweep_is_drawn(tmp_path):
         for w in (32, 64)
     ]
     assert draw(_report(measurements=rows, sweep="width"), tmp_path / "sweep.png")
+
+
+def test_sweep_has_a_curve_for_each_model(toy_file):
+    one, two = toy_file, str(Path(toy_file).with_name("toy two.py"))
+    shutil.copy(one, two)
+    specs = sweep("stages", [parse_model(one), parse_model(two)])
+    rows = [
+        Measurement(task="forward", model=s.label, batch_size=1, times=[1.0], at=s.at, base=s.base)
+        for s in specs
+    ]
+    axes = Figure().subplots()
+    figure._draw_sweep(axes, rows, "stages")
+    assert [line.get_label() for line in axes.lines] == ["toy", "toy two"]
+    assert [len(line.get_xdata()) for line in axes.lines] == [5, 5]
 
 
 def test_processor_name_is_read_from_cpuinfo(tmp_path):

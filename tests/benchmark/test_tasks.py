@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from lpv_mmocr.benchmark import tasks
 from lpv_mmocr.benchmark.machine import matrix_product
 from lpv_mmocr.benchmark.memory import bytes_of, peak_of_call
 from lpv_mmocr.benchmark.specification import parse_adapter, parse_model
@@ -126,6 +127,27 @@ def test_failing_model_does_not_stop_the_others(toy_file, adapter_file, quick):
     assert flat.times and flat.speed is None
     with pytest.raises(RuntimeError, match="does not run"):
         run_task("forward", specs, [1], "broken", replace(quick, strict=True))
+
+
+@pytest.mark.parametrize("name", ["build_subject", "_prepare"])
+def test_model_that_cannot_be_set_up_does_not_stop_the_others(
+    adapter_file, quick, monkeypatch, name
+):
+    """As if one did not fit into memory."""
+    whole = getattr(tasks, name)
+
+    def limited(*arguments):
+        if any(getattr(getattr(a, "spec", a), "label", "") == "broken" for a in arguments):
+            raise torch.OutOfMemoryError("too large")
+        return whole(*arguments)
+
+    monkeypatch.setattr(tasks, name, limited)
+    specs = [parse_adapter(f"{adapter_file}:broken"), parse_adapter(f"{adapter_file}:flat")]
+    found = run_task("forward", specs, [1, 2], "flat", quick)
+    names = [(row.model, row.batch_size) for row in found]
+    assert names == [("broken", 1), ("flat", 1), ("broken", 2), ("flat", 2)]
+    assert [row.error for row in found] == ["OutOfMemoryError: too large", None] * 2
+    assert found[1].times and not found[0].times
 
 
 def test_impossible_measurements_are_refused(toy_file, adapter_file, quick):

@@ -127,6 +127,14 @@ def test_finished_run_is_carried_as_weights_only(carry, toy_run, tmp_path):
     assert load_checkpoint(there / "iter_4.pth").keys() == {"meta", "state_dict"}
 
 
+def test_unfinished_run_replaces_a_finished_one(carry, toy_run, tmp_path):
+    assert carry("pack", toy_run / "iter_4.pth", tmp_path / "carried") == 0
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "finished").touch()
+    assert carry("unpack", tmp_path / "carried", tmp_path / "there") == 0
+    assert not (tmp_path / "there" / "finished").exists()
+
+
 def test_lpv_tiny_fits_the_limits(carry, tmp_path):
     """The files of an unfinished run and those of a finished one fit the limits together."""
     cfg = Config.fromfile(ROOT / "configs/textrecog/lpv/lpv-tiny_synth.py")
@@ -173,6 +181,7 @@ def test_new_parts_replace_old_ones(carry, toy_run, tmp_path):
     folder.mkdir()
     (folder / "part_1_of_3.pth").write_bytes(b"old")
     (folder / "other.txt").touch()
+    (folder / "part_2_of_3.pth.partial").touch()  # by a process that was killed
     assert carry("pack", toy_run / "iter_4.pth", folder) == 0
     assert sorted(file.name for file in folder.iterdir()) == ["other.txt", "part_1_of_1.pth"]
 

@@ -53,6 +53,13 @@ def test_shape_is_required_without_an_image_size(load_tool, capsys):
     assert "give --shape HEIGHT WIDTH" in capsys.readouterr().err
 
 
+def test_grey_images_have_one_channel(load_tool, capsys):
+    tool = load_tool("analysis_tools/get_flops.py")
+    config = "mmocr::textrecog/crnn/crnn_mini-vgg_5e_mj.py"
+    assert tool.main([config, "--shape", "32", "100"]) == 0
+    assert "GMAC" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

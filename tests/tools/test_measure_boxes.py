@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,14 @@ def test_table_is_complete_for_correct_readings(tool, toy_run, capsys, monkeypat
     output = capsys.readouterr().out
     assert "12 of 12 words were read without errors" in output
     assert "mean IoU" in output
+
+
+def test_words_of_any_length_are_in_the_table(tool, capsys):
+    found = {n: [tool.score(np.ones((n, 4)), np.ones((n, 4)))] for n in (5, 30)}
+    tool.report(found, argparse.Namespace(exact=False, count=2))
+    rows = [line.split("│")[1:3] for line in capsys.readouterr().out.splitlines()]
+    rows = [[cell.strip() for cell in row] for row in rows]
+    assert ["26 and more", "1"] in rows and ["all", "2"] in rows
 
 
 def test_bad_input_is_rejected(tool, toy_run, capsys):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lpv_mmocr.datasets.config_pipeline import steps_without_tta
 from lpv_mmocr.engine import AtomicLocalBackend
 
 import pytest
@@ -75,6 +76,9 @@ def test_config_has_no_mask_and_the_image_size_of_the_weights(main, tmp_path, ca
     assert not cfg.model.decoder.with_mask
     steps = cfg.test_dataloader.dataset.pipeline
     assert [tuple(step.scale) for step in steps if step.type == "Resize"] == [(160, 48)]
+    # Every part of the recipe prepares images of this size, test-time augmentation included.
+    assert not steps_without_tta(steps, cfg.tta_pipeline)
+    assert "100, 32" not in " ".join(checkpoint["meta"]["cfg"].split())
 
 
 PREFIX = "str_model."
@@ -265,6 +269,25 @@ def test_case_insensitive_model_gets_the_config_of_the_recipe(main, tmp_path, ti
     cfg = Config.fromstring(meta["cfg"], file_format=".py")
     assert cfg.model.decoder.module_loss.letter_case == "lower"
     assert [metric.type for metric in cfg.test_evaluator.metrics] == ["BenchmarkMetric"]
+
+
+@pytest.mark.parametrize(
+    ("characters", "metrics"),
+    [
+        (string.digits + string.ascii_lowercase + "-äö", [None, ["ignore_case"]]),
+        (string.ascii_lowercase, [None]),
+        (string.digits + string.ascii_letters + "Ä", [None, None, ["exact"]]),
+    ],
+)
+def test_other_characters_are_taught_and_scored(main, tmp_path, tiny_state, characters, metrics):
+    torch.save(_with_classes(tiny_state, len(characters)), tmp_path / "released.pth")
+    options = ("--characters", characters)
+    assert main(tmp_path / "released.pth", tmp_path / "out.pth", *options) == 0
+    meta = torch.load(tmp_path / "out.pth", weights_only=True)["meta"]
+    cfg = Config.fromstring(meta["cfg"], file_format=".py")
+    assert {s.label_filter.charset for s in cfg.train_dataloader.dataset.datasets} == {characters}
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert [metric.get("mode") for metric in evaluator.metrics] == metrics
 
 
 class TestOptions:

@@ -99,6 +99,12 @@ def test_runs_with_the_same_name_are_told_apart(tool, plot, tmp_path, capsys):
     assert "a/run: 1 values" in said and "b/run: 1 values" in said
 
 
+def test_run_with_an_underscore_is_in_the_legend(tool, tmp_path):
+    write_log(tmp_path, "1", training(5, 1.0))
+    legend = tool.draw({"_run": tool.read_run(tmp_path)}).axes[0].get_legend()
+    assert [text.get_text().strip() for text in legend.get_texts()] == ["_run"]
+
+
 class TestBadInput:
     @pytest.fixture
     def error_of(self, plot, capsys):

@@ -29,3 +29,30 @@ def test_prints_and_saves_everything_inherited(load_tool, toy_config, tmp_path, 
     assert "_base_" not in saved.read_text()
     assert whole.train_cfg.max_iters == 77
     assert whole.model == Config.fromfile(toy_config).model
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("my runs/a b.pth", "my runs/a b.pth"),
+        ("'my runs/a,b.pth'", "my runs/a,b.pth"),
+        ('"a b"', "a b"),
+        ("1 2", "1 2"),
+        ("a,b", ["a", "b"]),
+        ("['a b', \"c,d\"]", ["a b", "c,d"]),
+        ("('a b',)", ("a b",)),
+        ("[a b, c]", ["ab", "c"]),
+        ("(3, 6,6)", (3, 6, 6)),
+        ("[(1,2), 3]", [(1, 2), 3]),
+        ("1e-3", 1e-3),
+        (" 5 ", 5),
+        ("None", None),
+        ("a=b", "a=b"),
+        ("", ""),
+    ],
+)
+def test_option_keeps_the_blanks_and_commas_of_texts(load_tool, toy_config, capsys, typed, value):
+    options = ["--cfg-options", f"load_from={typed}"]
+    assert load_tool("print_config.py").main([str(toy_config), *options]) == 0
+    cfg = Config.fromstring(capsys.readouterr().out, file_format=".py")
+    assert cfg.load_from == value and type(cfg.load_from) is type(value)

@@ -98,6 +98,7 @@ class TestBadInput:
         assert error == (
             "error: SHA256SUMS, line 1 is not as sha256sum writes it (digest, two spaces, name)"
         )
+        assert not (tmp_path / "a.pth").exists()
 
     def test_values_that_fp16_cannot_hold(self, error_of, toy_run, tmp_path):
         saved = torch.load(toy_run / "iter_4.pth", weights_only=True)

@@ -179,6 +179,12 @@ def test_options_and_start_weights_reach_their_run(train_synth, tmp_path):
     ]
 
 
+def test_start_weights_may_have_commas_and_blanks_in_their_name(train_synth, tmp_path):
+    (tmp_path / "my, back.pth").touch()
+    assert train_synth("work", LPV_START="my, back.pth").returncode == 0
+    assert trainings(tmp_path) == [["load_from='my,", "back.pth'"]]  # divided by the test
+
+
 def test_missing_start_weights_are_reported(train_synth, tmp_path):
     result = train_synth("work", LPV_START="gone.pth")
     assert result.returncode == 2
@@ -194,12 +200,26 @@ def test_fonts_and_words_must_be_chosen(train_synth, tmp_path, name):
     assert not (tmp_path / "calls").exists()
 
 
+def write_part(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "part_1_of_1.pth").touch()
+
+
+def test_state_that_was_never_saved_completely_is_ignored(train_synth, tmp_path):
+    folder = tmp_path / "carried" / "tiny" / "synth"
+    folder.mkdir(parents=True)
+    (folder / "part_1_of_3.pth.partial").touch()
+    result = train_synth("work", LPV_CARRY="carried")
+    assert result.returncode == 0 and "resumes" not in result.stdout
+    assert trainings(tmp_path) == [[]]
+
+
 def test_state_is_carried(train_synth, tmp_path):
     for _ in range(3):
         assert train_synth("here", LPV_CARRY="carried").returncode == 0
     # The stand-in does not write the carried state.
     for name in ("synth", "finetune"):
-        (tmp_path / "carried" / "tiny" / name).mkdir(parents=True)
+        write_part(tmp_path / "carried" / "tiny" / name)
     result = train_synth("there", LPV_CARRY="carried")
     assert result.stdout.startswith("synth: resumes from carried/tiny/synth\nfinetune: resumes")
     assert train_synth("there", LPV_CARRY="carried").returncode == 0
@@ -223,7 +243,7 @@ def test_carried_run_is_not_grown_again(train_synth, tmp_path):
         'if [[ $2 == unpack ]]; then mkdir -p "$4"; echo "$4/iter_9.pth" >"$4/last_checkpoint"; fi'
     )
     stand_in.write_text(STAND_IN.replace("[[ $1 ==", f"{unpack}\n[[ $1 ==", 1))
-    (tmp_path / "carried" / "tiny_cpu" / "low").mkdir(parents=True)
+    write_part(tmp_path / "carried" / "tiny_cpu" / "low")
     result = train_synth("there", LPV_SIZE="tiny_cpu", LPV_CARRY="carried")
     assert result.stdout.startswith("low: resumes from carried/tiny_cpu/low\n")
     tools = [Path(call.split()[0]).name for call in (tmp_path / "calls").read_text().splitlines()]
@@ -299,6 +319,14 @@ def test_interrupted_run_is_carried(train_synth, tmp_path):
 def test_failing_training_fails_the_call(train_synth, tmp_path):
     (tmp_path / "bin" / "python").write_text("#!/usr/bin/env bash\nexit 3\n")
     assert train_synth("work").returncode == 3
+
+
+def test_help_shows_the_usage(train_synth, tmp_path):
+    for option in ("-h", "--help"):
+        result = train_synth(option)
+        assert result.returncode == 0
+        assert "bash tools/train_synth.sh WORK_DIR" in result.stdout
+    assert not (tmp_path / "calls").exists()
 
 
 def test_missing_arguments_show_the_usage(train_synth):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.visualization import (
     attention_figure,
+    canvas,
     cascade_strip,
     draw_attention,
     draw_cascade_strip,
@@ -15,6 +16,7 @@ from lpv_mmocr.visualization.relation_figure import shown_relations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 RED = np.array([0xC1, 0x12, 0x1F])
 
@@ -95,6 +97,17 @@ def test_only_wrong_characters_are_marked(make_attention, word):
     all_wrong = red_pixels(draw_attention(word, attention, gt_text="dog"))
     assert right == red_pixels(draw_attention(word, attention)) == 0
     assert 500 < one < all_wrong
+
+
+@pytest.mark.parametrize(
+    ("top", "shown"),
+    [(0.5, ["0.00", "0.12", "≥ 0.50"]), (0.0125, ["0", "0.0031", "≥ 0.013"])],
+)
+def test_small_weights_are_told_apart_on_the_scale(monkeypatch, top, shown):
+    texts = []
+    monkeypatch.setattr(canvas, "draw_text", lambda *args, **kwargs: texts.append(args[2]))
+    canvas.draw_scales(Image.new("RGB", (500, 60)), None, (0, 0), {"one": HeatScale(top)})
+    assert texts[1:4] == shown
 
 
 def test_protocol_determines_the_verdict(make_attention, word, drawn_text):

@@ -50,6 +50,12 @@ def image_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
     return tuple(size)
 
 
+def image_channels(cfg: Config) -> int:
+    """Return the number of channels, for each of which normalisation has a mean."""
+    mean = (cfg.model.get("data_preprocessor") or {}).get("mean")
+    return len(mean) if mean else 3
+
+
 def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config.
 
@@ -71,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         init_default_scope(cfg.get("default_scope", "mmocr"))
         model = build_model(cfg)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        macs = count_macs(model, size)
+        macs = count_macs(model, size, channels=image_channels(cfg))
         print(f"image     {size[0]}x{size[1]} (height x width)")
         print(f"work        {macs / 1e9:.3f} GMAC")
         print(f"parameters  {trainable:,} trainable")

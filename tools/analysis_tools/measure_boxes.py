@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 
 from lpv_mmocr import cli
@@ -24,7 +25,8 @@ from rich.table import Table
 
 from lpv_mmocr_cli import new_parser
 
-LENGTHS = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 25))
+LENGTHS = ((1, 1), (2, 3), (4, 6), (7, 10), (11, 25), (26, math.inf))
+ALL = (1, math.inf)
 
 
 @dataclass(frozen=True)
@@ -134,14 +136,16 @@ def report(found: dict[int, list[BoxScores]], args: argparse.Namespace) -> None:
         args: Command-line options.
     """
     table = Table("characters", "words", "letters", "mean IoU", "centre in the letter's box")
-    for low, high in (*LENGTHS, (1, 25)):
+    for low, high in (*LENGTHS, ALL):
         scores = [
             item for length, items in found.items() if low <= length <= high for item in items
         ]
         if not scores:
             continue
         iou, hit = (np.concatenate([getattr(s, name) for s in scores]) for name in ("iou", "hit"))
-        name = "all" if (low, high) == (1, 25) else f"{low}" if low == high else f"{low}-{high}"
+        name = f"{low}" if low == high else f"{low}-{high}"
+        if high == math.inf:
+            name = "all" if low == 1 else f"{low} and more"
         row = f"{len(scores)}", f"{len(iou)}", f"{iou.mean():.3f}", f"{100 * hit.mean():.1f} %"
         table.add_row(name, *row)
     counted = sum(map(len, found.values()))

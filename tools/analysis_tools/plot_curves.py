@@ -131,7 +131,8 @@ def draw(runs: dict[str, list[Point]]) -> Figure:
                 axes.plot(
                     *zip(*curve, strict=True),
                     color=f"C{number % 10}",
-                    label=name,
+                    # Matplotlib hides labels that begin with an underscore.
+                    label=f" {name}" if name.startswith("_") else name,
                     # Markers make short curves visible, even a single value.
                     marker="o" if len(curve) < 30 else None,
                     markersize=4,

@@ -162,6 +162,8 @@ def pack(source: Path, folder: Path) -> list[Path]:
     identity = f"{checkpoint['meta']['iter']}-{time.time_ns()}"
     written = []
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(partial_path(Path("part_*.pth")).name):  # by a process that was killed
+        left.unlink()
     for number, part in enumerate(parts, 1):
         part["carried"] = dict(identity=identity, number=number, parts=len(parts))
         if number == 1:
@@ -242,6 +244,8 @@ def unpack(folder: Path, target: Path) -> Path:
     save_checkpoint(checkpoint, str(file))
     if first["carried"]["finished"]:
         (target / FINISHED).touch()
+    else:
+        (target / FINISHED).unlink(missing_ok=True)
     (target / LAST_CHECKPOINT).write_text(str(file), encoding="utf-8")
     return file
 

@@ -53,6 +53,7 @@ from lpv_mmocr.converters.released import (
 from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.engine.weights_hooks import mismatches
+from lpv_mmocr.evaluation.text_protocol import TextProtocol
 from lpv_mmocr.models import CharacterDictionary
 
 import torch
@@ -96,18 +97,27 @@ def build_config(layout: ReleasedLayout, characters: str, with_mask: bool) -> Co
 
     If the characters include upper case, the case-sensitive recipe is used: labels keep their case,
     and the evaluation counts it too. That recipe trains from scratch, with or without the mask.
+    Characters that :class:`BenchmarkMetric` does not compare are counted by MMOCR's ``WordMetric``.
     """
     cased = characters != characters.lower()
     cfg = Config.fromfile(CASED_CONFIG if cased else CONFIG.format(stage=2 if with_mask else 1))
     cfg.merge_from_dict(dict(model=layout.model_config(characters, with_mask)))
+    sources = cfg.train_dataloader.dataset.datasets
     if cased:
         cfg.characters = characters
-        sources = cfg.train_dataloader.dataset.datasets
         for label_filter in (cfg.label_filter, *(source.label_filter for source in sources)):
             label_filter.charset = characters
+    elif characters != RELEASED_CHARACTERS[36]:
+        for source in sources:
+            source.label_filter = dict(charset=characters)
+    if TextProtocol(case_sensitive=cased).reduce(characters) != characters:
+        metric = dict(type="WordMetric", mode=["exact" if cased else "ignore_case"])
+        for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+            evaluator.metrics = [*evaluator.metrics, metric]
     height, width = layout.img_size
     dataloaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
     pipelines = [cfg.train_pipeline, cfg.test_pipeline, *(d.dataset.pipeline for d in dataloaders)]
+    pipelines += cfg.tta_pipeline[-1].transforms
     for transform in (cfg.resize, *(step for pipeline in pipelines for step in pipeline)):
         if transform.type == "Resize":
             transform.scale = (width, height)

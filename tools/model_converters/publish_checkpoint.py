@@ -113,6 +113,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"{args.target} is the checkpoint itself, which could then no longer be "
                 "resumed: name another file to write"
             )
+        if args.checksums:
+            checksums.read_list(args.target.parent)  # refused before anything is written
         checkpoint = load_checkpoint(args.source)
         if "state_dict" not in checkpoint:
             raise cli.InputError(

@@ -68,7 +68,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     rendered.add_argument(
         "--max-length", type=int, default=8, help="maximum number of characters (default: 8)"
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.truth is not None and not args.image:
+        parser.error("--truth is the text of an image: name one (rendered words have their text)")
+    return args
 
 
 def load_word(path: str) -> np.ndarray:
