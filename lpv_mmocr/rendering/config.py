@@ -26,14 +26,15 @@ class RenderConfig:
     with its usual surroundings, about 0.75 em), so that nothing depends on the resolution.
 
     Attributes:
-        text_height: Height of the text in the finished image, in pixels; log-uniform.
+        text_height: Height of the text in the finished image, in pixels; log-uniform. Above about
+            50, letters are enlarged and less sharp.
         dense_text_height: Minimum text height of words with non-ASCII characters; Chinese needs
             more pixels than Latin to be legible.
         min_char_width: Mean character width in the finished image, in pixels, below which the
             image is enlarged, at most to the size at which it was drawn.
         stretch: Horizontal scale of the text; log-uniform.
         spacing_prob: Probability of unusual letter spacing.
-        spacing: Extra space between letters, relative to the text height.
+        spacing: Extra space between letters, relative to the text height; at least -0.3.
         jitter_prob: Probability of shifting letters individually off the baseline.
         curve_prob: Probability of text on a circular arc, from three characters on.
         curve_angle: Angle spanned by the arc, in degrees.
@@ -187,6 +188,11 @@ class RenderConfig:
         for name in ("text_height", "stretch", "lowres_height"):
             if not getattr(self, name)[0] > 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.spacing[0] < -0.3:
+            raise ValueError(
+                f"spacing must be at least -0.3, below which letters change places, got "
+                f"{self.spacing}"
+            )
         if not self.min_contrast > 0:
             raise ValueError(f"min_contrast must be positive, got {self.min_contrast}")
         if not 0 < self.curve_angle[0] <= self.curve_angle[1] < 360:

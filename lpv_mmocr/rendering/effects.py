@@ -94,10 +94,7 @@ def paint_plate(
     Returns:
         float32 (3, h, w).
     """
-    middle = corners.mean(axis=0)
-    away = corners - middle
-    length = np.linalg.norm(away, axis=1, keepdims=True)
-    plate = (middle + away * (1 + text_height * rng.uniform(0.12, 0.3) / length)).astype(np.int32)
+    plate = _enlarged(corners, text_height * rng.uniform(0.06, 0.2)).astype(np.int32)
     style = rng.random()
     if style < 0.5:
         body = np.zeros(image.shape[1:], np.uint8)
@@ -114,6 +111,23 @@ def paint_plate(
         cv2.line(lines, *ends, 255, thick, cv2.LINE_AA)
     tone = palette.text if rng.random() < 0.7 else palette.beyond_text(rng)
     return _lay_over(image, _as_cover(lines), tone)
+
+
+def _enlarged(corners: np.ndarray, margin: float) -> np.ndarray:
+    """Move each corner of a quadrilateral outwards along both of its edges.
+
+    Args:
+        corners: float (4, 2), in order.
+        margin: Distance along each edge, in pixels.
+
+    Returns:
+        float (4, 2).
+    """
+    enlarged = corners.astype(np.float64)
+    for step in (-1, 1):
+        edge = corners - np.roll(corners, step, axis=0)
+        enlarged += margin * edge / np.maximum(np.linalg.norm(edge, axis=1, keepdims=True), 1e-6)
+    return enlarged
 
 
 def _as_cover(mask: np.ndarray) -> np.ndarray:

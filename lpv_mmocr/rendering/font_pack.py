@@ -90,10 +90,11 @@ def _choose(
         source = face.verdict.path
         if source in names or sizes[source] > budget:
             continue
-        name = Path(source).name
-        # Some file systems ignore case in names.
-        names[source] = name if name.casefold() not in taken else f"{len(names)}-{name}"
-        taken.add(names[source].casefold())
+        name, number = Path(source).name, len(names)
+        while name.casefold() in taken:  # some file systems ignore case in names
+            name, number = f"{number}-{Path(source).name}", number + 1
+        names[source] = name
+        taken.add(name.casefold())
         budget -= sizes[source]
     if not names:
         raise ValueError(f"no font fits into {max_megabytes} MB")

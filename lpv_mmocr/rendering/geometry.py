@@ -178,7 +178,10 @@ def _perspective(
     text_height: float,
     strength: float,
 ) -> np.ndarray:
-    """Add a random perspective; corners move by up to ``strength`` times the text height."""
+    """Add a random perspective; corners move by up to ``strength`` times the text height.
+
+    Less if the word would be folded over.
+    """
     mapped = cv2.perspectiveTransform(points[None], matrix)[0]
     (x0, y0), (x1, y1) = mapped.min(axis=0), mapped.max(axis=0)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float32)
@@ -190,5 +193,16 @@ def _perspective(
     # Otherwise a narrow letter would fold over or be mirrored.
     limit = (x1 - x0) * np.array([0.3, 0.45])
     shift = np.clip(shift, -limit, limit)
+    for _ in range(20):
+        if _is_convex(corners + shift):
+            break
+        shift *= 0.7
     moved = corners + shift.astype(np.float32)
     return cv2.getPerspectiveTransform(corners, moved) @ matrix
+
+
+def _is_convex(corners: np.ndarray) -> bool:
+    """Return whether a quadrilateral (4, 2), clockwise in an image, is convex and not mirrored."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    following = np.roll(sides, -1, axis=0)
+    return bool((sides[:, 0] * following[:, 1] > sides[:, 1] * following[:, 0]).all())

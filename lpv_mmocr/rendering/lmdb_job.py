@@ -79,6 +79,11 @@ def render_lmdb(
         _check_recipe(out, recipe, "choose another --out or delete it")
         return False
     partial = partial_path(out)
+    if _is_empty(partial):
+        raise FileExistsError(
+            f"{partial} is empty, perhaps left by a run that ended immediately: give --restart, "
+            "or delete it"
+        )
     if partial.exists():
         _check_recipe(partial, recipe, "give --restart, or delete it, to start again")
     else:
@@ -116,10 +121,15 @@ def remove_partial(out: str | Path) -> None:
     if (partial / RECIPE_FILE).is_file():
         with _only_run_in(partial):
             shutil.rmtree(partial, ignore_errors=True)
-    elif partial.is_dir() and not any(partial.iterdir()):
-        partial.rmdir()  # perhaps left by a run that ended immediately
+    elif _is_empty(partial):
+        partial.rmdir()
     elif partial.exists():
         raise FileExistsError(f"{partial} {_FOREIGN_FOLDER}")
+
+
+def _is_empty(folder: Path) -> bool:
+    """Return whether a path is an empty folder."""
+    return folder.is_dir() and not any(folder.iterdir())
 
 
 @contextlib.contextmanager

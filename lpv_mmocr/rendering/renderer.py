@@ -20,7 +20,9 @@ from .text_layer import FONT_SIZES, lay_out
 from .visibility import is_visible
 from .words import TextSampler
 
-MAX_ATTEMPTS = 12
+MAX_ATTEMPTS = 100
+MAX_DRAWS = 200
+"""Maximum number of texts drawn for one attempt, until a font shows one."""
 SHOTS = 3
 MIN_WORKING_HEIGHT = 26.0
 
@@ -130,16 +132,26 @@ class WordRenderer:
         left_out = [f"{number} {reason}" for reason, number in reasons.items() if number]
         return f"{text}, left out {', '.join(left_out)}" if left_out else text
 
+    def _draw_text(self, rng: np.random.Generator) -> tuple[str, Face] | None:
+        """Draw a text and a font that shows it."""
+        for _ in range(MAX_DRAWS):
+            text = self.texts(rng)
+            face = self.fonts.pick(rng, text)
+            if face is None or not _is_unambiguous(text, face.verdict.twins):
+                continue
+            if face.verdict.only_case:
+                text = text.upper() if face.verdict.only_case == "upper" else text.lower()
+                if not (self.texts.accepts(text) and face.shows(text)):
+                    continue
+            return text, face
+        return None
+
     def _attempt(self, rng: np.random.Generator) -> RenderedWord | None:
-        text = self.texts(rng)
-        config = self.config if text.isascii() else self._dense_config
-        face = self.fonts.pick(rng, text)
-        if face is None or not _is_unambiguous(text, face.verdict.twins):
+        drawn = self._draw_text(rng)
+        if drawn is None:
             return None
-        if face.verdict.only_case:
-            text = text.upper() if face.verdict.only_case == "upper" else text.lower()
-            if not (self.texts.accepts(text) and face.shows(text)):
-                return None
+        text, face = drawn
+        config = self.config if text.isascii() else self._dense_config
         final_height = log_uniform(rng, config.text_height)
         working_height = max(final_height, MIN_WORKING_HEIGHT)
         font = face.at(FONT_SIZES[0] if working_height <= 32 else FONT_SIZES[1])

@@ -279,6 +279,16 @@ def test_names_in_a_font_pack_differ_in_more_than_case(tmp_path, fonts):
     assert len({file.name.casefold() for file in files}) == len(files) == 2
 
 
+def test_numbered_names_in_a_font_pack_are_unique(tmp_path):
+    fonts = {"a/F": "SansMono", "a/1-F": "Serif", "a/2-F": "Serif-Bold", "b/F": "Sans"}
+    for name, font in fonts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(SANS.with_name(f"DejaVu{font}.ttf"), tmp_path / f"{name}.ttf")
+    library = FontLibrary.from_folders([tmp_path / "a", tmp_path / "b"], system=False)
+    files = write_font_pack(library, tmp_path / "pack")
+    assert len({file.read_bytes() for file in files}) == len(set(files)) == 4
+
+
 @pytest.mark.parametrize(
     "content",
     ["{ cut", "[]", "{}", '{"version": VERSION}', '{"version": VERSION, "files": {"a": [{}]}}'],

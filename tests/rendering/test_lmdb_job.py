@@ -115,7 +115,9 @@ def test_other_settings_are_refused(job, finished, tmp_path):
     assert not (tmp_path / "half.partial").exists()
     remove_partial(tmp_path / "half")
     (tmp_path / "photos.partial").mkdir()
-    remove_partial(tmp_path / "photos")  # empty
+    with pytest.raises(FileExistsError, match=r"photos\.partial is empty, .*: give --restart"):
+        job(tmp_path / "photos")
+    remove_partial(tmp_path / "photos")
     (tmp_path / "photos.partial").mkdir()
     (tmp_path / "photos.partial" / "photo.jpg").touch()
     not_ours = r"photos\.partial exists and was not made by this tool .*delete it yourself"

@@ -52,6 +52,7 @@ def test_replace_changes_only_the_given_fields():
         ({"kinds": {"word": -1.0, "number": 2.0}}, "kinds must give"),
         ({"jpeg_quality": (0, 96)}, "jpeg_quality"),
         ({"text_height": (0.0, 30.0)}, "text_height"),
+        ({"spacing": (-0.8, -0.7)}, "spacing must be at least -0.3"),
         ({"min_contrast": 0.0}, "min_contrast must be positive, got 0.0"),
         ({"curve_angle": (0.0, 9.0)}, "curve_angle must be above 0 and below 360"),
         ({"curve_angle": (9.0, 360.0)}, "curve_angle must be above 0 and below 360"),

@@ -126,6 +126,17 @@ def test_texts_that_no_single_font_shows_are_drawn_again(make_renderer, monkeypa
     assert not any({"A", "Q"} <= {*label} for label in labels)
 
 
+def test_few_drawable_words_are_enough(make_renderer, monkeypatch):
+    renderer = make_renderer("easy", kinds={"word": 1.0}, charset=string.ascii_lowercase)
+    pick = FontLibrary.pick
+
+    def rarely(library, rng, text):
+        return pick(library, rng, text) if "w" in text.lower() else None
+
+    monkeypatch.setattr(FontLibrary, "pick", rarely)
+    assert all("w" in renderer(0, index).label for index in range(100))
+
+
 def test_words_that_no_single_font_shows_are_counted(fonts, monkeypatch):
     words = WordList(("café", "naïve", "exit", "привет"), (1.0,) * 4)
     monkeypatch.setattr(FontLibrary, "shows", lambda library, text: text != "café")

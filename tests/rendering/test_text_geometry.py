@@ -46,6 +46,17 @@ def test_lifted_letters_keep_all_their_ink(font):
     assert int(lifted.sum()) == pytest.approx(int(flat.sum()), rel=0.02)
 
 
+def test_strong_perspective_neither_folds_nor_mirrors_low_signs():
+    corners = np.array([[0, 0], [30, 0], [30, 4], [0, 4]], np.float32)
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        matrix = _perspective(rng, np.eye(3), corners, 8.0, 1.0)
+        mapped = cv2.perspectiveTransform(corners[None], matrix)[0]
+        sides = np.roll(mapped, -1, axis=0) - mapped
+        following = np.roll(sides, -1, axis=0)
+        assert (sides[:, 0] * following[:, 1] - sides[:, 1] * following[:, 0] > 0).all()
+
+
 @pytest.mark.parametrize("width", [4, 30, 300])
 def test_perspective_neither_folds_nor_mirrors(width):
     corners = np.array([[0, 0], [width, 0], [width, 40], [0, 40]], np.float32)
