@@ -79,15 +79,14 @@ class Subject(ABC):
     @property
     def persistent_tensors(self) -> list[torch.Tensor]:
         """Tensors that stay in memory between calls: the model, and the state of its optimiser."""
-        modules = (value for module in self.model.modules() for value in vars(module).values())
-        states = self.wrapper.optimizer.state.values() if self.wrapper else ()
-        moments = (value for state in states for value in state.values())
-        return [
-            *self.model.parameters(),
-            *self.model.buffers(),
-            # Packed weights of a deployed model are plain attributes.
-            *(value for value in (*modules, *moments) if isinstance(value, torch.Tensor)),
-        ]
+        # Parameters and buffers are in dictionaries of their modules; packed weights of a deployed
+        # model are plain attributes or in dictionaries by size.
+        modules = [vars(module) for module in self.model.modules()]
+        inner = [item for attributes in modules for item in attributes.values()]
+        states = list(self.wrapper.optimizer.state.values()) if self.wrapper else []
+        places = [*modules, *(item for item in inner if isinstance(item, dict)), *states]
+        values = (value for place in places for value in place.values())
+        return [value for value in values if isinstance(value, torch.Tensor)]
 
     def images(self, number: int) -> torch.Tensor:
         """Return random images of shape (N, C, H, W) in 0..1 on the device."""

@@ -16,6 +16,10 @@ ACTIVATIONS = {nn.GELU: ("gelu", "none"), nn.ReLU: ("relu", "")}
 
 DTYPES = (torch.float32, torch.bfloat16)
 
+MAX_SIZES = 4
+"""Number of sizes of maps for which the weights of a convolution are kept packed. For others, they
+are packed in each call, which costs less than a tenth of a millisecond."""
+
 
 def can_pack(dtype: torch.dtype) -> bool:
     """Return whether packed operators for a float type work in this PyTorch on this processor."""
@@ -70,6 +74,10 @@ class PackedLinear(nn.Module):
 class PackedConv2d(nn.Module):
     """Convolution with packed weights and an optional fused activation, for inference only.
 
+    The order of packed weights that suits oneDNN depends on the height and width of the maps (not
+    on their number). In another order, it sorts them anew in each call, which takes up to seventy
+    times as long as the convolution. They are therefore packed at the first call for each size.
+
     Args:
         conv: Layer to pack; float32 or bfloat16, on the CPU, zero-padded.
         activation: Exact or approximate ``nn.GELU``, ``nn.ReLU``, or None.
@@ -79,11 +87,8 @@ class PackedConv2d(nn.Module):
         super().__init__()
         self.operator, self.algorithm = _operator(activation)
         self.geometry = [conv.padding, conv.stride, conv.dilation, conv.groups]
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach().contiguous(memory_format=torch.channels_last),
-            *self.geometry,
-            None,
-        )
+        self.weight = conv.weight.detach().contiguous(memory_format=torch.channels_last)
+        self.packed: dict[tuple[int, int], torch.Tensor] = {}
         self.bias = None if conv.bias is None else conv.bias.detach()
         self.size = f"{conv.in_channels}, {conv.out_channels}, {conv.kernel_size}"
 
@@ -91,7 +96,7 @@ class PackedConv2d(nn.Module):
         """Apply the layer to maps of shape (N, C_in, H, W)."""
         return torch.ops.mkldnn._convolution_pointwise(
             x.contiguous(memory_format=torch.channels_last),
-            self.weight,
+            self._weight_for(x),
             self.bias,
             *self.geometry,
             self.operator,
@@ -102,3 +107,13 @@ class PackedConv2d(nn.Module):
     def extra_repr(self) -> str:
         """Return sizes and activation."""
         return f"{self.size}, activation={self.operator}"
+
+    def _weight_for(self, x: torch.Tensor) -> torch.Tensor:
+        size = tuple(x.shape[-2:])
+        if size not in self.packed:
+            if len(self.packed) >= MAX_SIZES:
+                return self.weight
+            self.packed[size] = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, *self.geometry, list(x.shape)
+            )
+        return self.packed[size]

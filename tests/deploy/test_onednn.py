@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.deploy.layers import fold_batch_norm
-from lpv_mmocr.deploy.onednn import PackedConv2d, PackedLinear, can_pack
+from lpv_mmocr.deploy.onednn import MAX_SIZES, PackedConv2d, PackedLinear, can_pack
 
 import pytest
 import torch
@@ -46,6 +46,21 @@ def test_packed_conv_matches_conv(dtype, stride, activation):
     expected = conv(x) if activation is None else activation(conv(x))
     tolerance = 1e-5 if dtype is torch.float32 else 0.03
     torch.testing.assert_close(packed(x), expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_of_a_conv_are_packed_for_each_size_of_maps(dtype):
+    """In another order, oneDNN sorts them in every call, which is slow for these channels."""
+    require(dtype)
+    conv = nn.Conv2d(32, 192, 3, padding=1).to(dtype).requires_grad_(False)
+    packed = PackedConv2d(conv)
+    tolerance = 1e-5 if dtype is torch.float32 else 0.03
+    sizes = [(2, width) for width in (25, 50, 7, 9, 11, 13)]
+    for number in (1, 3):
+        for size in sizes:
+            x = torch.randn(number, 32, *size).to(dtype)
+            torch.testing.assert_close(packed(x), conv(x), atol=tolerance, rtol=tolerance)
+    assert list(packed.packed) == sizes[:MAX_SIZES]
 
 
 def test_float64_and_float16_are_not_packed():
