@@ -12,6 +12,7 @@ import ast
 import contextlib
 import importlib.metadata
 import importlib.util
+import re
 import runpy
 import sys
 import types
@@ -171,32 +172,38 @@ class ConfigOptions(argparse.Action):
 
         from mmengine.config import DictAction
 
+        pairs = [(key, raw.strip()) for key, _, raw in (value.partition("=") for value in values)]
+        literal = {key: value for key, raw in pairs if (value := _literal(raw)) is not None}
+        others = [(key, raw) for key, raw in pairs if key not in literal]
         parse = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         try:
-            parse(parser, namespace, values, option_string)
+            parse(parser, namespace, [f"{key}={raw}" for key, raw in others], option_string)
         except RecursionError:  # raised by MMEngine for a call such as dict(…)
             parser.error(
                 f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
                 f"{' '.join(values)}"
             )
         options = getattr(namespace, self.dest)
-        for key, _, raw in (value.partition("=") for value in values):
-            options[key] = _with_blanks(raw.strip(), options[key])
+        options.update(literal)
+        # MMEngine removes blanks: "1 2" would be 12.
+        options.update(
+            (key, raw)
+            for key, raw in others
+            if " " in raw.strip("\"' ") and not isinstance(options[key], list | tuple)
+        )
 
 
-def _with_blanks(raw: str, parsed: object) -> object:
-    """Return the value of an option as it was typed if MMEngine parsed it with losses."""
-    text = raw.strip("\"'")
-    quoted = raw[:1] in ("'", '"') and raw[-1:] == raw[:1]
-    if text.startswith(("(", "[")):
-        with contextlib.suppress(ValueError, SyntaxError):
-            if " " in text and ("'" in text or '"' in text):  # texts in a list
-                return ast.literal_eval(text)
-    elif isinstance(parsed, list):
-        return text if quoted else parsed
-    elif " " in text:
-        return text
-    return parsed
+def _literal(raw: str) -> object | None:
+    """Return a value with quoted text that MMEngine would not keep as it is, otherwise None."""
+    if "'" not in raw and '"' not in raw:
+        return None
+    try:
+        value = ast.literal_eval(raw)
+    except (ValueError, SyntaxError):
+        return None
+    if isinstance(value, str):
+        return value if re.search(r"[ ,([]", value.strip()) else None
+    return value if raw[0] + raw[-1] in ("[]", "()") else None
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ copied into a wheel.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -52,9 +53,10 @@ class SdistWithMim(sdist):
     def make_release_tree(self, base_dir: str, files: list[str]) -> None:
         super().make_release_tree(base_dir, files)
         mim = Path(base_dir, PACKAGE, ".mim")
-        mim.mkdir()
+        mim.mkdir(exist_ok=True)
         for name in MIM_LINKS:
-            os.symlink(f"../../{name}", mim / name, target_is_directory=(ROOT / name).is_dir())
+            with contextlib.suppress(OSError):  # they exist, or Windows does not permit links
+                os.symlink(f"../../{name}", mim / name, target_is_directory=(ROOT / name).is_dir())
 
 
 def copy(parts: list[Path], mim: Path) -> None:

@@ -18,7 +18,8 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)  # gets the stream's own number
-            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8"))
+            stream = os.fdopen(null, mode, encoding="utf-8", errors="backslashreplace")
+            setattr(sys, name, stream)
 
 
 def discard_output() -> None:

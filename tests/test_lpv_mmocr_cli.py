@@ -173,6 +173,14 @@ def test_closed_output_pipe_ends_quietly(arguments):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_error_about_an_undecodable_name_needs_no_standard_error():
+    name = os.fsdecode(b"gone\xff.py")
+    command = [sys.executable, "-m", "lpv_mmocr_cli", "config", name]
+    shell = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command]
+    assert subprocess.run(shell, cwd=ROOT).returncode == 2
+
+
 def test_output_on_a_full_disk_is_an_error():
     program = "import lpv_mmocr.cli as c\nwith c.ReportInputErrors(): print('little')"
     with open("/dev/full", "w") as full:

@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
             args.weights, args.config, device=args.device, attention=True, tta=args.tta
         )
         for number in ENDS:
-            # nohup makes it ignore SIGHUP, and a shell's & SIGINT, which the page's text offers.
+            # Ctrl+C always ends it; other signals may be ignored on purpose, as by nohup.
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, end)
         with serve(reader, host=args.host, port=args.port) as address:

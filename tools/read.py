@@ -52,7 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--deploy",
         choices=DTYPES,
-        help="read with the model deployed in this type, faster on a CPU (but fp16)",
+        help="read with the model deployed in this type, faster on a CPU (not fp16)",
     )
     add(
         "--no-tta",

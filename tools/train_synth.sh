@@ -141,9 +141,9 @@ publish() {
 mkdir -p "$work"
 echo "$size" >"$work/size"
 for name in "${trainings[@]}"; do
-    # A folder without parts is from a machine that was lost while it saved the first ones.
+    # An empty folder is from a machine that was lost before it saved anything.
     if [[ -n $carried && ! -f $work/$name/last_checkpoint ]] &&
-        compgen -G "$carried/$name/part_*.pth" >/dev/null; then
+        [[ -n $(find "$carried/$name" -maxdepth 1 -name 'part_*' 2>/dev/null) ]]; then
         echo "$name: resumes from $carried/$name" # and not from LPV_START
         python "$carry" unpack "$carried/$name" "$work/$name"
     fi

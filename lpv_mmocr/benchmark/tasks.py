@@ -107,7 +107,7 @@ def run_task(
     failed: dict[str, str] = {}
     for spec in specs:
         plan.progress(f"{task}: building {spec.label}")
-        with _report_failure(spec, failed, plan):
+        with _report_failure(spec, failed, plan, RuntimeError):  # others are bad input
             subjects.append(build_subject(spec, plan.device))
     measurements = []
     for batch_size in batch_sizes:
@@ -122,7 +122,12 @@ def run_task(
 
 
 @contextmanager
-def _report_failure(spec: Specification, failed: dict[str, str], plan: Plan) -> Iterator[None]:
+def _report_failure(
+    spec: Specification,
+    failed: dict[str, str],
+    plan: Plan,
+    kind: type[Exception] = Exception,
+) -> Iterator[None]:
     """Record the error of a model that does not fit into memory or cannot run as requested.
 
     The others are measured anyway. What was requested wrongly (InputError) ends the benchmark.
@@ -131,7 +136,7 @@ def _report_failure(spec: Specification, failed: dict[str, str], plan: Plan) -> 
         yield
     except InputError:
         raise
-    except Exception as error:
+    except kind as error:
         if plan.strict:
             raise
         failed[spec.label] = f"{type(error).__name__}: {error}".splitlines()[0]

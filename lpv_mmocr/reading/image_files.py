@@ -32,7 +32,7 @@ class ImageFiles:
 
     Attributes:
         skipped: Number of files that the last iteration skipped in folders: those without an
-            image suffix, and pipes.
+            image suffix, pipes, and results.
     """
 
     def __init__(
@@ -59,7 +59,9 @@ class ImageFiles:
         """Yield the files that a path or pattern names, each once."""
         matches = _matches(path)
         # A pattern that matches nothing else is meant for the results.
-        matches = [match for match in matches if not self._is_result(match)] or matches
+        words = [match for match in matches if not self._is_result(match)] or matches
+        self.skipped += len(matches) - len(words)
+        matches = words
         named, opened, found = set(matches), set(), set()
         for match in matches:
             # "**/word*" finds folders as well as their contents.
@@ -101,6 +103,8 @@ class ImageFiles:
             walk = os.walk(pending.pop(0), onerror=lambda error: unlisted.append(error.filename))
             for folder, subfolders, names in walk:
                 real = os.path.realpath(folder)
+                if real == self._results and folder != path:
+                    self.skipped += sum(len(files) for _, _, files in os.walk(folder))
                 if real in seen or (real == self._results and folder != path):
                     subfolders.clear()
                     continue

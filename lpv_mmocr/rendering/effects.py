@@ -94,7 +94,7 @@ def paint_plate(
     Returns:
         float32 (3, h, w).
     """
-    plate = _enlarged(corners, text_height * rng.uniform(0.06, 0.2)).astype(np.int32)
+    plate = np.rint(_enlarged(corners, text_height * rng.uniform(0.06, 0.2))).astype(np.int32)
     style = rng.random()
     if style < 0.5:
         body = np.zeros(image.shape[1:], np.uint8)

@@ -49,18 +49,27 @@ def test_packed_conv_matches_conv(dtype, stride, activation):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_weights_of_a_conv_are_packed_for_each_size_of_maps(dtype):
+def test_weights_of_a_conv_are_packed_for_each_size_of_maps(dtype, monkeypatch):
     """In another order, oneDNN sorts them in every call, which is slow for these channels."""
     require(dtype)
+    sizes, pack = [], torch.ops.mkldnn._reorder_convolution_weight
+
+    def note_size(*arguments):
+        sizes.append(arguments[-1])
+        return pack(*arguments)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_convolution_weight", note_size)
     conv = nn.Conv2d(32, 192, 3, padding=1).to(dtype).requires_grad_(False)
     packed = PackedConv2d(conv)
     tolerance = 1e-5 if dtype is torch.float32 else 0.03
-    sizes = [(2, width) for width in (25, 50, 7, 9, 11, 13)]
-    for number in (1, 3):
-        for size in sizes:
-            x = torch.randn(number, 32, *size).to(dtype)
+    widths = range(10, 10 + MAX_SIZES)
+    for width in (*widths, *widths, 25, 10):
+        for number in (1, 3):
+            x = torch.randn(number, 32, 2, width).to(dtype)
             torch.testing.assert_close(packed(x), conv(x), atol=tolerance, rtol=tolerance)
-    assert list(packed.packed) == sizes[:MAX_SIZES]
+    # The first size was replaced when there was one more than can be kept.
+    assert sizes == [[1, 32, 2, width] for width in (*widths, 25, 10)]
+    assert len(packed.packed) == MAX_SIZES
 
 
 def test_float64_and_float16_are_not_packed():

@@ -186,6 +186,67 @@ def test_new_parts_replace_old_ones(carry, toy_run, tmp_path):
     assert sorted(file.name for file in folder.iterdir()) == ["other.txt", "part_1_of_1.pth"]
 
 
+class TestInterruptedPacking:
+    """A process may be killed while it writes parts, or while it replaces the previous ones."""
+
+    @pytest.fixture
+    def carry(self, load_tool, tmp_path, monkeypatch):
+        """Return a function that runs the tool with small parts."""
+        tool = load_tool("model_converters/carry_checkpoint.py")
+        monkeypatch.setattr(tool, "LIMIT", 120_000)
+        monkeypatch.chdir(tmp_path)
+        return lambda *arguments: tool.main([str(argument) for argument in arguments])
+
+    @pytest.fixture
+    def packed(self, carry, toy_run, tmp_path) -> Path:
+        """Folder with a checkpoint of iteration 2 in several parts."""
+        assert carry("pack", toy_run / "iter_2.pth", tmp_path / "carried") == 0
+        assert len(list((tmp_path / "carried").glob("part_*.pth"))) > 2
+        return tmp_path / "carried"
+
+    def iteration(self, carry, folder: Path) -> int:
+        assert carry("unpack", folder, "back.pth") == 0
+        return load_checkpoint("back.pth")["meta"]["iter"]
+
+    @pytest.mark.parametrize("renamed", [0, 1, 2])
+    def test_new_parts_that_were_not_all_renamed_are_complete(
+        self, carry, toy_run, packed, tmp_path, renamed
+    ):
+        for file in sorted(packed.iterdir())[renamed:]:
+            file.rename(f"{file}.partial")
+        assert self.iteration(carry, packed) == 2
+        assert carry("pack", toy_run / "iter_4.pth", packed) == 0
+        assert self.iteration(carry, packed) == 4
+        assert not list(packed.glob("*.partial"))
+
+    def test_they_replace_old_parts_that_were_not_all_deleted(
+        self, carry, toy_run, packed, tmp_path
+    ):
+        assert carry("pack", toy_run / "iter_4.pth", tmp_path / "new") == 0
+        for file in (tmp_path / "new").iterdir():
+            file.rename(packed / f"{file.name}.partial")
+        assert self.iteration(carry, packed) == 4
+        next(packed.glob("part_*.pth")).unlink()
+        assert self.iteration(carry, packed) == 4
+
+    def test_half_written_ones_are_ignored(self, carry, toy_run, packed, tmp_path):
+        assert carry("pack", toy_run / "iter_4.pth", tmp_path / "new") == 0
+        for file in (tmp_path / "new").iterdir():
+            file.rename(packed / f"{file.name}.partial")
+        cut = packed / f"{file.name}.partial"
+        cut.write_bytes(cut.read_bytes()[:1000])
+        assert self.iteration(carry, packed) == 2
+
+    def test_nothing_is_restored_if_the_first_save_was_interrupted(
+        self, carry, packed, tmp_path, capsys
+    ):
+        for number, file in enumerate(sorted(packed.iterdir())):
+            file.rename(f"{file}.partial") if number else file.unlink()
+        assert carry("unpack", packed, tmp_path / "run") == 0
+        assert "no state, as saving the first one was interrupted" in capsys.readouterr().out
+        assert not (tmp_path / "run").exists()
+
+
 class TestBadInput:
     @pytest.fixture
     def error_of(self, carry, capsys):

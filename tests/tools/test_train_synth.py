@@ -205,13 +205,17 @@ def write_part(folder: Path) -> None:
     (folder / "part_1_of_1.pth").touch()
 
 
-def test_state_that_was_never_saved_completely_is_ignored(train_synth, tmp_path):
-    folder = tmp_path / "carried" / "tiny" / "synth"
-    folder.mkdir(parents=True)
-    (folder / "part_1_of_3.pth.partial").touch()
+def test_empty_folder_for_the_state_is_ignored(train_synth, tmp_path):
+    (tmp_path / "carried" / "tiny" / "synth").mkdir(parents=True)
     result = train_synth("work", LPV_CARRY="carried")
     assert result.returncode == 0 and "resumes" not in result.stdout
     assert trainings(tmp_path) == [[]]
+
+
+def test_state_is_found_in_a_folder_with_special_characters(train_synth, tmp_path):
+    write_part(tmp_path / "carry [1]*" / "tiny" / "synth")
+    result = train_synth("work", LPV_CARRY="carry [1]*")
+    assert result.stdout.startswith("synth: resumes from carry [1]*/tiny/synth\n")
 
 
 def test_state_is_carried(train_synth, tmp_path):

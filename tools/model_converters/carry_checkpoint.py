@@ -21,6 +21,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import time
 from collections.abc import Iterator
@@ -28,8 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from lpv_mmocr import cli
-from lpv_mmocr.atomic_files import partial_path
-from lpv_mmocr.engine import load_checkpoint, save_checkpoint
+from lpv_mmocr.atomic_files import PARTIAL_SUFFIX, is_partial, partial_path
+from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.checkpoint_io import plain_data
 from lpv_mmocr.engine.checkpoint_search import LAST_CHECKPOINT
 from lpv_mmocr.engine.time_budget import FINISHED
@@ -40,6 +41,8 @@ from torch import Tensor
 
 from lpv_mmocr_cli import new_parser
 
+PARTS = "part_*.pth"
+PARTIAL_PARTS = PARTS + PARTIAL_SUFFIX
 LIMIT = 16 * 2**20  # maximum bytes of a file
 KEPT_VALUES = 1000
 # Bytes allowed for a tensor's name, header and padding.
@@ -162,8 +165,7 @@ def pack(source: Path, folder: Path) -> list[Path]:
     identity = f"{checkpoint['meta']['iter']}-{time.time_ns()}"
     written = []
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(partial_path(Path("part_*.pth")).name):  # by a process that was killed
-        left.unlink()
+    finish_replacement(folder)
     for number, part in enumerate(parts, 1):
         part["carried"] = dict(identity=identity, number=number, parts=len(parts))
         if number == 1:
@@ -177,9 +179,40 @@ def pack(source: Path, folder: Path) -> list[Path]:
                 f"part {number} takes more than {LIMIT} bytes; the first holds the curves "
                 f"({len(rest['curves'])} characters), which grow during training"
             )
-    for old in folder.glob("part_*.pth"):
+    replace_parts(folder, written)
+    return [file.with_suffix("") for file in written]
+
+
+def replace_parts(folder: Path, files: list[Path]) -> None:
+    """Delete the parts in a folder but some, and give those their final names."""
+    for old in {*folder.glob(PARTS), *folder.glob(PARTIAL_PARTS)}.difference(files):
         old.unlink()
-    return [file.rename(file.with_suffix("")) for file in written]
+    for file in files:
+        if is_partial(file.name):
+            file.rename(file.with_suffix(""))
+
+
+def finish_replacement(folder: Path) -> None:
+    """Finish what a killed process began: replace the parts, or delete unfinished ones."""
+    complete = unfinished_replacement(folder)
+    replace_parts(folder, list(complete or folder.glob(PARTS)))
+
+
+def unfinished_replacement(folder: Path) -> dict[Path, dict] | None:
+    """Return the complete parts that a killed process did not get round to renaming.
+
+    It deletes the previous parts only when the new ones are complete.
+    """
+    packings: dict[str, dict[Path, dict]] = {}
+    for file in (*folder.glob(PARTS), *folder.glob(PARTIAL_PARTS)):
+        with contextlib.suppress(CheckpointError, LookupError, TypeError):  # half written
+            part = load_checkpoint(file)
+            packings.setdefault(part["carried"]["identity"], {})[file] = part
+    for parts in packings.values():
+        _, part = next(iter(parts.items()))
+        if len(parts) == part["carried"]["parts"] and any(is_partial(f.name) for f in parts):
+            return parts
+    return None
 
 
 def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
@@ -203,6 +236,12 @@ def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
         parts[place]["tensors"][path] = value
         room[place] -= size
     return parts
+
+
+def has_only_unfinished_parts(folder: Path) -> bool:
+    """Return whether the process that packed the very first checkpoint was killed."""
+    unfinished = any(folder.glob(PARTIAL_PARTS)) and not any(folder.glob(PARTS))
+    return unfinished and unfinished_replacement(folder) is None
 
 
 # --- Unpacking --------------------------------------------------------------------------------
@@ -256,7 +295,9 @@ def all_parts(folder: Path) -> list[dict]:
     Raises:
         cli.InputError: If parts are missing or from different packings.
     """
-    files = sorted(folder.glob("part_*.pth"))
+    if found := unfinished_replacement(folder):
+        return sorted(found.values(), key=lambda part: part["carried"]["number"])
+    files = sorted(folder.glob(PARTS))
     if not files:
         raise cli.InputError(f"{folder} has no part_*.pth: give the folder that pack wrote")
     found = {}
@@ -284,7 +325,10 @@ def main(argv: list[str] | None = None) -> int:
             size = sum(file.stat().st_size for file in files) / 1e6
             print(f"{args.checkpoint}: {len(files)} files in {args.folder}, {size:.1f} MB")
         else:
-            print(f"{args.folder}: {unpack(args.folder, args.target)}")
+            if has_only_unfinished_parts(args.folder):
+                print(f"{args.folder}: no state, as saving the first one was interrupted")
+            else:
+                print(f"{args.folder}: {unpack(args.folder, args.target)}")
     return 0
 
 

@@ -66,7 +66,7 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
     if is_tiff_with_alpha(encoded):  # OpenCV blends it with black; Pillow follows its orientation
         return True
     if encoded.startswith(_PNG):  # OpenCV 5 takes the first image of an animation for the file's
-        return b"acTL" in encoded[: encoded.find(b"IDAT")]
+        return b"acTL" in encoded
     if upright:
         return False
     if encoded.startswith(b"ftyp", 4):  # OpenCV ignores the orientation of an AVIF
