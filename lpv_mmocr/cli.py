@@ -22,6 +22,7 @@ from .datasets import LMDBDataError
 from .datasets.bad_samples import BadSampleError
 from .engine import distributed
 from .engine.checkpoint_io import CheckpointError
+from .engine.type_names import name_types
 from .ineffective_entries import (
     READ_BY_RUNNER,
     refuse_ineffective_lines,
@@ -146,7 +147,9 @@ def _read_config(path: str) -> Config:
     if "::" not in path and not Path(path).is_file():
         raise InputError(f"there is no config file {path}")
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
+        name_types(cfg)
+        return cfg
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(
             f"the config {path} cannot be read ({type(error).__name__}: {_message(error)})"

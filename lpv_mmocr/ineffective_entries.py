@@ -73,7 +73,7 @@ def refuse_ineffective_lines(cfg: Config) -> None:
     if not names:
         return
     before, now = _inherited(cfg.filename), cfg.to_dict()
-    values = [value for key, value in _values(now) if "." in key]
+    values = {key: value for key, value in _values(now) if _is_read(key)}
     for name in names:
         if name in before and _is_same(before[name], now[name]):
             continue
@@ -86,13 +86,16 @@ def refuse_ineffective_lines(cfg: Config) -> None:
         meant = [
             key
             for key, value in _values(before)
-            if "." in key
+            if _is_read(key)
+            and key != name
             and (
                 (name in _OFTEN_MEANT and _last(key) == name)
                 or (name in before and _is_same(value, before[name]))
             )
         ]
-        if meant and not any(_is_same(value, now[name]) for value in values):
+        # Where the inherited value went, or if these entries are gone, anywhere.
+        current = [values[key] for key in meant if key in values] or values.values()
+        if meant and not any(_is_same(value, now[name]) for value in current):
             plain = f" = {now[name]!r}" if _is_plain(now[name]) else ""
             raise ValueError(
                 f"{name}{plain} in {cfg.filename} has no effect: the configs that it "
@@ -128,7 +131,18 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (int, float, str)) and not isinstance(value, bool)
 
 
+def _is_read(key: str) -> bool:
+    """Return whether something reads an entry: a section of the config, or an entry of one."""
+    return "." in key or key in READ_BY_RUNNER
+
+
 def _is_same(entry: Any, value: Any) -> bool:
+    """Return whether an entry may be a copy of a value; of a dictionary, also an extended one."""
+    if isinstance(value, dict) and isinstance(entry, dict):
+        return bool(value) and all(
+            name in entry and (entry[name] == item or _is_same(entry[name], item))
+            for name, item in value.items()
+        )
     if isinstance(value, (dict, list, tuple)):
         return bool(value) and entry == value
     return _is_copy(entry, value)

@@ -1,4 +1,4 @@
-"""Limits on what MMEngine's registries import for an unknown name."""
+"""MMEngine's registries, and limits on what they import for an unknown name."""
 
 from __future__ import annotations
 
@@ -22,6 +22,17 @@ def no_imports_by_name() -> Iterator[None]:
         yield
     finally:
         _IMPORTS_BY_NAME.reset(token)
+
+
+def all_registries() -> Iterator[Any]:
+    """Yield MMEngine's registries and all of their descendants."""
+    from mmengine import registry
+
+    found = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
+    while found:
+        each = found.pop()
+        yield each
+        found += each.children.values()
 
 
 def patch_registry_lookup() -> None:

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 ZOO = Path(__file__).parents[1] / "configs" / "textrecog" / "lpv"
 LEAF, OWN, TOY = "lpv-tiny_stage2_10e_st_mj.py", "lpv-tiny_own_data.py", "lpv-toy_own_data.py"
+MINI = "lpv-mini_own_data.py"
 
 
 @pytest.mark.parametrize(
@@ -78,6 +79,11 @@ def test_option_with_an_effect_is_accepted(options):
         (TOY, "test_pipeline = [dict(type='X')]", "val_dataloader.dataset.pipeline"),
         (TOY, "resize = dict(scale=(160, 32))", "train_dataloader.dataset.pipeline.2"),
         (TOY, "held_out = 50", ".hold_out"),
+        # Values that other entries happen to have.
+        (OWN, "max_iters = 500", "train_cfg.max_iters"),
+        (OWN, "max_iters = 96", "train_cfg.max_iters"),
+        (TOY, "held_out = 20", ".hold_out"),
+        (MINI, "mini_model = dict(decoder=dict(with_mask=False))", "Set model"),
     ],
 )
 def test_line_without_effect_is_refused(tmp_path, base, line, meant):
@@ -120,6 +126,9 @@ def test_misspelt_section_is_refused(tmp_path, name, meant):
         "pack = dict(type='X')\ntrain_dataloader = dict(dataset=dict(pipeline=[pack]))",
         "tta_model = dict(type='X')",
         "mine = dict(a=1)",
+        "max_iters = 500\ntrain_cfg = dict(max_iters=500)",
+        "resize = dict(scale=(160, 32))\n"
+        "train_dataloader = dict(dataset=dict(_delete_=True, type='X', pipeline=[resize]))",
         "train_dataset = dict(a=1)",
     ],
 )

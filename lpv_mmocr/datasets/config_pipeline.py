@@ -32,12 +32,17 @@ def steps_without_tta(pipeline: Sequence[Mapping], tta_pipeline: Sequence[Mappin
         The types of the transforms that the second one lacks, or has with other arguments; those
         that load images or labels, or pack them, do not count.
     """
-    replacing = list(_steps(tta_pipeline))
+    replacing = [without_scope(step) for step in _steps(tta_pipeline)]
     return [
         step["type"]
         for step in pipeline
-        if not step["type"].startswith(("Load", "Pack")) and step not in replacing
+        if not step["type"].startswith(("Load", "Pack")) and without_scope(step) not in replacing
     ]
+
+
+def without_scope(step: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a transform's config without the scope that MMEngine adds to inherited ones."""
+    return {name: value for name, value in step.items() if name != "_scope_"}
 
 
 def _steps(tta_pipeline: Sequence[Mapping]) -> Iterator[Mapping[str, Any]]:

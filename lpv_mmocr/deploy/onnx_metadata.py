@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from lpv_onnx.metadata import FORMAT
 
-from ..datasets.config_pipeline import pipeline_of_test
+from ..datasets.config_pipeline import pipeline_of_test, without_scope
 from ..datasets.transforms.word_look import LOOKS, WordLook
 from ..models.best_look_tta import SURE
 from ..version import __version__
@@ -161,7 +161,7 @@ def _resizing(pipeline: Sequence[dict]) -> dict[str, Any]:
     for step in pipeline:
         if step["type"] == "LoadImageFromFile":
             _check_loading(step)
-    steps = [dict(step) for step in pipeline if step["type"] not in (*_LOADING, *_PACKING)]
+    steps = [without_scope(step) for step in pipeline if step["type"] not in (*_LOADING, *_PACKING)]
     kinds = [step.pop("type") for step in steps]
     if kinds == ["Resize"]:
         return _stretching(steps[0])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.dist import all_gather_object, all_reduce_params, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmocr.registry import HOOKS
 
 from ..atomic_files import PARTIAL_SUFFIX
@@ -78,6 +78,12 @@ class AtomicCheckpointHook(CheckpointHook):
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():
             return
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            runner.logger.warning(
+                "AtomicCheckpointHook counts iterations, but this run counts epochs: one that "
+                "resumes from the end of an epoch repeats that epoch. Use "
+                "ResumableIterBasedTrainLoop, or MMEngine's CheckpointHook"
+            )
         accumulated = getattr(runner.optim_wrapper, "_accumulative_counts", 1)
         if self.interval % accumulated:
             runner.logger.warning(

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from mmengine import registry
-
-from ..registry_lookup import OPENMMLAB
+from ..registry_lookup import OPENMMLAB, all_registries
 from .config_text import ConfigTextError, Path, is_safe_import, leaves, parse_config, shown
 
 _MODULES = (
@@ -172,10 +170,10 @@ def _may_be_built(text: str, unknown: bool) -> bool:
     if _NAME.fullmatch(text) is None:
         return unknown
     scope, _, name = text.rpartition(".")
-    if scope and scope not in {each.scope for each in _registries()}:
+    if scope and scope not in {each.scope for each in all_registries()}:
         return False
     known = [
-        item for each in _registries() for key, item in each.module_dict.items() if key == name
+        item for each in all_registries() for key, item in each.module_dict.items() if key == name
     ]
     return all(_is_allowed(name, item.__module__) for item in known) if known else unknown
 
@@ -192,12 +190,3 @@ def _is_importable(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):  # a module that was not created by an import
         return True
-
-
-def _registries() -> Iterator[registry.Registry]:
-    """Yield MMEngine's registries and all of their descendants."""
-    registries = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
-    while registries:
-        each = registries.pop()
-        yield each
-        registries += each.children.values()

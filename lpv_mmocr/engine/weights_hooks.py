@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping
 
@@ -12,6 +11,8 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
+
+from .config_text import ConfigTextError, parse_config
 
 _STATES = {True: "on", False: "off"}
 _ADVICE = "Use the config that it was trained with"
@@ -191,9 +192,11 @@ def _other_mask(model: nn.Module, checkpoint: dict) -> str | None:
 def _mask_inside(checkpoint: dict) -> bool | None:
     """Return whether the mask is on in the config inside a checkpoint; None if unspecified."""
     text = str((checkpoint.get("meta") or {}).get("cfg") or "")
-    # The text is a program, which is not executed for this.
-    found = {*re.findall(r"with_mask=(True|False)", text)}
-    return found.pop() == "True" if len(found) == 1 else None
+    try:  # The text is a program, which is not executed for this.
+        value = parse_config(text)["model"]["decoder"]["with_mask"]
+    except (ConfigTextError, LookupError, TypeError):
+        return None
+    return value if isinstance(value, bool) else None
 
 
 def _inner(model: nn.Module) -> nn.Module:

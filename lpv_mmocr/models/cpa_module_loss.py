@@ -97,8 +97,9 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         """Return the character indexes of a label, or None if it is too long."""
         if len(text) > self.max_seq_len:
             if not self._warned_long:
+                name = data_sample.get("sample_key") or data_sample.get("img_path") or "a sample"
                 MMLogger.get_current_instance().warning(
-                    f"{data_sample.get('sample_key', data_sample.get('img_path', 'a sample'))}: "
+                    f"{name}: "
                     f"the label {text!r} has more than max_seq_len={self.max_seq_len} characters. "
                     "Such words are ignored in the loss; this is reported once."
                 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.datasets.config_pipeline import steps_without_tta
+from lpv_mmocr.datasets.config_pipeline import pipeline_of_test, steps_without_tta
+from lpv_mmocr.deploy.onnx_metadata import Preprocessing
 
 import pytest
+from mmengine.config import Config
 
 LOAD, PACK = dict(type="LoadWordImage"), dict(type="PackWordInputs")
 RESIZE, WIDER = (dict(type="Resize", scale=(width, 32)) for width in (100, 200))
@@ -35,3 +37,17 @@ def test_steps_before_the_views_count():
 def test_step_may_be_one_of_several_alternatives():
     augment = dict(type="TestTimeAug", transforms=[[RESIZE, WIDER], [PACK]])
     assert steps_without_tta([LOAD, RESIZE, PACK], [augment]) == []
+
+
+def test_scope_of_an_inherited_pipeline_is_no_difference(tmp_path):
+    """MMEngine adds it to the transforms of the pipeline, but not to those inside TestTimeAug."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "_base_ = ['lpv_mmocr::textrecog/lpv/lpv-mini_own_data.py']\n"
+        "test_dataloader = dict(dataset=dict(pipeline=_base_.test_pipeline))\n"
+    )
+    cfg = Config.fromfile(file)
+    pipeline = pipeline_of_test(cfg)
+    assert any("_scope_" in step for step in pipeline)
+    assert steps_without_tta(pipeline, cfg.tta_pipeline) == []
+    assert Preprocessing.of(cfg).height == 32

@@ -339,3 +339,15 @@ def test_checkpoints_amid_accumulated_gradients_are_warned_of(
     message = "Use a multiple of 3 for the interval of checkpoints (4)"
     said = capfd.readouterr()
     assert (message in said.out + said.err) == warns
+
+
+def test_run_that_counts_epochs_is_warned_of(numbers, tmp_path, capfd):
+    config = training_config(numbers, tmp_path)
+    config.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
+    config.train_dataloader.sampler = dict(type="DefaultSampler", shuffle=True)
+    config.param_scheduler = None
+    Runner.from_cfg(config).train()
+    said = capfd.readouterr()
+    assert (
+        "AtomicCheckpointHook counts iterations, but this run counts epochs" in said.out + said.err
+    )

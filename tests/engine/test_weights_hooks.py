@@ -115,6 +115,17 @@ class TestFittingWeights:
             assert "The mask of the GLRMs is {}, and {} in the config".format(*states) in printed
             assert f"To match it, set model.decoder.with_mask={inside}" in printed
 
+    def test_only_the_mask_of_the_model_counts(self, start, first_stage, capsys):
+        """A config may contain others, from which the model's is derived."""
+        checkpoint = torch.load(first_stage, weights_only=True)
+        checkpoint["meta"]["cfg"] = (
+            "mini_model = dict(decoder=dict(with_mask=True))\n"
+            "model = dict(decoder=dict(with_mask=False))\n"
+        )
+        torch.save(checkpoint, first_stage)
+        start(lambda name: True, model__decoder__with_mask=True)
+        assert "The mask of the GLRMs is on, and off in the config" in capsys.readouterr().out
+
     def test_non_strict_mode_accepts_some_weights(self, start, capsys):
         start(lambda name: not name.startswith("decoder.classifiers"), strict=False)
         assert "They keep their initialisation" in capsys.readouterr().out

@@ -64,6 +64,17 @@ def test_max_seq_len_and_letter_case_are_respected():
     assert targets == [2, 0, 1, 3, 2, 2]
 
 
+def test_too_long_label_is_reported_with_the_name_of_its_sample(monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger, "warning", lambda self, message: said.append(message))
+    for meta in (dict(sample_key="a:1", img_path="p"), dict(sample_key=None, img_path="p"), {}):
+        sample = word_sample("z" * 26)
+        sample.set_metainfo(meta)
+        _loss().get_targets([sample])
+    names = [message.partition(": the label 'zz")[0] for message in said]
+    assert names == ["a:1", "p", "a sample"]
+
+
 def test_characters_missing_from_dictionary_are_warned_of_once(monkeypatch):
     said = []
     monkeypatch.setattr(MMLogger, "warning", lambda self, message: said.append(message))
