@@ -184,7 +184,7 @@ def pack(source: Path, folder: Path) -> list[Path]:
 
 
 def replace_parts(folder: Path, files: list[Path]) -> None:
-    """Delete the parts in a folder but some, and give those their final names."""
+    """Delete all parts in a folder but the given ones, and give those their final names."""
     for old in {*folder.glob(PARTS), *folder.glob(PARTIAL_PARTS)}.difference(files):
         old.unlink()
     for file in files:
@@ -203,6 +203,8 @@ def unfinished_replacement(folder: Path) -> dict[Path, dict] | None:
 
     It deletes the previous parts only when the new ones are complete.
     """
+    if not any(folder.glob(PARTIAL_PARTS)):
+        return None
     packings: dict[str, dict[Path, dict]] = {}
     for file in (*folder.glob(PARTS), *folder.glob(PARTIAL_PARTS)):
         with contextlib.suppress(CheckpointError, LookupError, TypeError):  # half written
