@@ -75,7 +75,7 @@ def refuse_ineffective_lines(cfg: Config) -> None:
     before, now = _inherited(cfg.filename), cfg.to_dict()
     values = {key: value for key, value in _values(now) if _is_read(key)}
     for name in names:
-        if name in before and _is_same(before[name], now[name]):
+        if name in before and before[name] == now[name]:
             continue
         close = get_close_matches(name, READ_BY_RUNNER, 1, _MISSPELT)
         if close and name not in before:
@@ -95,7 +95,7 @@ def refuse_ineffective_lines(cfg: Config) -> None:
         ]
         # Where the inherited value went, or if these entries are gone, anywhere.
         current = [values[key] for key in meant if key in values] or values.values()
-        if meant and not any(_is_same(value, now[name]) for value in current):
+        if meant and not any(_replaces(value, before.get(name), now[name]) for value in current):
             plain = f" = {now[name]!r}" if _is_plain(now[name]) else ""
             raise ValueError(
                 f"{name}{plain} in {cfg.filename} has no effect: the configs that it "
@@ -146,6 +146,11 @@ def _is_same(entry: Any, value: Any) -> bool:
     if isinstance(value, (dict, list, tuple)):
         return bool(value) and entry == value
     return _is_copy(entry, value)
+
+
+def _replaces(entry: Any, before: Any, now: Any) -> bool:
+    """Return whether an entry may be a copy of a new value, rather than one with all of the old."""
+    return _is_same(entry, now) and (not _is_same(entry, before) or _is_same(now, before))
 
 
 def _is_copy(entry: Any, value: Any) -> bool:

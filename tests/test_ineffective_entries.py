@@ -79,6 +79,8 @@ def test_option_with_an_effect_is_accepted(options):
         (TOY, "test_pipeline = [dict(type='X')]", "val_dataloader.dataset.pipeline"),
         (TOY, "resize = dict(scale=(160, 32))", "train_dataloader.dataset.pipeline.2"),
         (TOY, "held_out = 50", ".hold_out"),
+        (TOY, "resize = dict(_delete_=True, type='Resize', scale=(64, 32))", "pipeline.2"),
+        (TOY, "resize = dict(_delete_=True, type='Resize', backend='pillow')", "pipeline.2"),
         # Values that other entries happen to have.
         (OWN, "max_iters = 500", "train_cfg.max_iters"),
         (OWN, "max_iters = 96", "train_cfg.max_iters"),

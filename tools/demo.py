@@ -17,6 +17,12 @@ import threading
 
 from lpv_mmocr_cli import new_parser
 
+ENDS = [
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # the last, if its terminal is closed
+    if hasattr(signal, name)  # Windows has no SIGHUP
+]
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
@@ -45,14 +51,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     if args.port is not None and not 0 < args.port < 65536:
         parser.error(f"--port must be from 1 to 65535, got {args.port}")
     return args
-
-
-# Windows has no SIGHUP.
-ENDS = [
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # the last, if its terminal is closed
-    if hasattr(signal, name)
-]
 
 
 def end(*_: object) -> None:

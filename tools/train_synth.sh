@@ -91,7 +91,9 @@ run() {
         fi
     done
     # Last, so that no option of the user overrides it. A name with commas would be a list.
-    if [[ ${2:-} == *,* ]]; then given+=("load_from='$2'"); elif [[ -n ${2:-} ]]; then
+    if [[ ${2:-} == *,* ]]; then
+        given+=("load_from='$2'")
+    elif [[ -n ${2:-} ]]; then
         given+=("load_from=$2")
     fi
     mkdir -p "$folder"

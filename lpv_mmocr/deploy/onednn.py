@@ -112,12 +112,12 @@ class PackedConv2d(nn.Module):
         if torch.compiler.is_compiling():  # packing is not traceable
             return self.weight
         size = tuple(x.shape[-2:])
-        if size not in self.packed:
+        packed = self.packed.get(size)
+        if packed is None:
             packed = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, *self.geometry, [1, *x.shape[1:]]
             )
             for oldest in list(self.packed)[: 1 - MAX_SIZES]:
                 self.packed.pop(oldest, None)  # perhaps gone in another thread
             self.packed[size] = packed
-            return packed
-        return self.packed[size]
+        return packed

@@ -58,11 +58,10 @@ class ImageFiles:
     def _matching(self, path: str) -> Iterator[str]:
         """Yield the files that a path or pattern names, each once."""
         matches = _matches(path)
-        # A pattern that matches nothing else is meant for the results.
-        words = [match for match in matches if not self._is_result(match)] or matches
-        self.skipped += len(matches) - len(words)
-        matches = words
         named, opened, found = set(matches), set(), set()
+        # A pattern that matches nothing else is meant for the results.
+        matches = [match for match in matches if not self._is_result(match)] or matches
+        self.skipped += sum(not os.path.isdir(match) for match in named.difference(matches))
         for match in matches:
             # "**/word*" finds folders as well as their contents.
             if os.path.isdir(match):
@@ -81,7 +80,7 @@ class ImageFiles:
             yield path
             return
         found, unlisted = False, []
-        for folder, names in self._folders(path, unlisted):
+        for folder, names in self._folders(path, named, unlisted):
             for name in names:
                 file = os.path.join(folder, name)
                 if os.path.splitext(name)[1].lower() in SUFFIXES and not _is_pipe(file):
@@ -93,7 +92,9 @@ class ImageFiles:
             unlisted.append(path)
         yield from unlisted
 
-    def _folders(self, path: str, unlisted: list[str]) -> Iterator[tuple[str, list[str]]]:
+    def _folders(
+        self, path: str, named: Set[str], unlisted: list[str]
+    ) -> Iterator[tuple[str, list[str]]]:
         """Walk through a folder, and yield each folder and the sorted names of its files.
 
         Links are followed last, so that files are found by their own path if they have one here.
@@ -103,12 +104,16 @@ class ImageFiles:
             walk = os.walk(pending.pop(0), onerror=lambda error: unlisted.append(error.filename))
             for folder, subfolders, names in walk:
                 real = os.path.realpath(folder)
-                if real == self._results and folder != path:
-                    self.skipped += sum(len(files) for _, _, files in os.walk(folder))
-                if real in seen or (real == self._results and folder != path):
+                if real in seen:
                     subfolders.clear()
                     continue
                 seen.add(real)
+                if real == self._results and folder != path:
+                    subfolders.clear()
+                    for inside, _, files in os.walk(folder):
+                        paths = (os.path.join(inside, file) for file in files)
+                        self.skipped += sum(file not in named for file in paths)
+                    continue
                 subfolders.sort()
                 inside = (os.path.join(folder, name) for name in subfolders)
                 pending.extend(filter(os.path.islink, inside))

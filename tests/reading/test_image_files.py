@@ -79,7 +79,10 @@ def test_results_that_match_a_pattern_are_skipped_beside_other_files(tree):
     (tree / "deep" / "er" / "more").mkdir()
     (tree / "deep" / "er" / "more" / "f.png").touch()
     results = dict(results="deep/er")
-    assert list(ImageFiles(["deep/**/*"], **results)) == ["deep/d.webp"]
+    for patterns in (["deep/**/*"], ["dee*", "deep/d*"], ["./**/d*"]):
+        files = ImageFiles(patterns, **results)
+        assert {os.path.basename(file) for file in files} == {"d.webp"}
+        assert files.skipped == 2, "each file once"
     assert list(ImageFiles(["deep/*/*.tiff"], **results)) == ["deep/er/c.tiff"]
 
 

@@ -211,8 +211,8 @@ def unfinished_replacement(folder: Path) -> dict[Path, dict] | None:
             part = load_checkpoint(file)
             packings.setdefault(part["carried"]["identity"], {})[file] = part
     for parts in packings.values():
-        _, part = next(iter(parts.items()))
-        if len(parts) == part["carried"]["parts"] and any(is_partial(f.name) for f in parts):
+        number = next(iter(parts.values()))["carried"]["parts"]
+        if len(parts) == number and any(is_partial(file.name) for file in parts):
             return parts
     return None
 
@@ -240,16 +240,10 @@ def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
     return parts
 
 
-def has_only_unfinished_parts(folder: Path) -> bool:
-    """Return whether the process that packed the very first checkpoint was killed."""
-    unfinished = any(folder.glob(PARTIAL_PARTS)) and not any(folder.glob(PARTS))
-    return unfinished and unfinished_replacement(folder) is None
-
-
 # --- Unpacking --------------------------------------------------------------------------------
 
 
-def unpack(folder: Path, target: Path) -> Path:
+def unpack(folder: Path, target: Path) -> Path | None:
     """Rebuild a checkpoint from parts.
 
     Args:
@@ -257,12 +251,15 @@ def unpack(folder: Path, target: Path) -> Path:
         target: File to write, or the work folder, which also gets curves and markers.
 
     Returns:
-        Path of the checkpoint.
+        Path of the checkpoint; None if saving the very first one was interrupted.
 
     Raises:
         cli.InputError: If parts are missing or from different packings.
     """
-    first, *others = all_parts(folder)
+    parts = all_parts(folder)
+    if not parts:
+        return None
+    first, *others = parts
     own = ("carried", "curves", "tensors")
     checkpoint = {key: value for key, value in first.items() if key not in own}
     for part in (first, *others):
@@ -292,7 +289,7 @@ def unpack(folder: Path, target: Path) -> Path:
 
 
 def all_parts(folder: Path) -> list[dict]:
-    """Read the parts, in order.
+    """Read the parts, in order; none if only unfinished ones exist.
 
     Raises:
         cli.InputError: If parts are missing or from different packings.
@@ -300,6 +297,8 @@ def all_parts(folder: Path) -> list[dict]:
     if found := unfinished_replacement(folder):
         return sorted(found.values(), key=lambda part: part["carried"]["number"])
     files = sorted(folder.glob(PARTS))
+    if not files and any(folder.glob(PARTIAL_PARTS)):
+        return []
     if not files:
         raise cli.InputError(f"{folder} has no part_*.pth: give the folder that pack wrote")
     found = {}
@@ -327,10 +326,8 @@ def main(argv: list[str] | None = None) -> int:
             size = sum(file.stat().st_size for file in files) / 1e6
             print(f"{args.checkpoint}: {len(files)} files in {args.folder}, {size:.1f} MB")
         else:
-            if has_only_unfinished_parts(args.folder):
-                print(f"{args.folder}: no state, as saving the first one was interrupted")
-            else:
-                print(f"{args.folder}: {unpack(args.folder, args.target)}")
+            file = unpack(args.folder, args.target)
+            print(f"{args.folder}: {file or 'no state, as saving the first one was interrupted'}")
     return 0
 
 
