@@ -301,4 +301,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         A runner of the config's ``runner_type``, or MMEngine's own.
     """
+    if (cfg.get("randomness") or {}).get("deterministic"):
+        # cuBLAS reads it when it starts; some versions of PyTorch raise an error without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)

@@ -64,7 +64,8 @@ class Outcome:
 
 def devices() -> list[str]:
     """Return the CPU, and the GPUs that PyTorch can use."""
-    return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+    apple = ["mps"] if torch.backends.mps.is_available() else []
+    return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count())), *apple]
 
 
 def describe_device(place: str) -> str:

@@ -46,7 +46,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.datasets.config_characters import untaught_characters
 from lpv_mmocr.datasets.shared_words import find_shared_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
-from lpv_mmocr.engine.amp import check_loss_scaling, enable_amp
+from lpv_mmocr.engine.amp import check_precision, enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
@@ -136,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         warn_of_untaught_characters(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
-        check_loss_scaling(cfg.optim_wrapper)
+        check_precision(cfg.optim_wrapper)
         if args.auto_scale_lr:
             if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
                 raise cli.InputError(

@@ -81,7 +81,7 @@ config_of() {
 # run NAME [START]: do one call of a training run, which starts from the weights START.
 run() {
     local name=$1 folder=$work/$1 started=$SECONDS before=0 sampler="" option
-    local usage=$folder/gpu_utilisation.csv status=0
+    local usage=$folder/gpu_utilisation.csv status=0 gpu=${CUDA_VISIBLE_DEVICES:-0}
     local -a given=()
     for option in ${options[@]+"${options[@]}"}; do
         if [[ $option == "$name":* ]]; then
@@ -99,7 +99,8 @@ run() {
     mkdir -p "$folder"
     if command -v nvidia-smi >/dev/null; then
         if [[ -f $usage ]]; then before=$(wc -l <"$usage"); fi
-        nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -l 5 >>"$usage" &
+        # Of the GPU that trains: the first one that CUDA shows.
+        nvidia-smi -i "${gpu%%,*}" --query-gpu=utilization.gpu --format=csv,noheader,nounits -l 5 >>"$usage" &
         sampler=$!
         trap "kill $sampler 2>/dev/null || true" EXIT
     fi

@@ -34,6 +34,7 @@ class Machine:
         torch: Version of PyTorch.
         cuda: Version of CUDA, or None.
         tf32: Whether fp32 matrix products on the GPU may use TF32.
+        tf32_convolutions: Whether fp32 convolutions on the GPU may, as they do by default.
     """
 
     device: str
@@ -45,6 +46,7 @@ class Machine:
     torch: str
     cuda: str | None
     tf32: bool
+    tf32_convolutions: bool
 
 
 def describe_machine(device: torch.device) -> Machine:
@@ -64,6 +66,7 @@ def describe_machine(device: torch.device) -> Machine:
         torch=torch.__version__,
         cuda=torch.version.cuda,
         tf32=on_gpu and torch.backends.cuda.matmul.allow_tf32,
+        tf32_convolutions=on_gpu and torch.backends.cudnn.allow_tf32,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +14,8 @@ from mmengine.device import (
     is_musa_available,
     is_npu_available,
 )
+from mmengine.logging import print_log
 from mmengine.registry import OPTIM_WRAPPERS
-from mmengine.runner.amp import autocast
 from torch import nn
 
 from .deferred_scalars import DeferredOptimWrapper
@@ -56,9 +57,12 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
             model: Model, with or without its wrapper for distributed training.
         """
         enabled = self.cast_dtype != torch.float32
+        # Not MMEngine's autocast, which knows neither Apple's GPUs nor a model on the CPU beside
+        # an unused GPU.
+        device = next(model.parameters()).device.type
         with (
             super().optim_context(model),
-            autocast(dtype=torch.bfloat16, enabled=enabled),
+            torch.autocast(device, dtype=torch.bfloat16, enabled=enabled),
         ):
             yield
 
@@ -77,7 +81,8 @@ def enable_amp(optim_wrapper: dict) -> None:
     """Enable mixed precision in the ``optim_wrapper`` section of a config.
 
     Uses bfloat16 where the device supports it, and float16 with a dynamic loss scale on older GPUs.
-    A config that already uses mixed precision is left unchanged if the device supports it.
+    A config that already uses mixed precision is left unchanged if the device supports it. On a
+    GPU that only emulates bfloat16, which is slow, float16 replaces it.
 
     Args:
         optim_wrapper: Section to change in place.
@@ -86,9 +91,12 @@ def enable_amp(optim_wrapper: dict) -> None:
         ValueError: If mixed precision is not supported for this type of wrapper.
     """
     kind = optim_wrapper.get("type", "OptimWrapper")
-    if kind == "AutocastOptimWrapper" or (kind == "AmpOptimWrapper" and _can_scale_losses()):
+    if kind == "AmpOptimWrapper" and _can_scale_losses():
         return
-    if kind == "AmpOptimWrapper":
+    if kind == "AutocastOptimWrapper" and not _emulates_bfloat16():
+        optim_wrapper["dtype"] = "bfloat16"  # it can also be float32
+        return
+    if kind in ("AmpOptimWrapper", "AutocastOptimWrapper"):
         for option in ("loss_scale", "dtype", "use_fsdp"):
             optim_wrapper.pop(option, None)
     elif kind not in ("OptimWrapper", "DeferredOptimWrapper"):
@@ -96,15 +104,16 @@ def enable_amp(optim_wrapper: dict) -> None:
             "mixed precision needs an optim_wrapper of type OptimWrapper or DeferredOptimWrapper, "
             f"not {kind}; choose the precision in the config"
         )
-    # Older GPUs only emulate bfloat16.
-    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
+    if _emulates_bfloat16():
         optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     else:
         optim_wrapper.update(type="AutocastOptimWrapper")
 
 
-def check_loss_scaling(optim_wrapper: Mapping[str, Any]) -> None:
+def check_precision(optim_wrapper: Mapping[str, Any]) -> None:
     """Check that the device supports the ``optim_wrapper`` section of a config.
+
+    A warning is logged if it trains in bfloat16 on a GPU that only emulates it.
 
     Args:
         optim_wrapper: Section of the config.
@@ -112,11 +121,25 @@ def check_loss_scaling(optim_wrapper: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it scales the loss, and there is no accelerator.
     """
-    if optim_wrapper.get("type") == "AmpOptimWrapper" and not _can_scale_losses():
+    kind = optim_wrapper.get("type")
+    if kind == "AmpOptimWrapper" and not _can_scale_losses():
         raise ValueError(
             "optim_wrapper.type=AmpOptimWrapper needs a GPU, and none was found; --amp trains in "
             "bfloat16 instead, also on a CPU"
         )
+    in_bfloat16 = optim_wrapper.get("dtype", "bfloat16") == "bfloat16"
+    if kind == "AutocastOptimWrapper" and in_bfloat16 and _emulates_bfloat16():
+        print_log(
+            "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "
+            "--amp trains in float16",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def _emulates_bfloat16() -> bool:
+    """Return whether there is a GPU, and it has no bfloat16 of its own, as before Ampere."""
+    return torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _can_scale_losses() -> bool:

@@ -84,6 +84,7 @@ def load_checkpoint(path: str | os.PathLike, map_location: Any = "cpu") -> dict:
 
 
 def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
+    map_location = _supported(map_location)
     try:
         _refuse_other_formats(file, name)
         try:
@@ -130,6 +131,12 @@ def _read(file: BinaryIO, name: str, map_location: Any) -> dict:
             f"({type(error).__name__}: {error})"
         ) from error
     return checkpoint
+
+
+def _supported(map_location: Any) -> Any:
+    """Return the CPU instead of an Apple GPU, which cannot hold the float64 of log scalars."""
+    on_apple = isinstance(map_location, (str, torch.device)) and str(map_location).startswith("mps")
+    return "cpu" if on_apple else map_location
 
 
 def _weights_only_is_forced() -> bool:

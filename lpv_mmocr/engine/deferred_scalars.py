@@ -19,6 +19,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS, OPTIM_WRAPPERS
 
+_IMPLEMENTATION = ("fused", "foreach", "capturable")
+"""Options of PyTorch's optimisers that change how a step is computed, but not its result."""
+
 
 class AsyncCopy(NamedTuple):
     """Values being copied from the device to the host.
@@ -97,6 +100,20 @@ class DeferredOptimWrapper(OptimWrapper):
 
     grad_norm: torch.Tensor | None = None
     logs_finite_only: bool = False
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load the optimiser's state, and keep the implementation of its step.
+
+        PyTorch would take over the checkpoint's, such as the slow one of a run without ``fused``.
+
+        Args:
+            state_dict: State dict of an ``OptimWrapper``.
+        """
+        ours, saved = self.optimizer.param_groups, state_dict["param_groups"]
+        if len(ours) == len(saved):  # PyTorch reports other numbers
+            kept = [{key: group[key] for key in _IMPLEMENTATION if key in group} for group in ours]
+            saved = [{**group, **own} for group, own in zip(saved, kept, strict=True)]
+        super().load_state_dict({**state_dict, "param_groups": saved})
 
     def _clip_grad(self) -> None:
         parameters = [

@@ -93,7 +93,7 @@ class NonFiniteGuardHook(Hook):
         self._handles: list = []
         self._pending: list[_Forward] = []
         self._late: _PendingNorm | None = None
-        self._buffers: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._statistics: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
         self._skipped = 0
         self._in_row = 0
         self._skipped_now = False
@@ -109,6 +109,10 @@ class NonFiniteGuardHook(Hook):
         ]
         if self.action == "skip":
             runner.optim_wrapper.logs_finite_only = True  # for DeferredRuntimeInfoHook
+            self._statistics = [
+                (buffers, [torch.empty_like(buffer) for buffer in buffers])
+                for buffers in _persistent_buffers(model)
+            ]
             self._handles.append(
                 model.register_forward_pre_hook(self._before_forward, with_kwargs=True)
             )
@@ -144,7 +148,8 @@ class NonFiniteGuardHook(Hook):
     def _before_forward(self, model: nn.Module, args: tuple, kwargs: dict) -> None:
         """Save the running statistics as they are before the step."""
         if kwargs.get("mode") == "loss" and not self._pending:
-            self._buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+            for buffers, before in self._statistics:
+                torch._foreach_copy_(before, buffers)
 
     def _after_forward(
         self, model: nn.Module, args: tuple, kwargs: dict, outputs: dict[str, torch.Tensor]
@@ -216,8 +221,8 @@ class NonFiniteGuardHook(Hook):
         self._late = None  # this step has been checked
         # An optimiser changes neither parameters without a gradient nor their state.
         optimizer.zero_grad(set_to_none=True)
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
+        for buffers, before in self._statistics:
+            torch._foreach_copy_(buffers, before)
 
     def _leave_out(self, message: str) -> None:
         """Stop the run, or count a skipped step."""
@@ -268,13 +273,27 @@ class NonFiniteGuardHook(Hook):
         return f"train/{getattr(self._runner.optim_wrapper, 'grad_name', None)}"
 
 
+def _persistent_buffers(model: nn.Module) -> list[list[torch.Tensor]]:
+    """Return the buffers that checkpoints hold, one list per type and device.
+
+    Tensors of one type and device can be copied by a single kernel. Other buffers are constants.
+    """
+    groups: dict[tuple[torch.dtype, torch.device], list[torch.Tensor]] = {}
+    persistent = model.state_dict().keys()
+    for name, buffer in model.named_buffers():
+        if name in persistent:
+            groups.setdefault((buffer.dtype, buffer.device), []).append(buffer)
+    return list(groups.values())
+
+
 def _skips_on_device(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:
     """Return whether a flag on the device can make an optimiser skip a step.
 
     Fused optimisers support this. On a CPU it has no benefit, since values are available at once.
     """
-    fused = optimizer.defaults.get("fused") and optimizer._step_supports_amp_scaling
-    return bool(fused) and norm.is_cuda
+    # Not optimizer.defaults: groups that were loaded from a checkpoint may differ from them.
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return fused and getattr(optimizer, "_step_supports_amp_scaling", False) and norm.is_cuda
 
 
 def _flat(value: torch.Tensor | Sequence[torch.Tensor]) -> torch.Tensor:

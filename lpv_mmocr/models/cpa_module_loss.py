@@ -14,6 +14,7 @@ from mmocr.structures import TextRecogDataSample
 
 from .character_dictionary import require_start_and_end
 from .encoded_words import EncodedWords, LabelEncoding
+from .transfer import to_device
 
 
 @MODELS.register_module()
@@ -138,8 +139,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
             ValueError: If samples and logits differ in number or length.
         """
         logits = outputs["logits"]
-        targets = _stacked_targets(data_samples, logits.shape[2])
-        targets = targets.to(logits.device, non_blocking=True)
+        targets = _stacked_targets(data_samples, logits.shape[2], logits.device)
         if targets.shape != logits.shape[1:3]:
             raise ValueError(
                 f"targets of {tuple(targets.shape)} words and positions do not fit logits of "
@@ -164,11 +164,13 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
 
 @torch.compiler.disable
 def _stacked_targets(
-    data_samples: Sequence[TextRecogDataSample] | EncodedWords, length: int
+    data_samples: Sequence[TextRecogDataSample] | EncodedWords, length: int, device: torch.device
 ) -> torch.Tensor:
     """Return the targets of a batch, shape (N, T); ``length`` is the T of an empty one."""
     if isinstance(data_samples, EncodedWords):
-        return data_samples.targets
-    if not data_samples:
-        return torch.empty(0, length, dtype=torch.int64)
-    return torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
+        targets = data_samples.targets
+    elif data_samples:
+        targets = torch.stack([sample.gt_text.padded_indexes for sample in data_samples])
+    else:
+        targets = torch.empty(0, length, dtype=torch.int64)
+    return to_device(targets, device)

@@ -13,6 +13,7 @@ from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
 from .encoded_words import EncodedWords
+from .transfer import to_device
 
 
 @MODELS.register_module()
@@ -65,9 +66,7 @@ class WordDataPreprocessor(TextRecogDataPreprocessor):
         if len(shapes) != 1 or shapes.pop()[0] != 3 or self.pad_size_divisor != 1:
             return ImgDataPreprocessor.forward(self, dict(inputs=images))["inputs"]
         batch = images if stacked else torch.stack(tuple(images))
-        if self.device.type == "cuda" and batch.device.type == "cpu" and not batch.is_pinned():
-            batch = batch.pin_memory()
-        batch = batch.to(self.device, non_blocking=True)  # no-op if it is already there
+        batch = to_device(batch, self.device)
         if self._channel_conversion:
             batch = batch.flip(1)
         batch = batch.float()

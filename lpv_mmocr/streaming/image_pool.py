@@ -7,6 +7,7 @@ import threading
 import torch
 
 from ..models.encoded_words import EncodedWords
+from ..models.transfer import to_device
 from .chunk import Chunk
 
 
@@ -97,9 +98,7 @@ class ImagePool:
             if self._oldest == self.added:
                 raise RuntimeError("the pool is empty")
             places = torch.randint(self._oldest, self.added, (count,)) % self.capacity
-            if self.device.type == "cuda":
-                places = places.pin_memory()
-            places = places.to(self.device, non_blocking=True)
+            places = to_device(places, self.device)
             images, numbers = self._images[places], self._numbers[places]
             targets = self._targets[places]
         self.drawn += count

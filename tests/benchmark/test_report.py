@@ -29,6 +29,7 @@ MACHINE = Machine(
     torch="2.13.0",
     cuda=None,
     tf32=False,
+    tf32_convolutions=False,
 )
 BASE = [0.2, 0.4, 0.2]
 

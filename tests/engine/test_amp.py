@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lpv_mmocr  # noqa: F401  (registers the wrapper)
 from lpv_mmocr.engine import amp
-from lpv_mmocr.engine.amp import AutocastOptimWrapper, check_loss_scaling, enable_amp
+from lpv_mmocr.engine.amp import AutocastOptimWrapper, check_precision, enable_amp
 
 import pytest
 import torch
@@ -16,6 +16,16 @@ from torch import nn
 def cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(amp, "is_cuda_available", lambda: False)
+
+
+@pytest.fixture
+def old_gpu(monkeypatch):
+    """A GPU that only emulates bfloat16."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation
+    )
+    monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
 
 
 def wrapper_of(model: nn.Module, **options) -> AutocastOptimWrapper:
@@ -90,6 +100,16 @@ class TestEnableAmp:
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type=kind, dtype="bfloat16")
 
+    def test_emulated_bfloat16_of_the_config_is_replaced(self, old_gpu):
+        optim_wrapper = dict(type="AutocastOptimWrapper", dtype="bfloat16", clip_grad=None)
+        enable_amp(optim_wrapper)
+        assert optim_wrapper == dict(type="AmpOptimWrapper", loss_scale="dynamic", clip_grad=None)
+
+    def test_float32_of_the_config_is_replaced(self, cpu):
+        optim_wrapper = dict(type="AutocastOptimWrapper", dtype="float32")
+        enable_amp(optim_wrapper)
+        assert optim_wrapper == dict(type="AutocastOptimWrapper", dtype="bfloat16")
+
     def test_loss_scaling_of_the_config_is_replaced_on_a_cpu(self, cpu):
         optim_wrapper = dict(type="AmpOptimWrapper", loss_scale="dynamic", dtype="float16")
         enable_amp(optim_wrapper)
@@ -100,15 +120,23 @@ class TestEnableAmp:
             enable_amp(dict(type="ApexOptimWrapper"))
 
 
-class TestLossScaling:
+class TestPrecision:
     def test_cpu_is_refused(self, cpu):
         with pytest.raises(ValueError, match="AmpOptimWrapper needs a GPU, and none was found"):
-            check_loss_scaling(dict(type="AmpOptimWrapper"))
+            check_precision(dict(type="AmpOptimWrapper"))
 
     def test_gpu_is_accepted(self, monkeypatch):
         monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
-        check_loss_scaling(dict(type="AmpOptimWrapper"))
+        check_precision(dict(type="AmpOptimWrapper"))
 
     @pytest.mark.parametrize("section", [{}, dict(type="AutocastOptimWrapper")])
     def test_other_wrappers_are_accepted(self, cpu, section):
-        check_loss_scaling(section)
+        check_precision(section)
+
+    @pytest.mark.parametrize(("dtype", "warned"), [("bfloat16", True), ("float32", False)])
+    def test_emulated_bfloat16_is_warned_of(self, old_gpu, monkeypatch, dtype, warned):
+        messages = []
+        monkeypatch.setattr(amp, "print_log", lambda message, **options: messages.append(message))
+        check_precision(dict(type="AutocastOptimWrapper", dtype=dtype))
+        assert [message for message in messages if "only emulates bfloat16" in message] == messages
+        assert bool(messages) is warned

@@ -468,3 +468,11 @@ class TestAddresses:
     def test_internal_service_is_refused(self):
         with pytest.raises(CheckpointError, match="pavi:// addresses are not supported"):
             CheckpointLoader.load_checkpoint("pavi://somewhere")
+
+
+@pytest.mark.parametrize("place", ["mps", "mps:0", torch.device("mps")])
+def test_training_state_is_loaded_for_apple_gpus(tmp_path, place):
+    """They have no float64, the type of log scalars; whoever uses the tensors moves them."""
+    save_checkpoint(mmengine_checkpoint(), str(tmp_path / "iter_1.pth"))
+    loaded = load_checkpoint(tmp_path / "iter_1.pth", map_location=place)
+    assert loaded["state_dict"]["weight"].device.type == "cpu"

@@ -8,7 +8,7 @@ import math
 from types import SimpleNamespace
 
 from lpv_mmocr.engine import non_finite_guard
-from lpv_mmocr.engine.deferred_scalars import AsyncCopy, DeferredScalars
+from lpv_mmocr.engine.deferred_scalars import AsyncCopy, DeferredOptimWrapper, DeferredScalars
 
 import pytest
 import torch
@@ -74,6 +74,38 @@ def test_values_are_those_at_the_time_of_sending():
     travelling = AsyncCopy.send(value)
     value.fill_(2.0)
     assert travelling.read() == [1.0]
+
+
+def test_resumed_optimizer_keeps_its_own_implementation():
+    """A run without ``fused`` can be continued by the fused optimiser, which then takes flags."""
+    weight = torch.nn.Parameter(torch.ones(3))
+    wrappers = [
+        DeferredOptimWrapper(torch.optim.AdamW([weight], lr=0.1 * rank, fused=fused or None))
+        for rank, fused in enumerate((True, False), 1)
+    ]
+    weight.grad = torch.ones(3)
+    for wrapper in wrappers:
+        wrapper.step()
+    resumed, saved = wrappers
+    content = copy.deepcopy(saved.state_dict())
+    resumed.load_state_dict(content)
+    assert resumed.param_groups[0]["fused"] is True and resumed.param_groups[0]["lr"] == 0.2
+    assert content["param_groups"][0]["fused"] is None  # the checkpoint is left alone
+    before = weight.detach().clone()
+    resumed.optimizer.found_inf = torch.tensor(1.0)
+    resumed.step()
+    assert torch.equal(weight, before)
+    resumed.optimizer.found_inf = torch.tensor(0.0)
+    resumed.step()
+    assert not torch.equal(weight, before)
+
+
+def test_state_of_another_number_of_groups_is_refused():
+    one, other = (torch.nn.Parameter(torch.ones(1)) for _ in range(2))
+    single = DeferredOptimWrapper(torch.optim.AdamW([one], lr=0.1))
+    pair = DeferredOptimWrapper(torch.optim.AdamW([dict(params=[p]) for p in (one, other)], lr=0.1))
+    with pytest.raises(ValueError, match="different number of parameter groups"):
+        single.load_state_dict(pair.state_dict())
 
 
 class CountReads(TorchDispatchMode, Hook):

@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import math
+from types import SimpleNamespace
 
 from lpv_mmocr.engine import NonFiniteGuardHook, NonFiniteLossError, non_finite_guard
 
@@ -245,3 +246,23 @@ def test_lists_of_losses_are_checked(numbers, tmp_path, spoiled):
 def test_invalid_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         NonFiniteGuardHook(**options)
+
+
+@pytest.mark.parametrize(("fused", "expected"), [(True, True), (None, False)])
+def test_flag_on_the_device_is_only_for_groups_that_are_fused(fused, expected):
+    """Groups that were loaded from a checkpoint can differ from the optimiser's defaults."""
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.ones(1))], fused=True)
+    optimizer.param_groups[0]["fused"] = fused
+    norm = SimpleNamespace(is_cuda=True)
+    assert non_finite_guard._skips_on_device(optimizer, norm) is expected
+
+
+def test_saved_statistics_are_those_that_checkpoints_hold():
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 3))
+    model.register_buffer("constant", torch.ones(2), persistent=False)
+    groups = non_finite_guard._persistent_buffers(model)
+    norm = model[0]
+    expected = [[norm.running_mean, norm.running_var], [norm.num_batches_tracked]]
+    assert [list(map(id, group)) for group in groups] == [
+        list(map(id, group)) for group in expected
+    ]

@@ -283,6 +283,17 @@ def test_gpu_utilisation_is_measured(train_synth, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(("visible", "gpu"), [("", "0"), ("3", "3"), ("GPU-b2,GPU-a1", "GPU-b2")])
+def test_utilisation_is_that_of_the_gpu_that_trains(train_synth, tmp_path, visible, gpu):
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.write_text('#!/usr/bin/env bash\necho "$1 $2" >asked\nexec sleep 100\n')
+    tool.chmod(0o755)
+    stand_in = tmp_path / "bin" / "python"
+    stand_in.write_text(stand_in.read_text().replace("bash\n", "bash\nsleep 1\n", 1))
+    assert train_synth("work", CUDA_VISIBLE_DEVICES=visible).returncode == 0
+    assert (tmp_path / "asked").read_text() == f"-i {gpu}\n"
+
+
 @pytest.mark.parametrize(
     "behaviour", ["echo failed >&2; exit 9", "echo '[N/A]'; echo '[N/A]'; exec sleep 100"]
 )
