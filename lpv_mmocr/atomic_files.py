@@ -55,6 +55,21 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[B
         _sync_folder(path.parent)
 
 
+def write_file(path: str | os.PathLike, content: bytes | memoryview | str) -> None:
+    """Write a file with :func:`atomic_write`, creating its folder if needed.
+
+    Args:
+        path: The file.
+        content: Its content; a text is encoded as UTF-8.
+
+    Raises:
+        OSError: If the file cannot be written; an existing file of that name is kept.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
 def partial_path(path: Path) -> Path:
     """Return the temporary path of a file or folder that has only one writer.
 

@@ -15,7 +15,13 @@ from mmengine.hooks import Hook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from lpv_onnx.standard_streams import EXIT_BROKEN_PIPE, discard_output, open_closed_streams
+from lpv_onnx.standard_streams import (
+    EXIT_BAD_INPUT,
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    discard_output,
+    open_closed_streams,
+)
 
 from . import collector
 from .datasets import LMDBDataError
@@ -28,11 +34,6 @@ from .ineffective_entries import (
     refuse_ineffective_lines,
     refuse_ineffective_options,
 )
-
-EXIT_BAD_INPUT = 2
-"""Exit status for invalid options, configs, checkpoints or data."""
-
-EXIT_INTERRUPTED = 130
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -255,17 +256,23 @@ def require_folder(path: str | os.PathLike, option: str) -> None:
         ) from error
 
 
-def require_new_file(path: str | os.PathLike, option: str) -> None:
+def require_new_file(
+    path: str | os.PathLike, option: str, endings: tuple[str, ...] | None = None
+) -> None:
     """Check that a file for results is writable before work begins, and create its folder.
 
     Args:
         path: The file.
         option: Option that named it, for the error message.
+        endings: Allowed endings of its name, such as :data:`IMAGE_SUFFIXES`, in any case; by
+            default any.
 
     Raises:
-        InputError: If it is a folder, or cannot be written.
+        InputError: If its name ends otherwise, or it is a folder or cannot be written.
     """
     path = Path(path)
+    if endings is not None and path.suffix.lower() not in endings:
+        raise InputError(f"{option} {path}: the file's name must end in {', '.join(endings)}")
     if path.is_dir():
         raise InputError(f"{option} needs the name of a file, and {path} is a folder")
     if not path.exists():  # otherwise its folder need not be writable
@@ -274,22 +281,21 @@ def require_new_file(path: str | os.PathLike, option: str) -> None:
         raise InputError(f"{option}: the file {path} cannot be written")
 
 
-def require_new_image(path: str | os.PathLike, option: str) -> None:
-    """Check that an image file is writable before work begins, and create its folder.
+def require_source_and_target(source: Path, target: Path, what: str) -> None:
+    """Check the two files of a converter of checkpoints.
 
     Args:
-        path: The file.
-        option: Option that named it, for the error message.
+        source: File to read.
+        target: File to write (DST); its folder is created.
+        what: What the source is, for the error message.
 
     Raises:
-        InputError: If its name does not end as that of an image, or it is a folder or cannot be
-            written.
+        InputError: If the source does not exist, the target is not writable, or both are one file.
     """
-    if Path(path).suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(
-            f"{option} {path}: the file's name must end in {', '.join(IMAGE_SUFFIXES)}"
-        )
-    require_new_file(path, option)
+    require_file(str(source), "checkpoint")
+    require_new_file(target, "DST")
+    if target.exists() and target.samefile(source):
+        raise InputError(f"{target} is {what} itself: name another file to write")
 
 
 def build_runner(cfg: Config) -> Runner:

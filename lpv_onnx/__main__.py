@@ -22,11 +22,13 @@ if not __package__:  # run by path: python somewhere/lpv_onnx
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from lpv_onnx import ENGINES, Reader, json_line, printable, without_controls
-from lpv_onnx.standard_streams import EXIT_BROKEN_PIPE, discard_output, open_closed_streams
-
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
-"""Exit status that shells report for programs ended by SIGINT."""
+from lpv_onnx.standard_streams import (
+    EXIT_BAD_INPUT,
+    EXIT_BROKEN_PIPE,
+    EXIT_INTERRUPTED,
+    discard_output,
+    open_closed_streams,
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

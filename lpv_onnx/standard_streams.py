@@ -1,9 +1,15 @@
-"""Standard streams that are closed, or fail."""
+"""Standard streams that are closed, or fail, and the exit statuses of commands."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+EXIT_BAD_INPUT = 2
+"""Exit status for invalid options, configs, checkpoints or data."""
+
+EXIT_INTERRUPTED = 130
+"""Exit status that shells report for programs ended by SIGINT."""
 
 EXIT_BROKEN_PIPE = 141
 """Exit status that shells report for programs ended by SIGPIPE."""

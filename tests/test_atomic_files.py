@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr import atomic_files
-from lpv_mmocr.atomic_files import atomic_write, final_name, is_partial, partial_path
+from lpv_mmocr.atomic_files import atomic_write, final_name, is_partial, partial_path, write_file
 
 import pytest
 
@@ -141,3 +141,19 @@ def test_intended_name_omits_the_partial_suffix(name, intended):
 def test_partial_name_is_recognised():
     assert partial_path(Path("a/b.tsv")) == Path("a/b.tsv.partial")
     assert is_partial(partial_path(Path("a/b.tsv")).name)
+
+
+@pytest.mark.parametrize("content", ["ü\n", "ü\n".encode(), memoryview("ü\n".encode())])
+def test_file_is_written_with_its_folder(tmp_path, content):
+    path = tmp_path / "new" / "file"
+    for _ in range(2):  # the second time, it is replaced
+        write_file(path, content)
+    assert path.read_bytes() == "ü\n".encode()
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_file_stays_if_its_replacement_fails(tmp_path):
+    write_file(tmp_path / "file", "old")
+    with pytest.raises(TypeError):
+        write_file(tmp_path / "file", 1)
+    assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"

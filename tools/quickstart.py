@@ -24,7 +24,7 @@ from typing import Any
 
 import lpv_mmocr  # before mmocr, which it patches
 from lpv_mmocr.datasets import LPVLMDBDataset
-from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
+from lpv_mmocr.demo.answer import EXAMPLES
 from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 
@@ -40,7 +40,6 @@ from mmocr.apis import TextRecInferencer
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "textrecog" / "lpv" / "lpv-toy_digits.py"
 RENDERER = ROOT / "tools" / "dataset_converters" / "render_words.py"
-EXAMPLES = ROOT / "lpv_mmocr" / "demo" / "examples"
 SETS = {"train": (6000, 1), "val": (100, 2), "unseen": (400, 3)}
 """Number of words and seed of each set."""
 
@@ -194,7 +193,6 @@ def train(cfg: Config, checkpoint: Path, time_limit: float) -> dict[str, float]:
         checkpoint.name,
         save_optimizer=False,
         save_param_scheduler=False,
-        backend_args=dict(backend=ATOMIC_BACKEND),
     )
     return dict(iterations=runner.iter, seconds=round(hook.elapsed()))
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ..engine.atomic_file_backend import AtomicLocalBackend
+from ..atomic_files import write_file
 from .measurement import Measurement
 from .report import TITLES, Report
 from .sweep import AXES
@@ -63,7 +63,7 @@ def draw(report: Report, file: Path) -> bool:
     )
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    AtomicLocalBackend().put(content.getvalue(), file)
+    write_file(file, content.getvalue())
     return True
 
 

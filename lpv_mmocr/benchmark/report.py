@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..engine.atomic_file_backend import AtomicLocalBackend
+from ..atomic_files import write_file
 from ..markdown_table import markdown_table
 from .loading import LoadingMeasurement
 from .machine import Machine
@@ -107,9 +107,8 @@ class Report:
         Args:
             folder: Output folder; created if needed.
         """
-        files = AtomicLocalBackend()
-        files.put_text(self.to_json(), folder / "benchmark.json")
-        files.put_text(self.to_markdown(), folder / "benchmark.md")
+        write_file(folder / "benchmark.json", self.to_json())
+        write_file(folder / "benchmark.md", self.to_markdown())
 
 
 def _number(value: float | None, digits: int = 3) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from functools import cached_property
 from itertools import cycle
 from typing import Any
 
@@ -45,6 +44,7 @@ class ConfigSubject(Subject):
         with DefaultScope.overwrite_default_scope(self.cfg.get("default_scope", "mmocr")):
             model = MODELS.build(self.cfg.model)
             self.sample = samples.packed_sample(self.cfg)
+        self._kept_samples: list = []
         super().__init__(spec, model, tuple(self.sample["inputs"].shape), device)
         if spec.deploy:
             self.model = self._deploy()
@@ -68,12 +68,8 @@ class ConfigSubject(Subject):
 
     def _cached_samples(self, number: int) -> list:
         if len(self._kept_samples) != number:
-            self._kept_samples[:] = self._samples(number)
+            self._kept_samples = self._samples(number)
         return self._kept_samples
-
-    @cached_property
-    def _kept_samples(self) -> list:
-        return []
 
     def inference_call(self, number: int) -> Call:
         """See :meth:`Subject.inference_call`; this uses MMOCR's inferencer."""

@@ -18,6 +18,9 @@ from .layers import fold_batch_norm, pack, replace_layers, standard_layers
 from .onednn import can_pack
 
 _READ_IMAGES_ALONE = (LPVSVTREncoder, SVTREncoder, ChannelReductionEncoder, ASTEREncoder)
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Float types that a model can be deployed in."""
+
 MIN_SLICE = 16
 IMAGES_PER_THREAD = 4
 
@@ -182,7 +185,7 @@ def to_deploy(
     """
     if isinstance(model, DeployedLPV):
         raise ValueError("this model is deployed already; give the model that it was made from")
-    if dtype not in (torch.float32, torch.bfloat16, torch.float16):
+    if dtype not in DTYPES.values():
         raise ValueError(f"dtype must be torch.float32, bfloat16 or float16, got {dtype}")
     if type(model) is not LPV or type(model.decoder) is not CPADecoder:
         decoder = type(getattr(model, "decoder", None)).__name__

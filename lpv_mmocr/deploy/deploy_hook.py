@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
 from ..engine.distributed import without_wrapper
-from .convert import DeployedLPV, to_deploy
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Float types that a model can be deployed in."""
+from .convert import DTYPES, DeployedLPV, to_deploy
 
 
 @HOOKS.register_module()

@@ -14,7 +14,7 @@ from torch import nn
 ACTIVATIONS = {nn.GELU: ("gelu", "none"), nn.ReLU: ("relu", "")}
 """Activations that oneDNN fuses: operator and algorithm ("none" is the exact GELU)."""
 
-DTYPES = (torch.float32, torch.bfloat16)
+PACKED_DTYPES = (torch.float32, torch.bfloat16)
 
 MAX_SIZES = 4
 """Number of sizes of maps for which the weights of a convolution are kept packed, each a copy. More
@@ -23,7 +23,7 @@ sizes replace the oldest; packing takes up to 0.3 ms for the convolutions of an 
 
 def can_pack(dtype: torch.dtype) -> bool:
     """Return whether packed operators for a float type work in this PyTorch on this processor."""
-    if dtype not in DTYPES or not torch.backends.mkldnn.is_available():
+    if dtype not in PACKED_DTYPES or not torch.backends.mkldnn.is_available():
         return False
     try:
         if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..atomic_files import atomic_write
+from ..atomic_files import write_file
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -25,9 +25,7 @@ class AtomicLocalBackend(LocalBackend):
         Raises:
             OSError: If it cannot be written; an existing file of that name is kept.
         """
-        Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(filepath) as file:
-            file.write(obj)
+        write_file(filepath, obj)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
         """Write a text file atomically.

@@ -38,6 +38,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from ..compat import replace_everywhere
+from .atomic_file_backend import ATOMIC_BACKEND
 from .restricted_unpickler import RefusedPickleError, restricted_pickle
 from .unsafe_entries import drop_unsafe_entries
 
@@ -197,7 +198,8 @@ def save_checkpoint(
 ) -> None:
     """Save a checkpoint that ``torch.load(path, weights_only=True)`` can load.
 
-    Has the signature of MMEngine's function.
+    Has the signature of MMEngine's function. A local file is written atomically
+    (:func:`lpv_mmocr.atomic_files.atomic_write`) unless ``backend_args`` name another way.
 
     Args:
         checkpoint: Weights and any other entries. It is not modified.
@@ -209,6 +211,8 @@ def save_checkpoint(
     if file_client_args is not None or filename.startswith("pavi://"):
         _write_checkpoint(plain, filename, file_client_args, backend_args)
         return
+    if backend_args is None and "://" not in filename:
+        backend_args = dict(backend=ATOMIC_BACKEND)
     # MMEngine's function would build a `FileClient` here as well, which it does not use and which
     # warns twice of its deprecation.
     content = io.BytesIO()

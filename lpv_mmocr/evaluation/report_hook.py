@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
+from ..atomic_files import write_file
 from .benchmark_metric import BenchmarkMetric
 from .tested_model import describe, variant_of
 
@@ -43,8 +44,6 @@ class BenchmarkReportHook(Hook):
                 **report.to_dict(),
             }
             # Not with_suffix: checkpoint names may contain dots.
-            Path(f"{stem}.md").write_text(table, encoding="utf-8")
-            Path(f"{stem}.json").write_text(
-                json.dumps(details, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            write_file(f"{stem}.md", table)
+            write_file(f"{stem}.json", json.dumps(details, indent=2, ensure_ascii=False) + "\n")
             runner.logger.info(f"Benchmark, saved as {stem}.md and .json\n\n{table}")

@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from ..atomic_files import atomic_write
+from ..atomic_files import write_file
 
 LIST = "SHA256SUMS"
 """Name of the checksum list, in the folder of the files."""
@@ -50,8 +50,7 @@ def record(file: Path) -> Path:
     listed = file.parent / LIST
     sums = {**read_list(file.parent), file.name: sha256(file)}
     lines = (f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    with atomic_write(listed) as handle:
-        handle.write("".join(lines).encode())
+    write_file(listed, "".join(lines))
     return listed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ..atomic_files import atomic_write
+from ..atomic_files import write_file
 
 
 def write_recipe(file: Path, recipe: dict) -> None:
@@ -18,8 +18,7 @@ def write_recipe(file: Path, recipe: dict) -> None:
     Raises:
         OSError: If the file cannot be written.
     """
-    with atomic_write(file) as handle:
-        handle.write(json.dumps(recipe, indent=1).encode())
+    write_file(file, json.dumps(recipe, indent=1))
 
 
 def differing_settings(file: Path, recipe: dict) -> list[str]:

@@ -13,9 +13,9 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
 
+from ..atomic_files import write_file
 from ..cli import require_folder
 from ..datasets.config_folders import read_folders
-from ..engine.atomic_file_backend import AtomicLocalBackend
 from ..engine.distributed import without_wrapper
 from ..engine.prediction_hooks import sample_name
 from ..evaluation import BenchmarkMetric, TextProtocol
@@ -101,7 +101,7 @@ class ReportPageHook(Hook):
         )
         # Labels may hold anything; a lone surrogate cannot be encoded as UTF-8.
         content = page.encode("utf-8", errors="xmlcharrefreplace")
-        AtomicLocalBackend().put(content, self.file)
+        write_file(self.file, content)
         runner.logger.info(f"The report is {self.file}")
 
 

@@ -476,3 +476,14 @@ def test_training_state_is_loaded_for_apple_gpus(tmp_path, place):
     save_checkpoint(mmengine_checkpoint(), str(tmp_path / "iter_1.pth"))
     loaded = load_checkpoint(tmp_path / "iter_1.pth", map_location=place)
     assert loaded["state_dict"]["weight"].device.type == "cpu"
+
+
+def test_interrupted_saving_keeps_the_earlier_file(tmp_path, monkeypatch):
+    """Also without ``backend_args``, as in MMEngine's own hook."""
+    file = tmp_path / "a.pth"
+    save_checkpoint(dict(iteration=1), str(file))
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        save_checkpoint(dict(iteration=2), str(file))
+    assert load_checkpoint(file) == dict(iteration=1)
+    assert list(tmp_path.iterdir()) == [file]

@@ -119,7 +119,7 @@ class TestBadInput:
 
     def test_unknown_file_ending(self, error_of, toy_run):
         error = error_of(toy_run, "--out", "a.txt")
-        assert error == "error: --out a.txt must end in .png, .svg, .pdf, .jpg"
+        assert error == "error: --out a.txt: the file's name must end in .png, .svg, .pdf, .jpg"
 
     def test_log_with_only_damaged_lines(self, error_of, tmp_path):
         write_log(tmp_path / "run", "1", end="{half\n[1]\n")

@@ -151,9 +151,7 @@ def draw(runs: dict[str, list[Point]]) -> Figure:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        if args.out.suffix.lower() not in ENDINGS:
-            raise cli.InputError(f"--out {args.out} must end in {', '.join(ENDINGS)}")
-        cli.require_new_file(args.out, "--out")
+        cli.require_new_file(args.out, "--out", ENDINGS)
         short = [folder.resolve().name for folder in args.runs]
         names = short if len(set(short)) == len(short) else map(str, args.runs)
         runs = {name: read_run(folder) for name, folder in zip(names, args.runs, strict=True)}

@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> None:
             option = name.replace("_", "-")
             raise cli.InputError(f"--{option} must be positive, got {getattr(args, name)}")
     if args.sheet:
-        cli.require_new_image(args.sheet, "--sheet")
+        cli.require_new_file(args.sheet, "--sheet", cli.IMAGE_SUFFIXES)
     config = changed(preset(args.difficulty), args.set)
     if args.words_only:
         config = config.replace(kinds={"word": 1.0})

@@ -17,7 +17,6 @@ from pathlib import Path
 from lpv_mmocr import cli
 from lpv_mmocr.converters.growth import GrowthError, grow
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.engine.inference_config import inference_config
 from lpv_mmocr.engine.weights_hooks import differences, unwrapped
 
@@ -42,12 +41,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_file(str(args.source), "checkpoint")
-        cli.require_new_file(args.target, "DST")
+        cli.require_source_and_target(args.source, args.target, "the smaller model")
         large_config = cli.load_config(args.config)
         cli.require(large_config, "model")
-        if args.target.exists() and args.target.samefile(args.source):
-            raise cli.InputError(f"{args.target} is the smaller model itself: name another file")
         checkpoint = load_checkpoint(args.source)
         init_default_scope("mmocr")
         config = inference_config(checkpoint, str(args.source))
@@ -75,12 +71,8 @@ def main(argv: list[str] | None = None) -> int:
                 f"the model of {args.config} cannot start from {args.source}: {error}"
             ) from error
         save_checkpoint(
-            dict(
-                meta=dict(cfg=large_config.pretty_text),
-                state_dict=large.state_dict(),
-            ),
+            dict(meta=dict(cfg=large_config.pretty_text), state_dict=large.state_dict()),
             str(args.target),
-            backend_args=dict(backend=ATOMIC_BACKEND),
         )
     numbers = [sum(p.numel() for p in model.parameters()) for model in (small, large)]
     print(f"{args.target}: {numbers[0]:,} parameters have grown to {numbers[1]:,}")

@@ -51,7 +51,6 @@ from lpv_mmocr.converters.released import (
     strip_prefixes,
 )
 from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.engine.weights_hooks import mismatches
 from lpv_mmocr.evaluation.text_protocol import TextProtocol
 from lpv_mmocr.models import CharacterDictionary
@@ -211,10 +210,7 @@ def check_options(source: Path, target: Path, characters: str | None) -> None:
     Raises:
         cli.InputError: If an option is invalid.
     """
-    cli.require_file(str(source), "checkpoint")
-    cli.require_new_file(target, "DST")
-    if target.exists() and target.samefile(source):
-        raise cli.InputError(f"{target} is the released file itself: name another file to write")
+    cli.require_source_and_target(source, target, "the released file")
     if characters is not None:
         try:
             CharacterDictionary(characters)
@@ -236,8 +232,7 @@ def main(argv: list[str] | None = None) -> int:
             checkpoint = convert(args.source, not args.no_mask, args.characters)
         except ConversionError as error:
             raise cli.InputError(f"{args.source}: {error}") from error
-        # Written atomically: an existing file stays until the new one is complete.
-        save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
+        save_checkpoint(checkpoint, str(args.target))
     # BatchNorm's statistics are buffers, everything else is trained.
     trained = {
         name: value

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.atomic_file_backend import ATOMIC_BACKEND
 from lpv_mmocr.engine.weights_hooks import differences
 from lpv_mmocr.reading import checksums
 
@@ -106,13 +105,7 @@ def with_config(checkpoint: dict, path: str) -> dict:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_file(str(args.source), "checkpoint")
-        cli.require_new_file(args.target, "DST")
-        if args.target.exists() and args.target.samefile(args.source):
-            raise cli.InputError(
-                f"{args.target} is the checkpoint itself, which could then no longer be "
-                "resumed: name another file to write"
-            )
+        cli.require_source_and_target(args.source, args.target, "the checkpoint")
         if args.checksums:
             checksums.read_list(args.target.parent)  # refused before anything is written
         checkpoint = load_checkpoint(args.source)
@@ -123,8 +116,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.config:
             checkpoint = with_config(checkpoint, args.config)
         checkpoint = published(checkpoint, DTYPES[args.dtype], str(args.source))
-        # Written atomically: an existing file stays until the new one is complete.
-        save_checkpoint(checkpoint, str(args.target), backend_args=dict(backend=ATOMIC_BACKEND))
+        save_checkpoint(checkpoint, str(args.target))
         if args.checksums:
             checksums.record(args.target)
     digest = checksums.sha256(args.target)
