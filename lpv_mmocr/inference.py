@@ -17,7 +17,7 @@ from torch import nn
 
 from .datasets.transforms.word_image import placeholder_image, to_bgr
 from .engine.inference_config import inference_config
-from .engine.weights_hooks import require_fit, warn_of_other_mask
+from .engine.weights_fit import require_fit, warn_of_other_mask
 from .models import LPV
 from .registry_lookup import no_imports_by_name
 

@@ -170,12 +170,12 @@ def draw(reading, number: int, out: Path) -> str | None:
     """Draw the attention of a reading; return the file name relative to the results folder."""
     if reading.error is not None:
         return None
-    from lpv_mmocr.engine.prediction_hooks import shortened
+    from lpv_mmocr.engine.sample_names import truncated
     from lpv_mmocr.visualization import draw_attention
 
     import cv2
 
-    stem = shortened(Path(reading.source).stem, MAX_STEM_BYTES)
+    stem = truncated(Path(reading.source).stem, MAX_STEM_BYTES)
     name = f"{ATTENTION}/{number:06d}_{stem}.png"
     (out / ATTENTION).mkdir(exist_ok=True)
     drawn = draw_attention(reading.image[..., ::-1], reading.attention)

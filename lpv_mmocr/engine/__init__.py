@@ -12,7 +12,8 @@ from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
 from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from .time_budget import TimeBudgetHook
 from .training_hooks import StopOnSignalHook, ThroughputTimerHook
-from .weights_hooks import FittingWeightsHook, InitialWeightsError, InitialWeightsHook
+from .weights_fit import InitialWeightsError
+from .weights_hooks import FittingWeightsHook, InitialWeightsHook
 
 checkpoint_io.install()
 checkpoint_search.install()

@@ -17,7 +17,7 @@ from torch import nn
 
 from .deferred_scalars import AsyncCopy
 from .distributed import without_wrapper
-from .prediction_hooks import sample_name
+from .sample_names import sample_name
 
 _ACTIONS = ("stop", "skip")
 

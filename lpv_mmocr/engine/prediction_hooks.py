@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -19,28 +18,9 @@ from mmocr.structures import TextRecogDataSample
 
 import lpv_onnx
 
+from .sample_names import sample_name, truncated
+
 _LONGEST_NAME = 200  # bytes in the name of a figure file; file systems allow 255
-
-
-def sample_name(sample: TextRecogDataSample) -> str:
-    """Return the name of a sample: its ``sample_key``, else its image's path, else "".
-
-    Args:
-        sample: Sample as returned by the model.
-    """
-    return str(sample.get("sample_key") or sample.get("img_path") or "")
-
-
-def shortened(name: str, size: int) -> str:
-    """Truncate a file name to a number of bytes, at a character boundary.
-
-    Args:
-        name: File name, or its beginning.
-        size: Maximum number of bytes.
-    """
-    while len(os.fsencode(name)) > size:
-        name = name[:-1]
-    return name
 
 
 @HOOKS.register_module()
@@ -164,7 +144,7 @@ class RecogVisualizationHook(Hook):
         place = f"{sample.get('benchmark_set') or ''}:{sample.get('img_path') or self._seen}"
         name = f"{sample.get('benchmark_set') or ''}_{sample_name(sample)}"
         name = re.sub(r"[^\w.-]+", "_", name).strip("_") or str(self._seen)
-        short = shortened(name, _LONGEST_NAME)
+        short = truncated(name, _LONGEST_NAME)
         taken = self._sample_of.setdefault(name.casefold(), place) != place
         # The names that other processes have used are not known here.
         if taken or short != name or get_world_size() > 1:

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..deploy import DTYPES, DeployedLPV
 from ..engine.distributed import without_wrapper
-from ..engine.weights_hooks import mask_of
+from ..engine.weights_fit import mask_of
 
 TTA = "_tta"
 

@@ -19,7 +19,7 @@ from torch import nn
 from ..cli import load_config
 from ..engine import CheckpointError
 from ..engine.config_text import ConfigTextError
-from ..engine.weights_hooks import warn_of_other_mask
+from ..engine.weights_fit import warn_of_other_mask
 
 
 class StrictInferencer(TextRecInferencer):

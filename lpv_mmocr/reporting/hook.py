@@ -17,7 +17,7 @@ from ..atomic_files import write_file
 from ..cli import require_folder
 from ..datasets.config_folders import read_folders
 from ..engine.distributed import without_wrapper
-from ..engine.prediction_hooks import sample_name
+from ..engine.sample_names import sample_name
 from ..evaluation import BenchmarkMetric, TextProtocol
 from ..evaluation.score_table import row_of_set
 from ..evaluation.tested_model import describe

@@ -12,7 +12,7 @@ from mmocr.structures import TextRecogDataSample
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..engine.prediction_hooks import sample_name
+from ..engine.sample_names import sample_name
 from ..evaluation import TextProtocol
 from ..visualization import draw_attention
 from .statistics import WordResult

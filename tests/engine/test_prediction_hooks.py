@@ -7,11 +7,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-from lpv_mmocr.engine.prediction_hooks import (
-    PredictionWriterHook,
-    RecogVisualizationHook,
-    sample_name,
-)
+from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 
 import pytest
 import torch
@@ -24,18 +20,6 @@ def sample(text: str, scores, **meta) -> TextRecogDataSample:
     made = TextRecogDataSample(metainfo=meta)
     made.pred_text = LabelData(item=text, score=scores)
     return made
-
-
-@pytest.mark.parametrize(
-    ("meta", "name"),
-    [
-        (dict(sample_key="a:1", img_path="p"), "a:1"),
-        (dict(img_path="p/x.png"), "p/x.png"),
-        ({}, ""),
-    ],
-)
-def test_sample_name_is_the_key_or_the_path(meta, name):
-    assert sample_name(sample("x", [1.0], **meta)) == name
 
 
 def test_predictions_of_any_model_are_written(tmp_path):

@@ -18,7 +18,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.converters.growth import GrowthError, grow
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.inference_config import inference_config
-from lpv_mmocr.engine.weights_hooks import differences, unwrapped
+from lpv_mmocr.engine.weights_fit import differences, unwrapped
 
 import torch
 from mmengine.registry import init_default_scope

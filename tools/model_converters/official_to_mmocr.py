@@ -51,7 +51,7 @@ from lpv_mmocr.converters.released import (
     strip_prefixes,
 )
 from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.weights_hooks import mismatches
+from lpv_mmocr.engine.weights_fit import mismatches
 from lpv_mmocr.evaluation.text_protocol import TextProtocol
 from lpv_mmocr.models import CharacterDictionary
 

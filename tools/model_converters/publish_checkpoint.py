@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.weights_hooks import differences
+from lpv_mmocr.engine.weights_fit import differences
 from lpv_mmocr.reading import checksums
 
 import torch
