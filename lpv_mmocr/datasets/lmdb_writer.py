@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -37,16 +39,16 @@ class LMDBWriter:
         require_absent(self.path)
         self._batch: list[tuple[bytes, bytes]] = []
         self._environment: lmdb.Environment | None = None
-        self._atomic_folder = atomic_folder(self.path)
+        self._opened = ExitStack()
         self.num_samples = 0
         self.folder: Path | None = None
         """Folder of the data while they are written; other files in it are kept with them."""
 
     def __enter__(self) -> LMDBWriter:
         """Create the partial folder and open the LMDB in it."""
-        self.folder = self._atomic_folder.__enter__()
-        # Nothing is flushed until the end: a writer that dies leaves only the partial folder.
-        try:
+        with ExitStack() as opened:
+            self.folder = opened.enter_context(atomic_folder(self.path))
+            # Nothing is flushed until the end: a writer that dies leaves only the partial folder.
             with writing(self.path):
                 self._environment = lmdb.open(
                     str(self.folder),
@@ -55,9 +57,10 @@ class LMDBWriter:
                     sync=False,
                     metasync=False,
                 )
-        except BaseException as failure:
-            self._atomic_folder.__exit__(type(failure), failure, failure.__traceback__)
-            raise
+            # At the end, or after an error, from the last to the first.
+            opened.callback(self._close)
+            opened.push(self._finish)
+            self._opened = opened.pop_all()
         return self
 
     def write(self, image: bytes, label: str) -> int:
@@ -88,19 +91,8 @@ class LMDBWriter:
         return number
 
     def _flush(self) -> None:
-        while True:
-            try:
-                with (
-                    writing(self.path),
-                    self._environment.begin(write=True) as transaction,
-                ):
-                    for key, value in self._batch:
-                        transaction.put(key, value)
-            except lmdb.MapFullError:  # the transaction is rolled back: enlarge the map, repeat
-                self._environment.set_mapsize(2 * self._environment.info()["map_size"])
-            else:
-                self._batch.clear()
-                return
+        put_all(self._environment, self.path, self._batch)
+        self._batch.clear()
 
     def __exit__(
         self,
@@ -114,22 +106,44 @@ class LMDBWriter:
             ValueError: If nothing was written.
             OSError: If the dataset cannot be written, e.g. on a full disk.
         """
-        try:
-            if error_type is None:
-                if not self.num_samples:
-                    raise ValueError(f"{self.path} was not made: nothing was written into it")
-                self._batch.append((NUM_SAMPLES_KEY, b"%d" % self.num_samples))
-                self._flush()
-                with writing(self.path):
-                    self._environment.sync(True)
-        except BaseException as failure:
-            self._close()
-            self._atomic_folder.__exit__(type(failure), failure, failure.__traceback__)
-            raise
-        self._close()
-        self._atomic_folder.__exit__(error_type, error, traceback)
+        self._opened.__exit__(error_type, error, traceback)
         close_if_replaced(str(self.path))  # closes an environment of an earlier LMDB of this name
+
+    def _finish(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if error_type is not None:
+            return
+        if not self.num_samples:
+            raise ValueError(f"{self.path} was not made: nothing was written into it")
+        self._batch.append((NUM_SAMPLES_KEY, b"%d" % self.num_samples))
+        self._flush()
+        with writing(self.path):
+            self._environment.sync(True)
 
     def _close(self) -> None:
         self._environment.close()
         self._environment = None
+
+
+def put_all(
+    environment: lmdb.Environment,
+    path: str | os.PathLike,
+    entries: Sequence[tuple[bytes, bytes]],
+) -> None:
+    """Write entries in one transaction, and enlarge the map for them if it is full.
+
+    Args:
+        environment: Environment to write to.
+        path: The LMDB, for error messages.
+        entries: Keys and values.
+
+    Raises:
+        OSError: If they cannot be written, e.g. on a full disk.
+    """
+    while True:
+        try:
+            with writing(path), environment.begin(write=True) as transaction:
+                for key, value in entries:
+                    transaction.put(key, value)
+            return
+        except lmdb.MapFullError:  # the transaction is rolled back
+            environment.set_mapsize(2 * environment.info()["map_size"])

@@ -15,6 +15,7 @@ import lmdb
 
 from ..atomic_files import partial_path
 from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
+from ..datasets.lmdb_writer import put_all
 from .processes import single_threaded_opencv, worker_pool
 from .recipe import differing_settings, write_recipe
 from .renderer import WordRenderer
@@ -212,13 +213,7 @@ def _render_chunk(chunk: tuple[int, int, int]) -> tuple[int, list[tuple[bytes, s
 
 
 def _store(env: lmdb.Environment, first: int, words: list[tuple[bytes, str]]) -> None:
-    while True:
-        try:
-            with writing(env.path()), env.begin(write=True) as txn:
-                for number, (jpeg, label) in enumerate(words, start=first + 1):
-                    txn.put(image_key(number), jpeg)
-                    txn.put(label_key(number), label.encode("utf-8"))
-                txn.put(NUM_SAMPLES_KEY, b"%d" % (first + len(words)))
-            return
-        except lmdb.MapFullError:
-            env.set_mapsize(2 * env.info()["map_size"])
+    entries = [(NUM_SAMPLES_KEY, b"%d" % (first + len(words)))]
+    for number, (jpeg, label) in enumerate(words, start=first + 1):
+        entries += [(image_key(number), jpeg), (label_key(number), label.encode("utf-8"))]
+    put_all(env, env.path(), entries)
