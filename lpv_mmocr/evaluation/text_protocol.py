@@ -55,3 +55,20 @@ class TextProtocol:
             A number from 0 (nothing in common) to 1 (equal, or both empty).
         """
         return Levenshtein.normalized_similarity(self.reduce(label), self.reduce(reading))
+
+
+class ExactText(TextProtocol):
+    """Protocol that counts every character of any script, for evaluators without a protocol."""
+
+    @property
+    def name(self) -> str:
+        """Name of the protocol in reports."""
+        return "exact"
+
+    def reduce(self, text: str) -> str:
+        """Return the text unchanged, since every character counts.
+
+        Args:
+            text: A label or a reading.
+        """
+        return text

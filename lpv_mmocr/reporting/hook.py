@@ -21,7 +21,7 @@ from ..engine.sample_names import sample_name
 from ..evaluation import BenchmarkMetric, TextProtocol
 from ..evaluation.score_table import row_of_set
 from ..evaluation.tested_model import describe
-from .exact_text import ExactText
+from ..evaluation.text_protocol import ExactText
 from .page import Report, Table, render
 from .reread import read_again
 from .statistics import ReadingStatistics, WordResult

@@ -7,8 +7,8 @@ import string
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.evaluation.score_table import row_of_set
+from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reporting import ReadingStatistics, Report, Table, WordResult
-from lpv_mmocr.reporting.exact_text import ExactText
 from lpv_mmocr.reporting.reread import Look
 
 import numpy as np

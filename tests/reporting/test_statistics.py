@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from lpv_mmocr.evaluation import TextProtocol
+from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reporting import WordResult
-from lpv_mmocr.reporting.exact_text import ExactText
 
 import pytest
 from report_cases import gather, words

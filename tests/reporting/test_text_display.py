@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lpv_mmocr.evaluation import TextProtocol
-from lpv_mmocr.reporting.exact_text import ExactText
+from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reporting.text_display import Run, character_name, compare, single, visible
 
 import pytest

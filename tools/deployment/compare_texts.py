@@ -28,6 +28,7 @@ from lpv_mmocr.datasets.transforms.loading import decode_image
 from lpv_mmocr.deploy.onnx_check import reference
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
 from lpv_mmocr.evaluation.text_protocol import TextProtocol
+from lpv_mmocr.markdown_table import markdown_table
 from lpv_mmocr.reading.inferencer import build_inferencer
 from lpv_mmocr.reading.weights import find_weights
 
@@ -224,19 +225,19 @@ def table(
 ) -> str:
     """Return the counts as a Markdown table."""
     number, at_threshold = len(clear), len(clear) - sum(clear)
-    lines = [
-        f"{number} words of {Path(args.data).name}, {Path(args.checkpoint).name}, mask "
-        f"{'on' if mask else 'off'}",
-        "",
-        "| reader | same text as PyTorch | at the mask's threshold, the same | accuracy |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        lines.append(
-            f"| {row.reader} | {row.same} of {number - at_threshold} | "
-            f"{row.same_at_threshold} of {at_threshold} | {row.correct / number:.2%} |"
+    data, checkpoint = Path(args.data).name, Path(args.checkpoint).name
+    title = f"{number} words of {data}, {checkpoint}, mask {'on' if mask else 'off'}"
+    header = ("reader", "same text as PyTorch", "at the mask's threshold, the same", "accuracy")
+    cells = [
+        (
+            row.reader,
+            f"{row.same} of {number - at_threshold}",
+            f"{row.same_at_threshold} of {at_threshold}",
+            f"{row.correct / number:.2%}",
         )
-    return "\n".join(lines)
+        for row in rows
+    ]
+    return "\n".join([title, "", *markdown_table(header, cells, left={"reader"})])
 
 
 def main(argv: list[str] | None = None) -> int:
