@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -87,6 +88,7 @@ def run_loading(
 ) -> list[LoadingMeasurement]:
     """Measure the training pipelines of configs on an LMDB.
 
+    Of models that differ only in how they run, such as by ``deploy``, the first stands for all.
     Without workers, everything runs in this process on one core; the shares of the steps are
     measured there. With workers, each round starts new ones: workers that load ahead would take
     time from the other measurements.
@@ -105,7 +107,7 @@ def run_loading(
     """
     variants = [
         _Variant(spec, augmented, data, plan.device)
-        for spec in specs
+        for spec in _with_different_data(specs)
         for augmented in _augmentations(spec)
     ]
     results = {
@@ -121,7 +123,10 @@ def run_loading(
     torch.set_num_threads(1)
     try:
         for number in range(plan.rounds):
-            for (variant, num_workers), result in results.items():
+            # In another order each round: whatever comes first finds cold caches.
+            for (variant, num_workers), result in random.Random(number).sample(
+                list(results.items()), len(results)
+            ):
                 if num_workers == 0:
                     variant.measure_here(result, plan.min_seconds)
                 else:
@@ -135,6 +140,11 @@ def run_loading(
         total = sum(result.shares.values())
         result.shares = {name: seconds / total for name, seconds in result.shares.items()}
     return list(results.values())
+
+
+def _with_different_data(specs: Sequence[Specification]) -> list[Specification]:
+    first = {(spec.config, repr(spec.options)): spec for spec in reversed(specs)}
+    return [spec for spec in specs if spec in first.values()]
 
 
 def _augmentations(spec: Specification) -> tuple[bool, ...]:

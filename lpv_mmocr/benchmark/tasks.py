@@ -64,11 +64,8 @@ def check(tasks: Sequence[str], specs: Sequence[Specification], device: torch.de
                 f"{spec.label}: an adapter has no pipeline, so its inference cannot be measured; "
                 "omit it, or use --task forward"
             )
-        if spec.adapter and "loader" in tasks:
-            raise InputError(
-                f"{spec.label}: an adapter has no data pipeline, so its loading cannot be "
-                "measured; omit it, or use --task forward"
-            )
+        if "loader" in tasks:
+            _check_loader(spec)
         if "train" not in tasks:
             continue
         for what in ("deploy", "onnx"):
@@ -78,6 +75,14 @@ def check(tasks: Sequence[str], specs: Sequence[Specification], device: torch.de
             raise InputError(f"{spec.label}: training in fp16 needs a GPU; use bf16")
     if "train" in tasks:
         _shared_optim_wrapper(specs)
+
+
+def _check_loader(spec: Specification) -> None:
+    if spec.adapter or spec.onnx:
+        raise InputError(
+            f"{spec.label}: {'an adapter' if spec.adapter else 'an ONNX file'} has no data "
+            "pipeline, so its loading cannot be measured; omit it, or use --task forward"
+        )
 
 
 def run_task(

@@ -47,12 +47,13 @@ def grow(small: LPV, large: LPV) -> None:
 
     Raises:
         GrowthError: If ``large`` is smaller in any respect, or differs in more than size: in the
-            image size or channels, the width of a head, the number of stages, GLRMs or positions,
-            the dictionary; or if a model has modules other than an ``LPVSVTREncoder`` and a
-            ``CPADecoder``.
+            image size, channels or normalisation, the width of a head, the number of stages, GLRMs
+            or positions, the dictionary; or if a model has modules other than an
+            ``LPVSVTREncoder`` and a ``CPADecoder``.
     """
     for model in (small, large):
         _require_known_parts(model)
+    _same("the normalisation of images", *map(_normalisation, (small, large)))
     channels = _encoder(small.encoder, large.encoder)
     _decoder(small.decoder, large.decoder, channels)
 
@@ -91,6 +92,15 @@ def _require_known_parts(model: LPV) -> None:
         raise GrowthError("every stage of the encoder needs a block")
     if not all(len(glrm.layers) for glrm in model.decoder.glrms):
         raise GrowthError("every GLRM needs a layer")
+
+
+def _normalisation(model: LPV) -> str:
+    preprocessor = model.data_preprocessor
+    order = "channels swapped" if preprocessor._channel_conversion else "channels as loaded"
+    if not preprocessor._enable_normalize:
+        return order
+    mean, std = (getattr(preprocessor, name).flatten().tolist() for name in ("mean", "std"))
+    return f"mean {mean}, std {std}, {order}"
 
 
 def _encoder(small: LPVSVTREncoder, large: LPVSVTREncoder) -> torch.Tensor:

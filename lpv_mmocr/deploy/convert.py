@@ -38,9 +38,10 @@ class DeployedLPV(LPV):
     def reads_images_alone(self) -> bool:
         """Whether the encoder is known to use nothing but the images.
 
-        Some of MMOCR's encoders mask by ``valid_ratio``; others require ``data_samples``.
+        Some of MMOCR's encoders mask by ``valid_ratio``; others require ``data_samples``. So may a
+        class derived from a known encoder.
         """
-        if not self.with_encoder or isinstance(self.encoder, _READ_IMAGES_ALONE):
+        if not self.with_encoder or type(self.encoder) in _READ_IMAGES_ALONE:
             return True
         return "data_samples" not in inspect.signature(self.encoder.forward).parameters
 

@@ -77,7 +77,10 @@ class ReportPageHook(Hook):
         if not is_main_process():
             return
         whole = ReadingStatistics(protocol=_protocol(runner), num_worst=self.num_worst)
-        for word in _once(chain.from_iterable(parts)):
+        words = _once(chain.from_iterable(parts))
+        if _benchmark_metrics(runner):  # they do not score such sets either
+            words, whole.num_left_out = _comparable(words, whole.protocol)
+        for word in words:
             whole.add(word)
         model = without_wrapper(runner.model)
         checkpoint = runner.cfg.get("load_from") or "random weights"
@@ -109,6 +112,15 @@ def _once(words: Iterable[WordResult]) -> list[WordResult]:
     """Return each word once, in dataset order; samplers repeat some to fill all processes."""
     by_index = {word.index: word for word in words}
     return [by_index[index] for index in sorted(by_index)]
+
+
+def _comparable(
+    words: Sequence[WordResult], protocol: TextProtocol
+) -> tuple[list[WordResult], int]:
+    """Leave out the sets in which no label has a character that counts; count their words."""
+    sets = {word.set_name for word in words if protocol.reduce(word.label)}
+    kept = [word for word in words if word.set_name in sets]
+    return kept, len(words) - len(kept)
 
 
 def _read_word(sample: TextRecogDataSample, index: int) -> WordResult:

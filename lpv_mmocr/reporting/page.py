@@ -16,12 +16,14 @@ from PIL import Image
 from .. import __version__
 from ..evaluation.score_table import Row
 from . import charts
+from .calibration import Tally
 from .reread import Look
 from .statistics import MISSING, ReadingStatistics, WordResult
 from .text_display import Run, character_name, compare, single, visible
 
 _NUM_CONFUSIONS = 20
 _MATRIX_SIZE = 16
+_NUM_CHARACTERS = 500  # of which the table has rows; some alphabets have ten thousands
 _PROTOCOLS = {
     "case-insensitive-36": "only 0-9 and a-z are compared, ignoring case",
     "case-sensitive-94": "the 94 printable ASCII characters are compared, with case",
@@ -114,9 +116,7 @@ def render(report: Report) -> str:
         confusions=sorted(
             report.statistics.confusions.items(), key=lambda item: (-item[1], item[0])
         )[:_NUM_CONFUSIONS],
-        characters=sorted(
-            report.statistics.by_character.items(), key=lambda item: (item[1].accuracy, item[0])
-        ),
+        characters=_characters(report.statistics),
         errors=_errors(report),
         with_attention=any(look.attention is not None for look in report.looks),
         MISSING=MISSING,
@@ -134,6 +134,14 @@ def _charts(statistics: ReadingStatistics) -> dict[str, Markup]:
     if statistics.calibration.total.count:
         drawn["reliability"] = Markup(charts.reliability_diagram(statistics.calibration))
     return drawn
+
+
+def _characters(statistics: ReadingStatistics) -> list[tuple[str, Tally]]:
+    """Return the characters with the most errors, the worst first."""
+    items = sorted(
+        statistics.by_character.items(), key=lambda item: (item[1].correct - item[1].count, item[0])
+    )
+    return sorted(items[:_NUM_CHARACTERS], key=lambda item: (item[1].accuracy, item[0]))
 
 
 def _confusion_matrix(statistics: ReadingStatistics) -> dict:

@@ -59,6 +59,8 @@ class ReadingStatistics:
         empty_texts: Number of empty readings, apart from unreadable images.
         num_bad_samples: Number of images that could not be read.
         bad_samples: Names of the first of them.
+        num_left_out: Number of words that were not added, as they are of sets in which no label has
+            a character that counts.
         by_length: Counts of words by the number of characters in the label.
         by_character: Counts of each character in the labels, and of those read correctly.
         confusions: How often the first character was read as the second. One of the two is
@@ -75,6 +77,7 @@ class ReadingStatistics:
     empty_texts: int = 0
     num_bad_samples: int = 0
     bad_samples: list[str] = field(default_factory=list)
+    num_left_out: int = 0
     by_length: dict[int, Tally] = field(default_factory=dict)
     by_character: dict[str, Tally] = field(default_factory=dict)
     confusions: Counter[tuple[str, str]] = field(default_factory=Counter)

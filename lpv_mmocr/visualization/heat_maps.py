@@ -48,9 +48,9 @@ class HeatScale:
         the maps' maximum weights.
 
         Args:
-            maps: Attention maps.
+            maps: Attention maps. NaN, as of a model that has diverged, counts as 0.
         """
-        return cls(float(np.quantile([weights.max() for weights in maps], 0.75)))
+        return cls(float(np.quantile([np.nan_to_num(weights).max() for weights in maps], 0.75)))
 
     def colour(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the colours of weights.
@@ -63,7 +63,8 @@ class HeatScale:
             are square roots, so that weak attention is visible next to strong.
         """
         # If all weights are 0, so is the top.
-        share = np.sqrt(np.clip(weights / max(self.top, 1e-9), 0, 1)).astype(np.float32)
+        share = np.sqrt(np.clip(np.nan_to_num(weights) / max(self.top, 1e-9), 0, 1))
+        share = share.astype(np.float32)
         return _colours()[(255 * share).round().astype(int)], share
 
 

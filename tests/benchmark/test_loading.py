@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from lpv_mmocr.benchmark.loading import children_memory, run_loading, write_words
-from lpv_mmocr.benchmark.specification import parse_adapter, parse_model
+from lpv_mmocr.benchmark.specification import Specification, parse_adapter, parse_model
+from lpv_mmocr.benchmark.tasks import check
 from lpv_mmocr.cli import InputError
 from lpv_mmocr.datasets import LPVLMDBDataset, close_environments
 from lpv_mmocr.datasets import lmdb_dataset as lmdb_dataset_module
 
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -56,3 +58,15 @@ def test_workers_report_rate_start_up_and_memory(toy_file, words, quick):
 
 def test_memory_without_children_is_zero(tmp_path):
     assert children_memory(tmp_path) == 0
+
+
+def test_models_with_the_same_data_are_measured_once(toy_file, words, quick):
+    specs = [parse_model(f"{toy_file}{switches}") for switches in ("", ":deploy", ":bf16")]
+    found = run_loading(specs, words, [0], quick)
+    assert [measurement.model for measurement in found] == [specs[0].label] * 2
+
+
+def test_onnx_files_have_no_loader():
+    exported = Specification("onnx:a.onnx", onnx=("a.onnx", "onnxruntime"))
+    with pytest.raises(InputError, match=r"onnx:a\.onnx: an ONNX file has no data pipeline"):
+        check(["loader"], [exported], torch.device("cpu"))

@@ -4,7 +4,7 @@ import copy
 
 from lpv_mmocr.deploy import DeployedLPV, convert, to_deploy
 from lpv_mmocr.deploy.onednn import PackedLinear, can_pack
-from lpv_mmocr.models import CPADecoder
+from lpv_mmocr.models import CPADecoder, LPVSVTREncoder
 
 import pytest
 import torch
@@ -50,6 +50,26 @@ def test_other_encoders_get_the_data_samples():
     assert [s.pred_text.item for s in found] == [s.pred_text.item for s in expected]
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.pred_text.word_score == pytest.approx(theirs.pred_text.word_score, rel=1e-3)
+
+
+class Shortened(LPVSVTREncoder):
+    """Encoder derived from a known one, which also uses the data samples."""
+
+    def forward(self, features: torch.Tensor, data_samples: list | None = None) -> torch.Tensor:
+        told = torch.tensor([sample.valid_ratio for sample in data_samples])
+        return super().forward(features) * told.to(features).view(-1, 1, 1, 1)
+
+
+def test_encoder_derived_from_a_known_one_gets_the_data_samples():
+    model = settle(build_toy(with_mask=False))
+    batch = images(model, 2)
+    model.encoder.__class__ = Shortened
+    samples = [word_sample("a") for _ in batch]
+    for sample, valid_ratio in zip(samples, (0.5, 1.0), strict=True):
+        sample.set_metainfo(dict(valid_ratio=valid_ratio))
+    with torch.no_grad():
+        expected = model.decoder.forward_train(out_enc=model.encoder(batch, samples))["logits"][-1]
+    assert (to_deploy(model).logits(batch, samples) - expected).abs().max() < 1e-4
 
 
 def test_logits_match_without_packing(monkeypatch):

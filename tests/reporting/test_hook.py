@@ -16,8 +16,11 @@ from lpv_mmocr.evaluation import BenchmarkMetric
 from lpv_mmocr.reporting import ReportPageHook
 from lpv_mmocr.reporting.hook import _once
 
+import cv2
 import numpy as np
 import pytest
+from apis.inference_cases import noise
+from evaluation.benchmark_cases import write_set
 from forked_programs import Program, run_script
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -123,6 +126,23 @@ def test_own_data_may_have_its_own_evaluator(bench, tmp_path):
     assert re.search(r"all words 5 \d", text)
     assert re.search(r"recog/word_acc \d", text)
     assert "<b>0</b>" in text
+
+
+def test_set_without_comparable_labels_is_left_out(bench, tmp_path):
+    """Its accuracy is not computed, and it must not lower that of all words."""
+    image = cv2.imencode(".png", noise(seed=9))[1].tobytes()
+    write_set(tmp_path / "cjk", ["中文", "字符", "日本"], [image] * 3)
+    sets = dict(SVT="svt", CJK=str(tmp_path / "cjk"))
+    key = "test_dataloader.dataset.sets"
+    run_test(bench, tmp_path / "a", **{key: dict(sets, _delete_=True)})
+    run_test(bench, tmp_path / "b", **{key: dict(SVT="svt", _delete_=True)})
+    both, one = (text_of(tmp_path / name / "report.html") for name in "ab")
+    assert "Words of sets in which no label has a compared character: 3." in both
+    figures = re.compile(r"\d words \d+\.\d\d % word accuracy .*? calibration error")
+    assert figures.search(both)[0] == figures.search(one)[0]
+    run_test(bench, tmp_path / "c", **{key: dict(CJK=sets["CJK"], _delete_=True)})
+    none = text_of(tmp_path / "c" / "report.html")
+    assert "0 words" in none and "nan" not in none
 
 
 @pytest.mark.slow

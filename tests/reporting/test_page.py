@@ -9,6 +9,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from lpv_mmocr.evaluation import BenchmarkReport, SetScore, TextProtocol
+from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reporting import Report, Table, render
 from lpv_mmocr.reporting.reread import Look
 
@@ -154,3 +155,18 @@ def test_all_tables_absent_sets_and_metrics_are_shown():
     assert "COUNT: should be 647" in text
     assert "Weighted mean of the 1 present" in text
     assert "0.123457" in text
+
+
+def test_table_of_a_large_alphabet_is_limited():
+    """Characters with errors come first."""
+    read = [
+        replace(word, index=number, label=chr(0x4E00 + number), text="x" if number > 695 else None)
+        for number, word in enumerate(words(1) * 700)
+    ]
+    read = [replace(word, text=word.text or word.label) for word in read]
+    html = render(report(gather(read, ExactText())))
+    table = html.split("Characters of the labels, the worst first")[1].split("</table>")[0]
+    shown = list(dict.fromkeys(re.findall(r"U\+([0-9A-F]{4})", table)))
+    assert len(shown) == 500
+    assert [int(code, 16) - 0x4E00 for code in shown[:5]] == [696, 697, 698, 699, 0]
+    assert "with the most errors of 700; the table has 500." in html

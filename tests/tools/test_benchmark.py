@@ -133,6 +133,8 @@ def test_failed_model_sets_the_exit_status(tool, adapter, tmp_path, capsys):
         (["--models", "lpv-tiny", "--baseline", "x"], "--baseline x is not one of the models"),
         (["--device", "tpu9000"], "--device tpu9000: no such kind of device"),
         (["--rounds", "0"], "must be positive"),
+        (["--min-time", "inf"], "others not negative"),
+        (["--min-time", "nan"], "others not negative"),
         (["--threads", "0"], "must be positive"),
         (["--threads", "100000"], "--threads 100000: 1024 at most"),
         (["--out", __file__], "--out needs a folder"),

@@ -7,11 +7,14 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.deploy import onnx_export
 
+import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx_cases import import_exporter
@@ -111,8 +114,47 @@ def test_undecodable_word_is_named(compare, toy_run, tmp_path, capsys):
     with LMDBWriter("bad") as writer:
         writer.write(b"no image", "word")
     assert compare(toy_run / "iter_4.pth", "--data", "bad") == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: bad:image-000000001: its image (8 bytes) cannot be decoded")
+    said, error = capsys.readouterr().err.splitlines()
+    assert said.startswith("bad:image-000000001 is left out: its image (8 bytes) cannot be decoded")
+    assert error == "error: bad has no image that can be decoded"
+
+
+def test_words_beside_an_undecodable_one_are_compared(compare, toy_run, tmp_path, capsys):
+    with LMDBWriter("mixed") as writer:
+        for content in (b"no image", cv2.imencode(".png", np.zeros((20, 50, 3)))[1].tobytes()):
+            writer.write(content, "word")
+    assert compare(toy_run / "iter_4.pth", "--data", "mixed") == 0
+    printed = capsys.readouterr()
+    assert "mixed:image-000000001 is left out: " in printed.err
+    assert printed.out.startswith("1 words of mixed, ")
+
+
+def test_file_of_another_model_is_refused_before_words_are_read(
+    export, compare, toy_run, toy_data, tmp_path, capsys
+):
+    checkpoint = toy_run / "iter_4.pth"
+    assert export(checkpoint, "--out", "a.onnx") == 0
+    model = onnx.load("a.onnx")
+    (entry,) = [entry for entry in model.metadata_props if '"parameters"' in entry.value]
+    entry.value = re.sub(r'"parameters": \d+', '"parameters": 1234', entry.value)
+    onnx.save(model, "b.onnx")
+    capsys.readouterr()
+    assert compare(checkpoint, "--data", toy_data / "train", "--onnx", "a.onnx", "b.onnx") == 2
+    printed = capsys.readouterr()
+    assert "error: b.onnx was exported from another model: it has 1,234 param" in printed.err
+    assert "reading with" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("characters", "case_sensitive"), [("0123abc", False), ("abcABC", True), ("ABC", True)]
+)
+def test_case_counts_if_the_model_has_upper_case(load_tool, characters, case_sensitive):
+    classes = ["<BOS>", "<EOS>", *characters]  # names of classes do not count
+    dictionary = SimpleNamespace(dict=classes)
+    decoder = SimpleNamespace(postprocessor=SimpleNamespace(dictionary=dictionary))
+    tool = load_tool("deployment/compare_texts.py")
+    protocol = tool.protocol_for(SimpleNamespace(decoder=decoder))
+    assert protocol.case_sensitive is case_sensitive
 
 
 @pytest.mark.parametrize(

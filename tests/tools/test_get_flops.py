@@ -64,6 +64,10 @@ def test_grey_images_have_one_channel(load_tool, capsys):
     ("options", "said"),
     [
         (["--shape", "0", "-5"], "error: --shape needs two positive numbers, got 0 -5"),
+        (
+            ["--cfg-options", "model.encoder.img_size=32"],
+            "error: img_size of the encoder must be height and width, got 32",
+        ),
         (["--shape", "32", "0"], "error: --shape needs two positive numbers, got 32 0"),
         (["--cfg-options", "model.encoder.depths=3"], "stage1_10e_st_mj.py cannot be built: "),
     ],

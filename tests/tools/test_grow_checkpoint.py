@@ -37,6 +37,10 @@ def test_weights_with_a_module_prefix_are_grown(grow, tmp_path):
     assert grow(tmp_path / "wrapped.pth", LOW, tmp_path / "grown.pth") == 0
 
 
+def test_bundled_checkpoint_is_found_by_name(grow, tmp_path):
+    assert grow("lpv-mini", LOW, tmp_path / "grown.pth") == 0
+
+
 def test_new_weights_depend_on_the_seed(grow, tmp_path):
     weights = {}
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -96,6 +100,16 @@ class TestBadInput:
     def test_model_with_a_backbone(self, error_of, tmp_path):
         said = error_of(MINI, CONFIGS / "resnet31-cpa_own_data.py", tmp_path / "a.pth")
         assert "models with a backbone cannot be grown" in said
+
+    def test_config_with_another_normalisation(self, error_of, tmp_path):
+        config = tmp_path / "other.py"
+        config.write_text(
+            f"_base_ = [{str(LOW)!r}]\n"
+            "model = dict(data_preprocessor=dict(mean=[123.0] * 3, bgr_to_rgb=False))\n"
+        )
+        said = error_of(MINI, config, tmp_path / "a.pth")
+        assert "the normalisation of images must be the same, got mean [0" in said
+        assert "and mean [123.0, 123.0, 123.0]" in said and "channels as loaded" in said
 
     def test_config_with_another_image_size(self, error_of, tmp_path):
         config = CONFIGS / "lpv-base_stage2_10e_st_mj.py"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
+from html import unescape
 from pathlib import Path
 
 import cv2
+import matplotlib
 import pytest
 
 
@@ -103,6 +106,23 @@ def test_run_with_an_underscore_is_in_the_legend(tool, tmp_path):
     write_log(tmp_path, "1", training(5, 1.0))
     legend = tool.draw({"_run": tool.read_run(tmp_path)}).axes[0].get_legend()
     assert [text.get_text().strip() for text in legend.get_texts()] == ["_run"]
+
+
+@pytest.mark.parametrize("name", ["a$b$", r"x$\frac$y"])
+def test_name_is_not_a_formula(tool, tmp_path, name):
+    write_log(tmp_path, "1", training(5, 1.0))
+    figure = tool.draw({name: tool.read_run(tmp_path)})
+    drawn = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(drawn, format="svg")
+    assert name in unescape(drawn.getvalue())
+
+
+@pytest.mark.filterwarnings("error")
+def test_legend_is_in_the_first_panel_with_curves(tool, tmp_path):
+    points = [tool.Point(10, {"recog/accuracy": 0.5})]
+    legends = [axes.get_legend() for axes in tool.draw({"run": points}).axes]
+    assert legends[:2] == [None, None] and legends[2] is not None
 
 
 class TestBadInput:

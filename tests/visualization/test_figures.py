@@ -135,6 +135,15 @@ def test_heat_scale_grows_and_saturates():
     assert (colours[-1] == colours[-2]).all()
 
 
+def test_attention_that_is_not_a_number_is_dark():
+    """A model that has diverged must not end a report."""
+    maps = [np.full((2, 2), np.nan), np.array([[0.0, np.nan], [0.5, 0.1]])]
+    scale = HeatScale.of(maps)
+    assert 0 < scale.top <= 0.5
+    assert scale.colour(maps[0])[1].max() == 0
+    assert HeatScale.of(maps[:1]).colour(maps[0])[1].max() == 0
+
+
 @pytest.mark.parametrize("ground", [0, 60, 255])
 @pytest.mark.parametrize("weight", [0.0, 0.1, 0.5, 1.0])
 def test_colours_match_the_colour_bar_on_any_background(ground, weight):

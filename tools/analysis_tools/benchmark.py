@@ -35,6 +35,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import sys
 import tempfile
@@ -122,7 +123,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     args = parser.parse_args(argv)
     positive = [args.rounds, *(args.batch_sizes or []), 1 if args.threads is None else args.threads]
-    if min(positive) < 1 or min(args.workers) < 0 or args.min_time < 0:
+    if min(positive) < 1 or min(args.workers) < 0 or not 0 <= args.min_time < math.inf:
         parser.error("--rounds, --batch-sizes and --threads must be positive, others not negative")
     if args.threads is not None and args.threads > MAX_THREADS:
         parser.error(f"--threads {args.threads}: {MAX_THREADS} at most")

@@ -91,6 +91,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if min(*args.size, args.rounds, args.images) < 1:
         parser.error("--size, --rounds and --images must be positive")
+    if not 0 <= min(args.seeds) <= max(args.seeds) < 2**32:
+        parser.error("--seeds must be from 0 to 4294967295")
     return args
 
 

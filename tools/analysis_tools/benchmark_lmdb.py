@@ -51,6 +51,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if min(args.num, args.reads, args.rounds) < 1:
         parser.error("--num, --reads and --rounds must be at least 1")
+    if args.folder:
+        try:
+            os.makedirs(args.folder, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--folder {args.folder} cannot be created: {error}")
     return args
 
 
@@ -148,8 +153,6 @@ def main(argv: list[str] | None = None) -> None:
     if args.measure_opening:
         measure_opening(args.measure_opening, args.folder)
         return
-    if args.folder:
-        os.makedirs(args.folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         benchmark(Path(folder), args.num, args.reads, args.rounds)
 

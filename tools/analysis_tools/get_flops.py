@@ -47,6 +47,8 @@ def image_size(cfg: Config, shape: list[int] | None) -> tuple[int, int]:
     size = shape or (cfg.model.get("encoder") or {}).get("img_size")
     if size is None:
         raise cli.InputError("the config's encoder has no img_size: give --shape HEIGHT WIDTH")
+    if not (isinstance(size, list | tuple) and len(size) == 2):
+        raise cli.InputError(f"img_size of the encoder must be height and width, got {size!r}")
     return tuple(size)
 
 

@@ -116,6 +116,12 @@ def _plain(record: dict) -> bool:
     return all(isinstance(record.get(name, 0), int | float) for name in names)
 
 
+def _label(name: str) -> str:
+    """Return a name that matplotlib shows as it is: not hidden, and not as a formula."""
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
+
+
 def draw(runs: dict[str, list[Point]]) -> Figure:
     """Plot runs over each other, one panel for each quantity.
 
@@ -131,8 +137,7 @@ def draw(runs: dict[str, list[Point]]) -> Figure:
                 axes.plot(
                     *zip(*curve, strict=True),
                     color=f"C{number % 10}",
-                    # Matplotlib hides labels that begin with an underscore.
-                    label=f" {name}" if name.startswith("_") else name,
+                    label=_label(name),
                     # Markers make short curves visible, even a single value.
                     marker="o" if len(curve) < 30 else None,
                     markersize=4,
@@ -142,7 +147,9 @@ def draw(runs: dict[str, list[Point]]) -> Figure:
         axes.margins(x=0.01)
         if not axes.lines:
             axes.text(0.5, 0.5, "not logged", ha="center", transform=axes.transAxes)
-    panels[0].legend()
+    first = next((axes for axes in panels if axes.lines), None)
+    if first is not None:
+        first.legend()
     panels[-1].set_ylim(0, 100)
     panels[-1].set_xlabel("iteration")
     return figure

@@ -23,12 +23,12 @@ from typing import NamedTuple
 
 from lpv_mmocr import cli
 from lpv_mmocr.datasets import LPVLMDBDataset
-from lpv_mmocr.datasets.bad_samples import BadSampleError
 from lpv_mmocr.datasets.transforms.loading import decode_image
 from lpv_mmocr.deploy.onnx_check import reference
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
 from lpv_mmocr.evaluation.text_protocol import TextProtocol
 from lpv_mmocr.markdown_table import markdown_table
+from lpv_mmocr.models import LPV
 from lpv_mmocr.reading.inferencer import build_inferencer
 from lpv_mmocr.reading.weights import find_weights
 
@@ -92,20 +92,28 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]:
-    """Return encoded images and labels of an LMDB.
+    """Return encoded images and labels of an LMDB, without images that cannot be decoded.
+
+    Those are reported on standard error.
 
     Raises:
-        BadSampleError: If a word cannot be used.
+        InputError: If no word is left.
     """
     words = LPVLMDBDataset(ann_file=folder, test_mode=True)
     if not len(words):
         raise cli.InputError(f"{folder} has no words")
     infos = [words.get_data_info(index) for index in range(len(words))[:number]]
+    readable = []
     for info in infos:
         try:
             upright(info["img_bytes"])
         except ValueError as error:
-            raise BadSampleError(info["sample_key"], str(error)) from error
+            print(f"{info['sample_key']} is left out: {error}", file=sys.stderr)
+        else:
+            readable.append(info)
+    if not readable:
+        raise cli.InputError(f"{folder} has no image that can be decoded")
+    infos = readable
     return [info["img_bytes"] for info in infos], [info["instances"][0]["text"] for info in infos]
 
 
@@ -123,13 +131,32 @@ def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[
     return texts
 
 
-def read_onnx(file: str, engine: str, mask: bool, encoded: Sequence[bytes]) -> list[str]:
+def open_onnx(file: str, engine: str, model: LPV) -> lpv_onnx.Reader:
+    """Open an exported model.
+
+    Raises:
+        InputError: If it is not of the model, or reads with another mask.
+    """
     reader = lpv_onnx.Reader(file, engine=engine, threads=torch.get_num_threads(), tta=False)
-    if reader.metadata["mask"] != mask:
+    inside = reader.metadata
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    classes = list(model.decoder.postprocessor.dictionary.dict)
+    if (inside["parameters"], inside["classes"]) != (parameters, classes):
+        raise cli.InputError(
+            f"{file} was exported from another model: it has {inside['parameters']:,} parameters "
+            f"and {len(inside['classes'])} classes, the checkpoint {parameters:,} and "
+            f"{len(classes)}{'' if len(classes) != len(inside['classes']) else ' (compare them)'}"
+        )
+    mask = model.decoder.with_mask
+    if inside["mask"] != mask:
         raise cli.InputError(
             f"{file} reads with the mask {'off' if mask else 'on'}, the model with it "
             f"{'on' if mask else 'off'}: export it again, or give --mask"
         )
+    return reader
+
+
+def read_onnx(reader: lpv_onnx.Reader, encoded: Sequence[bytes]) -> list[str]:
     texts = []
     for batch in progressive(encoded):
         texts += [reading.text for reading in reader(batch)]
@@ -173,6 +200,12 @@ def compare(args: argparse.Namespace) -> None:
     if args.mask is not None:
         model.decoder.with_mask = args.mask == "on"
     mask = model.decoder.with_mask
+    # Opened before anything is read: a wrong file must not cost the time of the others.
+    exported = {
+        f"{file}, {engine}": open_onnx(file, engine, model)
+        for file in args.onnx
+        for engine in args.engine
+    }
     clear = find_clear(inferencer, encoded)
 
     def read_deployed(dtype: torch.dtype) -> list[str]:
@@ -182,16 +215,14 @@ def compare(args: argparse.Namespace) -> None:
     readers: dict[str, Callable[[], list[str]]] = {PLAIN: lambda: read_torch(inferencer, encoded)}
     for name, dtype in DEPLOYED.items():
         readers[name] = lambda dtype=dtype: read_deployed(dtype)
-    for file in args.onnx:
-        for engine in args.engine:
-            readers[f"{file}, {engine}"] = lambda file=file, engine=engine: read_onnx(
-                file, engine, mask, encoded
-            )
+    for name, reader in exported.items():
+        readers[name] = lambda reader=reader: read_onnx(reader, encoded)
     texts = {}
     for name, read in readers.items():
         print(f"reading with {name}", file=sys.stderr)
         texts[name] = read()
-    rows = [count(name, texts[name], texts[PLAIN], labels, clear) for name in readers]
+    protocol = protocol_for(model)
+    rows = [count(texts[name], texts[PLAIN], labels, clear, name, protocol) for name in readers]
     print(table(rows, clear, args, mask))
     if args.out:
         content = dict(
@@ -206,15 +237,22 @@ def compare(args: argparse.Namespace) -> None:
         args.out.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
+def protocol_for(model: LPV) -> TextProtocol:
+    """Return the protocol of a model's characters: case counts if it has upper-case letters."""
+    characters = (text for text in model.decoder.postprocessor.dictionary.dict if len(text) == 1)
+    return TextProtocol(case_sensitive=any(map(str.isupper, characters)))
+
+
 def count(
-    name: str,
     texts: Sequence[str],
     plain: Sequence[str],
     labels: Sequence[str],
     clear: Sequence[bool],
+    name: str,
+    protocol: TextProtocol,
 ) -> Agreement:
     same = [ours == theirs for ours, theirs in zip(texts, plain, strict=True)]
-    reduce = TextProtocol().reduce
+    reduce = protocol.reduce
     correct = [reduce(text) == reduce(label) for text, label in zip(texts, labels, strict=True)]
     at_threshold = sum(ours and not is_clear for ours, is_clear in zip(same, clear, strict=True))
     return Agreement(name, sum(same) - at_threshold, at_threshold, sum(correct))

@@ -19,6 +19,7 @@ from lpv_mmocr.converters.growth import GrowthError, grow
 from lpv_mmocr.engine import load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.inference_config import inference_config
 from lpv_mmocr.engine.weights_fit import differences, unwrapped
+from lpv_mmocr.reading.weights import find_weights
 
 import torch
 from mmengine.registry import init_default_scope
@@ -30,7 +31,10 @@ from lpv_mmocr_cli import new_parser
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "source", type=Path, metavar="SRC", help="checkpoint of the smaller model, with its config"
+        "source",
+        metavar="SRC",
+        help="checkpoint of the smaller model, with its config; or the name of a bundled one, such "
+        "as lpv-mini",
     )
     parser.add_argument("config", metavar="CONFIG", help="config of the larger model")
     parser.add_argument("target", type=Path, metavar="DST", help="file to write")
@@ -41,6 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
+        args.source = Path(find_weights(args.source))
         cli.require_source_and_target(args.source, args.target, "the smaller model")
         large_config = cli.load_config(args.config)
         cli.require(large_config, "model")
