@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from itertools import zip_longest
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..visible_text import single
 from .lmdb_statistics import PERCENTILES, LMDBStatistics
 
 LONGEST = 26  # labels of this length and longer ones share a bar
@@ -131,7 +131,7 @@ def _histograms(found: LMDBStatistics, width: int) -> Table:
     # At least ten rows of characters, even if all words are short.
     height = max(len(rows), 10)
     most = found.characters.most_common(2 * height)
-    characters = [(_shown(character), count) for character, count in most]
+    characters = [(single(character), count) for character, count in most]
     columns = [rows, characters[:height], characters[height:]]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for title in ("  length", "char", "char"):
@@ -155,15 +155,6 @@ def _bar(count: int, top: int, width: int) -> str:
     if count:
         eighths = max(eighths, 1)
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
-
-
-def _shown(character: str) -> str:
-    """Return a character in visible form: blanks and controls by name or number."""
-    if character == " ":
-        return "space"
-    if unicodedata.category(character)[0] in "CZM":
-        return f"U+{ord(character):04X}"
-    return character
 
 
 def _kinds(characters: Counter[str]) -> str:

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from scipy.stats import binomtest
 
+from ..visible_text import single
 from .calibration import Calibration, Tally
-from .text_display import single
 
 MAX_CHARACTERS = 36
 """Maximum number of columns that can be told apart on a phone."""

@@ -15,11 +15,12 @@ from PIL import Image
 
 from .. import __version__
 from ..evaluation.score_table import Row
+from ..visible_text import single, visible
 from . import charts
 from .calibration import Tally
 from .reread import Look
 from .statistics import MISSING, ReadingStatistics, WordResult
-from .text_display import Run, character_name, compare, single, visible
+from .text_display import Run, character_name, compare
 
 _NUM_CONFUSIONS = 20
 _MATRIX_SIZE = 16

@@ -1,4 +1,4 @@
-"""Display of texts of any script: invisible characters made visible, differences marked."""
+"""Display of texts of any script: names of characters, differences marked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ..evaluation import TextProtocol
 from ..evaluation.alignment import align
+from ..visible_text import code_point, visible
 
 
 class Run(NamedTuple):
@@ -24,45 +25,13 @@ class Run(NamedTuple):
     wrong: bool
 
 
-def visible(text: str) -> str:
-    """Make invisible characters visible.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The text with ``␣`` for spaces, and code points such as ``U+200B`` for unprintable
-        characters: control characters, direction marks, unassigned code points.
-    """
-    return "".join(map(_visible_character, text))
-
-
-def _visible_character(character: str) -> str:
-    if character == " ":
-        return "\N{OPEN BOX}"
-    return character if character.isprintable() else f"U+{ord(character):04X}"
-
-
-def single(character: str) -> str:
-    """Make a single character displayable.
-
-    Args:
-        character: One character.
-
-    Returns:
-        The result of :func:`visible`, with combining marks placed on a dotted circle.
-    """
-    shown = visible(character)
-    return f"\N{DOTTED CIRCLE}{shown}" if unicodedata.category(character)[0] == "M" else shown
-
-
 def character_name(character: str) -> str:
     """Return code point and Unicode name, which distinguish characters that look the same.
 
     Args:
         character: One character.
     """
-    return f"U+{ord(character):04X} {unicodedata.name(character, '')}".strip()
+    return f"{code_point(character)} {unicodedata.name(character, '')}".strip()
 
 
 def compare(label: str, text: str, protocol: TextProtocol) -> tuple[list[Run], list[Run]]:

@@ -15,6 +15,7 @@ from PIL import ImageDraw
 from ..rendering.font_discovery import find_font_files, matplotlib_font_folder
 from ..rendering.font_screening import glyph_coverage
 from ..rendering.fonts import load_face
+from ..visible_text import code_point, single
 
 MIN_SIZE = 7
 """Minimum pixels per em to which text is shrunk."""
@@ -34,13 +35,9 @@ def visible(character: str) -> str:
         point, such as ``U+4E2D``, for a character that is not printable or that no font on this
         machine has.
     """
-    if character == " ":
-        return "\N{OPEN BOX}"
-    if not character.isprintable() or font_of(character) is None:
-        return f"U+{ord(character):04X}"
-    if unicodedata.category(character).startswith("M"):
-        return f"\N{DOTTED CIRCLE}{character}"
-    return character
+    if character != " " and font_of(character) is None:
+        return code_point(character)
+    return single(character)
 
 
 @lru_cache(maxsize=4096)

@@ -4,28 +4,7 @@ from __future__ import annotations
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.evaluation.text_protocol import ExactText
-from lpv_mmocr.reporting.text_display import Run, character_name, compare, single, visible
-
-import pytest
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("漢 字", "漢␣字"),
-        ("a\u202eb\x00", "aU+202EbU+0000"),
-        ("\u00a0\u200d\n", "U+00A0U+200DU+000A"),
-        ("", ""),
-    ],
-)
-def test_invisible_characters_are_named(text, shown):
-    assert visible(text) == shown
-
-
-def test_single_marks_are_shown_on_a_circle():
-    assert single("\u0301") == "◌\u0301"
-    assert single("e") == "e"
+from lpv_mmocr.reporting.text_display import Run, character_name, compare
 
 
 def test_names_tell_lookalikes_apart():
