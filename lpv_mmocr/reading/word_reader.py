@@ -201,6 +201,7 @@ def read(
     batch_size: int = 32,
     attention: bool = False,
     boxes: bool = False,
+    deploy: str | None = None,
     tta: bool = True,
 ) -> list[Reading]:
     """Read images of words.
@@ -217,6 +218,7 @@ def read(
         batch_size: Maximum number of images to read at once.
         attention: Whether to keep attention and image in each reading.
         boxes: Whether to locate each character.
+        deploy: Float type of the deployed model to read with (:class:`WordReader`).
         tta: Whether to use test-time augmentation on low-confidence words (:class:`WordReader`).
 
     Returns:
@@ -236,6 +238,7 @@ def read(
         batch_size=batch_size,
         attention=attention,
         boxes=boxes,
+        deploy=deploy,
         tta=tta,
     )
     return reader.read(images)

@@ -263,7 +263,10 @@ def test_very_long_images_are_read_with_the_others(toy):
 def test_deployed_model_reads_the_same(toy, words, reader):
     deployed = WordReader(toy[1], device="cpu", deploy="fp32")
     assert type(deployed._inferencer.model).__name__ == "DeployedLPV"
-    assert [r.text for r in deployed.read(words)] == [r.text for r in reader.read(words)]
+    texts = [r.text for r in reader.read(words)]
+    assert [r.text for r in deployed.read(words)] == texts
+    read = lpv_mmocr.read(words, weights=toy[1], device="cpu", deploy="fp32")
+    assert [r.text for r in read] == texts
 
 
 @pytest.mark.parametrize(
