@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from lpv_mmocr_cli import add_run_options, new_parser
@@ -43,13 +44,19 @@ if __name__ == "__main__":
     parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
-from lpv_mmocr.datasets.config_characters import untaught_characters
 from lpv_mmocr.datasets.shared_words import find_shared_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
 from lpv_mmocr.engine.amp import check_precision, enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
+)
+from lpv_mmocr.engine.config_characters import (
+    ignored_characters,
+    listed,
+    removal,
+    unknown_characters,
+    untaught_characters,
 )
 from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
 from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
@@ -98,32 +105,30 @@ def warn_of_an_earlier_run(folder: Path) -> None:
         )
 
 
-def warn_of_shared_words(cfg: Config) -> None:
-    """Warn if the words that select the best checkpoint are also trained on."""
-    if not distributed.is_first_process():  # it searches the folders
-        return
+def warnings_about(cfg: Config) -> Iterator[str]:
+    """Yield what is probably wrong with the data and the metrics of a config."""
     shared = find_shared_lmdbs(cfg.train_dataloader, cfg.get("val_dataloader"))
     if shared:
-        print(
+        yield (
             f"Validation reads words of {', '.join(shared)} that are also trained on: its accuracy "
             "says little about other words. To keep some out, give the training set hold_out=n, "
-            "and the same set in validation indices=-n",
-            file=sys.stderr,
+            "and the same set in validation indices=-n"
         )
-
-
-def warn_of_untaught_characters(cfg: Config) -> None:
-    """Warn if the model has classes of which it will never see an example."""
-    characters = untaught_characters(cfg)
-    if characters and distributed.is_first_process():
-        shown = " ".join(characters[:20])
-        print(
-            f"The model knows {len(characters)} characters that no label of the training data can "
-            f"have ({shown}{' ...' * (len(characters) > 20)}): the label filter, or letter_case of "
+    if untaught := untaught_characters(cfg):
+        yield (
+            f"The model knows {len(untaught)} characters that no label of the training data can "
+            f"have ({listed(untaught)}): the label filter, or letter_case of "
             "the loss, removes them. Give each dataset label_filter=dict(charset=..., "
-            "case_sensitive=...), and if case matters module_loss=dict(letter_case='unchanged')",
-            file=sys.stderr,
+            "case_sensitive=...), and if case matters module_loss=dict(letter_case='unchanged')"
         )
+    for kind, unknown in unknown_characters(cfg).items():
+        yield (
+            f"The labels of {kind} may have {len(unknown)} characters that the model does not know "
+            f"({listed(unknown)}): it learns to read nothing in their place. Remove them from its "
+            "charset, or add them to the dictionary"
+        )
+    if ignored := ignored_characters(cfg, "val_evaluator"):
+        yield removal(ignored)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,8 +137,8 @@ def main(argv: list[str] | None = None) -> int:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
         check_one_cycle_length(cfg)
-        warn_of_shared_words(cfg)
-        warn_of_untaught_characters(cfg)
+        # Found on the first process, which logs them: finding them searches folders.
+        warnings = [*warnings_about(cfg)] if distributed.is_first_process() else []
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         check_precision(cfg.optim_wrapper)
@@ -152,6 +157,8 @@ def main(argv: list[str] | None = None) -> int:
             cfg.load_from = initial_weights(cfg.load_from)
         runner = cli.build_runner(cfg)
         scale_absolute_rates(runner)
+        for warning in warnings:
+            runner.logger.warning(warning)
         runner.register_hook(report)
         if cfg.get("resume"):
             runner.register_hook(ResumedScheduleHook())

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lpv_mmocr import cli
-from lpv_mmocr.datasets.config_characters import untaught_characters
 from lpv_mmocr.datasets.config_pipeline import steps_without_tta
 from lpv_mmocr.engine.amp import enable_amp
+from lpv_mmocr.engine.config_characters import untaught_characters
 from lpv_mmocr.engine.inference_config import restricted_config
 
 import pytest

@@ -57,7 +57,7 @@ class TestTraining:
     def test_validation_on_training_words_is_reported(self, train, toy_config, capfd, folder, said):
         read = f"val_dataloader.dataset.ann_file={folder}"
         assert train(toy_config, "--cfg-options", read, "train_cfg.max_iters=1") == 0
-        assert ("/train that are also trained on: its accuracy" in capfd.readouterr().err) is said
+        assert ("/train that are also trained on: its accuracy" in capfd.readouterr().out) is said
 
     def test_earlier_run_in_the_work_folder_is_reported(
         self, train, toy_config, toy_run, tmp_path, capfd
@@ -67,11 +67,29 @@ class TestTraining:
         assert train(toy_config, "--work-dir", run, *once) == 0
         assert f"{run} holds checkpoints of an earlier training run (" in capfd.readouterr().err
 
-    def test_characters_without_labels_are_reported(self, train, toy_config, capfd):
+    def test_characters_without_labels_are_in_the_log(self, train, toy_config, tmp_path):
         options = ["model.decoder.dictionary.characters=0123456789äö", "train_cfg.max_iters=1"]
-        assert train(toy_config, "--cfg-options", *options) == 0
+        assert train(toy_config, "--work-dir", tmp_path / "a", "--cfg-options", *options) == 0
+        (log,) = (tmp_path / "a").glob("*/*.log")
         said = "The model knows 2 characters that no label of the training data can have"
-        assert f"{said} (ä ö): the label filter, or letter_case" in capfd.readouterr().err
+        assert f"WARNING - {said} (ä ö): the label filter, or letter_case" in log.read_text()
+
+    def test_characters_that_do_not_fit_are_in_the_log(self, train, toy_config, tmp_path):
+        (tmp_path / "own.py").write_text(
+            f"_base_ = [{str(toy_config)!r}]\n"
+            "characters = '0123456789é'\n"
+            "model = dict(decoder=dict(dictionary=dict(characters=characters)))\n"
+            "labels = dict(charset=characters + '№')\n"
+            "train_dataloader = dict(dataset=dict(label_filter=labels))\n"
+            "val_evaluator = dict(type='WordMetric', _delete_=True)\n"
+            "train_cfg = dict(max_iters=1)\n"
+            "default_hooks = dict(checkpoint=dict(save_best=None))\n"
+        )
+        assert train(tmp_path / "own.py", "--work-dir", tmp_path / "a") == 0
+        (log,) = (tmp_path / "a").glob("*/*.log")
+        content = log.read_text()
+        assert "of LPVLMDBDataset may have 1 characters that the model does not know (№)" in content
+        assert "removes 1 characters of the model from labels and readings before" in content
 
     def test_config_without_optional_entries_trains(self, train, toy_config, tmp_path):
         cfg = Config.fromfile(toy_config)

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lpv_mmocr.datasets.config_characters import untaught_characters
+from lpv_mmocr.engine.config_characters import (
+    ignored_characters,
+    unknown_characters,
+    untaught_characters,
+)
 
 import pytest
 from mmengine.config import Config, ConfigDict
@@ -72,3 +76,53 @@ def test_model_without_a_decoder_dictionary_misses_nothing():
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("[!_]*.py")), ids=lambda path: path.stem)
 def test_bundled_configs_teach_every_character(path):
     assert untaught_characters(Config.fromfile(path)) == ""
+    assert unknown_characters(Config.fromfile(path)) == {}
+
+
+def test_rendered_words_teach_the_characters_of_their_charset():
+    cfg = config()
+    own = dict(type="LPVLMDBDataset", label_filter=dict(charset="abc"))
+    rendered = dict(type="RenderedWordDataset", charset=GERMAN.replace("ß", ""))
+    cfg.train_dataloader.dataset = ConfigDict(type="ConcatDataset", datasets=[own, rendered])
+    assert untaught_characters(cfg) == "ß"
+    cfg.train_dataloader.dataset = ConfigDict(rendered)
+    assert untaught_characters(cfg) == ""
+
+
+@pytest.mark.parametrize(
+    ("characters", "letter_case", "data_set", "unknown"),
+    [
+        ("абв", "unchanged", dict(label_filter=dict(charset="абв№«")), "№«"),
+        ("абв", "unchanged", dict(label_filter=dict(charset="абвАБ")), "АБ"),
+        ("абв", "lower", dict(label_filter=dict(charset="абвАБ")), ""),
+        ("абв", "unchanged", dict(label_filter=dict(charset=None)), ""),
+        ("жю1", "lower", dict(type="RenderedWordDataset", charset="digits"), "023456789"),
+        ("0123456789", "lower", dict(type="RenderedWordDataset", charset="0123456789-."), ""),
+        ("abc", "lower", dict(type="RecogTextDataset"), ""),
+    ],
+)
+def test_characters_that_the_dictionary_lacks(characters, letter_case, data_set, unknown):
+    cfg = config(characters, letter_case)
+    cfg.train_dataloader.dataset = ConfigDict({"type": "LPVLMDBDataset", **data_set})
+    expected = {cfg.train_dataloader.dataset.type: unknown} if unknown else {}
+    assert unknown_characters(cfg) == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "ignored"),
+    [
+        (dict(type="WordMetric"), "жё"),
+        (dict(type="mmocr.WordMetric", mode=["exact", "ignore_case_symbol"]), "жё"),
+        (dict(type="WordMetric", mode="exact"), ""),
+        (dict(type="WordMetric", mode=["ignore_case"]), ""),
+        (dict(type="WordMetric", valid_symbol="[^a-zж]"), "1中ё"),
+        (dict(type="BenchmarkMetric"), ""),
+        (dict(type="Evaluator", metrics=[dict(type="WordMetric")]), "жё"),
+        ([dict(type="BenchmarkMetric"), dict(type="WordMetric")], "жё"),
+        (None, ""),
+    ],
+)
+def test_letters_that_the_word_metric_removes(metric, ignored):
+    cfg = config("a1中жё.")
+    cfg.val_evaluator = metric
+    assert ignored_characters(cfg, "val_evaluator") == ignored
