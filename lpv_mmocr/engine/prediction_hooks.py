@@ -106,7 +106,11 @@ class RecogVisualizationHook(Hook):
         self._sample_of: dict[str, str] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Create the folder and reset the word count."""
+        """Create the folder, and have errors marked as the metrics of the test count them."""
+        from ..evaluation.evaluator_protocol import protocol_of  # which imports this package
+
+        if hasattr(runner.visualizer, "protocol"):
+            runner.visualizer.protocol = protocol_of(runner.test_evaluator.metrics)
         self.out_dir.mkdir(parents=True, exist_ok=True)
         self._seen = 0
         self._sample_of.clear()

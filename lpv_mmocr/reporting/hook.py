@@ -19,6 +19,7 @@ from ..datasets.config_folders import read_folders
 from ..engine.distributed import without_wrapper
 from ..engine.sample_names import sample_name
 from ..evaluation import BenchmarkMetric, TextProtocol
+from ..evaluation.evaluator_protocol import protocol_of
 from ..evaluation.score_table import row_of_set
 from ..evaluation.tested_model import describe
 from ..evaluation.text_protocol import ExactText
@@ -76,7 +77,8 @@ class ReportPageHook(Hook):
         parts = all_gather_object(self._words)
         if not is_main_process():
             return
-        whole = ReadingStatistics(protocol=_protocol(runner), num_worst=self.num_worst)
+        protocol = protocol_of(runner.test_evaluator.metrics) or ExactText()
+        whole = ReadingStatistics(protocol=protocol, num_worst=self.num_worst)
         words = _once(chain.from_iterable(parts))
         if _benchmark_metrics(runner):  # they do not score such sets either
             words, whole.num_left_out = _comparable(words, whole.protocol)
@@ -146,10 +148,6 @@ def _read_word(sample: TextRecogDataSample, index: int) -> WordResult:
 
 def _benchmark_metrics(runner: Runner) -> list[BenchmarkMetric]:
     return [each for each in runner.test_evaluator.metrics if isinstance(each, BenchmarkMetric)]
-
-
-def _protocol(runner: Runner) -> TextProtocol:
-    return next((metric.protocol for metric in _benchmark_metrics(runner)), ExactText())
 
 
 def _tables(runner: Runner, statistics: ReadingStatistics) -> list[Table]:

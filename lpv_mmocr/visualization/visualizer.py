@@ -8,6 +8,7 @@ from mmocr.registry import VISUALIZERS
 from mmocr.structures import TextRecogDataSample
 from mmocr.visualization import TextRecogLocalVisualizer
 
+from ..evaluation import TextProtocol
 from .attention_figure import draw_attention
 from .canvas import with_padding
 from .fault_tolerant_scalars import FaultTolerantScalars
@@ -20,7 +21,13 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalar
     The decoder keeps attention on request, see :attr:`lpv_mmocr.models.CPADecoder.keep_attention`.
     For all other words, the figure is MMOCR's. A curve that cannot be written does not stop a
     training run, see :mod:`lpv_mmocr.visualization.fault_tolerant_scalars`.
+
+    Attributes:
+        protocol: Protocol that determines which differences from the ground truth are marked as
+            wrong, see :func:`draw_attention`; ``RecogVisualizationHook`` sets that of the test.
     """
+
+    protocol: TextProtocol | None = None
 
     def add_datasample(
         self,
@@ -71,7 +78,9 @@ class AttentionTextRecogVisualizer(TextRecogLocalVisualizer, FaultTolerantScalar
             image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
         image = with_padding(image, data_sample.get("valid_ratio", 1.0))
         truth = data_sample.gt_text.item if draw_gt and "gt_text" in data_sample else None
-        figure = draw_attention(image, data_sample.pred_attention, gt_text=truth)
+        figure = draw_attention(
+            image, data_sample.pred_attention, gt_text=truth, protocol=self.protocol
+        )
         if show:
             self.show(figure, win_name=name, wait_time=wait_time)
         else:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
 
 import pytest
 import torch
@@ -105,6 +106,14 @@ def test_images_padded_by_the_pipeline_are_not_padded_again(tmp_path):
     hook.before_test_epoch(runner)
     hook.after_test_iter(runner, 0, dict(inputs=[torch.zeros(3, 4, 6)]), [word])
     assert ratios == [0.5] and word.valid_ratio == 0.25
+
+
+def test_errors_are_marked_as_the_test_counts_them(tmp_path):
+    visualizer = SimpleNamespace(protocol=None)
+    evaluator = SimpleNamespace(metrics=[BenchmarkMetric(case_sensitive=True)])
+    runner = SimpleNamespace(visualizer=visualizer, test_evaluator=evaluator)
+    RecogVisualizationHook(out_dir=str(tmp_path)).before_test_epoch(runner)
+    assert visualizer.protocol == TextProtocol(case_sensitive=True)
 
 
 def test_invalid_interval_is_refused():

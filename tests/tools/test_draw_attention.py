@@ -113,6 +113,7 @@ def test_bad_input_is_rejected(tool, toy_run, tmp_path, capsys):
             [checkpoint, str(tmp_path / "huge.png")],
             "huge.png is not an image that can be read: it ha",
         ),
+        ([checkpoint, "word.png", "--exact"], "--exact goes with --truth"),
         ([checkpoint, "--truth", "abc"], "--truth is the text of an image: name one"),
     ):
         with pytest.raises(SystemExit, match="2"):

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lpv_mmocr.evaluation.text_protocol import ExactText
+from lpv_mmocr.visualization.canvas import WRONG
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from mmengine.structures import LabelData
 from mmocr.apis import TextRecInferencer
 from mmocr.registry import VISUALIZERS
 from mmocr.structures import TextRecogDataSample
+from PIL import ImageColor
 
+WRONG_RGB = ImageColor.getrgb(WRONG)
 CONFIG = Path(__file__).parents[2] / "configs/textrecog/lpv/lpv-toy_digits.py"
 
 
@@ -43,6 +48,18 @@ def test_maps_cover_the_padding(visualizer, sample, word):
     expected = visualizer.add_datasample("x", padded, sample)
     sample.set_metainfo(dict(valid_ratio=0.5))
     np.testing.assert_array_equal(visualizer.add_datasample("x", word, sample), expected)
+
+
+def test_protocol_determines_what_is_wrong(visualizer, sample, word):
+    sample.gt_text = LabelData(item="Cat")
+    lenient = visualizer.add_datasample("x", word, sample)
+    sample.gt_text = LabelData(item="cat")
+    equal = visualizer.add_datasample("x", word, sample)
+    sample.gt_text = LabelData(item="Cat")
+    visualizer.protocol = ExactText()
+    exact = visualizer.add_datasample("x", word, sample)
+    red = [(figure == WRONG_RGB).all(-1).sum() for figure in (equal, lenient, exact)]
+    assert red[0] == red[1] == 0 < red[2]
 
 
 def test_grey_words_are_drawn_as_rgb(visualizer, sample, word):

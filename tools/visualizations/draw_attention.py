@@ -16,9 +16,11 @@ Example:
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from lpv_mmocr import cli
+from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reading import Reading, WordReader
 from lpv_mmocr.reading.image_loading import ImageError, load_image
 from lpv_mmocr.rendering import RenderedWordDataset
@@ -47,6 +49,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="drawing to make, see above (default: attention)",
     )
     parser.add_argument("--truth", metavar="TEXT", help="text in the image, to mark errors")
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="mark differences in case, punctuation and blanks as errors, too",
+    )
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
     parser.add_argument(
         "--device", help="such as cpu or cuda:1 (default: the first GPU, else the CPU)"
@@ -71,6 +78,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.truth is not None and not args.image:
         parser.error("--truth is the text of an image: name one (rendered words have their text)")
+    if args.exact and (args.truth is None or args.what != "attention"):
+        parser.error("--exact goes with --truth, and with --what attention")
     return args
 
 
@@ -141,7 +150,10 @@ def main(argv: list[str] | None = None) -> int:
         if args.what == "relations":
             drawn = draw_relations(attention)
         else:
-            draw = draw_cascade_strip if args.what == "strip" else draw_attention
+            protocol = ExactText() if args.exact else None
+            draw = draw_cascade_strip
+            if args.what == "attention":
+                draw = partial(draw_attention, protocol=protocol)
             drawn = draw(reading.image[..., ::-1], attention, gt_text=truth)
         Image.fromarray(drawn).save(args.out, optimize=True)
         print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
