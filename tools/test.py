@@ -68,6 +68,7 @@ from lpv_mmocr.deploy import DeployHook
 from lpv_mmocr.engine import FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.config_characters import ignored_characters, removal
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
+from lpv_mmocr.evaluation import UnreadableLabelsHook
 from lpv_mmocr.evaluation.tested_model import TTA, deployed
 from lpv_mmocr.models import CPADecoder
 from lpv_mmocr.reading.weights import find_weights
@@ -161,6 +162,7 @@ def main(argv: list[str] | None = None) -> int:
         if ignored := ignored_characters(cfg, "test_evaluator"):
             runner.logger.warning(removal(ignored))
         runner.register_hook(report)
+        runner.register_hook(UnreadableLabelsHook())
         runner.test()
     distributed.leave()
     return 0

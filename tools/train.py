@@ -60,6 +60,7 @@ from lpv_mmocr.engine.config_characters import (
 )
 from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
 from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
+from lpv_mmocr.evaluation import UnreadableLabelsHook
 from lpv_mmocr.reading.weights import find_weights
 
 from mmengine.config import Config
@@ -160,6 +161,7 @@ def main(argv: list[str] | None = None) -> int:
         for warning in warnings:
             runner.logger.warning(warning)
         runner.register_hook(report)
+        runner.register_hook(UnreadableLabelsHook())
         if cfg.get("resume"):
             runner.register_hook(ResumedScheduleHook())
         # A new run may take over some of the weights of another model.

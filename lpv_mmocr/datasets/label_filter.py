@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import filterfalse
 
 ALPHANUMERIC = string.digits + string.ascii_lowercase
 """The 36 characters of the published models, in the order of their classes."""
@@ -122,13 +123,7 @@ class LabelFilter:
         """
         if self.max_length is not None and len(raw) > self.max_length:
             return None
-        text = raw
-        if self.remove_whitespace:
-            text = "".join(text.split())
-        if self.normalise_unicode:
-            text = unicodedata.normalize("NFKD", text)
-        if not self.case_sensitive:
-            text = text.lower()
+        text = self._prepared(raw)
         if self._allowed is not None and not self._allowed.issuperset(text):
             if self.reject_unknown:
                 return None
@@ -136,6 +131,22 @@ class LabelFilter:
         if self.max_length is not None and len(text) > self.max_length:
             return None
         return text
+
+    def _prepared(self, raw: str) -> str:
+        text = "".join(raw.split()) if self.remove_whitespace else raw
+        if self.normalise_unicode:
+            text = unicodedata.normalize("NFKD", text)
+        return text if self.case_sensitive else text.lower()
+
+    def unknown(self, raw: str) -> str:
+        """Return the characters outside ``charset``, without repetitions.
+
+        Args:
+            raw: Label as stored in the dataset.
+        """
+        if self._allowed is None:
+            return ""
+        return "".join(dict.fromkeys(filterfalse(self._allowed.__contains__, self._prepared(raw))))
 
     def accepts_label(self, raw: bytes) -> bool:
         """Return whether a stored label passes; faster than calling the filter.

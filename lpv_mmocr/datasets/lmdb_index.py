@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ from mmengine.logging import print_log
 
 from ..atomic_files import atomic_write
 from ..progress import progress_bar
+from ..visible_text import single
 from .cache_folder import cache_folder
 from .image_header import read_header
 from .label_filter import LabelFilter
@@ -156,6 +158,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     num_samples = count_samples(path)
     numbers = np.empty(num_samples, dtype=np.int32)
     kept = emptied = 0
+    left_out = _LeftOut(label_filter)
     began = time.monotonic()
     title = f"indexing {Path(path).name}"
     with progress_bar(num_samples, title) as advance, KeyReader(path) as reader:
@@ -164,10 +167,12 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
                 advance(_PROGRESS_STEP)
             label = reader.get_readable(label_key(number))
             if label is not None and not label_filter.accepts_label(label):
+                left_out.add_label(label.decode("utf-8"))
                 continue
             if label_filter.min_image_side:
                 header = read_header(reader.get_readable(image_key(number)))
                 if header and not label_filter.accepts_size(header.width, header.height):
+                    left_out.small += 1
                     continue
             numbers[kept] = number
             kept += 1
@@ -176,7 +181,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
             advance(left)
     print_log(
         f"Index of {path}: {kept} of {num_samples} samples pass the label filter "
-        f"({time.monotonic() - began:.1f} s)",
+        f"({time.monotonic() - began:.1f} s){left_out}",
         logger="current",
     )
     if emptied:
@@ -187,6 +192,44 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
             level=logging.WARNING,
         )
     return numbers[:kept].copy()
+
+
+class _LeftOut:
+    """Counts of the samples that a filter leaves out, by reason, for the log.
+
+    Args:
+        label_filter: The filter.
+    """
+
+    def __init__(self, label_filter: LabelFilter) -> None:
+        self._filter = label_filter
+        self._long = self._unknown = self.small = 0
+        self._characters: Counter[str] = Counter()
+
+    def add_label(self, label: str) -> None:
+        """Count a label that does not pass."""
+        unknown = self._filter.unknown(label) if self._filter.reject_unknown else ""
+        if unknown and len(label) <= (self._filter.max_length or len(label)):
+            self._unknown += 1
+            self._characters.update(unknown)
+        else:
+            self._long += 1
+
+    def __str__(self) -> str:
+        """Return the reasons, or nothing if all samples pass."""
+        reasons = []
+        if self._long:
+            reasons.append(f"{self._long} have more than {self._filter.max_length} characters")
+        if self._unknown:
+            most = "".join(character for character, _ in self._characters.most_common(20))
+            more = " ..." if len(self._characters) > len(most) else ""
+            reasons.append(
+                f"{self._unknown} have characters outside the charset, most often "
+                f"{' '.join(map(single, most))}{more}"
+            )
+        if self.small:
+            reasons.append(f"{self.small} are smaller than {self._filter.min_image_side} pixels")
+        return f"; of those left out, {', '.join(reasons)}" if reasons else ""
 
 
 def _name_parts(path: str, label_filter: LabelFilter, num_samples: int) -> tuple[str, str]:

@@ -82,13 +82,21 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
         raise InitialWeightsError(f"{describe_misfit(wanted, problems)}. {ADVICE}")
 
 
+def without_wrappers(model: nn.Module) -> nn.Module:
+    """Return a model without its wrappers for distributed training and test-time augmentation."""
+    # In distributed runs, the test-time augmentation model is wrapped as well.
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
 def mask_of(model: nn.Module) -> bool | None:
     """Return whether the GLRMs' mask of a model is on; None if it has none.
 
     Args:
         model: Model, or its wrapper for distributed training or test-time augmentation.
     """
-    return getattr(getattr(_inner(model), "decoder", None), "with_mask", None)
+    return getattr(getattr(without_wrappers(model), "decoder", None), "with_mask", None)
 
 
 def warn_of_other_mask(model: nn.Module, checkpoint: dict) -> None:
@@ -135,7 +143,7 @@ def compare_weights(
     Returns:
         The model's weights, and one description for each weight that does not fit.
     """
-    wanted = _inner(model).state_dict()
+    wanted = without_wrappers(model).state_dict()
     # Checkpoints of MMOCR's model zoo may have weights that their models no longer have.
     find = differences if left_over and mask_of(model) is not None else mismatches
     return wanted, find(wanted, unwrapped(checkpoint))
@@ -162,10 +170,3 @@ def _mask_inside(checkpoint: dict) -> bool | None:
     except (ConfigTextError, LookupError, TypeError):
         return None
     return value if isinstance(value, bool) else None
-
-
-def _inner(model: nn.Module) -> nn.Module:
-    # In distributed runs, the test-time augmentation model is wrapped as well.
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model

@@ -7,6 +7,7 @@ from .report import BenchmarkReport
 from .report_hook import BenchmarkReportHook
 from .scores import MeanScore, SetScore, WordScore, mean_score, score_sets
 from .text_protocol import TextProtocol
+from .unreadable_labels import UnreadableLabelsHook
 
 __all__ = [
     "EXPECTED_COUNTS",
@@ -18,6 +19,7 @@ __all__ = [
     "MeanScore",
     "SetScore",
     "TextProtocol",
+    "UnreadableLabelsHook",
     "WordScore",
     "mean_score",
     "score_sets",

@@ -66,6 +66,19 @@ def test_labels_that_lose_all_characters_are_logged(tmp_path, log_lines):
     assert len(log_lines) == 1
 
 
+def test_reasons_for_leaving_samples_out_are_logged(tmp_path, log_lines):
+    labels = ["ab", "a" * 5, "«№»ab", "№ a", "é" * 6, "b"]
+    path = write_words(tmp_path / "words", labels)
+    label_filter = LabelFilter(max_length=4, charset="ab", reject_unknown=True)
+    assert build_index(str(path), label_filter).tolist() == [1, 6]
+    (line,) = [line for line in log_lines if line.startswith("Index of ")]
+    assert "2 of 6 samples pass the label filter" in line
+    assert line.endswith(
+        "; of those left out, 3 have more than 4 characters, 1 have characters outside the "
+        "charset, most often № ␣"
+    )
+
+
 def test_images_below_the_minimum_side_are_excluded(tmp_path):
     images = [make_image(height=9), make_image(height=7), b"no image"]
     path = write_words(tmp_path / "words", ["a", "b", "c"], images)
