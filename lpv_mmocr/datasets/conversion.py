@@ -52,6 +52,8 @@ class Conversion:
         written: Number of samples written.
         left_out: Number of samples that could not be used; ``LEFT_OUT_FILE`` lists them.
         empty_texts: Number of written samples whose text is empty.
+        edge_blanks: Number of samples in a new LMDB whose text begins or ends with white space.
+        first_edge_blank: Name of the first of them.
         turned: Number of images in a new LMDB whose EXIF orientation asks for a turn or flip,
             which datasets ignore.
         first_turned: Name of the first of these images.
@@ -60,6 +62,8 @@ class Conversion:
     written: int = 0
     left_out: int = 0
     empty_texts: int = 0
+    edge_blanks: int = 0
+    first_edge_blank: str = ""
     turned: int = 0
     first_turned: str = ""
 
@@ -145,6 +149,10 @@ def labels_to_lmdb(
                 writer.write(image, entry.text)
                 result.written += 1
                 result.empty_texts += not entry.text
+                if entry.text != entry.text.strip():
+                    result.edge_blanks += 1
+                    name = f"{entry.where}: {entry.path}"
+                    result.first_edge_blank = result.first_edge_blank or name
                 if needs_exif_rotation(image):
                     result.turned += 1
                     result.first_turned = result.first_turned or f"{entry.where}: {entry.path}"

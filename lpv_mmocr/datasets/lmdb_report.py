@@ -89,6 +89,10 @@ def _facts(found: LMDBStatistics) -> list[tuple[str, str]]:
     labels = f"{found.passing:,} ({share:.2f} %) pass the released filter"
     if found.shortened:
         labels += f"; of these, {found.shortened:,} lose characters and {found.emptied:,} lose all"
+    if found.edge_blanks:
+        labels += f"; {found.edge_blanks:,} begin or end with white space"
+    if found.decomposed:
+        labels += f"; {found.decomposed:,} store accents apart from their letters (not NFC)"
     how = "decoded" if found.decoded else "by their headers, not decoded"
     if found.examined == found.samples:
         which = f"all {how}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import unicodedata
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -50,6 +51,9 @@ class LMDBStatistics:
         passing: Number of labels that pass the released filter, i.e. of words that training uses.
         shortened: Number of labels that pass but lose characters outside the 36.
         emptied: Number of labels that pass and are empty afterwards.
+        edge_blanks: Number of labels that begin or end with white space.
+        decomposed: Number of labels that store accents apart from their letters, so that neither
+            the dictionary nor a comparison knows these letters.
         bad: Name and reason of the first ``MAX_LISTED`` samples that cannot be used.
         bad_count: Number of samples that cannot be used.
     """
@@ -68,6 +72,8 @@ class LMDBStatistics:
     passing: int = 0
     shortened: int = 0
     emptied: int = 0
+    edge_blanks: int = 0
+    decomposed: int = 0
     bad: list[tuple[str, str]] = field(default_factory=list)
     bad_count: int = 0
 
@@ -105,6 +111,8 @@ class LMDBStatistics:
                 pass_released_filter=self.passing,
                 of_these_shortened=self.shortened,
                 of_these_emptied=self.emptied,
+                with_edge_blanks=self.edge_blanks,
+                decomposed=self.decomposed,
             ),
             images=dict(
                 examined=self.examined,
@@ -178,6 +186,8 @@ def _add_label(
         return str(error)
     found.lengths[len(label)] += 1
     found.characters.update(label)
+    found.edge_blanks += label != label.strip()
+    found.decomposed += not unicodedata.is_normalized("NFC", label)
     text = label_filter(label)
     if text is not None:
         found.passing += 1
@@ -232,6 +242,8 @@ def total_of(parts: Iterable[LMDBStatistics], name: str = "total") -> LMDBStatis
         total.passing += part.passing
         total.shortened += part.shortened
         total.emptied += part.emptied
+        total.edge_blanks += part.edge_blanks
+        total.decomposed += part.decomposed
         total.bad += part.bad[: MAX_LISTED - len(total.bad)]
         total.bad_count += part.bad_count
     return total

@@ -41,7 +41,10 @@ class InitialWeightsHook(Hook):
         self._loaded = True
         wanted, problems = compare_weights(runner.model, checkpoint)
         if problems:
-            raise InitialWeightsError(f"{describe_misfit(wanted, problems)}. {self._advice()}")
+            raise InitialWeightsError(
+                f"{describe_misfit(wanted, problems)}. {self._advice()}. To take over only the "
+                "weights that fit, such as for another dictionary, set custom_hooks=[]"
+            )
 
     def before_train(self, runner: Runner) -> None:
         """Refuse to start without weights."""
@@ -83,7 +86,11 @@ class FittingWeightsHook(Hook):
             misfit = describe_misfit(wanted, problems)
             if self.strict or len(problems) == len(wanted):
                 raise InitialWeightsError(f"{misfit}. {ADVICE}")
-            runner.logger.warning(f"{misfit}. They keep their initialisation.")
+            runner.logger.warning(
+                f"{len(wanted) - len(problems)} of {len(wanted)} weights are taken over from the "
+                f"checkpoint. The others keep their initialisation: {'; '.join(problems[:3])}"
+                f"{' ...' * (len(problems) > 3)}"
+            )
         # Training that turns the mask on is LPV's second stage.
         if (problem := other_mask(runner.model, checkpoint)) and (
             self.strict or not mask_of(runner.model)

@@ -89,7 +89,8 @@ class RenderConfig:
             nearly every part of the text, in the image before JPEG compression.
         kinds: Relative frequencies of the kinds of text: ``word``, ``number``, ``price``, ``date``,
             ``time``, ``code``, ``phone``, ``web``, ``random``.
-        cases: Relative frequencies of ``upper``, ``lower``, ``title``, ``mixed`` words.
+        cases: Relative frequencies of ``upper``, ``lower``, ``title``, ``mixed`` words, and of
+            words as they are in the list (``listed``).
         punctuation_prob: Probability of adding punctuation to a word.
         compound_prob: Probability of joining two words into one: directly or with a hyphen, ``&``
             or ``/``.
@@ -276,7 +277,7 @@ def _check_weights(name: str, value: object) -> None:
 
 MAY_BE_NEGATIVE = ("spacing", "frequency_power")
 TEXT_KINDS = ("word", "number", "price", "date", "time", "code", "phone", "web", "random")
-WORD_CASES = ("upper", "lower", "title", "mixed")
+WORD_CASES = ("upper", "lower", "title", "mixed", "listed")
 _TABLES = {"kinds": TEXT_KINDS, "cases": WORD_CASES}
 
 _EFFECTS = (

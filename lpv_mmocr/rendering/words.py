@@ -177,7 +177,7 @@ class TextSampler:
         return self.words[draw_index(rng, self._word_odds)]
 
     def _cased(self, rng: np.random.Generator, word: str) -> str:
-        """Put a word into upper, lower, title or mixed case; redraw forms outside the charset."""
+        """Put a word into one of the cases; redraw forms outside the charset."""
         if word.upper() == word.lower():
             return word
         for _ in range(8):
@@ -186,6 +186,8 @@ class TextSampler:
                 form = word.upper()
             elif name == "title":
                 form = word[:1].upper() + word[1:]
+            elif name == "listed":
+                form = word
             elif name == "mixed":
                 upper = rng.random(len(word)) < 0.5
                 form = "".join(
@@ -202,7 +204,7 @@ class TextSampler:
         choice = rng.random()
         if choice < 0.55:
             return word + ENDINGS[rng.integers(len(ENDINGS))]
-        if choice < 0.75:
+        if choice < 0.75 and _is_latin(word[-1]):
             return word + ("'S" if word.isupper() else "'s")
         first, last = ENCLOSURES[rng.integers(len(ENCLOSURES))]
         # Often only one half of a pair is inside the box of a word.
@@ -333,6 +335,10 @@ class TextSampler:
         text = "".join(pool[index] for index in rng.integers(len(pool), size=length))
         cased = self._cased(rng, text) if rng.random() < 0.7 else text
         return cased if self.allowed.issuperset(cased) else text
+
+
+def _is_latin(character: str) -> bool:
+    return unicodedata.name(character, "").startswith("LATIN")
 
 
 def _ordinal_ending(number: int) -> str:

@@ -144,6 +144,18 @@ def test_report_shows_bad_samples_and_filter_results(damaged):
     assert re.search(r"on disk +\d+\.\d kB ", text)
 
 
+def test_labels_that_nobody_can_read_as_they_are_stored_are_counted(tmp_path):
+    labels = ["чай", "чаи\u0306", " a", "b\u00a0", "a b"]
+    path = write_words(tmp_path / "words", labels)
+    found = gather_statistics(path)
+    assert (found.edge_blanks, found.decomposed) == (2, 1)
+    text = text_of(print_details, found, width=200)
+    assert "2 begin or end with white space; 1 store accents apart from their letters" in text
+    total = total_of([found, found], "both")
+    assert (total.edge_blanks, total.decomposed) == (4, 2)
+    assert total.as_dict()["labels"]["decomposed"] == 2
+
+
 def test_bars_fit_the_terminal(words):
     found = gather_statistics(words)
     wide, narrow = (text_of(print_details, found, width=width) for width in (120, 80))

@@ -241,6 +241,15 @@ def test_the_command_draws_a_given_word_list_in_all_cases(tmp_path):
     assert all(form in labels for form in ("вход", "ВХОД", "Вход", "aß")), labels
 
 
+def test_the_command_draws_words_exactly_as_listed(tmp_path):
+    (tmp_path / "words.txt").write_text("iPad\nжюк\n", encoding="utf-8")
+    words = ["--words", tmp_path / "words.txt", "--as-listed"]
+    result = call("--out", tmp_path / "out", "--num", 40, *words, *ARGUMENTS)
+    assert result.returncode == 0, result.stderr
+    data = content(tmp_path / "out")
+    assert {data[b"label-%09d" % k].decode() for k in range(1, 41)} == {"iPad", "жюк"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

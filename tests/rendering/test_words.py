@@ -128,6 +128,23 @@ def test_other_scripts_pass_unchanged():
     assert set(texts) == {"出口", "停车场"}
 
 
+def test_case_of_the_list_can_be_kept():
+    words = WordList(("iPhone", "вХод", "abc"), (1.0, 1.0, 1.0))
+    config = FULL.replace(
+        kinds={"word": 1.0}, cases={"listed": 1.0}, punctuation_prob=0.0, compound_prob=0.0
+    )
+    charset = PRINTABLE + "вход" + "ВХОД"
+    assert set(draw(TextSampler(config, words, charset=charset), 100)) == set(words.words)
+
+
+def test_only_latin_words_get_an_apostrophe_and_s():
+    words = WordList(("вход", "café"), (1.0, 1.0))
+    config = FULL.replace(kinds={"word": 1.0}, punctuation_prob=1.0, compound_prob=0.0)
+    texts = draw(TextSampler(config, words, charset=PRINTABLE + "éÉ" + "входВХОД"), 2000)
+    with_s = {text[:-2].lower() for text in texts if text.lower().endswith("'s")}
+    assert with_s == {"café"}
+
+
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="1 <= min_length <= max_length, got 5 and 3"):
         TextSampler(FULL, built_in_words(), charset="abc", min_length=5, max_length=3)

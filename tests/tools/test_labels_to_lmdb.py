@@ -40,6 +40,18 @@ def test_labels_are_converted(convert, images, toy_data, tmp_path, capsys):
     assert texts(tmp_path / "made" / "out") == texts(toy_data / "val")
 
 
+def test_texts_with_blanks_at_their_ends_are_pointed_out(convert, images, tmp_path, capsys):
+    labels = tmp_path / "labels.tsv"
+    labels.write_text(
+        "images/000000001.png\ta b\nimages/000000002.png\tc \nimages/000000003.png\t d\n"
+    )
+    assert convert(labels, "--images", images, "--out", "out") == 0
+    said = capsys.readouterr().out
+    assert "note: the text of 2 of them begins or ends with white space, which a model" in said
+    assert f"The first is {labels}, line 2: images/000000002.png\n" in said
+    assert texts(tmp_path / "out") == ["a b", "c ", " d"]  # they may be meant
+
+
 def test_bad_samples_are_rejected_left_out_or_kept(convert, images, tmp_path, capsys):
     (images / "bad.png").write_bytes(b"nonsense")
     labels = tmp_path / "labels.txt"

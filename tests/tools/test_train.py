@@ -207,7 +207,7 @@ class TestBadInput:
     def test_bundled_weights_are_known_by_name(self, error_of, train, toy_config, capfd, options):
         once = [*options, "--cfg-options", "load_from=lpv-mini", "train_cfg.max_iters=1"]
         assert train(toy_config, *once) == 0
-        assert "They keep their initialisation" in capfd.readouterr().out
+        assert "The others keep their initialisation" in capfd.readouterr().out
         error = error_of(toy_config, "--cfg-options", "load_from=lpv-mni")
         assert "bundled checkpoints are named without .pth: lpv-mini" in error
 

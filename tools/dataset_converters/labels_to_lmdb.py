@@ -62,6 +62,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"wrote {done.written:,} samples to {args.out}")
         if done.empty_texts:
             print(f"note: the text of {done.empty_texts:,} of them is empty")
+        if done.edge_blanks:
+            print(
+                f"note: the text of {done.edge_blanks:,} of them begins or ends with white space, "
+                "which a model cannot see but has to read: remove it unless it is meant. The first "
+                f"is {done.first_edge_blank}"
+            )
         if done.turned:
             print(
                 f"note: {done.turned:,} of them have an EXIF orientation, which datasets ignore, "

@@ -41,6 +41,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="render no numbers, prices, dates, codes and the like",
     )
     add(
+        "--as-listed",
+        action="store_true",
+        help="render the words exactly as they are in the list: in their own case, without added "
+        "punctuation, and not joined; implies --words-only",
+    )
+    add(
         "--fonts", nargs="+", default=[], metavar="DIR", help="more folders of fonts, or font files"
     )
     add(
@@ -143,8 +149,10 @@ def run(args: argparse.Namespace) -> None:
     if args.sheet:
         cli.require_new_file(args.sheet, "--sheet", cli.IMAGE_SUFFIXES)
     config = changed(preset(args.difficulty), args.set)
-    if args.words_only:
+    if args.words_only or args.as_listed:
         config = config.replace(kinds={"word": 1.0})
+    if args.as_listed:
+        config = config.replace(cases={"listed": 1.0}, compound_prob=0.0, punctuation_prob=0.0)
     words = read_words(args.words) if args.words else default_words()
     fonts = FontLibrary.from_folders(
         args.fonts,
