@@ -46,7 +46,7 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.shared_words import find_shared_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
-from lpv_mmocr.engine.amp import check_precision, enable_amp
+from lpv_mmocr.engine.amp import check_loss_scaling, emulates, enable_amp
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
@@ -107,7 +107,7 @@ def warn_of_an_earlier_run(folder: Path) -> None:
 
 
 def warnings_about(cfg: Config) -> Iterator[str]:
-    """Yield what is probably wrong with the data and the metrics of a config."""
+    """Yield what is probably wrong with the data, metrics and precision of a config."""
     shared = find_shared_lmdbs(cfg.train_dataloader, cfg.get("val_dataloader"))
     if shared:
         yield (
@@ -130,6 +130,11 @@ def warnings_about(cfg: Config) -> Iterator[str]:
         )
     if ignored := ignored_characters(cfg, "val_evaluator"):
         yield removal(ignored)
+    if emulates(cfg.optim_wrapper):
+        yield (
+            "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "
+            "--amp trains in float16"
+        )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -138,11 +143,11 @@ def main(argv: list[str] | None = None) -> int:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
         check_one_cycle_length(cfg)
-        # Found on the first process, which logs them: finding them searches folders.
-        warnings = [*warnings_about(cfg)] if distributed.is_first_process() else []
         if args.amp:
             enable_amp(cfg.optim_wrapper)
-        check_precision(cfg.optim_wrapper)
+        check_loss_scaling(cfg.optim_wrapper)
+        # Found on the first process, which logs them: finding them searches folders.
+        warnings = [*warnings_about(cfg)] if distributed.is_first_process() else []
         if args.auto_scale_lr:
             if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
                 raise cli.InputError(

@@ -96,8 +96,9 @@ def _require_known_parts(model: LPV) -> None:
 
 def _normalisation(model: LPV) -> str:
     preprocessor = model.data_preprocessor
-    order = "channels swapped" if preprocessor._channel_conversion else "channels as loaded"
-    if not preprocessor._enable_normalize:
+    swaps = getattr(preprocessor, "_channel_conversion", False)  # not in other preprocessors
+    order = "channels swapped" if swaps else "channels as loaded"
+    if not getattr(preprocessor, "_enable_normalize", False):
         return order
     mean, std = (getattr(preprocessor, name).flatten().tolist() for name in ("mean", "std"))
     return f"mean {mean}, std {std}, {order}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,6 @@ from mmengine.device import (
     is_musa_available,
     is_npu_available,
 )
-from mmengine.logging import print_log
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
@@ -110,10 +108,8 @@ def enable_amp(optim_wrapper: dict) -> None:
         optim_wrapper.update(type="AutocastOptimWrapper")
 
 
-def check_precision(optim_wrapper: Mapping[str, Any]) -> None:
+def check_loss_scaling(optim_wrapper: Mapping[str, Any]) -> None:
     """Check that the device supports the ``optim_wrapper`` section of a config.
-
-    A warning is logged if it trains in bfloat16 on a GPU that only emulates it.
 
     Args:
         optim_wrapper: Section of the config.
@@ -121,20 +117,22 @@ def check_precision(optim_wrapper: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it scales the loss, and there is no accelerator.
     """
-    kind = optim_wrapper.get("type")
-    if kind == "AmpOptimWrapper" and not _can_scale_losses():
+    if optim_wrapper.get("type") == "AmpOptimWrapper" and not _can_scale_losses():
         raise ValueError(
             "optim_wrapper.type=AmpOptimWrapper needs a GPU, and none was found; --amp trains in "
             "bfloat16 instead, also on a CPU"
         )
+
+
+def emulates(optim_wrapper: Mapping[str, Any]) -> bool:
+    """Return whether a config trains in bfloat16 on a GPU that only emulates it, slowly.
+
+    Args:
+        optim_wrapper: Section of the config.
+    """
     in_bfloat16 = optim_wrapper.get("dtype", "bfloat16") == "bfloat16"
-    if kind == "AutocastOptimWrapper" and in_bfloat16 and _emulates_bfloat16():
-        print_log(
-            "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "
-            "--amp trains in float16",
-            logger="current",
-            level=logging.WARNING,
-        )
+    is_autocast = optim_wrapper.get("type") == "AutocastOptimWrapper"
+    return is_autocast and in_bfloat16 and _emulates_bfloat16()
 
 
 def _emulates_bfloat16() -> bool:

@@ -91,7 +91,7 @@ class UnreadableLabelsHook(Hook):
         if reasons:
             runner.logger.warning(
                 f"{counts['unknown'] + counts['long']} of {counts['labels']} labels cannot be read "
-                f"by this model and count as wrong: {', '.join(reasons)}"
+                f"by this model and are wrong in an exact comparison: {', '.join(reasons)}"
             )
 
     after_test_epoch = after_val_epoch

@@ -39,8 +39,8 @@ def test_unreadable_labels_are_counted_by_reason(kind):
     runner = Runner([WordMetric(mode=["exact", "ignore_case"])], kind)
     (said,) = runner.read(UnreadableLabelsHook(), kind)
     assert said == (
-        "5 of 7 labels cannot be read by this model and count as wrong: 4 have characters that it "
-        "does not know, most often № ␣ « », 1 have more than 25 characters"
+        "5 of 7 labels cannot be read by this model and are wrong in an exact comparison: 4 have "
+        "characters that it does not know, most often № ␣ « », 1 have more than 25 characters"
     )
 
 
