@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import re
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
 """Suffix of the name of a file or folder that is still being written."""
+
+_MAX_NAME_BYTES = 255
+"""Maximum length of a file name on common systems."""
 
 _NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 """Errors of network drives that cannot sync a folder."""
@@ -26,7 +30,8 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[B
 
     The content goes into a temporary file in the same folder, which is renamed to the final name
     if the block ends without an error, and removed otherwise. Until then, an existing file stays
-    unchanged. If several processes write the same file, the last one wins.
+    unchanged; its permissions are kept. If several processes write the same file, the last one
+    wins. A link is followed; a pipe or device is written to directly.
 
     Args:
         path: The file.
@@ -38,10 +43,22 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[B
     Raises:
         OSError: If the file cannot be written.
     """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}")
+    path = Path(os.path.realpath(path))
+    existing = path.stat().st_mode if path.exists() else None
+    if existing is not None and not (stat.S_ISREG(existing) or stat.S_ISDIR(existing)):
+        with path.open("wb") as file:
+            yield file
+        return
+    ending = f".{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}"
+    name = path.name
+    while len(os.fsencode(name + ending)) > _MAX_NAME_BYTES:
+        name = name[:-1]
+    partial = path.with_name(name + ending)
     try:
         with partial.open("xb") as file:
+            if existing is not None:
+                with contextlib.suppress(OSError):  # on file systems without permissions
+                    partial.chmod(stat.S_IMODE(existing))
             yield file
             if durable:
                 file.flush()

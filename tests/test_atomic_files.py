@@ -157,3 +157,33 @@ def test_file_stays_if_its_replacement_fails(tmp_path):
     with pytest.raises(TypeError):
         write_file(tmp_path / "file", 1)
     assert os.listdir(tmp_path) == ["file"] and (tmp_path / "file").read_text() == "old"
+
+
+def test_link_is_followed(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for content in ("new", "newer"):  # the second time, the file exists
+        write_file(tmp_path / "link", content)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == content
+
+
+def test_permissions_of_a_replaced_file_are_kept(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(0o640)
+    write_file(tmp_path / "file", "new")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_name_may_be_as_long_as_the_system_allows(tmp_path):
+    path = tmp_path / ("ü" * 127)
+    write_file(path, "content")
+    assert path.read_text() == "content" and os.listdir(tmp_path) == [path.name]
+
+
+def test_pipe_is_written_to(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, "content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    assert os.listdir(tmp_path) == ["pipe"]

@@ -43,6 +43,7 @@ def test_failed_check_does_not_stop_the_others(monkeypatch):
 
 
 def test_devices_are_the_cpu_and_all_gpus(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert self_check.devices() == ["cpu", "cuda:0", "cuda:1"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)

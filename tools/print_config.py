@@ -31,7 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.save:
-            cli.require_new_file(args.save, "--save", ENDINGS)
+            if not args.save.endswith(ENDINGS):  # MMEngine does not know them in upper case
+                raise cli.InputError(
+                    f"--save {args.save}: the file's name must end in {', '.join(ENDINGS)}"
+                )
+            cli.require_new_file(args.save, "--save")
         cfg = cli.load_config(args.config, args.cfg_options)
         print(cfg.pretty_text)
         if args.save:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lpv_mmocr_cli import add_run_options, new_parser
@@ -108,7 +108,9 @@ def warn_of_an_earlier_run(folder: Path) -> None:
 
 def warnings_about(cfg: Config) -> Iterator[str]:
     """Yield what is probably wrong with the data, metrics and precision of a config."""
-    shared = find_shared_lmdbs(cfg.train_dataloader, cfg.get("val_dataloader"))
+    shared: Sequence[str] = ()
+    if distributed.is_first_process():  # it searches the folders
+        shared = find_shared_lmdbs(cfg.train_dataloader, cfg.get("val_dataloader"))
     if shared:
         yield (
             f"Validation reads words of {', '.join(shared)} that are also trained on: its accuracy "
@@ -146,8 +148,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         check_loss_scaling(cfg.optim_wrapper)
-        # Found on the first process, which logs them: finding them searches folders.
-        warnings = [*warnings_about(cfg)] if distributed.is_first_process() else []
+        warnings = [*warnings_about(cfg)]
         if args.auto_scale_lr:
             if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
                 raise cli.InputError(

@@ -46,6 +46,7 @@ class LMDBWriter:
 
     def __enter__(self) -> LMDBWriter:
         """Create the partial folder and open the LMDB in it."""
+        self._batch, self.num_samples = [], 0  # not those of an earlier block that has failed
         with ExitStack() as opened:
             self.folder = opened.enter_context(atomic_folder(self.path))
             # Nothing is flushed until the end: a writer that dies leaves only the partial folder.

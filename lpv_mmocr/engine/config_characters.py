@@ -14,6 +14,7 @@ from mmocr.registry import TASK_UTILS
 
 from ..datasets.label_filter import LabelFilter
 from ..rendering.words import resolve_charset
+from ..visible_text import single
 
 _IGNORES_SYMBOLS = "ignore_case_symbol"
 
@@ -115,7 +116,7 @@ def removal(ignored: str) -> str:
 
 def listed(characters: str) -> str:
     """Return the first twenty characters for a message."""
-    return " ".join(characters[:20]) + " ..." * (len(characters) > 20)
+    return " ".join(map(single, characters[:20])) + " ..." * (len(characters) > 20)
 
 
 def _filter_passes(data_set: Mapping[str, Any]) -> Callable[[str], bool]:
@@ -124,7 +125,8 @@ def _filter_passes(data_set: Mapping[str, Any]) -> Callable[[str], bool]:
 
 
 def _filter_charset(data_set: Mapping[str, Any]) -> str:
-    return LabelFilter.from_config(data_set.get("label_filter")).charset or ""
+    charset = LabelFilter.from_config(data_set.get("label_filter")).charset or ""
+    return "".join(filter(_filter_passes(data_set), charset))
 
 
 def _rendered(data_set: Mapping[str, Any]) -> str:

@@ -94,6 +94,7 @@ class NonFiniteGuardHook(Hook):
         self._pending: list[_Forward] = []
         self._late: _PendingNorm | None = None
         self._statistics: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
+        self._saved = False  # whether they are those before this step
         self._skipped = 0
         self._in_row = 0
         self._skipped_now = False
@@ -150,6 +151,7 @@ class NonFiniteGuardHook(Hook):
         if kwargs.get("mode") == "loss" and not self._pending:
             for buffers, before in self._statistics:
                 torch._foreach_copy_(before, buffers)
+            self._saved = True
 
     def _after_forward(
         self, model: nn.Module, args: tuple, kwargs: dict, outputs: dict[str, torch.Tensor]
@@ -210,6 +212,7 @@ class NonFiniteGuardHook(Hook):
             gradient: Norm of the gradient; None if it is not known yet.
         """
         pending, self._pending = self._pending, []
+        saved, self._saved = self._saved, False
         bad = [forward for forward in pending if forward.read()[1]]
         if not bad and gradient is None:
             return
@@ -221,7 +224,7 @@ class NonFiniteGuardHook(Hook):
         self._late = None  # this step has been checked
         # An optimiser changes neither parameters without a gradient nor their state.
         optimizer.zero_grad(set_to_none=True)
-        for buffers, before in self._statistics:
+        for buffers, before in self._statistics if saved else ():
             torch._foreach_copy_(buffers, before)
 
     def _leave_out(self, message: str) -> None:

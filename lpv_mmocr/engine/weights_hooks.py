@@ -43,7 +43,8 @@ class InitialWeightsHook(Hook):
         if problems:
             raise InitialWeightsError(
                 f"{describe_misfit(wanted, problems)}. {self._advice()}. To take over only the "
-                "weights that fit, such as for another dictionary, set custom_hooks=[]"
+                "weights that fit, such as for another dictionary, remove InitialWeightsHook from "
+                "custom_hooks"
             )
 
     def before_train(self, runner: Runner) -> None:

@@ -66,7 +66,6 @@ class UnreadableLabelsHook(Hook):
             self._counts["unknown"] += bool(unknown)
             self._counts["long"] += not unknown and longest is not None and len(label) > longest
             self._characters.update(unknown)
-            self._longest = longest
 
     after_test_iter = after_val_iter
 
@@ -87,7 +86,8 @@ class UnreadableLabelsHook(Hook):
                 f"{' '.join(map(single, most[:_LISTED]))}{' ...' * (len(most) > _LISTED)}"
             )
         if counts["long"]:
-            reasons.append(f"{counts['long']} have more than {self._longest} characters")
+            longest = without_wrappers(runner.model).decoder.max_seq_len
+            reasons.append(f"{counts['long']} have more than {longest} characters")
         if reasons:
             runner.logger.warning(
                 f"{counts['unknown'] + counts['long']} of {counts['labels']} labels cannot be read "
@@ -99,7 +99,6 @@ class UnreadableLabelsHook(Hook):
     def _reset(self) -> None:
         self._counts: Counter[str] = Counter()
         self._characters: Counter[str] = Counter()
-        self._longest: int | None = None
 
 
 def _is_exact(metrics: Sequence[BaseMetric]) -> bool:

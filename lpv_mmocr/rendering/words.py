@@ -133,9 +133,12 @@ class TextSampler:
             )
 
     def _fitting(self, words: WordList) -> WordList:
+        as_listed = {case for case, weight in self.config.cases.items() if weight} == {"listed"}
+
         def fits(word: str) -> bool:
             # Some upper-case forms are longer ("ß" becomes "SS") and are not drawn.
-            forms = (form for form in (word, word.upper(), word.lower()) if len(form) == len(word))
+            forms = (word,) if as_listed else (word, word.upper(), word.lower())
+            forms = (form for form in forms if len(form) == len(word))
             return self.min_length <= len(word) <= self.max_length and any(
                 map(self.allowed.issuperset, forms)
             )

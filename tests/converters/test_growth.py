@@ -44,6 +44,7 @@ def build(
     characters: str = DICTIONARY["characters"],
     glrm: bool = True,
     in_channels: int = 3,
+    preprocessor: str | None = "WordDataPreprocessor",
     **encoder,
 ):
     """Return an initialised model in evaluation mode."""
@@ -75,7 +76,7 @@ def build(
                 module_loss=dict(type="CPAModuleLoss"),
                 postprocessor=dict(type="CPAPostprocessor"),
             ),
-            data_preprocessor=dict(type="WordDataPreprocessor"),
+            data_preprocessor=preprocessor and dict(type=preprocessor),
         )
     )
     model.init_weights()
@@ -302,3 +303,7 @@ class TestBadSizes:
         two = dict(SMALL, embed_dims=(16, 48), depths=(1, 2), num_heads=(2, 6))
         with pytest.raises(GrowthError, match="number of stages of the encoder must be the same"):
             grow(build(**SMALL), build(**two))
+
+
+def test_models_without_a_preprocessor_of_images_can_be_grown():
+    grow(build(**SMALL, preprocessor=None), build(**DEEPER, preprocessor=None))

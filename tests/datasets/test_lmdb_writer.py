@@ -37,6 +37,17 @@ def test_round_trip(tmp_path, small_transactions):
     assert [dataset[i]["img"][0, -1, 0] for i in range(5)] == [0, 10, 20, 30, 40]
 
 
+def test_writer_can_be_used_again_after_an_error(tmp_path, small_transactions):
+    writer = LMDBWriter(tmp_path / "words")
+    with pytest.raises(KeyboardInterrupt), writer:
+        for _ in range(3):  # one of them is not in a transaction yet
+            writer.write(b"lost", "lost")
+        raise KeyboardInterrupt
+    with writer:
+        assert writer.write(b"x", "x") == 1
+    assert keys(tmp_path / "words") == [b"image-000000001", b"label-000000001", b"num-samples"]
+
+
 def test_keys_follow_the_common_lmdb_format(tmp_path):
     with LMDBWriter(tmp_path / "words") as writer:
         writer.write(b"x", "x")

@@ -96,6 +96,7 @@ class TestEnableAmp:
     @pytest.mark.parametrize("kind", ["AmpOptimWrapper", "AutocastOptimWrapper"])
     def test_mixed_precision_wrapper_of_the_config_is_kept_on_a_gpu(self, monkeypatch, kind):
         monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
+        monkeypatch.setattr(amp, "_emulates_bfloat16", lambda: False)
         optim_wrapper = dict(type=kind, dtype="bfloat16")
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type=kind, dtype="bfloat16")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lpv_mmocr.engine.config_characters import (
     ignored_characters,
+    listed,
     unknown_characters,
     untaught_characters,
 )
@@ -93,7 +94,9 @@ def test_rendered_words_teach_the_characters_of_their_charset():
     ("characters", "letter_case", "data_set", "unknown"),
     [
         ("абв", "unchanged", dict(label_filter=dict(charset="абв№«")), "№«"),
-        ("абв", "unchanged", dict(label_filter=dict(charset="абвАБ")), "АБ"),
+        ("абв", "unchanged", dict(label_filter=dict(charset="абвАБ", case_sensitive=True)), "АБ"),
+        ("абв", "unchanged", dict(label_filter=dict(charset="абвАБ")), ""),  # made lower-case
+        ("абв", "lower", dict(label_filter=dict(charset="абв ", remove_whitespace=True)), ""),
         ("абв", "lower", dict(label_filter=dict(charset="абвАБ")), ""),
         ("абв", "unchanged", dict(label_filter=dict(charset=None)), ""),
         ("жю1", "lower", dict(type="RenderedWordDataset", charset="digits"), "023456789"),
@@ -126,3 +129,8 @@ def test_letters_that_the_word_metric_removes(metric, ignored):
     cfg = config("a1中жё.")
     cfg.val_evaluator = metric
     assert ignored_characters(cfg, "val_evaluator") == ignored
+
+
+def test_invisible_characters_are_listed_in_a_visible_form():
+    assert listed(" \u0306\u200b") == "␣ ◌\u0306 U+200B"
+    assert listed("a" * 21) == " ".join("a" * 20) + " ..."

@@ -266,3 +266,23 @@ def test_saved_statistics_are_those_that_checkpoints_hold():
     assert [list(map(id, group)) for group in groups] == [
         list(map(id, group)) for group in expected
     ]
+
+
+def test_statistics_are_restored_only_if_they_were_saved():
+    """A training step of another kind may compute the loss without the guard's notice."""
+    guard = NonFiniteGuardHook(action="skip")
+    model = torch.nn.BatchNorm1d(3)
+    model.running_mean.fill_(5.0)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    logger = SimpleNamespace(warning=lambda message: None)
+    guard._runner = SimpleNamespace(logger=logger)
+    guard._statistics = [
+        (group, [torch.zeros_like(buffer) for buffer in group])
+        for group in non_finite_guard._persistent_buffers(model)
+    ]
+    guard._judge(optimizer, gradient=math.inf)
+    assert model.running_mean.tolist() == [5.0] * 3
+    guard._before_forward(model, (), dict(mode="loss"))
+    model.running_mean.fill_(math.nan)
+    guard._judge(optimizer, gradient=math.inf)
+    assert model.running_mean.tolist() == [5.0] * 3

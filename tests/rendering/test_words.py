@@ -135,6 +135,10 @@ def test_case_of_the_list_can_be_kept():
     )
     charset = PRINTABLE + "вход" + "ВХОД"
     assert set(draw(TextSampler(config, words, charset=charset), 100)) == set(words.words)
+    # Words that the charset has in another case only are left out, not replaced.
+    words = WordList(("abc", *(f"Word{number}" for number in range(300))), (1.0,) * 301)
+    sampler = TextSampler(config, words, charset=string.ascii_lowercase + string.digits)
+    assert set(draw(sampler, 100)) == {"abc"}
 
 
 def test_only_latin_words_get_an_apostrophe_and_s():

@@ -8,7 +8,11 @@ from mmengine.config import Config
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("whole.txt", "must end in .py"), ("folder.py", "folder.py is a folder")],
+    [
+        ("whole.txt", "must end in .py"),
+        ("whole.PY", "must end in .py"),
+        ("folder.py", "folder.py is a folder"),
+    ],
 )
 def test_bad_path_to_save_to_is_rejected(load_tool, toy_config, tmp_path, capsys, name, message):
     (tmp_path / "folder.py").mkdir()
