@@ -1,4 +1,4 @@
-"""Atomically written files, and names of incomplete ones."""
+"""Atomically written files, and names of files."""
 
 from __future__ import annotations
 
@@ -50,10 +50,7 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[B
             yield file
         return
     ending = f".{uuid.uuid4().hex[:8]}{PARTIAL_SUFFIX}"
-    name = path.name
-    while len(os.fsencode(name + ending)) > _MAX_NAME_BYTES:
-        name = name[:-1]
-    partial = path.with_name(name + ending)
+    partial = path.with_name(truncated(path.name, _MAX_NAME_BYTES - len(ending)) + ending)
     try:
         with partial.open("xb") as file:
             if existing is not None:
@@ -85,6 +82,18 @@ def write_file(path: str | os.PathLike, content: bytes | memoryview | str) -> No
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def truncated(name: str, size: int) -> str:
+    """Truncate a file name to a number of bytes, at a character boundary.
+
+    Args:
+        name: File name, or its beginning.
+        size: Maximum number of bytes.
+    """
+    while len(os.fsencode(name)) > size:
+        name = name[:-1]
+    return name
 
 
 def partial_path(path: Path) -> Path:

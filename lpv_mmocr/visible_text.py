@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+
+MAX_LISTED = 20
+"""Maximum number of characters that a message lists."""
 
 
 def code_point(character: str) -> str:
@@ -40,3 +44,13 @@ def single(character: str) -> str:
     """
     shown = visible(character)
     return f"\N{DOTTED CIRCLE}{shown}" if unicodedata.category(character)[0] == "M" else shown
+
+
+def listed(characters: Sequence[str]) -> str:
+    """Return the first characters in a visible form, for a message.
+
+    Args:
+        characters: Characters, the most important first.
+    """
+    more = " ..." * (len(characters) > MAX_LISTED)
+    return " ".join(map(single, characters[:MAX_LISTED])) + more

@@ -9,7 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr import atomic_files
-from lpv_mmocr.atomic_files import atomic_write, final_name, is_partial, partial_path, write_file
+from lpv_mmocr.atomic_files import (
+    atomic_write,
+    final_name,
+    is_partial,
+    partial_path,
+    truncated,
+    write_file,
+)
 
 import pytest
 
@@ -187,3 +194,12 @@ def test_pipe_is_written_to(tmp_path):
     assert os.read(reader, 100) == b"content"
     os.close(reader)
     assert os.listdir(tmp_path) == ["pipe"]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "expected"),
+    [("abc", 3, "abc"), ("abc", 2, "ab"), ("aü", 2, "a"), ("ü", 1, "")],
+)
+def test_names_are_truncated_between_characters(name, size, expected):
+    assert truncated(name, size) == expected
+    assert len(os.fsencode(expected)) <= size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lpv_mmocr.visible_text import code_point, single, visible
+from lpv_mmocr.visible_text import code_point, listed, single, visible
 
 import pytest
 
@@ -29,3 +29,8 @@ def test_single_marks_are_shown_on_a_circle():
 @pytest.mark.parametrize(("character", "shown"), [("A", "U+0041"), ("\U0001f9ff", "U+1F9FF")])
 def test_code_points_have_four_digits_at_least(character, shown):
     assert code_point(character) == shown
+
+
+def test_invisible_characters_are_listed_in_a_visible_form():
+    assert listed(" \u0306\u200b") == "␣ ◌\u0306 U+200B"
+    assert listed("a" * 21) == " ".join("a" * 20) + " ..."

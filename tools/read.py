@@ -170,7 +170,7 @@ def draw(reading, number: int, out: Path) -> str | None:
     """Draw the attention of a reading; return the file name relative to the results folder."""
     if reading.error is not None:
         return None
-    from lpv_mmocr.engine.sample_names import truncated
+    from lpv_mmocr.atomic_files import truncated
     from lpv_mmocr.visualization import draw_attention
 
     import cv2

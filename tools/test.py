@@ -66,7 +66,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.datasets.config_pipeline import steps_without_tta
 from lpv_mmocr.deploy import DeployHook
 from lpv_mmocr.engine import FittingWeightsHook, InitialWeightsHook, distributed
-from lpv_mmocr.engine.config_characters import ignored_characters, removal
+from lpv_mmocr.engine.config_characters import ignored_characters, warning_of_ignored
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.evaluation import UnreadableLabelsHook
 from lpv_mmocr.evaluation.tested_model import TTA, deployed
@@ -160,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
         add_hooks(cfg, args)
         runner = cli.build_runner(cfg)
         if ignored := ignored_characters(cfg, "test_evaluator"):
-            runner.logger.warning(removal(ignored))
+            runner.logger.warning(warning_of_ignored(ignored))
         runner.register_hook(report)
         runner.register_hook(UnreadableLabelsHook())
         runner.test()

@@ -53,15 +53,15 @@ from lpv_mmocr.engine.checkpoint_search import (
 )
 from lpv_mmocr.engine.config_characters import (
     ignored_characters,
-    listed,
-    removal,
     unknown_characters,
     untaught_characters,
+    warning_of_ignored,
 )
 from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
 from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
 from lpv_mmocr.evaluation import UnreadableLabelsHook
 from lpv_mmocr.reading.weights import find_weights
+from lpv_mmocr.visible_text import listed
 
 from mmengine.config import Config
 
@@ -131,7 +131,7 @@ def warnings_about(cfg: Config) -> Iterator[str]:
             "charset, or add them to the dictionary"
         )
     if ignored := ignored_characters(cfg, "val_evaluator"):
-        yield removal(ignored)
+        yield warning_of_ignored(ignored)
     if emulates(cfg.optim_wrapper):
         yield (
             "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "

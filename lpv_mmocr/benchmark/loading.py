@@ -143,8 +143,10 @@ def run_loading(
 
 
 def _with_different_data(specs: Sequence[Specification]) -> list[Specification]:
-    first = {(spec.config, repr(spec.options)): spec for spec in reversed(specs)}
-    return [spec for spec in specs if spec in first.values()]
+    first: dict[tuple[str | None, str], Specification] = {}
+    for spec in specs:
+        first.setdefault((spec.config, repr(spec.options)), spec)
+    return list(first.values())
 
 
 def _augmentations(spec: Specification) -> tuple[bool, ...]:

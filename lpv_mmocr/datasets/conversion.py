@@ -138,24 +138,24 @@ def labels_to_lmdb(
     ):
         left_out = _LeftOut(writer.folder, skip_bad, result)
         for number, entry in enumerate(read_labels(label_file, format)):
+            name = f"{entry.where}: {entry.path}"
             try:
                 if number in repeated:
                     raise ValueError(f"the image is already listed, at {repeated[number]}")
                 image = _read_image(folder / _inside(entry, folder))
                 _check(image, check)
             except ValueError as error:
-                left_out.add(f"{entry.where}: {entry.path}", str(error))
+                left_out.add(name, str(error))
             else:
                 writer.write(image, entry.text)
                 result.written += 1
                 result.empty_texts += not entry.text
                 if entry.text != entry.text.strip():
                     result.edge_blanks += 1
-                    name = f"{entry.where}: {entry.path}"
                     result.first_edge_blank = result.first_edge_blank or name
                 if needs_exif_rotation(image):
                     result.turned += 1
-                    result.first_turned = result.first_turned or f"{entry.where}: {entry.path}"
+                    result.first_turned = result.first_turned or name
             advance(1)
         left_out.refuse_nothing(label_file)
     return result

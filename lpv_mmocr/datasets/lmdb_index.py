@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 
 from ..atomic_files import atomic_write
 from ..progress import progress_bar
-from ..visible_text import single
+from ..visible_text import listed
 from .cache_folder import cache_folder
 from .image_header import read_header
 from .label_filter import LabelFilter
@@ -221,11 +221,9 @@ class _LeftOut:
         if self._long:
             reasons.append(f"{self._long} have more than {self._filter.max_length} characters")
         if self._unknown:
-            most = "".join(character for character, _ in self._characters.most_common(20))
-            more = " ..." if len(self._characters) > len(most) else ""
+            most = [character for character, _ in self._characters.most_common()]
             reasons.append(
-                f"{self._unknown} have characters outside the charset, most often "
-                f"{' '.join(map(single, most))}{more}"
+                f"{self._unknown} have characters outside the charset, most often {listed(most)}"
             )
         if self.small:
             reasons.append(f"{self.small} are smaller than {self._filter.min_image_side} pixels")

@@ -14,7 +14,7 @@ from mmocr.registry import TASK_UTILS
 
 from ..datasets.label_filter import LabelFilter
 from ..rendering.words import resolve_charset
-from ..visible_text import single
+from ..visible_text import listed
 
 _IGNORES_SYMBOLS = "ignore_case_symbol"
 
@@ -94,18 +94,18 @@ def ignored_characters(cfg: Config, evaluator: str) -> str:
         The characters, in the dictionary's order.
     """
     default = inspect.signature(WordMetric).parameters
-    ignored: set[str] = set()
+    dictionary, ignored = _dictionary(cfg), set()
     for metric in _metrics(cfg.get(evaluator)):
         if _kind(metric) != "WordMetric":
             continue
         modes = metric.get("mode", default["mode"].default)
         if _IGNORES_SYMBOLS in ([modes] if isinstance(modes, str) else modes):
             symbols = re.compile(metric.get("valid_symbol", default["valid_symbol"].default))
-            ignored.update(filter(symbols.fullmatch, _dictionary(cfg)))
-    return "".join(each for each in _dictionary(cfg) if each in ignored and each.isalnum())
+            ignored.update(filter(symbols.fullmatch, dictionary))
+    return "".join(each for each in dictionary if each in ignored and each.isalnum())
 
 
-def removal(ignored: str) -> str:
+def warning_of_ignored(ignored: str) -> str:
     """Return the warning about characters from :func:`ignored_characters`."""
     return (
         f"WordMetric removes {len(ignored)} characters of the model from labels and readings "
@@ -114,19 +114,14 @@ def removal(ignored: str) -> str:
     )
 
 
-def listed(characters: str) -> str:
-    """Return the first twenty characters for a message."""
-    return " ".join(map(single, characters[:20])) + " ..." * (len(characters) > 20)
-
-
 def _filter_passes(data_set: Mapping[str, Any]) -> Callable[[str], bool]:
     label_filter = LabelFilter.from_config(data_set.get("label_filter"))
     return lambda character: label_filter(character) == character
 
 
 def _filter_charset(data_set: Mapping[str, Any]) -> str:
-    charset = LabelFilter.from_config(data_set.get("label_filter")).charset or ""
-    return "".join(filter(_filter_passes(data_set), charset))
+    label_filter = LabelFilter.from_config(data_set.get("label_filter"))
+    return "".join(each for each in label_filter.charset or "" if label_filter(each) == each)
 
 
 def _rendered(data_set: Mapping[str, Any]) -> str:

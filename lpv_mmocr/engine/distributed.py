@@ -17,7 +17,7 @@ from typing import NoReturn
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
@@ -105,6 +105,16 @@ def without_wrapper(model: nn.Module) -> nn.Module:
         model: Model of a runner.
     """
     return model.module if is_model_wrapper(model) else model
+
+
+def inner_model(model: nn.Module) -> nn.Module:
+    """Return a model without its wrappers for distributed training and test-time augmentation.
+
+    Args:
+        model: Model, possibly wrapped in both.
+    """
+    model = without_wrapper(model)
+    return without_wrapper(model.module) if isinstance(model, BaseTTAModel) else model
 
 
 def leave() -> None:

@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
 
+from ..sample_names import sample_name
 from .deferred_scalars import AsyncCopy
 from .distributed import without_wrapper
-from .sample_names import sample_name
 
 _ACTIONS = ("stop", "skip")
 

@@ -18,7 +18,8 @@ from mmocr.structures import TextRecogDataSample
 
 import lpv_onnx
 
-from .sample_names import sample_name, truncated
+from ..atomic_files import truncated
+from ..sample_names import sample_name
 
 _LONGEST_NAME = 200  # bytes in the name of a figure file; file systems allow 255
 

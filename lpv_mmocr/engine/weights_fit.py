@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Mapping
 
 import torch
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
 from .config_text import ConfigTextError, parse_config
+from .distributed import inner_model
 
 ADVICE = "Use the config that it was trained with"
 """What to do if a checkpoint does not fit."""
@@ -82,21 +82,13 @@ def require_fit(model: nn.Module, checkpoint: dict) -> None:
         raise InitialWeightsError(f"{describe_misfit(wanted, problems)}. {ADVICE}")
 
 
-def without_wrappers(model: nn.Module) -> nn.Module:
-    """Return a model without its wrappers for distributed training and test-time augmentation."""
-    # In distributed runs, the test-time augmentation model is wrapped as well.
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
-
-
 def mask_of(model: nn.Module) -> bool | None:
     """Return whether the GLRMs' mask of a model is on; None if it has none.
 
     Args:
         model: Model, or its wrapper for distributed training or test-time augmentation.
     """
-    return getattr(getattr(without_wrappers(model), "decoder", None), "with_mask", None)
+    return getattr(getattr(inner_model(model), "decoder", None), "with_mask", None)
 
 
 def warn_of_other_mask(model: nn.Module, checkpoint: dict) -> None:
@@ -143,7 +135,7 @@ def compare_weights(
     Returns:
         The model's weights, and one description for each weight that does not fit.
     """
-    wanted = without_wrappers(model).state_dict()
+    wanted = inner_model(model).state_dict()
     # Checkpoints of MMOCR's model zoo may have weights that their models no longer have.
     find = differences if left_over and mask_of(model) is not None else mismatches
     return wanted, find(wanted, unwrapped(checkpoint))

@@ -13,7 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmocr.registry import METRICS
 
-from ..engine.sample_names import sample_name
+from ..sample_names import sample_name
 from .report import BenchmarkReport
 from .scores import WordScore, mean_score, score_sets
 from .text_protocol import TextProtocol

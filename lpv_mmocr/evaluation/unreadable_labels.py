@@ -13,10 +13,8 @@ from mmocr.evaluation import WordMetric
 from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
 
-from ..engine.weights_fit import without_wrappers
-from ..visible_text import single
-
-_LISTED = 20
+from ..engine.distributed import inner_model
+from ..visible_text import listed
 
 
 @HOOKS.register_module()
@@ -54,9 +52,11 @@ class UnreadableLabelsHook(Hook):
         outputs: Sequence[TextRecogDataSample] | None = None,
     ) -> None:
         """Count the labels of a batch."""
-        decoder = getattr(without_wrappers(runner.model), "decoder", None)
+        if not self._counting:
+            return
+        decoder = getattr(inner_model(runner.model), "decoder", None)
         dictionary = getattr(decoder, "dictionary", None)
-        if not self._counting or dictionary is None:
+        if dictionary is None:
             return
         known, longest = set(dictionary.dict), getattr(decoder, "max_seq_len", None)
         for sample in outputs or ():
@@ -83,10 +83,10 @@ class UnreadableLabelsHook(Hook):
             most = sorted(characters, key=lambda each: (-characters[each], each))
             reasons.append(
                 f"{counts['unknown']} have characters that it does not know, most often "
-                f"{' '.join(map(single, most[:_LISTED]))}{' ...' * (len(most) > _LISTED)}"
+                f"{listed(most)}"
             )
         if counts["long"]:
-            longest = without_wrappers(runner.model).decoder.max_seq_len
+            longest = inner_model(runner.model).decoder.max_seq_len
             reasons.append(f"{counts['long']} have more than {longest} characters")
         if reasons:
             runner.logger.warning(

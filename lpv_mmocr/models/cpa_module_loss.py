@@ -12,6 +12,7 @@ from mmocr.models.textrecog.module_losses import BaseTextRecogModuleLoss
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
+from ..sample_names import sample_name
 from .character_dictionary import require_start_and_end
 from .encoded_words import EncodedWords, LabelEncoding
 from .transfer import to_device
@@ -98,9 +99,8 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         """Return the character indexes of a label, or None if it is too long."""
         if len(text) > self.max_seq_len:
             if not self._warned_long:
-                name = data_sample.get("sample_key") or data_sample.get("img_path") or "a sample"
                 MMLogger.get_current_instance().warning(
-                    f"{name}: "
+                    f"{sample_name(data_sample) or 'a sample'}: "
                     f"the label {text!r} has more than max_seq_len={self.max_seq_len} characters. "
                     "Such words are ignored in the loss; this is reported once."
                 )

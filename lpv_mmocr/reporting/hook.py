@@ -17,12 +17,12 @@ from ..atomic_files import write_file
 from ..cli import require_folder
 from ..datasets.config_folders import read_folders
 from ..engine.distributed import without_wrapper
-from ..engine.sample_names import sample_name
 from ..evaluation import BenchmarkMetric, TextProtocol
 from ..evaluation.evaluator_protocol import protocol_of
 from ..evaluation.score_table import row_of_set
 from ..evaluation.tested_model import describe
 from ..evaluation.text_protocol import ExactText
+from ..sample_names import sample_name
 from .page import Report, Table, render
 from .reread import read_again
 from .statistics import ReadingStatistics, WordResult

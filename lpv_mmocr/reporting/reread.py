@@ -12,8 +12,8 @@ from mmocr.structures import TextRecogDataSample
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..engine.sample_names import sample_name
 from ..evaluation import TextProtocol
+from ..sample_names import sample_name
 from ..visualization import draw_attention
 from .statistics import WordResult
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from lpv_mmocr.engine.config_characters import (
     ignored_characters,
-    listed,
     unknown_characters,
     untaught_characters,
 )
@@ -129,8 +128,3 @@ def test_letters_that_the_word_metric_removes(metric, ignored):
     cfg = config("a1中жё.")
     cfg.val_evaluator = metric
     assert ignored_characters(cfg, "val_evaluator") == ignored
-
-
-def test_invisible_characters_are_listed_in_a_visible_form():
-    assert listed(" \u0306\u200b") == "␣ ◌\u0306 U+200B"
-    assert listed("a" * 21) == " ".join("a" * 20) + " ..."

@@ -102,19 +102,19 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
     words = LPVLMDBDataset(ann_file=folder, test_mode=True)
     if not len(words):
         raise cli.InputError(f"{folder} has no words")
-    infos = [words.get_data_info(index) for index in range(len(words))[:number]]
-    readable = []
-    for info in infos:
+    encoded, labels = [], []
+    for index in range(len(words))[:number]:
+        info = words.get_data_info(index)
         try:
             upright(info["img_bytes"])
         except ValueError as error:
             print(f"{info['sample_key']} is left out: {error}", file=sys.stderr)
-        else:
-            readable.append(info)
-    if not readable:
+            continue
+        encoded.append(info["img_bytes"])
+        labels.append(info["instances"][0]["text"])
+    if not encoded:
         raise cli.InputError(f"{folder} has no image that can be decoded")
-    infos = readable
-    return [info["img_bytes"] for info in infos], [info["instances"][0]["text"] for info in infos]
+    return encoded, labels
 
 
 def upright(content: bytes) -> np.ndarray:
