@@ -137,24 +137,20 @@ def load_config(path: str, options: dict | None = None) -> Config:
 
     Raises:
         InputError: If there is no such file, or it cannot be read, or an option does not fit.
-        ValueError: If an option would have no effect.
+        ValueError: If an option, or a top-level entry of the file, has no effect.
     """
-    cfg = _read_config(path)
-    _change(cfg, path, options or {})
-    return cfg
-
-
-def _read_config(path: str) -> Config:
     if "::" not in path and not Path(path).is_file():
         raise InputError(f"there is no config file {path}")
     try:
         cfg = Config.fromfile(path)
         name_types(cfg)
-        return cfg
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(
             f"the config {path} cannot be read ({type(error).__name__}: {_message(error)})"
         ) from error
+    refuse_ineffective_lines(cfg)  # of the file; options may change what was derived from them
+    _change(cfg, path, options or {})
+    return cfg
 
 
 def _change(cfg: Config, path: str, options: dict) -> None:
@@ -192,9 +188,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
         ValueError: If the launcher did not start this process, or an entry has no effect.
     """
     distributed.name_launcher(args.launcher)  # determines which process reports errors
-    cfg = _read_config(args.config)
-    refuse_ineffective_lines(cfg)  # of the file; options may change what was derived from them
-    _change(cfg, args.config, args.cfg_options or {})
+    cfg = load_config(args.config, args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:

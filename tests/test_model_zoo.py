@@ -206,6 +206,12 @@ def test_index_lists_the_configs_of_all_sizes():
         assert model["Metadata"]["Parameters"] == SIZES[size]["trainable"]
 
 
+def test_aliases_are_listed_as_names():
+    """MMEngine lists the letters of an alias that is text."""
+    aliases = [model["Alias"] for model in metafile()["Models"] if "Alias" in model]
+    assert aliases == [["lpv-tiny"], ["lpv-small"], ["lpv-base"]]
+
+
 def test_every_model_belongs_to_the_collection():
     (collection,) = metafile()["Collections"]
     assert {model["In Collection"] for model in metafile()["Models"]} == {collection["Name"]}

@@ -69,7 +69,7 @@ from lpv_mmocr.engine import FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.config_characters import ignored_characters, warning_of_ignored
 from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.evaluation import UnreadableLabelsHook
-from lpv_mmocr.evaluation.tested_model import TTA, deployed
+from lpv_mmocr.evaluation.tested_model import variant
 from lpv_mmocr.models import CPADecoder
 from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.reporting import ReportPageHook
@@ -127,8 +127,8 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
     hooks = [h for h in cfg.get("custom_hooks") or [] if h["type"] != InitialWeightsHook.__name__]
     hooks.append({"type": FittingWeightsHook.__name__})
     if args.save_preds:
-        variant = TTA if args.tta else deployed(args.deploy) if args.deploy else ""
-        name = f"{Path(args.checkpoint).stem}{variant}_predictions.jsonl"
+        tested = f"{Path(args.checkpoint).stem}{variant(tta=args.tta, deployed=args.deploy)}"
+        name = f"{tested}_predictions.jsonl"
         out_file = Path(cfg.work_dir, name) if args.save_preds == "auto" else args.save_preds
         cli.require_new_file(out_file, "--save-preds")
         hooks.append({"type": PredictionWriterHook.__name__, "out_file": str(out_file)})

@@ -10,13 +10,13 @@ import torch
 
 from ..cli import InputError
 from ..deploy import DTYPES
+from ..engine.amp import precision_of
 from .specification import Specification
 
 _WRAPPERS = {
-    "OptimWrapper": "fp32",
-    "DeferredOptimWrapper": "fp32",
-    "AutocastOptimWrapper": "bf16",
-    "AmpOptimWrapper": "fp16",
+    "fp32": dict(type="OptimWrapper"),
+    "bf16": dict(type="AutocastOptimWrapper"),
+    "fp16": dict(type="AmpOptimWrapper", loss_scale="dynamic"),
 }
 
 
@@ -46,12 +46,13 @@ def training_wrapper(
         InputError: For fp16 without a GPU, or a wrapper of an unknown type.
     """
     config = deepcopy(config)
-    kind = config.setdefault("type", "OptimWrapper")
-    if spec.precision in (None, _WRAPPERS.get(kind)):
+    config.setdefault("type", "OptimWrapper")
+    own = precision_of(config)
+    if spec.precision in (None, own):
         return config
-    if kind not in _WRAPPERS:
+    if own is None:
         raise InputError(
-            f"{spec.label}: the precision of an optim_wrapper {kind} cannot be changed"
+            f"{spec.label}: the precision of an optim_wrapper {config['type']} cannot be changed"
         )
     if spec.precision == "fp16" and device.type == "cpu":
         raise InputError(
@@ -59,10 +60,7 @@ def training_wrapper(
         )
     for key in ("dtype", "loss_scale"):
         config.pop(key, None)
-    config["type"] = next(name for name, kept in _WRAPPERS.items() if kept == spec.precision)
-    if spec.precision == "fp16":
-        config["loss_scale"] = "dynamic"
-    return config
+    return {**config, **_WRAPPERS[spec.precision]}
 
 
 def training_precision(config: dict[str, Any] | None, spec: Specification) -> str:
@@ -72,5 +70,4 @@ def training_precision(config: dict[str, Any] | None, spec: Specification) -> st
         config: The ``optim_wrapper`` part of the config that trains the model, or None.
         spec: The model.
     """
-    kind = (config or {}).get("type", "OptimWrapper")
-    return spec.precision or _WRAPPERS.get(kind, "fp32")
+    return spec.precision or precision_of(config or {}) or "fp32"

@@ -178,7 +178,7 @@ def _share_lines(measurement: LoadingMeasurement) -> list[str]:
 def _table(rows: Sequence, columns: dict[str, Callable]) -> list[str]:
     """Return a table of the columns that have content in any of the rows."""
     cells = {title: [show(row) for row in rows] for title, show in columns.items()}
-    kept = {title: column for title, column in cells.items() if any(column)}
+    kept = {title: column for title, column in cells.items() if {*column} - {"", _MISSING}}
     return markdown_table(
         list(kept), list(zip(*kept.values(), strict=True)), left=("model", "config", "remarks")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,21 +62,20 @@ class Specification:
     at: float | None = None
     base: str | None = None
 
-    def changed(self, label: str, at: float, **options: Any) -> Specification:
+    def changed(self, label: str, at: float, options: Mapping[str, Any]) -> Specification:
         """Return the same model with changed config entries, for a sweep.
 
         Args:
             label: Text appended to the label.
             at: Position on the axis.
-            **options: Config entries, with ``__`` instead of the dots of nested keys.
+            options: Config entries, by dotted key.
         """
-        changes = {key.replace("__", "."): value for key, value in options.items()}
         return replace(
             self,
             label=f"{self.label} {label}",
             at=at,
             base=self.label,
-            options={**self.options, **changes},
+            options={**self.options, **options},
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..cli import InputError
 from .specification import Specification
@@ -51,26 +52,25 @@ def _widths(spec: Specification, model: dict) -> list[Specification]:
     variants = []
     for factor in _WIDTHS:
         wide = round(factor * width)
-        variants.append(
-            spec.changed(f"{height}x{wide}", wide, model__encoder__img_size=(height, wide))
-        )
+        options = {"model.encoder.img_size": (height, wide)}
+        variants.append(spec.changed(f"{height}x{wide}", wide, options))
     return variants
 
 
 def _stages(spec: Specification, model: dict) -> list[Specification]:
     variants = []
     for number in _STAGES:
-        options = dict(model__decoder__num_stages=number)
+        options: dict[str, Any] = {"model.decoder.num_stages": number}
         if number == 1:  # no GLRM to which the mask could apply
-            options["model__decoder__with_mask"] = False
+            options["model.decoder.with_mask"] = False
         plural = "stage" if number == 1 else "stages"
-        variants.append(spec.changed(f"{number} {plural}", number, **options))
+        variants.append(spec.changed(f"{number} {plural}", number, options))
     return variants
 
 
 def _lengths(spec: Specification, model: dict) -> list[Specification]:
     return [
-        spec.changed(f"{length} characters", length, model__decoder__max_seq_len=length)
+        spec.changed(f"{length} characters", length, {"model.decoder.max_seq_len": length})
         for length in _LENGTHS
     ]
 

@@ -137,7 +137,7 @@ def load_index(path: str, label_filter: LabelFilter) -> SampleIndex:
         f"The index of {path} cannot be cached ({failure}): it is built again at every start. Set "
         "LPV_CACHE (or XDG_CACHE_HOME) to a writable folder to avoid this.",
         logger="current",
-        level=30,
+        level=logging.WARNING,
     )
     return SampleIndex(build_index(path, label_filter) if numbers is None else numbers)
 

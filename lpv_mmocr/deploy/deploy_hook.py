@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
@@ -13,6 +14,8 @@ from .convert import DTYPES, DeployedLPV, to_deploy
 @HOOKS.register_module()
 class DeployHook(Hook):
     """Hook that replaces the model with a deployed copy before testing.
+
+    Of a model for test-time augmentation, it replaces the recogniser inside.
 
     Args:
         dtype: ``fp32``, ``bf16`` or ``fp16``; see :func:`lpv_mmocr.deploy.to_deploy`.
@@ -29,5 +32,12 @@ class DeployHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Deploy the model."""
         model = without_wrapper(runner.model)
-        if not isinstance(model, DeployedLPV):  # an earlier test may have deployed it
-            runner.model = to_deploy(model, dtype=self.dtype)
+        augmented = isinstance(model, BaseTTAModel)
+        recogniser = without_wrapper(model.module) if augmented else model
+        if isinstance(recogniser, DeployedLPV):  # an earlier test has deployed it
+            return
+        deployed = to_deploy(recogniser, dtype=self.dtype)
+        if augmented:
+            model.module = deployed
+        else:
+            runner.model = deployed

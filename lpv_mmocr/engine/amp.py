@@ -18,6 +18,9 @@ from torch import nn
 
 from .deferred_scalars import DeferredOptimWrapper
 
+_DEFAULT_DTYPES = {"AutocastOptimWrapper": "bfloat16", "AmpOptimWrapper": "float16"}
+_SHORT_NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(DeferredOptimWrapper):
@@ -124,15 +127,30 @@ def check_loss_scaling(optim_wrapper: Mapping[str, Any]) -> None:
         )
 
 
+def precision_of(optim_wrapper: Mapping[str, Any]) -> str | None:
+    """Return the precision that a config trains in.
+
+    Args:
+        optim_wrapper: Section of the config.
+
+    Returns:
+        ``fp32``, ``bf16`` or ``fp16``; None for a type of wrapper, or a float type, not known here.
+    """
+    kind = optim_wrapper.get("type", "OptimWrapper")
+    if kind in ("OptimWrapper", "DeferredOptimWrapper"):
+        return "fp32"
+    if kind not in _DEFAULT_DTYPES:
+        return None
+    return _SHORT_NAMES.get(optim_wrapper.get("dtype") or _DEFAULT_DTYPES[kind])
+
+
 def emulates(optim_wrapper: Mapping[str, Any]) -> bool:
     """Return whether a config trains in bfloat16 on a GPU that only emulates it, slowly.
 
     Args:
         optim_wrapper: Section of the config.
     """
-    in_bfloat16 = optim_wrapper.get("dtype", "bfloat16") == "bfloat16"
-    is_autocast = optim_wrapper.get("type") == "AutocastOptimWrapper"
-    return is_autocast and in_bfloat16 and _emulates_bfloat16()
+    return precision_of(optim_wrapper) == "bf16" and _emulates_bfloat16()
 
 
 def _emulates_bfloat16() -> bool:

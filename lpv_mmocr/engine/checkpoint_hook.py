@@ -6,18 +6,21 @@ import math
 from itertools import chain
 from pathlib import Path
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, all_reduce_params, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmocr.registry import HOOKS
 
 from ..atomic_files import PARTIAL_SUFFIX
+from ..datasets import ResumableInfiniteSampler, SourceShareBatchSampler
 from .atomic_file_backend import ATOMIC_BACKEND
 from .checkpoint_io import CheckpointError
 from .checkpoint_search import LAST_CHECKPOINT
 from .loops import RANDOM_STATES
 from .random_state import random_state
 
+_ENDLESS = (InfiniteSampler, ResumableInfiniteSampler, SourceShareBatchSampler)
 _HALF_WRITTEN = [f"{name}*{PARTIAL_SUFFIX}" for name in ("*.pth", LAST_CHECKPOINT)]
 
 
@@ -73,8 +76,13 @@ class AtomicCheckpointHook(CheckpointHook):
         self._failures = 0
 
     def before_train(self, runner: Runner) -> None:
-        """Restore the name of the last checkpoint, and delete incomplete and outdated files."""
+        """Restore the name of the last checkpoint, and delete incomplete and outdated files.
+
+        Raises:
+            ValueError: If the run counts epochs, and its sampler never ends one.
+        """
         super().before_train(runner)
+        _require_end_of_epochs(runner)
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():
             return
@@ -290,3 +298,14 @@ class AtomicCheckpointHook(CheckpointHook):
         """Return the random state of every process, by rank."""
         current = getattr(runner.train_loop, "random_state", random_state)
         return all_gather_object(current())
+
+
+def _require_end_of_epochs(runner: Runner) -> None:
+    loader = runner.train_dataloader
+    for sampler in (loader.sampler, loader.batch_sampler):
+        if isinstance(runner.train_loop, EpochBasedTrainLoop) and isinstance(sampler, _ENDLESS):
+            raise ValueError(
+                f"train_cfg counts epochs, and the {type(sampler).__name__} never ends one: set "
+                "train_cfg=dict(type='ResumableIterBasedTrainLoop', max_iters=...), or a sampler "
+                "such as dict(type='DefaultSampler', shuffle=True)"
+            )

@@ -54,21 +54,22 @@ def inference_config(checkpoint: dict, name: str, advice: str = "") -> dict[str,
         advice: What to do instead, for the error message.
 
     Returns:
-        The config, which has a model; None if the checkpoint contains no config.
+        The config, which has a model and its test data; None if the checkpoint contains no config.
 
     Raises:
-        ConfigTextError: If it could do more than reading needs, or has no model.
+        ConfigTextError: If it could do more than reading needs, or has none of these.
     """
     text = _config_inside(checkpoint)
     if text is None:
         return None
     try:
         config = restricted_config(text)
-        if "model" not in config:
-            raise ConfigTextError("it has no model")
+        for part in ("model", "test_dataloader"):
+            if part not in config:
+                raise ConfigTextError(f"it has no {part}")
     except ConfigTextError as error:
         raise ConfigTextError(
-            f"the config inside {name} is not used, as it has no model or could do more "
+            f"the config inside {name} is not used, as it lacks a part or could do more "
             f"than read words ({error}){advice}"
         ) from error
     return config

@@ -11,6 +11,7 @@ import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 from torch import nn
@@ -100,7 +101,16 @@ class NonFiniteGuardHook(Hook):
         self._skipped_now = False
 
     def before_train(self, runner: Runner) -> None:
-        """Attach to the model's forward pass and the optimiser's step."""
+        """Attach to the model's forward pass and the optimiser's step.
+
+        Raises:
+            ValueError: If there are several optimisers.
+        """
+        if isinstance(runner.optim_wrapper, OptimWrapperDict):
+            raise ValueError(
+                "NonFiniteGuardHook checks the steps of one optimiser, and this run has several: "
+                "set default_hooks.non_finite_guard=None"
+            )
         self._runner = runner
         self._skipped = runner.message_hub.get_info("skipped_steps", 0)
         model = without_wrapper(runner.model)

@@ -89,7 +89,7 @@ class BenchmarkMetric(BaseMetric):
         if not key:
             raise ValueError(
                 "A sample has neither sample_key nor img_path to identify it; the pipeline must "
-                "pack one of them"
+                "pack one of them (MMOCR's RecogLMDBDataset has neither: use LPVLMDBDataset)"
             )
         if "gt_text" not in sample:
             raise ValueError(

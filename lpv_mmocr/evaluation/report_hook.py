@@ -21,9 +21,9 @@ class BenchmarkReportHook(Hook):
 
     The files are ``CHECKPOINT_benchmark_PROTOCOL.md``, the table, and the same with ``.json``,
     which adds the config, the checkpoint, a description of the model, and all that the table leaves
-    out. ``CHECKPOINT`` is followed by ``_tta`` or ``_deployed-bf16`` (or another float type) if the
-    model was tested that way. Without a :class:`BenchmarkMetric` over a :class:`BenchmarkDataset`,
-    the hook does nothing.
+    out. ``CHECKPOINT`` is followed by ``_tta``, ``_deployed-bf16`` (or another float type), or
+    both, if the model was tested that way. Without a :class:`BenchmarkMetric` over a
+    :class:`BenchmarkDataset`, the hook does nothing.
     """
 
     @master_only

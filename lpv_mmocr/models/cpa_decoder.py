@@ -8,6 +8,7 @@ from copy import deepcopy
 import torch
 from mmocr.models.common import Dictionary
 from mmocr.models.textrecog.decoders import BaseDecoder
+from mmocr.models.textrecog.module_losses import CEModuleLoss, CTCModuleLoss
 from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 from torch import nn
@@ -23,7 +24,8 @@ GLRMObserver = Callable[[GLRM, torch.Tensor, "torch.Tensor | None", torch.Tensor
 class CPADecoder(BaseDecoder):
     """Cascade of position attentions with a GLRM between successive ones (paper section 3.3).
 
-    It takes any feature map (N, D, h, w) of an encoder or, without an encoder, of a backbone. As
+    It takes any feature map (N, D, h, w) of an encoder or, without an encoder, of a backbone, also
+    as the only item of a sequence. As
     in the released code, all position attentions start from equal weights, and so do all GLRMs and
     all classifiers, unless ``init_cfg`` initialises each by itself.
 
@@ -66,7 +68,8 @@ class CPADecoder(BaseDecoder):
 
     Raises:
         ValueError: If ``max_seq_len`` or ``num_stages`` is below 1, the dictionary lacks a start or
-            an end class or has one class for both, or ``with_mask`` is true without any GLRM.
+            an end class or has one class for both, ``with_mask`` is true without any GLRM, or
+            ``module_loss`` is one for the logits of a single stage.
     """
 
     def __init__(
@@ -94,6 +97,11 @@ class CPADecoder(BaseDecoder):
             init_cfg=init_cfg,
         )
         require_start_and_end(self.dictionary, "CPADecoder")
+        if isinstance(self.module_loss, (CEModuleLoss, CTCModuleLoss)):
+            raise ValueError(
+                "module_loss of a CPADecoder gets the logits of all stages, and "
+                f"{type(self.module_loss).__name__} expects those of one: use CPAModuleLoss"
+            )
         if max_seq_len < 1:
             raise ValueError(f"max_seq_len must be at least 1, got {max_seq_len}")
         if num_stages < 1:
@@ -152,12 +160,14 @@ class CPADecoder(BaseDecoder):
         return dict(logits=torch.stack(logits), attn_maps=torch.stack(maps))
 
     def cascade(
-        self, features: torch.Tensor | None, observe: GLRMObserver | None = None
+        self,
+        features: torch.Tensor | Sequence[torch.Tensor] | None,
+        observe: GLRMObserver | None = None,
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Run the stages one after another (paper section 3.3).
 
         Args:
-            features: Feature map of shape (N, D, h, w).
+            features: Feature map of shape (N, D, h, w), or a sequence of one.
             observe: Callback that is called before each GLRM with the module, its input features
                 and mask (or None), and the attention maps of the stage before.
 
@@ -166,9 +176,16 @@ class CPADecoder(BaseDecoder):
             of the S stages.
 
         Raises:
-            ValueError: If the features are not a map of ``in_channels`` channels.
+            ValueError: If the features are not one map of ``in_channels`` channels.
         """
         width = self.in_channels
+        if isinstance(features, (list, tuple)):  # as MMDetection's backbones return them
+            if len(features) != 1:
+                raise ValueError(
+                    f"CPADecoder needs one feature map, got {len(features)}: choose one with "
+                    "out_indices of the backbone"
+                )
+            (features,) = features
         shape = tuple(getattr(features, "shape", ()))
         if len(shape) != 4 or shape[1] != width:
             raise ValueError(

@@ -12,27 +12,27 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmocr.apis import TextRecInferencer
 from torch import nn
 
 from ..cli import load_config
-from ..engine import CheckpointError
+from ..engine import InitialWeightsError
 from ..engine.config_text import ConfigTextError
-from ..engine.weights_fit import warn_of_other_mask
+from ..engine.weights_fit import require_fit
 
 
 class StrictInferencer(TextRecInferencer):
-    """``TextRecInferencer`` that accepts only weights that fit exactly, and draws nothing.
+    """``TextRecInferencer`` that accepts only weights that fit, and draws nothing.
 
-    MMOCR's own inferencer loads the weights that match, warns of the rest, and reads nonsense.
+    With models other than LPV, MMOCR's own loads the weights that match, prints the names of the
+    others, and reads nonsense.
     """
 
     def _load_weights_to_model(
         self, model: nn.Module, checkpoint: dict | None, cfg: Config | None
     ) -> None:
-        _load_checkpoint_to_model(model, checkpoint, strict=True)
-        warn_of_other_mask(model, checkpoint)
+        require_fit(model, checkpoint)
+        super()._load_weights_to_model(model, checkpoint, cfg)
 
     def _init_collate(self, cfg: Config) -> Callable:
         # Looking up a missing collate_fn makes MMEngine warn of a wrong scope.
@@ -72,6 +72,9 @@ def build_inferencer(
             return StrictInferencer(config, weights, device)
     except ConfigTextError:
         raise
+    except InitialWeightsError as error:
+        origin = "the config inside it" if config is None else f"the config {_name(config)}"
+        raise ValueError(f"the weights {weights} do not fit {origin}. {error}") from error
     except (AssertionError, ValueError) as error:
         if config is None and "config" in str(error):
             raise ValueError(
@@ -80,13 +83,6 @@ def build_inferencer(
                 "code first, with lpv-mmocr convert"
             ) from error
         raise
-    except CheckpointError:  # also a RuntimeError that mentions a state_dict
-        raise
-    except RuntimeError as error:
-        if "state_dict" not in str(error):
-            raise
-        origin = "the config inside it" if config is None else f"the config {_name(config)}"
-        raise ValueError(f"the weights {weights} do not fit {origin}: {_summary(error)}") from error
 
 
 def _read_config(path: str) -> Config | str:
@@ -137,10 +133,3 @@ def check_device(device: str) -> None:
 
 def _name(config: str | Config) -> str:
     return config if isinstance(config, str) else str(config.filename or "given")
-
-
-def _summary(error: RuntimeError) -> str:
-    # One line per kind of mismatch, each with hundreds of names.
-    lines = [line.strip() for line in str(error).splitlines()[1:] if line.strip()]
-    shown = "; ".join(line if len(line) < 120 else f"{line[:117]}..." for line in lines[:2])
-    return f"{shown} (and more)" if len(lines) > 2 else shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
@@ -119,10 +119,9 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"readings.{kind}"
     partial = partial_path(final)
-    with ExitStack() as stack:
-        # File names need not be valid UTF-8.
-        options = dict(encoding="utf-8", errors="backslashreplace", newline="")
-        yield WRITERS[kind](stack.enter_context(partial.open("w", **options)))
+    # File names need not be valid UTF-8.
+    with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        yield WRITERS[kind](file)
     partial.replace(final)
 
 

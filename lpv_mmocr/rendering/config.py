@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +10,6 @@ from numbers import Real
 from types import MappingProxyType
 
 Range = tuple[float, float]
-
-
-def _frozen(**items: float) -> Mapping[str, float]:
-    return MappingProxyType(items)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +148,7 @@ class RenderConfig:
     jpeg_quality: tuple[int, int] = (35, 96)
     min_contrast: float = 20.0
     kinds: Mapping[str, float] = field(
-        default_factory=lambda: _frozen(
+        default_factory=lambda: dict(
             word=0.76,
             number=0.06,
             price=0.02,
@@ -166,7 +161,7 @@ class RenderConfig:
         )
     )
     cases: Mapping[str, float] = field(
-        default_factory=lambda: _frozen(upper=0.5, lower=0.2, title=0.26, mixed=0.04)
+        default_factory=lambda: dict(upper=0.5, lower=0.2, title=0.26, mixed=0.04)
     )
     punctuation_prob: float = 0.07
     compound_prob: float = 0.03
@@ -211,7 +206,7 @@ class RenderConfig:
                     f"{name} must give non-negative weights, not all zero, to some of "
                     f"{', '.join(known)}; got {dict(table)}"
                 )
-            object.__setattr__(self, name, MappingProxyType(dict(table)))
+            object.__setattr__(self, name, dict(table))
 
     def replace(self, **changes: object) -> RenderConfig:
         """Return a copy with some fields changed.
@@ -236,17 +231,9 @@ class RenderConfig:
             motion=(self.motion[0] / 2, self.motion[1] / 2),
         )
 
-    def __reduce__(self) -> tuple:
-        """Pickle by field values, so that spawned processes can receive it."""
-        return functools.partial(RenderConfig, **self.to_dict()), ()
-
     def to_dict(self) -> dict[str, object]:
         """Return the fields as plain, JSON-compatible data."""
-        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        return {
-            name: dict(value) if isinstance(value, Mapping) else value
-            for name, value in plain.items()
-        }
+        return dataclasses.asdict(self)
 
 
 def _is_number(value: object) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from inference_cases import noise
-from mmocr.registry import TRANSFORMS
+from mmocr.registry import DATASETS, TRANSFORMS
 
 
 @pytest.fixture
@@ -57,6 +58,35 @@ def test_missing_file_is_named(load, tmp_path):
 def test_samples_of_datasets_pass_unchanged(load):
     sample = dict(img=noise(), sample_key="SVT:1", bad_sample=True)
     assert load(sample) is sample
+
+
+def test_file_of_a_sample_is_loaded(load, tmp_path):
+    cv2.imwrite(str(tmp_path / "word.png"), noise())
+    sample = dict(img_path=str(tmp_path / "word.png"), instances=[dict(text="a")])
+    loaded = load(sample)
+    np.testing.assert_array_equal(loaded.pop("img"), noise())
+    assert loaded == dict(sample, bad_sample=False)
+
+
+def test_test_pipeline_serves_mmocrs_datasets(tmp_path):
+    cv2.imwrite(str(tmp_path / "word.png"), noise())
+    labels = dict(
+        metainfo=dict(dataset_type="TextRecogDataset", task_name="textrecog"),
+        data_list=[dict(img_path="word.png", instances=[dict(text="Sale")])],
+    )
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    steps = [
+        dict(type="LoadWordImage"),
+        dict(type="LoadImageFromNDArray"),
+        dict(type="LoadOCRAnnotations", with_text=True),
+        dict(type="PackWordInputs", meta_keys=("img_path", "img_shape")),
+    ]
+    files = dict(type="OCRDataset", data_root=str(tmp_path), ann_file="labels.json")
+    (packed,) = DATASETS.build(dict(files, pipeline=steps, test_mode=True, _scope_="mmocr"))
+    np.testing.assert_array_equal(packed["inputs"].permute(1, 2, 0), noise())
+    sample = packed["data_samples"]
+    assert (sample.gt_text.item, sample.img_path) == ("Sale", str(tmp_path / "word.png"))
+    assert sample.img_shape == noise().shape[:2] and sample.bad_sample is False
 
 
 def test_colour_array_is_not_copied(load):

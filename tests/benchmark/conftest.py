@@ -25,7 +25,7 @@ load = [dict(type="LoadImageFromNDArray"), dict(type="LoadOCRAnnotations", with_
 resize = dict(type="Resize", scale=(32, 16), backend="pillow", interpolation="bicubic")
 train_pipeline = [*load, resize, dict(type="TextAugment"), dict(type="PackWordInputs")]
 test_pipeline = [dict(type="LoadWordImage"), *load, resize, dict(type="PackWordInputs")]
-train_dataloader = dict(batch_size=4)
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 """
 ADAPTER = """

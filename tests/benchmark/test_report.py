@@ -101,6 +101,12 @@ def test_row_has_all_figures():
     assert _cells(_report().to_markdown(), "lpv-tiny:bf16")["speed"] == "2.00x"
 
 
+def test_column_without_content_is_left_out():
+    (_, _, failed) = _report().measurements
+    cells = _cells(_report(measurements=[failed]).to_markdown(), "other")
+    assert "memory, MiB" not in cells and cells["remarks"] == "RuntimeError: too big"
+
+
 def test_failed_model_shows_its_error():
     cells = _cells(_report().to_markdown(), "other")
     assert cells["remarks"] == "RuntimeError: too big"

@@ -7,6 +7,7 @@ from lpv_mmocr.deploy import DeployedLPV, DeployHook
 import pytest
 import torch
 from lpv_cases import build_toy
+from mmocr.registry import MODELS
 
 
 def test_tested_model_is_a_deployed_copy():
@@ -20,6 +21,19 @@ def test_tested_model_is_a_deployed_copy():
     assert next(model.parameters()).dtype == torch.float32
     hook.before_test(runner)
     assert runner.model is deployed
+
+
+def test_recogniser_inside_test_time_augmentation_is_replaced():
+    model = build_toy()
+    augmented = MODELS.build(dict(type="BestLookTTAModel", module=model))
+    runner = SimpleNamespace(model=augmented)
+    hook = DeployHook()
+    hook.before_test(runner)
+    assert runner.model is augmented
+    deployed = augmented.module
+    assert isinstance(deployed, DeployedLPV)
+    hook.before_test(runner)
+    assert augmented.module is deployed
 
 
 def test_unknown_dtype_is_refused():

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import lpv_mmocr  # noqa: F401  (registers the wrapper)
 from lpv_mmocr.engine import amp
-from lpv_mmocr.engine.amp import AutocastOptimWrapper, check_loss_scaling, emulates, enable_amp
+from lpv_mmocr.engine.amp import (
+    AutocastOptimWrapper,
+    check_loss_scaling,
+    emulates,
+    enable_amp,
+    precision_of,
+)
 
 import pytest
 import torch
@@ -119,6 +125,23 @@ class TestEnableAmp:
     def test_unknown_wrapper_is_refused(self):
         with pytest.raises(ValueError, match="not ApexOptimWrapper; choose the precision"):
             enable_amp(dict(type="ApexOptimWrapper"))
+
+
+@pytest.mark.parametrize(
+    ("section", "precision"),
+    [
+        (dict(), "fp32"),
+        (dict(type="DeferredOptimWrapper"), "fp32"),
+        (dict(type="AutocastOptimWrapper"), "bf16"),
+        (dict(type="AutocastOptimWrapper", dtype="float32"), "fp32"),
+        (dict(type="AmpOptimWrapper"), "fp16"),
+        (dict(type="AmpOptimWrapper", dtype="bfloat16"), "bf16"),
+        (dict(type="AmpOptimWrapper", dtype="float64"), None),
+        (dict(type="ApexOptimWrapper"), None),
+    ],
+)
+def test_precision_depends_on_type_and_dtype(section, precision):
+    assert precision_of(section) == precision
 
 
 class TestLossScaling:

@@ -341,6 +341,16 @@ def test_checkpoints_amid_accumulated_gradients_are_warned_of(
     assert (message in said.out + said.err) == warns
 
 
+@pytest.mark.parametrize("sampler", ["InfiniteSampler", "ResumableInfiniteSampler"])
+def test_epochs_that_never_end_are_refused(numbers, tmp_path, sampler):
+    config = training_config(numbers, tmp_path)
+    config.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)
+    config.train_dataloader.sampler = dict(type=sampler, shuffle=True)
+    config.param_scheduler = None
+    with pytest.raises(ValueError, match=f"counts epochs, and the {sampler} never ends one"):
+        Runner.from_cfg(config).train()
+
+
 def test_run_that_counts_epochs_is_warned_of(numbers, tmp_path, capfd):
     config = training_config(numbers, tmp_path)
     config.train_cfg = dict(by_epoch=True, max_epochs=1, val_interval=1)

@@ -306,6 +306,12 @@ def test_reading_runs_no_code_from_the_config_inside(tmp_path, monkeypatch, atta
     assert not marker.exists()
 
 
+def test_config_without_test_data_is_refused(tmp_path):
+    weights = hostile(lambda cfg, marker: f"model = {cfg.model.to_dict()}", tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="it has no test_dataloader"):
+        TextRecInferencer(weights=str(weights), device="cpu")
+
+
 @pytest.mark.parametrize("text", ["", "train_cfg = dict(max_iters=1)"])
 def test_config_without_a_model_is_refused(tmp_path, text):
     weights = hostile(lambda cfg, marker: text, tmp_path, tmp_path)

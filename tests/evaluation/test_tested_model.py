@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+from lpv_mmocr.deploy import DeployHook
 from lpv_mmocr.evaluation.tested_model import describe, variant_of
 
 import pytest
@@ -36,3 +39,6 @@ def test_variant_of_test_time_augmentation(model):
     augmented = MODELS.build(dict(type="BestLookTTAModel", module=model))
     assert variant_of(augmented) == "_tta"
     assert describe(augmented) == "BestLookTTAModel, float32, mask off"
+    DeployHook(dtype="bf16").before_test(SimpleNamespace(model=augmented))
+    assert variant_of(augmented) == "_tta_deployed-bf16"
+    assert describe(augmented).startswith("BestLookTTAModel of a DeployedLPV, ")

@@ -310,5 +310,20 @@ def test_attention_needs_a_postprocessor_that_reads_alike():
 
 
 def test_features_that_are_no_map_are_refused():
-    with pytest.raises(ValueError, match=r"needs a feature map .* got tuple"):
-        _decoder().forward_train(None, (torch.rand(1, 16, 3, 9),))
+    with pytest.raises(ValueError, match=r"needs a feature map .* got dict"):
+        _decoder().forward_train(None, dict(map=torch.rand(1, 16, 3, 9)))
+
+
+def test_only_map_of_a_sequence_is_used():
+    decoder, features = _decoder().eval(), torch.rand(1, 16, 3, 9)
+    expected = decoder.forward_test(features)
+    for given in ((features,), [features]):
+        torch.testing.assert_close(decoder.forward_test(given), expected, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=r"one feature map, got 2: choose one with out_indices"):
+        decoder.forward_test((features, features))
+
+
+@pytest.mark.parametrize("kind", ["CEModuleLoss", "CTCModuleLoss"])
+def test_loss_of_one_stage_is_refused(kind):
+    with pytest.raises(ValueError, match=f"{kind} expects those of one: use CPAModuleLoss"):
+        _decoder(module_loss=dict(type=kind))

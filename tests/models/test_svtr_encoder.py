@@ -10,7 +10,8 @@ from lpv_mmocr.models.svtr_block import MixingAttention, local_window
 
 import pytest
 import torch
-from lpv_cases import SIZES, TOY_ENCODER
+from lpv_cases import SIZES, TOY_ENCODER, word_sample
+from mmengine.config import Config
 from mmocr.registry import MODELS
 
 
@@ -166,3 +167,30 @@ def test_checkpointing_changes_memory_only():
 def test_encoder_can_be_built_without_memory():
     with torch.device("meta"):
         assert next(MODELS.build(TOY_ENCODER).parameters()).is_meta
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "nrtr/_base_nrtr_resnet31",
+        "sar/_base_sar_resnet31_parallel-decoder",
+        "master/_base_master_resnet31",
+        "robust_scanner/_base_robustscanner_resnet31",
+    ],
+)
+def test_encoder_is_a_backbone_for_recognisers_of_mmocr(config):
+    """They expect feature maps of 512 channels."""
+    model_config = Config.fromfile(f"mmocr::textrecog/{config}.py").model
+    backbone = {**TOY_ENCODER, "embed_dims": (16, 512), "num_heads": (2, 4)}
+    model = MODELS.build({**model_config, "backbone": backbone, "_scope_": "mmocr"})
+    texts = ["to", "let"]
+    batch = [word_sample(text) for text in texts]
+    for sample in batch:
+        sample.set_metainfo(dict(valid_ratio=1.0))
+    images = torch.rand(2, 3, 16, 40)
+    loss = sum(value.mean() for value in model.loss(images, batch).values())
+    loss.backward()
+    assert next(model.backbone.parameters()).grad.norm() > 0
+    with torch.no_grad():
+        read = model.eval().predict(images, batch)
+    assert all(isinstance(sample.pred_text.item, str) for sample in read)

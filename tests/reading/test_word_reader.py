@@ -129,7 +129,7 @@ def test_loading_hides_only_the_message_about_the_checkpoint(toy, capsys, monkey
     def load(model, *_, **__):
         print("something else")
 
-    monkeypatch.setattr("lpv_mmocr.reading.inferencer._load_checkpoint_to_model", load)
+    monkeypatch.setattr("mmengine.infer.infer._load_checkpoint_to_model", load)
     WordReader(toy[1], device="cpu")
     assert capsys.readouterr().out == "something else\n"
 
@@ -353,6 +353,16 @@ def test_weights_of_another_model_are_refused(toy):
     with pytest.raises(ValueError, match=r"toy\.pth do not fit the config .*tiny_own_data") as info:
         WordReader(toy[1], tiny, device="cpu")
     assert "\n" not in str(info.value) and len(str(info.value)) < 700
+
+
+def test_weights_of_other_shapes_are_refused(toy, tmp_path):
+    config = tmp_path / "other.py"
+    config.write_text(
+        f"_base_ = {str(toy[0])!r}\n"
+        'model = dict(decoder=dict(dictionary=dict(characters="01234567")))\n'
+    )
+    with pytest.raises(ValueError, match=r"toy\.pth do not fit the config .* has the shape \("):
+        WordReader(toy[1], config, device="cpu")
 
 
 def test_read_function_uses_weights_and_options(toy, words, reader, monkeypatch):

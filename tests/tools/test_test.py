@@ -55,7 +55,24 @@ def test_predictions_are_written_to_the_named_file(test_tool, toy_config, toy_ru
     assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == WORDS
 
 
-@pytest.mark.parametrize("options", [[], ["--tta"], ["--deploy"]], ids=["plain", "tta", "deploy"])
+def test_deployed_model_with_tta_reads_the_same(test_tool, toy_config, toy_run, tmp_path):
+    checkpoint, rows = toy_run / "iter_4.pth", []
+    for options in (["--tta"], ["--tta", "--deploy"]):
+        assert test_tool(toy_config, checkpoint, "--save-preds", *options) == 0
+    for name in ("iter_4_tta", "iter_4_tta_deployed-fp32"):
+        (file,) = tmp_path.rglob(f"{name}_predictions.jsonl")
+        rows.append([json.loads(line) for line in file.read_text().splitlines()])
+    plain, deployed = rows
+    assert [row["text"] for row in deployed] == [row["text"] for row in plain]
+    for one, other in zip(plain, deployed, strict=True):
+        assert other["word_score"] == pytest.approx(one["word_score"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--tta"], ["--deploy"], ["--tta", "--deploy", "bf16"]],
+    ids=["plain", "tta", "deploy", "both"],
+)
 def test_report_lists_the_errors(test_tool, toy_config, toy_run, tmp_path, options):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--report", "page", *options) == 0
     html = (tmp_path / "page/report.html").read_text(encoding="utf-8")
@@ -126,10 +143,6 @@ class TestBadInput:
             return error.splitlines()[-1]
 
         return run
-
-    def test_deploy_and_tta(self, error_of, toy_config, toy_run):
-        error = error_of(toy_config, toy_run / "iter_4.pth", "--tta", "--deploy")
-        assert "and no model for test-time augmentation, got BestLookTTAModel with" in error
 
     @pytest.mark.parametrize(
         ("options", "message"),

@@ -100,8 +100,6 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
         InputError: If no word is left.
     """
     words = LPVLMDBDataset(ann_file=folder, test_mode=True)
-    if not len(words):
-        raise cli.InputError(f"{folder} has no words")
     encoded, labels = [], []
     for index in range(len(words))[:number]:
         info = words.get_data_info(index)

@@ -36,8 +36,9 @@ class LoadWordImage(BaseTransform):
     - the EXIF orientation of a file is followed: a photo is read as a viewer shows it. (Images in
       an LMDB are stored upright, so there it is ignored.)
 
-    A sample that a dataset has already loaded passes unchanged, so that one pipeline serves tests
-    and inference. A path that does not exist is an error, as always.
+    A dataset's sample passes unchanged if its image is loaded already (``LPVLMDBDataset``);
+    otherwise its ``img_path`` is loaded (MMOCR's ``OCRDataset``). So one pipeline serves inference
+    and tests of any dataset. A path that does not exist is an error, as always.
     """
 
     def transform(self, results: str | os.PathLike | np.ndarray | dict) -> dict:
@@ -45,18 +46,21 @@ class LoadWordImage(BaseTransform):
 
         Args:
             results: Path or URL of a file; an image of shape (H, W), (H, W, 1), (H, W, 3) in BGR or
-                (H, W, 4) in BGRA order, uint8 or uint16; or a dataset's sample.
+                (H, W, 4) in BGRA order, uint8 or uint16; or a dataset's sample, with ``img`` or
+                ``img_path``.
 
         Returns:
             ``img``, (H, W, 3) uint8; for a file also ``img_path`` and ``bad_sample``, and for an
-            array without pixels ``bad_sample``. A dataset's sample is returned unchanged.
+            array without pixels ``bad_sample``. A dataset's sample keeps its other entries.
 
         Raises:
             FileNotFoundError: If a file does not exist.
             ValueError: If an array is not an image.
         """
         if isinstance(results, dict):
-            return results
+            if "img" in results or "img_path" not in results:
+                return results
+            return {**results, **_load_file(results["img_path"])}
         if isinstance(results, np.ndarray):
             if results.ndim in (2, 3) and results.size == 0:  # a detector's crop at the edge
                 print_log(
@@ -66,17 +70,21 @@ class LoadWordImage(BaseTransform):
                 )
                 return dict(img=placeholder_image(), bad_sample=True)
             return dict(img=to_bgr(results))
-        path = os.fspath(results)
-        try:
-            image = decode_image(fileio.get(path), upright=False)
-        except ValueError as error:
-            print_log(
-                f"{path} cannot be read as an image ({error}); it gets no text.",
-                logger="current",
-                level=logging.WARNING,
-            )
-            return dict(img=placeholder_image(), img_path=path, bad_sample=True)
-        return dict(img=image, img_path=path, bad_sample=False)
+        return _load_file(results)
+
+
+def _load_file(path: str | os.PathLike) -> dict:
+    path = os.fspath(path)
+    try:
+        image = decode_image(fileio.get(path), upright=False)
+    except ValueError as error:
+        print_log(
+            f"{path} cannot be read as an image ({error}); it gets no text.",
+            logger="current",
+            level=logging.WARNING,
+        )
+        return dict(img=placeholder_image(), img_path=path, bad_sample=True)
+    return dict(img=image, img_path=path, bad_sample=False)
 
 
 def placeholder_image() -> np.ndarray:
