@@ -220,8 +220,7 @@ def divide_batch(batch_size: int, weights: Sequence[float]) -> list[int]:
     if not all(weight > 0 and math.isfinite(weight) for weight in weights):
         raise ValueError(f"weights must be positive numbers, not {list(weights)}")
     exact = np.asarray(weights, dtype=np.float64) * batch_size / sum(weights)
-    # Weights such as 0.1 have no exact binary form; their rounding must not cost a sample.
-    shares = np.floor(exact + 1e-9).astype(int)
+    shares = np.floor(exact).astype(int)
     largest_remainder = np.argsort(shares - exact, kind="stable")
     shares[largest_remainder[: batch_size - shares.sum()]] += 1
     if shares.min() < 1:

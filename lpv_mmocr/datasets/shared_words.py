@@ -19,9 +19,9 @@ class _Dataset(NamedTuple):
 def find_shared_lmdbs(training: Any, validation: Any) -> list[str]:
     """Find the LMDBs of which validation reads words that are also trained on.
 
-    Training with ``indices`` is not judged, validation not with a list of them, and neither with
-    ``hold_out`` if the other reads only some of its folders: for most of these, the number of
-    samples would have to be known.
+    Training with ``indices`` is not judged, validation not with a list of them or with both
+    ``hold_out`` and ``indices``, and neither with ``hold_out`` if the other reads only some of its
+    folders: for most of these, the number of samples would have to be known.
 
     Args:
         training: Config of the training data loader.
@@ -45,11 +45,13 @@ def _share_words(trained: _Dataset, validated: _Dataset, lmdb: str) -> bool:
         return False
     if not trained.hold_out:
         return lmdb in trained.lmdbs
-    if trained.lmdbs != validated.lmdbs or validated.hold_out:
+    if trained.lmdbs != validated.lmdbs:
         return False
-    if isinstance(validated.indices, int):
-        return not -trained.hold_out <= validated.indices <= 0
-    return validated.indices is None
+    if validated.indices is None:
+        return True
+    if validated.hold_out or not isinstance(validated.indices, int):
+        return False
+    return not -trained.hold_out <= validated.indices <= 0
 
 
 def _datasets_of(config: Any) -> list[_Dataset]:

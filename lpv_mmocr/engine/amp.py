@@ -67,16 +67,6 @@ class AutocastOptimWrapper(DeferredOptimWrapper):
         ):
             yield
 
-    def load_state_dict(self, state_dict: dict) -> None:
-        """Load the optimiser's state, also from a run with loss scaling.
-
-        Args:
-            state_dict: State dict of an ``OptimWrapper`` or ``AmpOptimWrapper``.
-        """
-        super().load_state_dict(
-            {key: value for key, value in state_dict.items() if key != "loss_scaler"}
-        )
-
 
 def enable_amp(optim_wrapper: dict) -> None:
     """Enable mixed precision in the ``optim_wrapper`` section of a config.

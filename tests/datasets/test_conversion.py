@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -69,6 +70,29 @@ def test_images_with_a_rotating_exif_tag_are_counted(words, tmp_path):
     assert (done.written, done.turned) == (4, 2)
     assert not needs_exif_rotation(b"no image")
     assert done.first_turned == f"{words}/labels.tsv, line 2: b b.png"
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_orientations_that_turn_or_mirror(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.new("RGB", (20, 8)).save(file, "JPEG", exif=exif)
+    assert needs_exif_rotation(file.getvalue()) == (2 <= orientation <= 8)
+
+
+def test_folders_hold_a_limited_number_of_images():
+    limit = conversion.IMAGES_PER_FOLDER
+    assert conversion._image_name(limit, limit) == f"images/{limit:09d}"
+    assert conversion._image_name(limit, limit + 1) == f"images/0000/{limit:09d}"
+    assert conversion._image_name(limit + 1, limit + 1) == f"images/0001/{limit + 1:09d}"
+
+
+def test_folder_name_may_begin_with_dots(words, tmp_path):
+    (words / "..more").mkdir()
+    (words / "a.jpg").rename(words / "..more" / "a.jpg")
+    (words / "labels.tsv").write_text("..more/a.jpg\tA\n")
+    assert labels_to_lmdb(words / "labels.tsv", tmp_path / "out").written == 1
 
 
 @pytest.mark.parametrize("labels", ["l.tsv", "l.jsonl", "l.json"])

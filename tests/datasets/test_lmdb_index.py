@@ -129,6 +129,14 @@ def test_index_is_rebuilt_when_the_data_change(words, builds):
     assert len(index_files(words)) == 1, "the outdated index should be gone"
 
 
+def test_index_is_rebuilt_when_data_of_the_same_size_are_newer(words, builds):
+    load_index(str(words), LabelFilter())
+    data = words / "data.mdb"
+    os.utime(data, ns=(data.stat().st_atime_ns, data.stat().st_mtime_ns + 1000))
+    load_index(str(words), LabelFilter())
+    assert len(builds) == 2
+
+
 def test_damaged_index_is_rebuilt(words, builds):
     load_index(str(words), LabelFilter())
     (file,) = words.glob("*.npy")
@@ -240,6 +248,8 @@ def test_between_returns_part_of_an_index():
     assert list(index.between(14, 20)) == []
     with pytest.raises(IndexError, match="position 3 is outside an index of 3"):
         part[3]
+    with pytest.raises(IndexError, match="position -1 is outside"):
+        part[-1]
 
 
 def test_index_that_is_deleted_stays_readable_where_it_is_open(words):

@@ -36,6 +36,15 @@ def test_shared_samples_are_found(tree, hold_out, indices):
     assert find_shared_lmdbs(loader(training), loader(validation)) == expected
 
 
+@pytest.mark.parametrize("held_out", [1, 2])
+def test_two_parts_without_their_last_samples_share_the_first(tree, held_out):
+    training = dict(ann_file=str(tree), hold_out=2)
+    validation = dict(ann_file=str(tree), hold_out=held_out, test_mode=True)
+    assert sample_keys(training) & sample_keys(validation)
+    found = find_shared_lmdbs(loader(training), loader(validation))
+    assert found == [str(tree / "a"), str(tree / "b")]
+
+
 def test_overlapping_folders_are_found(tree, tmp_path):
     (tmp_path / "link").symlink_to(tree)
     whole, part = dict(ann_file=str(tree)), dict(data_root=str(tmp_path / "link"), ann_file="b")
@@ -50,6 +59,7 @@ def test_overlapping_folders_are_found(tree, tmp_path):
         (dict(hold_out=2), dict(indices=[4, 5])),
         (dict(hold_out=3), dict(ann_file="b")),
         (dict(hold_out=2), dict(hold_out=2, indices=-1)),
+        (dict(hold_out=2), dict(hold_out=2, indices=-5)),
     ],
 )
 def test_datasets_that_cannot_be_judged_are_left_out(tree, monkeypatch, training, validation):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from lpv_mmocr.deploy.layers import fold_batch_norm
+from lpv_mmocr.deploy.layers import fold_batch_norm, pack
 from lpv_mmocr.deploy.onednn import MAX_SIZES, PackedConv2d, PackedLinear, can_pack
 
 import pytest
@@ -75,6 +75,19 @@ def test_weights_of_a_conv_are_packed_for_each_size_of_maps(dtype, monkeypatch):
 def test_float64_and_float16_are_not_packed():
     assert not can_pack(torch.float64)
     assert not can_pack(torch.float16)
+
+
+def test_derived_layers_are_not_packed():
+    class Doubled(nn.Linear):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    model = nn.Sequential(Doubled(4, 4), nn.Linear(4, 4))
+    x = torch.rand(2, 4)
+    expected = model(x)
+    pack(model)
+    assert type(model[0]) is Doubled and type(model[1]) is not nn.Linear
+    torch.testing.assert_close(model(x), expected)
 
 
 def test_batch_norm_is_folded():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from lpv_mmocr.deploy import onnx_check
 from lpv_mmocr.deploy.onnx_check import Comparison, drawn_images, reference
 from lpv_mmocr.deploy.onnx_metadata import Preprocessing
 
+import numpy as np
 import pytest
 import torch
 from deploy_cases import images, plain_logits, settle
@@ -68,6 +70,24 @@ def test_words_at_the_threshold_are_found():
     model.decoder.mask_threshold = float(middle[distances.argmax()])
     _, clear = reference(model, batch, mask=True)
     assert clear.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("any_clear", [True, False])
+def test_file_that_writes_nan_does_not_pass(monkeypatch, any_clear):
+    def start(*args, **options):
+        return lambda batch: [np.full((len(batch), 27, 38), np.nan, np.float32)], None
+
+    def judge(model, images, mask):
+        logits, clear = reference(model, images, mask)
+        return logits, clear & any_clear
+
+    monkeypatch.setattr(onnx_check, "start", start)
+    monkeypatch.setattr(onnx_check, "reference", judge)
+    shape = Preprocessing(16, 40, "bicubic", (0,) * 3, (255,) * 3, "rgb")
+    compared = onnx_check.compare(settle(build_toy()).eval(), "no.onnx", shape, mask=False)
+    assert (compared.images, compared.at_threshold) == (16, 0), "if none is clear, all are compared"
+    for precision in ("fp32", "fp16", "int8"):
+        assert not compared.passes(precision)
 
 
 def test_drawn_images_have_the_input_size_and_differ():

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from lpv_mmocr.engine.config_text import ConfigTextError
-from lpv_mmocr.engine.inference_config import restricted_config
+from lpv_mmocr.engine.inference_config import inference_config, restricted_config
 from lpv_mmocr.reading import WordReader
 
 import numpy as np
@@ -304,6 +304,14 @@ def test_reading_runs_no_code_from_the_config_inside(tmp_path, monkeypatch, atta
     with pytest.raises(ValueError, match=r"find the config|more than read words"):
         TextRecInferencer(weights=str(weights), device="cpu")
     assert not marker.exists()
+
+
+def test_config_of_the_message_hub_precedes_that_of_the_meta_data():
+    text = "model = dict(type='LPV', n={})\ntest_dataloader = dict(dataset=dict(pipeline=[]))"
+    checkpoint = dict(
+        meta=dict(cfg=text.format(1)), message_hub=dict(runtime_info=dict(cfg=text.format(2)))
+    )
+    assert inference_config(checkpoint, "a.pth")["model"]["n"] == 2
 
 
 def test_config_without_test_data_is_refused(tmp_path):

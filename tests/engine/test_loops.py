@@ -170,6 +170,16 @@ class ValidationCounter(Hook):
         self.iterations.append(runner.iter)
 
 
+@pytest.mark.parametrize(("begin", "expected"), [(4, [4, 8, 12]), (5, [8, 12])])
+def test_validation_may_begin_later(numbers, tmp_path, begin, expected):
+    options = dict(train_cfg__val_interval=4, train_cfg__val_begin=begin)
+    runner = Runner.from_cfg(training_config(numbers, tmp_path, **options))
+    counter = ValidationCounter()
+    runner.register_hook(counter)
+    runner.train()
+    assert counter.iterations == expected
+
+
 def test_missed_validation_is_caught_up(numbers, tmp_path):
     every_four = dict(train_cfg__val_interval=4)
     runner = Runner.from_cfg(training_config(numbers, tmp_path, **every_four))
@@ -332,6 +342,14 @@ def test_checkpoint_without_random_state_is_logged(numbers, tmp_path):
     train_until(training_config(numbers, tmp_path, **plain), 5)
     train(training_config(numbers, tmp_path, resume=True, **plain))
     assert "holds no random state" in logged(tmp_path)
+
+
+def test_every_process_restores_its_own_random_state(monkeypatch):
+    restored = []
+    monkeypatch.setattr(loops, "get_rank", lambda: 1)
+    monkeypatch.setattr(loops, "set_random_state", restored.append)
+    loops.ResumableIterBasedTrainLoop._restore(None, ["first", "second"])
+    assert restored == ["second"]
 
 
 def test_checkpoints_with_random_state_load_safely(numbers, tmp_path):

@@ -73,7 +73,9 @@ def test_pillow_images_keep_their_metadata():
     assert image.info == before and "XML:com.adobe.xmp" in before
 
 
-@pytest.mark.parametrize("size", [(20, 30), (20, 61), (32, 100), (48, 200), (9, 1), (64, 2)])
+@pytest.mark.parametrize(
+    "size", [(20, 30), (20, 57), (20, 61), (32, 100), (48, 200), (9, 1), (64, 2)]
+)
 def test_proportions_are_kept_as_in_the_pipeline(reader, monkeypatch, size):
     cfg = Config.fromfile(KEEP_RATIO)
     pipeline = Compose(

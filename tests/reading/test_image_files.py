@@ -54,6 +54,13 @@ def test_pattern_finds_files_and_searches_folders(tree, pattern, found):
     assert files.skipped == 0
 
 
+def test_files_that_a_pattern_names_are_not_counted_in_their_folder(tree):
+    (tree / "deep" / "draft").touch()
+    files = ImageFiles(["**/d*"])
+    assert list(files) == ["deep/d.webp", "deep/er/c.tiff", "deep/draft"]
+    assert files.skipped == 0
+
+
 def test_several_patterns_are_expanded_independently(tree):
     (tree / "deep" / "draft").touch()
     files = ImageFiles(["deep/**/d*", "d*"])

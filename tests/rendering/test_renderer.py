@@ -5,7 +5,7 @@ import string
 from dataclasses import replace
 
 from lpv_mmocr.rendering import FontLibrary, RenderConfig, TextSampler, WordList, WordRenderer
-from lpv_mmocr.rendering.degradation import decode_jpeg, encode_jpeg
+from lpv_mmocr.rendering.degradation import _as_bytes, decode_jpeg, encode_jpeg
 from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 from lpv_mmocr.rendering.visibility import text_visibility
 
@@ -30,6 +30,24 @@ def test_images_are_rgb_and_aligned_with_their_masks(words):
         assert image.shape == (*word.mask.shape, 3)
         assert min(image.shape[:2]) >= 6
         assert 1 <= len(word.label) <= 25
+
+
+def test_capitals_of_a_font_without_small_letters_must_be_in_the_charset(
+    make_renderer, monkeypatch
+):
+    renderer = make_renderer(charset=string.ascii_lowercase)
+    pick = renderer.fonts.pick
+
+    def pick_capitals(rng, text):
+        face = pick(rng, text)
+        return replace(face, verdict=replace(face.verdict, only_case="upper"))
+
+    monkeypatch.setattr(renderer.fonts, "pick", pick_capitals)
+    assert renderer._draw_text(np.random.default_rng(0)) is None
+
+
+def test_overshoot_below_black_is_black():
+    assert _as_bytes(np.full((2, 2, 3), -50, np.float32)).max() == 0
 
 
 def test_jpeg_has_the_colours_of_the_image():

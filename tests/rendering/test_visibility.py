@@ -40,6 +40,14 @@ def test_a_vanished_letter_is_noticed():
     assert not is_visible(image, mask, 5, 16)
 
 
+def test_a_vanished_letter_of_a_long_word_is_noticed():
+    """The other eleven are more than 85 %."""
+    image, mask = (np.concatenate([part] * 3, axis=1) for part in scene())
+    assert is_visible(image, mask, 15, 16)
+    image[:, 48:72] = 40
+    assert not is_visible(image, mask, 15, 16)
+
+
 def test_noise_and_blur_make_text_invisible():
     image, mask = scene((150, 150, 150), (90, 90, 90))
     assert is_visible(image, mask, 5, 16)

@@ -55,6 +55,22 @@ def test_reliability_diagram_has_the_counts(statistics):
     assert {"perfect", "measured", "confidence"} <= set(found)
 
 
+def test_intervals_are_wilsons():
+    """9 of 10, with z = 1.96: Wilson's interval is 0.5958 to 0.9821."""
+    ((below,), (above,)) = charts._interval([Tally(10, 9)])
+    assert (0.9 - below, 0.9 + above) == pytest.approx((0.5958, 0.9821), abs=1e-4)
+    assert charts._interval([Tally(4, 4)])[1] == [0]
+
+
+def test_columns_of_the_reliability_diagram_stand_in_their_bins(statistics, monkeypatch):
+    monkeypatch.setattr(charts, "_svg", lambda figure, name: figure)
+    _, lower = charts.reliability_diagram(statistics.calibration).axes
+    centres = [column.get_x() + column.get_width() / 2 for column in lower.patches]
+    assert centres == pytest.approx([0.05 + 0.1 * place for place in range(10)])
+    counts = [each.count for each in statistics.calibration.bins]
+    assert [column.get_height() for column in lower.patches] == counts
+
+
 def test_one_word_is_enough():
     statistics = gather(words(1))
     for svg in (

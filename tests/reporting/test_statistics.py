@@ -33,6 +33,10 @@ class TestByHand:
         assert (statistics.empty_labels, statistics.empty_texts) == (1, 1)
         assert (statistics.num_bad_samples, statistics.bad_samples) == (1, ["2"])
 
+    def test_reading_of_characters_that_do_not_count_is_not_empty(self):
+        statistics = gather([WordResult(index=0, key="0", label="a", text="!")])
+        assert statistics.empty_texts == 0
+
     def test_lengths_are_of_characters_that_count(self, statistics):
         counts = {n: (tally.count, tally.correct) for n, tally in statistics.by_length.items()}
         assert counts == {5: (1, 0), 2: (2, 0), 0: (1, 1)}

@@ -11,6 +11,7 @@ from lpv_mmocr.engine import load_checkpoint
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
 
@@ -84,6 +85,31 @@ def test_training_curves_are_carried(carry, toy_run, tmp_path):
     (original,) = toy_run.glob("*/vis_data/scalars.json")
     (curves,) = (tmp_path / "twice").glob("*/vis_data/scalars.json")
     assert curves.read_text() == original.read_text()
+
+
+def test_last_line_of_the_curves_may_be_incomplete(carry, toy_run, tmp_path):
+    run = shutil.copytree(toy_run, tmp_path / "run")
+    (file,) = run.glob("*/vis_data/scalars.json")
+    complete = file.read_text()
+    file.write_text(complete + '{"loss": 0.')
+    assert carry("pack", run / "iter_4.pth", tmp_path / "carried") == 0
+    assert carry("unpack", tmp_path / "carried", tmp_path / "there") == 0
+    (curves,) = (tmp_path / "there").glob("*/vis_data/scalars.json")
+    assert curves.read_text() == complete
+
+
+def test_averaged_weights_beyond_half_precision_are_kept(load_tool):
+    tool = load_tool("model_converters/carry_checkpoint.py")
+    large = torch.tensor([[1e5, 1.0]])
+    back = tool.restored(tool.rounded(("state_dict", "weight"), large, averaged=True))
+    torch.testing.assert_close(back, large, rtol=2**-16, atol=0)
+
+
+def test_last_values_of_the_log_are_kept(load_tool):
+    tool = load_tool("model_converters/carry_checkpoint.py")
+    history = HistoryBuffer(range(3000), [1] * 3000, max_length=10_000)
+    (kept,) = tool.shortened(dict(log_scalars=dict(loss=history)))["log_scalars"].values()
+    assert kept.data[0].tolist() == list(range(3000 - tool.KEPT_VALUES, 3000))
 
 
 def test_only_float_matrices_are_rounded(carry, train, tmp_path):

@@ -49,6 +49,15 @@ def test_export_writes_the_model_and_compares_logits(export, toy_run, tmp_path, 
     assert metadata["classes"][:3] == ["0", "1", "2"]
 
 
+def test_mask_is_exported_as_in_the_model(export, toy_config, toy_run, tmp_path):
+    masked = tmp_path / "masked.py"
+    masked.write_text(f"_base_ = {str(toy_config)!r}\nmodel = dict(decoder=dict(with_mask=True))\n")
+    for number, options in enumerate(([], ["--mask", "off"])):
+        out = f"{number}.onnx"
+        assert export(toy_run / "iter_4.pth", "--config", masked, "--out", out, *options) == 0
+        assert lpv_onnx.Reader(out).metadata["mask"] is (not options)
+
+
 def test_export_options_are_kept_and_texts_compared(
     export, compare, toy_run, toy_data, tmp_path, capsys
 ):

@@ -33,6 +33,16 @@ def test_published_file_is_self_contained(publish, toy_run, tmp_path, capsys, dt
         assert torch.equal(value, expected), name
 
 
+def test_kinds_of_words_and_numbers_are_kept(publish, toy_run, tmp_path):
+    saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
+    saved["state_dict"]["count"] = torch.tensor([300_001])
+    torch.save(saved, tmp_path / "a.pth")
+    assert publish("a.pth", "b.pth") == 0
+    small = torch.load("b.pth", weights_only=True)
+    assert small["meta"]["dataset_meta"] == saved["meta"]["dataset_meta"]
+    assert small["state_dict"]["count"].tolist() == [300_001]
+
+
 def test_config_option_replaces_the_config_inside(publish, toy_run, toy_config, tmp_path):
     assert publish(toy_run / "iter_4.pth", tmp_path / "a.pth", "--config", toy_config) == 0
     saved = torch.load(tmp_path / "a.pth", weights_only=True)

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lpv_mmocr.reading import WordReader
+
 import cv2
 import numpy as np
 import pytest
@@ -51,6 +53,26 @@ def read(tool_in_process, checkpoint, capsys):
         return status, *capsys.readouterr()
 
     return read
+
+
+def test_batch_size_is_passed_on(read, words, monkeypatch):
+    seen = []
+    samples = WordReader._samples
+    monkeypatch.setattr(
+        WordReader,
+        "_samples",
+        lambda self, images: seen.append(len(images)) or samples(self, images),
+    )
+    read("words/a.png", "words/b.png", "words/more/d.png", "--batch-size", 2, "--no-tta")
+    assert seen == [2, 1]
+
+
+def test_blanks_belong_to_listed_names(read, words, monkeypatch):
+    (words / "a.png").rename(words / " a.png ")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("words/ a.png \n"))
+    status, output, _ = read("-", "--json")
+    assert status == 0
+    assert json.loads(output)["path"] == "words/ a.png "
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,15 @@ class TestTraining:
         bare.dump(tmp_path / "bare.py")
         assert train(tmp_path / "bare.py", "--cfg-options", "train_cfg.max_iters=1") == 0
 
+    def test_resumed_one_cycle_may_be_longer(self, train, toy_config, tmp_path, capfd):
+        one_cycle = tmp_path / "one_cycle.py"
+        one_cycle.write_text(f"_base_ = {str(toy_config)!r}\nparam_scheduler = [{ONE_CYCLE}]\n")
+        assert train(one_cycle, "--work-dir", tmp_path / "run") == 0
+        longer = ["train_cfg.max_iters=6", "param_scheduler.0.total_steps=6"]
+        resume = ["--resume", "--work-dir", tmp_path / "run"]
+        assert train(one_cycle, *resume, "--cfg-options", *longer) == 0
+        assert "param_scheduler.0 now has 6 steps, 4 before" in capfd.readouterr().out
+
     def test_resume_accepts_a_checkpoint(self, train, toy_config, toy_run, tmp_path):
         arguments = ["--resume", toy_run / "iter_2.pth", "--work-dir", tmp_path / "other"]
         assert train(toy_config, *arguments) == 0
@@ -202,6 +211,13 @@ class TestBadInput:
         error = error_of(toy_config, "--resume", "weights.pth")
         assert "weights.pth is without optimizer, message_hub. To start a new run" in error
         assert error.endswith("--cfg-options load_from=weights.pth")
+
+    def test_resuming_from_weights_of_another_model(self, error_of, toy_config, toy_run, tmp_path):
+        saved = torch.load(toy_run / "iter_2.pth", weights_only=True)
+        del saved["state_dict"]["encoder.norm.bias"]
+        torch.save(saved, tmp_path / "part.pth")
+        error = error_of(toy_config, "--resume", "part.pth")
+        assert "encoder.norm.bias is missing" in error
 
     @pytest.mark.parametrize("options", [[], ["--resume"]])  # harmless at the first start
     def test_bundled_weights_are_known_by_name(self, error_of, train, toy_config, capfd, options):

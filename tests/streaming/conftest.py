@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+SECONDS = 180
+
+
+@pytest.fixture(autouse=True)
+def deadline():
+    """Let a test fail instead of waiting for ever for processes and images that do not come."""
+
+    def give_up(number, frame) -> None:
+        raise TimeoutError(f"this test has taken {SECONDS} seconds")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(SECONDS)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
