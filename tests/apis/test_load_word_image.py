@@ -56,8 +56,11 @@ def test_missing_file_is_named(load, tmp_path):
 
 
 def test_samples_of_datasets_pass_unchanged(load):
-    sample = dict(img=noise(), sample_key="SVT:1", bad_sample=True)
-    assert load(sample) is sample
+    for sample in (
+        dict(img=noise(), sample_key="SVT:1", bad_sample=True),
+        dict(img_path=None, sample_key="SVT:1"),
+    ):
+        assert load(sample) is sample
 
 
 def test_file_of_a_sample_is_loaded(load, tmp_path):

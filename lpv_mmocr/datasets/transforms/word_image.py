@@ -58,7 +58,7 @@ class LoadWordImage(BaseTransform):
             ValueError: If an array is not an image.
         """
         if isinstance(results, dict):
-            if "img" in results or "img_path" not in results:
+            if "img" in results or results.get("img_path") is None:
                 return results
             return {**results, **_load_file(results["img_path"])}
         if isinstance(results, np.ndarray):
