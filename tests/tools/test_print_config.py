@@ -35,6 +35,15 @@ def test_prints_and_saves_everything_inherited(load_tool, toy_config, tmp_path, 
     assert whole.model == Config.fromfile(toy_config).model
 
 
+def test_lines_without_effect_are_refused(load_tool, toy_config, tmp_path, capsys):
+    config = tmp_path / "own.py"
+    config.write_text(f"_base_ = {str(toy_config)!r}\nmax_iters = 500\n")
+    with pytest.raises(SystemExit) as raised:
+        load_tool("print_config.py").main([str(config)])
+    assert raised.value.code == 2
+    assert "max_iters = 500 in" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("typed", "value"),
     [
