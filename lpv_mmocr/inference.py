@@ -17,8 +17,7 @@ from torch import nn
 
 from .datasets.transforms.word_image import placeholder_image, to_bgr
 from .engine.inference_config import inference_config
-from .engine.weights_fit import require_fit, warn_of_other_mask
-from .models import LPV
+from .engine.weights_fit import mask_of, require_fit, warn_of_other_mask
 from .registry_lookup import no_imports_by_name
 
 
@@ -77,7 +76,7 @@ def restrict_embedded_config() -> None:
 
 
 def refuse_weights_of_other_models() -> None:
-    """Let inferencers with an LPV model accept only weights that fit their config.
+    """Let inferencers with a ``CPADecoder`` accept only weights that fit their config.
 
     MMEngine (all versions) loads the weights that fit, prints the names of the others, and reads
     noise. They also warn if the checkpoint's own config has another mask.
@@ -88,7 +87,7 @@ def refuse_weights_of_other_models() -> None:
     def load_if_fitting(
         self: BaseInferencer, model: nn.Module, checkpoint: dict | None, cfg: Config | None
     ) -> None:
-        if checkpoint is not None and isinstance(model, LPV):
+        if checkpoint is not None and mask_of(model) is not None:
             require_fit(model, checkpoint)
             warn_of_other_mask(model, checkpoint)
         load(self, model, checkpoint, cfg)

@@ -126,7 +126,7 @@ def precision_of(optim_wrapper: Mapping[str, Any]) -> str | None:
     Returns:
         ``fp32``, ``bf16`` or ``fp16``; None for a type of wrapper, or a float type, not known here.
     """
-    kind = optim_wrapper.get("type", "OptimWrapper")
+    kind = optim_wrapper.get("type", "OptimWrapper").rpartition(".")[2]
     if kind in ("OptimWrapper", "DeferredOptimWrapper"):
         return "fp32"
     if kind not in _DEFAULT_DTYPES:

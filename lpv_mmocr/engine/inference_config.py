@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..registry_lookup import OPENMMLAB, all_registries
@@ -45,26 +45,32 @@ _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
 
 
-def inference_config(checkpoint: dict, name: str, advice: str = "") -> dict[str, Any] | None:
+def inference_config(
+    checkpoint: dict,
+    name: str,
+    advice: str = "",
+    parts: Sequence[str] = ("model", "test_dataloader"),
+) -> dict[str, Any] | None:
     """Return the config inside a checkpoint, reduced by :func:`restricted_config`.
 
     Args:
         checkpoint: Return value of :func:`~lpv_mmocr.engine.load_checkpoint`.
         name: Path of its file, for the error message.
         advice: What to do instead, for the error message.
+        parts: Parts that the config must have.
 
     Returns:
-        The config, which has a model and its test data; None if the checkpoint contains no config.
+        The config; None if the checkpoint contains no config.
 
     Raises:
-        ConfigTextError: If it could do more than reading needs, or has none of these.
+        ConfigTextError: If it could do more than reading needs, or lacks a part.
     """
     text = _config_inside(checkpoint)
     if text is None:
         return None
     try:
         config = restricted_config(text)
-        for part in ("model", "test_dataloader"):
+        for part in parts:
             if part not in config:
                 raise ConfigTextError(f"it has no {part}")
     except ConfigTextError as error:

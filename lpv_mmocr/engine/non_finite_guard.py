@@ -101,16 +101,13 @@ class NonFiniteGuardHook(Hook):
         self._skipped_now = False
 
     def before_train(self, runner: Runner) -> None:
-        """Attach to the model's forward pass and the optimiser's step.
-
-        Raises:
-            ValueError: If there are several optimisers.
-        """
+        """Attach to the model's forward pass and the optimiser's step."""
         if isinstance(runner.optim_wrapper, OptimWrapperDict):
-            raise ValueError(
-                "NonFiniteGuardHook checks the steps of one optimiser, and this run has several: "
-                "set default_hooks.non_finite_guard=None"
+            runner.logger.warning(
+                "NonFiniteGuardHook checks the steps of a single optimiser. This run has several, "
+                "so non-finite losses and gradients are not noticed"
             )
+            return
         self._runner = runner
         self._skipped = runner.message_hub.get_info("skipped_steps", 0)
         model = without_wrapper(runner.model)
@@ -143,6 +140,8 @@ class NonFiniteGuardHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Count skipped steps, and keep their values out of the log's averages."""
+        if self._runner is None:  # not attached
+            return
         if self._pending and runner.optim_wrapper.should_update():
             # The step was due but not taken: a loss scaler has skipped it, as it does until its
             # scale fits float16. Only the loss shows whether something else is wrong.

@@ -133,12 +133,18 @@ def compare_weights(
         left_over: Whether an LPV model must have all weights of the checkpoint.
 
     Returns:
-        The model's weights, and one description for each weight that does not fit.
+        The model's weights, and one description for each weight that does not fit. Counts of
+        batches, which batch normalisation does not use, may be missing, as in MMEngine.
     """
-    wanted = inner_model(model).state_dict()
+    given = unwrapped(checkpoint)
+    wanted = {
+        name: value
+        for name, value in inner_model(model).state_dict().items()
+        if name in given or not name.endswith("num_batches_tracked")
+    }
     # Checkpoints of MMOCR's model zoo may have weights that their models no longer have.
     find = differences if left_over and mask_of(model) is not None else mismatches
-    return wanted, find(wanted, unwrapped(checkpoint))
+    return wanted, find(wanted, given)
 
 
 def describe_misfit(wanted: Mapping[str, torch.Tensor], problems: list[str]) -> str:

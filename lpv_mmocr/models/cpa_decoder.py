@@ -97,7 +97,7 @@ class CPADecoder(BaseDecoder):
             init_cfg=init_cfg,
         )
         require_start_and_end(self.dictionary, "CPADecoder")
-        if isinstance(self.module_loss, (CEModuleLoss, CTCModuleLoss)):
+        if type(self.module_loss) in (CEModuleLoss, CTCModuleLoss):
             raise ValueError(
                 "module_loss of a CPADecoder gets the logits of all stages, and "
                 f"{type(self.module_loss).__name__} expects those of one: use CPAModuleLoss"

@@ -18,20 +18,21 @@ from torch import nn
 from ..cli import load_config
 from ..engine import InitialWeightsError
 from ..engine.config_text import ConfigTextError
-from ..engine.weights_fit import require_fit
+from ..engine.weights_fit import mask_of, require_fit
 
 
 class StrictInferencer(TextRecInferencer):
     """``TextRecInferencer`` that accepts only weights that fit, and draws nothing.
 
-    With models other than LPV, MMOCR's own loads the weights that match, prints the names of the
+    Without a ``CPADecoder``, MMOCR's own loads the weights that match, prints the names of the
     others, and reads nonsense.
     """
 
     def _load_weights_to_model(
         self, model: nn.Module, checkpoint: dict | None, cfg: Config | None
     ) -> None:
-        require_fit(model, checkpoint)
+        if mask_of(model) is None:  # else lpv_mmocr.inference requires it
+            require_fit(model, checkpoint)
         super()._load_weights_to_model(model, checkpoint, cfg)
 
     def _init_collate(self, cfg: Config) -> Callable:

@@ -67,13 +67,16 @@ def test_weights_of_another_model_are_refused(toy, capfd):
 
 
 @pytest.mark.parametrize("kind", [TextRecInferencer, StrictInferencer])
-def test_mask_of_another_config_is_reported(toy, tmp_path, recwarn, kind):
+@pytest.mark.parametrize("recogniser", ["LPV", "EncoderDecoderRecognizer"])
+def test_mask_of_another_config_is_reported(toy, tmp_path, recwarn, kind, recogniser):
+    config = tmp_path / "toy.py"
+    config.write_text(f"_base_ = {str(toy[0])!r}\nmodel = dict(type={recogniser!r})\n")
     checkpoint = torch.load(toy[1], weights_only=True)
     mask = Config.fromfile(toy[0]).model.decoder.get("with_mask", False)
     checkpoint["meta"]["cfg"] = f"model = dict(decoder=dict(with_mask={not mask}))"
     torch.save(checkpoint, tmp_path / "other.pth")
     for weights, expected in ((toy[1], 0), (tmp_path / "other.pth", 1)):
-        kind(str(toy[0]), str(weights), device="cpu")
+        kind(str(config), str(weights), device="cpu")
         told = [str(warning.message) for warning in recwarn.list]
         advice = f"To match it, set model.decoder.with_mask={not mask}"
         assert sum(advice in message for message in told) == expected

@@ -136,6 +136,7 @@ class TestEnableAmp:
         (dict(type="AutocastOptimWrapper", dtype="float32"), "fp32"),
         (dict(type="AmpOptimWrapper"), "fp16"),
         (dict(type="AmpOptimWrapper", dtype="bfloat16"), "bf16"),
+        (dict(type="mmengine.AmpOptimWrapper"), "fp16"),
         (dict(type="AmpOptimWrapper", dtype="float64"), None),
         (dict(type="ApexOptimWrapper"), None),
     ],

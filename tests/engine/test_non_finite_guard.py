@@ -13,10 +13,30 @@ from lpv_mmocr.engine import NonFiniteGuardHook, NonFiniteLossError, non_finite_
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from training_cases import recorded, training_config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.mark.parametrize("action", ["stop", "skip"])
+def test_run_with_several_optimisers_is_not_checked(action):
+    model, said = torch.nn.Linear(1, 1), []
+    wrappers = {
+        name: OptimWrapper(torch.optim.SGD([parameter], lr=0.1))
+        for name, parameter in model.named_parameters()
+    }
+    runner = SimpleNamespace(
+        model=model,
+        optim_wrapper=OptimWrapperDict(**wrappers),
+        logger=SimpleNamespace(warning=said.append),
+    )
+    guard = NonFiniteGuardHook(action=action)
+    guard.before_train(runner)
+    guard.after_train_iter(runner, 0, None, {})
+    guard.after_train(runner)
+    assert ["This run has several" in line for line in said] == [True]
 
 
 class Spoil(Hook):

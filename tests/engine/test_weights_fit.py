@@ -27,6 +27,16 @@ def test_missing_other_and_left_over_weights_are_named():
     assert differences(wanted, wanted) == []
 
 
+def test_counts_of_batches_may_be_missing():
+    model = nn.BatchNorm1d(2)
+    state = model.state_dict()
+    del state["num_batches_tracked"]
+    require_fit(model, state)
+    del state["running_mean"]
+    with pytest.raises(InitialWeightsError, match="running_mean is missing"):
+        require_fit(model, state)
+
+
 @pytest.mark.parametrize("wrap", [lambda state: state, lambda state: dict(state_dict=state)])
 def test_prefix_of_distributed_training_is_removed(wrap):
     assert list(unwrapped(wrap(weights(**{"module.a": (1,), "b.module.c": (1,)})))) == [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from lpv_cases import DICTIONARY, build_toy, decoder_config, word_sample
+from mmocr.models.textrecog.module_losses import CEModuleLoss
 from mmocr.registry import MODELS
 
 
@@ -327,3 +328,11 @@ def test_only_map_of_a_sequence_is_used():
 def test_loss_of_one_stage_is_refused(kind):
     with pytest.raises(ValueError, match=f"{kind} expects those of one: use CPAModuleLoss"):
         _decoder(module_loss=dict(type=kind))
+
+
+def test_loss_derived_from_one_of_a_stage_is_accepted():
+    @MODELS.register_module(force=True)
+    class StagesLoss(CEModuleLoss):
+        pass
+
+    assert isinstance(_decoder(module_loss=dict(type="StagesLoss")).module_loss, StagesLoss)

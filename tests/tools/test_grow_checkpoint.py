@@ -71,6 +71,12 @@ class TestBadInput:
         torch.save(dict(state_dict={}), source)
         assert "bare.pth has no config inside" in error_of(source, LOW, tmp_path / "a.pth")
 
+    def test_config_inside_without_a_model(self, error_of, tmp_path):
+        checkpoint = torch.load(MINI, weights_only=True)
+        checkpoint["meta"]["cfg"] = "train_cfg = dict(max_iters=1)"
+        torch.save(checkpoint, tmp_path / "own.pth")
+        assert "it has no model" in error_of(tmp_path / "own.pth", LOW, tmp_path / "a.pth")
+
     def test_config_inside_with_an_unsafe_type(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)
         checkpoint["meta"]["cfg"] = "model = dict(type='os.system')"

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
         cli.require(large_config, "model")
         checkpoint = load_checkpoint(args.source)
         init_default_scope("mmocr")
-        config = inference_config(checkpoint, str(args.source))
+        config = inference_config(checkpoint, str(args.source), parts=["model"])
         if config is None:
             raise cli.InputError(
                 f"{args.source} has no config inside, or one that was left out (the log says "
