@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel
 from mmengine.runner import Runner
 from mmocr.registry import HOOKS
 
-from ..engine.distributed import without_wrapper
+from ..engine.distributed import inner_model, without_wrapper
 from .convert import DTYPES, DeployedLPV, to_deploy
 
 
@@ -31,13 +30,11 @@ class DeployHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Deploy the model."""
-        model = without_wrapper(runner.model)
-        augmented = isinstance(model, BaseTTAModel)
-        recogniser = without_wrapper(model.module) if augmented else model
+        model, recogniser = without_wrapper(runner.model), inner_model(runner.model)
         if isinstance(recogniser, DeployedLPV):  # an earlier test has deployed it
             return
         deployed = to_deploy(recogniser, dtype=self.dtype)
-        if augmented:
-            model.module = deployed
-        else:
+        if recogniser is model:
             runner.model = deployed
+        else:
+            model.module = deployed

@@ -11,6 +11,7 @@ from mmengine.dist import all_gather_object, all_reduce_params, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmocr.registry import HOOKS
+from torch.utils.data import DataLoader
 
 from ..atomic_files import PARTIAL_SUFFIX
 from ..datasets import ResumableInfiniteSampler, SourceShareBatchSampler
@@ -82,11 +83,13 @@ class AtomicCheckpointHook(CheckpointHook):
             ValueError: If the run counts epochs, and its sampler never ends one.
         """
         super().before_train(runner)
-        _require_end_of_epochs(runner)
+        counts_epochs = isinstance(runner.train_loop, EpochBasedTrainLoop)
+        if counts_epochs:
+            _require_end_of_epochs(runner.train_dataloader)
         self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if not is_main_process():
             return
-        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+        if counts_epochs:
             runner.logger.warning(
                 "AtomicCheckpointHook counts iterations, but this run counts epochs: one that "
                 "resumes from the end of an epoch repeats that epoch. Use "
@@ -300,10 +303,9 @@ class AtomicCheckpointHook(CheckpointHook):
         return all_gather_object(current())
 
 
-def _require_end_of_epochs(runner: Runner) -> None:
-    loader = runner.train_dataloader
+def _require_end_of_epochs(loader: DataLoader) -> None:
     for sampler in (loader.sampler, loader.batch_sampler):
-        if isinstance(runner.train_loop, EpochBasedTrainLoop) and isinstance(sampler, _ENDLESS):
+        if isinstance(sampler, _ENDLESS):
             raise ValueError(
                 f"train_cfg counts epochs, and the {type(sampler).__name__} never ends one: set "
                 "train_cfg=dict(type='ResumableIterBasedTrainLoop', max_iters=...), or a sampler "

@@ -25,9 +25,9 @@ class CPADecoder(BaseDecoder):
     """Cascade of position attentions with a GLRM between successive ones (paper section 3.3).
 
     It takes any feature map (N, D, h, w) of an encoder or, without an encoder, of a backbone, also
-    as the only item of a sequence. As
-    in the released code, all position attentions start from equal weights, and so do all GLRMs and
-    all classifiers, unless ``init_cfg`` initialises each by itself.
+    as the only item of a sequence. As in the released code, all position attentions start from
+    equal weights, and so do all GLRMs and all classifiers, unless ``init_cfg`` initialises each by
+    itself.
 
     Args:
         in_channels: Width D of the features.
