@@ -81,7 +81,7 @@ def enable_amp(optim_wrapper: dict) -> None:
     Raises:
         ValueError: If mixed precision is not supported for this type of wrapper.
     """
-    kind = optim_wrapper.get("type", "OptimWrapper")
+    kind = _kind(optim_wrapper)
     if kind == "AmpOptimWrapper" and _can_scale_losses():
         return
     if kind == "AutocastOptimWrapper" and not _emulates_bfloat16():
@@ -110,7 +110,7 @@ def check_loss_scaling(optim_wrapper: Mapping[str, Any]) -> None:
     Raises:
         ValueError: If it scales the loss, and there is no accelerator.
     """
-    if optim_wrapper.get("type") == "AmpOptimWrapper" and not _can_scale_losses():
+    if _kind(optim_wrapper) == "AmpOptimWrapper" and not _can_scale_losses():
         raise ValueError(
             "optim_wrapper.type=AmpOptimWrapper needs a GPU, and none was found; --amp trains in "
             "bfloat16 instead, also on a CPU"
@@ -126,7 +126,7 @@ def precision_of(optim_wrapper: Mapping[str, Any]) -> str | None:
     Returns:
         ``fp32``, ``bf16`` or ``fp16``; None for a type of wrapper, or a float type, not known here.
     """
-    kind = optim_wrapper.get("type", "OptimWrapper").rpartition(".")[2]
+    kind = _kind(optim_wrapper)
     if kind in ("OptimWrapper", "DeferredOptimWrapper"):
         return "fp32"
     if kind not in _DEFAULT_DTYPES:
@@ -141,6 +141,11 @@ def emulates(optim_wrapper: Mapping[str, Any]) -> bool:
         optim_wrapper: Section of the config.
     """
     return precision_of(optim_wrapper) == "bf16" and _emulates_bfloat16()
+
+
+def _kind(optim_wrapper: Mapping[str, Any]) -> str:
+    """Return the type of the wrapper without its scope, such as ``mmengine.``."""
+    return str(optim_wrapper.get("type", "OptimWrapper")).rpartition(".")[2]
 
 
 def _emulates_bfloat16() -> bool:

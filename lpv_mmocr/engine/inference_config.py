@@ -43,6 +43,8 @@ _NOT_REGISTERED = frozenset({"BasicBlock", "Bottleneck", "RoIAlign"})
 _STORAGE = (None, {}, {"backend": "disk"}, {"backend": "local"})
 """Allowed storage of images. The other backends import clients, and connect to servers."""
 _NAME = re.compile(r"([A-Za-z_]\w*\.)?[A-Za-z_]\w*")
+NO_CONFIG = "has no config inside, or one that was left out (the log says why)"
+"""What error messages say of a checkpoint for which :func:`inference_config` returns None."""
 
 
 def inference_config(

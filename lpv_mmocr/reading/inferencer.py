@@ -18,6 +18,7 @@ from torch import nn
 from ..cli import load_config
 from ..engine import InitialWeightsError
 from ..engine.config_text import ConfigTextError
+from ..engine.inference_config import NO_CONFIG
 from ..engine.weights_fit import mask_of, require_fit
 
 
@@ -79,9 +80,8 @@ def build_inferencer(
     except (AssertionError, ValueError) as error:
         if config is None and "config" in str(error):
             raise ValueError(
-                f"{weights} has no config inside, or one that was left out (the log says why): "
-                "name one with --config (config=... in Python). Convert weights of the authors' "
-                "code first, with lpv-mmocr convert"
+                f"{weights} {NO_CONFIG}: name one with --config (config=... in Python). Convert "
+                "weights of the authors' code first, with lpv-mmocr convert"
             ) from error
         raise
 

@@ -83,7 +83,9 @@ def test_float16_is_refused():
 
 
 class TestEnableAmp:
-    @pytest.mark.parametrize("kind", ["OptimWrapper", "DeferredOptimWrapper"])
+    @pytest.mark.parametrize(
+        "kind", ["OptimWrapper", "DeferredOptimWrapper", "mmengine.OptimWrapper"]
+    )
     def test_cpu_uses_the_autocast_wrapper(self, cpu, kind):
         optim_wrapper = dict(type=kind, clip_grad=None)
         enable_amp(optim_wrapper)
@@ -99,7 +101,9 @@ class TestEnableAmp:
         enable_amp(optim_wrapper)
         assert optim_wrapper["type"] == kind
 
-    @pytest.mark.parametrize("kind", ["AmpOptimWrapper", "AutocastOptimWrapper"])
+    @pytest.mark.parametrize(
+        "kind", ["AmpOptimWrapper", "mmengine.AmpOptimWrapper", "AutocastOptimWrapper"]
+    )
     def test_mixed_precision_wrapper_of_the_config_is_kept_on_a_gpu(self, monkeypatch, kind):
         monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
         monkeypatch.setattr(amp, "_emulates_bfloat16", lambda: False)
@@ -146,9 +150,10 @@ def test_precision_depends_on_type_and_dtype(section, precision):
 
 
 class TestLossScaling:
-    def test_cpu_is_refused(self, cpu):
+    @pytest.mark.parametrize("kind", ["AmpOptimWrapper", "mmengine.AmpOptimWrapper"])
+    def test_cpu_is_refused(self, cpu, kind):
         with pytest.raises(ValueError, match="AmpOptimWrapper needs a GPU, and none was found"):
-            check_loss_scaling(dict(type="AmpOptimWrapper"))
+            check_loss_scaling(dict(type=kind))
 
     def test_gpu_is_accepted(self, monkeypatch):
         monkeypatch.setattr(amp, "is_cuda_available", lambda: True)

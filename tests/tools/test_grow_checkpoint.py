@@ -51,6 +51,22 @@ def test_new_weights_depend_on_the_seed(grow, tmp_path):
     assert not torch.equal(weights["a"], weights["c"])
 
 
+def test_counts_of_batches_may_be_missing(grow, tmp_path):
+    checkpoint = torch.load(MINI, weights_only=True)
+    counts = [name for name in checkpoint["state_dict"] if name.endswith("num_batches_tracked")]
+    assert counts
+    for name in counts:
+        del checkpoint["state_dict"][name]
+    torch.save(checkpoint, tmp_path / "without.pth")
+    assert grow(tmp_path / "without.pth", LOW, tmp_path / "a.pth") == 0
+    assert grow(MINI, LOW, tmp_path / "b.pth") == 0
+    grown, expected = (
+        torch.load(tmp_path / name, weights_only=True)["state_dict"] for name in ("a.pth", "b.pth")
+    )
+    for name, value in expected.items():
+        assert name.endswith("num_batches_tracked") or torch.equal(grown[name], value), name
+
+
 class TestBadInput:
     @pytest.fixture
     def error_of(self, grow, capsys):
@@ -90,6 +106,16 @@ class TestBadInput:
         torch.save(checkpoint, tmp_path / "part.pth")
         said = error_of(tmp_path / "part.pth", LOW, tmp_path / "a.pth")
         assert "encoder.norm.bias is missing" in said
+
+    def test_weights_that_are_those_of_another_model(self, error_of, tmp_path):
+        checkpoint = torch.load(MINI, weights_only=True)
+        checkpoint["state_dict"]["encoder.norm.bias"] = torch.zeros(1)
+        torch.save(checkpoint, tmp_path / "other.pth")
+        said = error_of(tmp_path / "other.pth", LOW, tmp_path / "a.pth")
+        assert said.startswith(
+            f"error: the weights in {tmp_path / 'other.pth'} are not of the model in its config. "
+        )
+        assert "encoder.norm.bias has the shape (1,) instead of (" in said
 
     def test_weights_with_an_additional_entry(self, error_of, tmp_path):
         checkpoint = torch.load(MINI, weights_only=True)

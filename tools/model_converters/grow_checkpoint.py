@@ -16,9 +16,9 @@ from pathlib import Path
 
 from lpv_mmocr import cli
 from lpv_mmocr.converters.growth import GrowthError, grow
-from lpv_mmocr.engine import load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.inference_config import inference_config
-from lpv_mmocr.engine.weights_fit import differences, unwrapped
+from lpv_mmocr.engine import InitialWeightsError, load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.inference_config import NO_CONFIG, inference_config
+from lpv_mmocr.engine.weights_fit import require_fit, unwrapped
 from lpv_mmocr.reading.weights import find_weights
 
 import torch
@@ -54,18 +54,16 @@ def main(argv: list[str] | None = None) -> int:
         config = inference_config(checkpoint, str(args.source), parts=["model"])
         if config is None:
             raise cli.InputError(
-                f"{args.source} has no config inside, or one that was left out (the log says "
-                "why); without it, the size of its model is not known"
+                f"{args.source} {NO_CONFIG}; without it, the size of its model is not known"
             )
         small = MODELS.build(config["model"])
-        given = unwrapped(checkpoint)
-        problems = differences(small.state_dict(), given)
-        if problems:
+        try:
+            require_fit(small, checkpoint)
+        except InitialWeightsError as error:
             raise cli.InputError(
-                f"the weights in {args.source} are not of the model in its config: "
-                f"{len(problems)} do not fit, among them {'; '.join(problems[:3])}"
-            )
-        small.load_state_dict(given)
+                f"the weights in {args.source} are not of the model in its config. {error}"
+            ) from error
+        small.load_state_dict(unwrapped(checkpoint), strict=False)  # counts of batches may lack
         torch.manual_seed(args.seed)
         large = MODELS.build(large_config.model)
         large.init_weights()

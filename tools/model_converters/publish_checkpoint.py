@@ -14,8 +14,9 @@ import argparse
 from pathlib import Path
 
 from lpv_mmocr import cli
-from lpv_mmocr.engine import load_checkpoint, save_checkpoint
-from lpv_mmocr.engine.weights_fit import differences
+from lpv_mmocr.engine import InitialWeightsError, load_checkpoint, save_checkpoint
+from lpv_mmocr.engine.inference_config import NO_CONFIG
+from lpv_mmocr.engine.weights_fit import require_fit
 from lpv_mmocr.reading import checksums
 
 import torch
@@ -70,10 +71,7 @@ def published(checkpoint: dict, dtype: torch.dtype, name: str) -> dict:
     """
     meta = checkpoint.get("meta", {})
     if "cfg" not in meta:
-        raise cli.InputError(
-            f"{name} has no config inside, or one that was left out (the log says why): name one "
-            "with --config"
-        )
+        raise cli.InputError(f"{name} {NO_CONFIG}: name one with --config")
     weights = {}
     for key, value in checkpoint["state_dict"].items():
         small = value.to(dtype) if value.is_floating_point() else value
@@ -92,13 +90,10 @@ def with_config(checkpoint: dict, path: str) -> dict:
     cfg = cli.load_config(path)
     cli.require(cfg, "model", "test_dataloader")
     init_default_scope(cfg.get("default_scope", "mmocr"))
-    wanted, given = MODELS.build(cfg.model).state_dict(), checkpoint["state_dict"]
-    problems = differences(wanted, given)
-    if problems:
-        raise cli.InputError(
-            f"the weights are not of the model in {path}: {len(problems)} do not fit, among them "
-            f"{'; '.join(problems[:3])}"
-        )
+    try:
+        require_fit(MODELS.build(cfg.model), checkpoint)
+    except InitialWeightsError as error:
+        raise cli.InputError(f"the weights are not of the model in {path}. {error}") from error
     return {**checkpoint, "meta": {**checkpoint.get("meta", {}), "cfg": cfg.pretty_text}}
 
 
