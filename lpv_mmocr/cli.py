@@ -35,7 +35,7 @@ from .ineffective_entries import (
     refuse_ineffective_options,
 )
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+FIGURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 _INPUT_ERRORS = (
     OSError,
@@ -54,7 +54,7 @@ class InputError(ValueError):
 
 
 class ReportInputErrors(Hook):
-    """Context manager that turns set-up errors into one line and exit status 2.
+    """Context manager and hook that turns set-up errors into one line and exit status 2.
 
     Registered as a hook of the runner, it learns when the set-up is over. From then on, an error
     is a fault of the program or the machine, and keeps its traceback.
@@ -70,15 +70,15 @@ class ReportInputErrors(Hook):
     """
 
     def __init__(self, *, traceback: bool = False) -> None:
-        self.traceback = traceback
+        self._shows_traceback = traceback
 
     def before_train(self, runner: Runner) -> None:
         """Mark the end of the set-up of a training run."""
-        self.traceback = True
+        self._shows_traceback = True
 
     def before_test(self, runner: Runner) -> None:
         """Mark the end of the set-up of a test run."""
-        self.traceback = True
+        self._shows_traceback = True
 
     def __enter__(self) -> ReportInputErrors:
         """Begin the set-up."""
@@ -97,15 +97,17 @@ class ReportInputErrors(Hook):
             try:
                 sys.stdout.flush()  # buffered output may still fail
             except OSError as failed:  # the reader is gone, or a disk is full
-                error, self.traceback = failed, False
+                error, self._shows_traceback = failed, False
                 discard_output()
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
-        if isinstance(error, BrokenPipeError) and not self.traceback:  # such as a pipe to head
+        if (
+            isinstance(error, BrokenPipeError) and not self._shows_traceback
+        ):  # such as a pipe to head
             discard_output()
             raise SystemExit(EXIT_BROKEN_PIPE)
-        if _is_input_error(error) and not self.traceback:
+        if _is_input_error(error) and not self._shows_traceback:
             if distributed.is_local_main_process():  # once per machine: their data may differ
                 print(f"error: {_message(error)}", file=sys.stderr, flush=True)
             raise SystemExit(EXIT_BAD_INPUT)
@@ -258,7 +260,7 @@ def require_new_file(
     Args:
         path: The file.
         option: Option that named it, for the error message.
-        endings: Allowed endings of its name, such as :data:`IMAGE_SUFFIXES`, in any case; by
+        endings: Allowed endings of its name, such as :data:`FIGURE_SUFFIXES`, in any case; by
             default any.
 
     Raises:

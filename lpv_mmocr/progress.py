@@ -11,9 +11,7 @@ LINE_EVERY_SECONDS = 15.0
 
 
 @contextmanager
-def progress_bar(
-    total: int, title: str, *, enabled: bool = True
-) -> Iterator[Callable[[int], None]]:
+def progress_bar(total: int, title: str, *, enabled: bool = True) -> Iterator[Callable[..., None]]:
     """Show the progress of a job on standard error.
 
     Args:

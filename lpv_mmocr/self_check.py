@@ -62,44 +62,44 @@ class Outcome:
     failed: bool
 
 
-def devices() -> list[str]:
+def available_devices() -> list[str]:
     """Return the CPU, and the GPUs that PyTorch can use."""
     apple = ["mps"] if torch.backends.mps.is_available() else []
     return ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count())), *apple]
 
 
-def describe_device(place: str) -> str:
+def describe_device(device: str) -> str:
     """Return a description of a device.
 
     Args:
-        place: PyTorch's name of the device.
+        device: PyTorch's name of the device.
     """
-    device = torch.device(place)
-    machine = describe_machine(device)
-    if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory / 2**30
+    kind = torch.device(device)
+    machine = describe_machine(kind)
+    if kind.type == "cuda":
+        memory = torch.cuda.get_device_properties(kind).total_memory / 2**30
         return f"{machine.device}, {memory:.0f} GiB, CUDA {machine.cuda}"
-    if device.type == "cpu":
+    if kind.type == "cpu":
         return f"{machine.device}, {machine.cores} cores, {machine.instructions}"
-    return device.type
+    return kind.type
 
 
-def self_check(places: Sequence[str]) -> Iterator[Outcome]:
+def self_check(devices: Sequence[str]) -> Iterator[Outcome]:
     """Check the bundled files, reading, and training.
 
     Args:
-        places: PyTorch's names of the devices.
+        devices: PyTorch's names of the devices.
 
     Yields:
         The result of each check when it is done; a failed check does not end the others.
     """
     yield _outcome("bundled checkpoints", compare_checksums)
-    for place in places:
-        kind = torch.device(place).type
+    for device in devices:
+        kind = torch.device(device).type
         for dtype in (None, *_DEPLOYED.get(kind, ())):
             form = f", deployed in {dtype}" if dtype else ""
-            yield _outcome(f"reading on {place}{form}", partial(read_examples, place, dtype))
-        yield _outcome(f"training on {place}", partial(train, place))
+            yield _outcome(f"reading on {device}{form}", partial(read_examples, device, dtype))
+        yield _outcome(f"training on {device}", partial(train, device))
 
 
 def _outcome(name: str, check: Callable[[], str]) -> Outcome:
@@ -129,11 +129,11 @@ def compare_checksums() -> str:
     return ", ".join(file.stem for file in files)
 
 
-def read_examples(place: str, dtype: str | None) -> str:
+def read_examples(device: str, dtype: str | None) -> str:
     """Read words with the default weights, and compare texts and confidences with expected ones.
 
     Args:
-        place: PyTorch's name of the device.
+        device: PyTorch's name of the device.
         dtype: Float type of the deployed model; None for the model that is not deployed.
 
     Returns:
@@ -142,7 +142,7 @@ def read_examples(place: str, dtype: str | None) -> str:
     Raises:
         UnexpectedResultError: If a text or a confidence differs.
     """
-    reader = WordReader(Path(BUNDLED).stem, device=place, deploy=dtype, tta=False)
+    reader = WordReader(Path(BUNDLED).stem, device=device, deploy=dtype, tta=False)
     found = {Path(str(reading.source)).stem: reading for reading in reader.read([EXAMPLES])}
     wrong = [
         f"{found[word].text!r} for {word!r}" for word in CONFIDENCES if found[word].text != word
@@ -157,11 +157,11 @@ def read_examples(place: str, dtype: str | None) -> str:
     return detail
 
 
-def train(place: str) -> str:
+def train(device: str) -> str:
     """Take some training steps on the same few words.
 
     Args:
-        place: PyTorch's name of the device.
+        device: PyTorch's name of the device.
 
     Returns:
         The first and the last loss, as text.
@@ -170,11 +170,11 @@ def train(place: str) -> str:
         UnexpectedResultError: If the loss does not decrease.
     """
     config = Config.fromfile(TRAINED)
-    on_gpus = [place] if torch.device(place).type == "cuda" else []
+    on_gpus = [device] if torch.device(device).type == "cuda" else []
     with DefaultScope.overwrite_default_scope("mmocr"), torch.random.fork_rng(on_gpus):
         torch.manual_seed(0)
         model = MODELS.build(config.model)
-        model.to(place).train()
+        model.to(device).train()
         wrapper = build_optim_wrapper(model, config.optim_wrapper)
         losses = [model.train_step(_batch(), wrapper)["loss"].item() for _ in range(STEPS)]
     detail = f"loss {losses[0]:.2f}, after {STEPS} steps {losses[-1]:.2f}"

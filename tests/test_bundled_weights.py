@@ -51,7 +51,7 @@ def checkpoint(request) -> dict:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_checkpoint_is_listed_and_small(name):
-    listed = (FOLDER / checksums.LIST).read_text().splitlines()
+    listed = (FOLDER / checksums.SUMS_NAME).read_text().splitlines()
     assert sorted(line.split()[1] for line in listed) == sorted(NAMES)
     checksums.verify(FOLDER / name)
     assert (FOLDER / name).stat().st_size < SIZES[name] * 1e6

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import lpv_mmocr.evaluation
-import lpv_mmocr.inference
+import lpv_mmocr.inferencer_patches
 from lpv_mmocr.datasets import LMDBWriter
 from lpv_mmocr.engine.schedule import check_one_cycle_length
 from lpv_mmocr.models import LPV

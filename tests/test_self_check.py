@@ -23,14 +23,14 @@ def test_failed_check_does_not_stop_the_others(monkeypatch):
     def compare_checksums() -> str:
         raise ValueError("a.pth is another file")
 
-    def read_examples(place: str, dtype: str | None) -> str:
+    def read_examples(device: str, dtype: str | None) -> str:
         if dtype == "bf16":
             raise UnexpectedResultError("it reads 'x' for 'y'")
-        return f"{place} {dtype}"
+        return f"{device} {dtype}"
 
     monkeypatch.setattr(self_check, "compare_checksums", compare_checksums)
     monkeypatch.setattr(self_check, "read_examples", read_examples)
-    monkeypatch.setattr(self_check, "train", lambda place: f"on {place}")
+    monkeypatch.setattr(self_check, "train", lambda device: f"on {device}")
     assert list(self_check.self_check(["cpu", "meta"])) == [
         Outcome("bundled checkpoints", "ValueError: a.pth is another file", failed=True),
         Outcome("reading on cpu", "cpu None", failed=False),
@@ -45,10 +45,10 @@ def test_failed_check_does_not_stop_the_others(monkeypatch):
 def test_devices_are_the_cpu_and_all_gpus(monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert self_check.devices() == ["cpu", "cuda:0", "cuda:1"]
+    assert self_check.available_devices() == ["cpu", "cuda:0", "cuda:1"]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert self_check.devices() == ["cpu", "mps"]
+    assert self_check.available_devices() == ["cpu", "mps"]
 
 
 def test_gpu_is_described_with_memory_and_cuda_version(monkeypatch):
@@ -126,7 +126,7 @@ def test_loss_must_decrease(monkeypatch, losses, right):
     steps = iter(losses)
 
     class Model:
-        def to(self, place: str) -> Model:
+        def to(self, device: str) -> Model:
             return self
 
         def train(self) -> None:

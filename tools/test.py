@@ -67,8 +67,8 @@ from lpv_mmocr.datasets.config_pipeline import steps_without_tta
 from lpv_mmocr.deploy import DeployHook
 from lpv_mmocr.engine import FittingWeightsHook, InitialWeightsHook, distributed
 from lpv_mmocr.engine.config_characters import ignored_characters, warning_of_ignored
-from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.evaluation import UnreadableLabelsHook
+from lpv_mmocr.evaluation.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from lpv_mmocr.evaluation.tested_model import variant
 from lpv_mmocr.models import CPADecoder
 from lpv_mmocr.reading.weights import find_weights
@@ -82,7 +82,7 @@ def enable_tta(cfg: Config) -> None:
     """Replace the config's plain pipeline and model with those for test-time augmentation.
 
     Raises:
-        InputError: If the config has none, or they prepare images in another way.
+        InputError: If the config has none, or they prepare images differently.
     """
     cli.require(cfg, "tta_model", "tta_pipeline")
     dataset = cfg.test_dataloader.dataset
@@ -91,8 +91,8 @@ def enable_tta(cfg: Config) -> None:
         if "pipeline" in part:
             if missing := steps_without_tta(part.pipeline, cfg.tta_pipeline):
                 raise cli.InputError(
-                    f"--tta would prepare images in another way than the test: tta_pipeline of "
-                    f"{cfg.filename} has not the same {', '.join(missing)} as the pipeline of "
+                    f"--tta would prepare images differently: tta_pipeline of {cfg.filename} has "
+                    f"not the same {', '.join(missing)} as the pipeline of "
                     "test_dataloader.dataset. Change both alike"
                 )
             part.pipeline = cfg.tta_pipeline

@@ -46,7 +46,7 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.shared_words import find_shared_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
-from lpv_mmocr.engine.amp import check_loss_scaling, emulates, enable_amp
+from lpv_mmocr.engine.amp import check_loss_scaling, enable_amp, trains_in_emulated_bfloat16
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
@@ -132,7 +132,7 @@ def warnings_about(cfg: Config) -> Iterator[str]:
         )
     if ignored := ignored_characters(cfg, "val_evaluator"):
         yield warning_of_ignored(ignored)
-    if emulates(cfg.optim_wrapper):
+    if trains_in_emulated_bfloat16(cfg.optim_wrapper):
         yield (
             "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "
             "--amp trains in float16"

@@ -10,7 +10,7 @@ import torch
 
 from ..cli import InputError
 from ..deploy import DTYPES
-from ..engine.amp import precision_of
+from ..engine.amp import AMP_OPTIONS, precision_of
 from .specification import Specification
 
 _WRAPPERS = {
@@ -58,8 +58,8 @@ def training_wrapper(
         raise InputError(
             f"{spec.label}: training in fp16 scales the loss, which needs a GPU; use bf16"
         )
-    for key in ("dtype", "loss_scale"):
-        config.pop(key, None)
+    for option in AMP_OPTIONS:
+        config.pop(option, None)
     return {**config, **_WRAPPERS[spec.precision]}
 
 

@@ -68,7 +68,7 @@ class Conversion:
     first_turned: str = ""
 
 
-class _LeftOut:
+class _SkippedSamples:
     """List of samples that cannot be used; raises at the first one unless they may be skipped."""
 
     def __init__(self, folder: Path, skip: bool, result: Conversion) -> None:
@@ -83,7 +83,7 @@ class _LeftOut:
             lines.write(f"{lpv_onnx.printable(name)}\t{' '.join(reason.split())}\n")
         self._result.left_out += 1
 
-    def refuse_nothing(self, source: str | os.PathLike) -> None:
+    def require_written(self, source: str | os.PathLike) -> None:
         if self._result.written == 0:
             example = self._file.read_text(encoding="utf-8").split("\n")[0].replace("\t", ": ")
             raise ConversionError(
@@ -136,7 +136,7 @@ def labels_to_lmdb(
         progress_bar(total, "converting", enabled=show_progress) as advance,
         LMDBWriter(out) as writer,
     ):
-        left_out = _LeftOut(writer.folder, skip_bad, result)
+        left_out = _SkippedSamples(writer.folder, skip_bad, result)
         for number, entry in enumerate(read_labels(label_file, format)):
             name = f"{entry.where}: {entry.path}"
             try:
@@ -157,7 +157,7 @@ def labels_to_lmdb(
                     result.turned += 1
                     result.first_turned = result.first_turned or name
             advance(1)
-        left_out.refuse_nothing(label_file)
+        left_out.require_written(label_file)
     return result
 
 
@@ -279,7 +279,7 @@ def lmdb_to_labels(
         LabelFileWriter(folder / labels, format) as label_file,
         KeyReader(path) as reader,
     ):
-        left_out = _LeftOut(folder, skip_bad, result)
+        left_out = _SkippedSamples(folder, skip_bad, result)
         for number in range(1, total + 1):
             try:
                 text, image = reader.label(number), reader.image(number)
@@ -294,7 +294,7 @@ def lmdb_to_labels(
                 result.written += 1
                 result.empty_texts += not text
             advance(1)
-        left_out.refuse_nothing(path)
+        left_out.require_written(path)
     return result
 
 

@@ -66,8 +66,9 @@ def read_labels(path: str | os.PathLike, format: str | None = None) -> Iterator[
     """Read a label file entry by entry (a ``json`` file is parsed at once).
 
     Empty lines are skipped and a byte order mark is ignored. Texts are kept as they are, with their
-    blanks, except in ``txt``, where blanks at both ends of a line are removed. Only a letter and
-    its accent become one character where Unicode has one, as dictionaries do.
+    blanks, except in ``txt``, where blanks at both ends of a line are removed. One thing is
+    changed: a letter and a combining accent after it become a single character where Unicode has
+    one, because dictionaries have composed characters.
 
     Args:
         path: Label file, in UTF-8.
@@ -215,7 +216,7 @@ def _string(entry: object, key: str, where: str) -> str:
 def check_text(text: str, format: str, name: str) -> None:
     """Check that a format can hold a text, so that it is read back unchanged.
 
-    Only accents stored apart from their letters are composed when they are read.
+    (Combining accents are the exception: reading composes them with their letters.)
 
     Args:
         text: The text.

@@ -131,6 +131,7 @@ class LPVLMDBDataset(BaseDataset):
         )
 
     def _join_prefix(self) -> None:
+        """Resolve the folders; MMEngine's constructor calls this to join paths."""
         folders = [self.ann_file] if isinstance(self.ann_file, str) else list(self.ann_file)
         if not folders or (not self.data_root and "" in folders):
             raise ValueError("ann_file names no LMDB folder")
@@ -185,7 +186,7 @@ class LPVLMDBDataset(BaseDataset):
         named = [
             (path, os.path.relpath(path, os.path.dirname(os.path.abspath(folder))))
             for folder in self._folders
-            for path in _find_lmdbs(folder)
+            for path in _lmdbs_of_config(folder)
         ]
         refuse_repeated([path for path, _ in named])
         if len({name for _, name in named}) < len(named):  # equal names in different places
@@ -384,7 +385,7 @@ def _refuse_files(pipeline: Sequence[dict | Callable]) -> None:
             )
 
 
-def _find_lmdbs(folder: str) -> list[str]:
+def _lmdbs_of_config(folder: str) -> list[str]:
     """Return the LMDBs below a folder; if there are none, the error says which settings name it."""
     try:
         return find_lmdbs(folder)

@@ -158,7 +158,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     num_samples = count_samples(path)
     numbers = np.empty(num_samples, dtype=np.int32)
     kept = emptied = 0
-    left_out = _LeftOut(label_filter)
+    left_out = _RejectionCounts(label_filter)
     began = time.monotonic()
     title = f"indexing {Path(path).name}"
     with progress_bar(num_samples, title) as advance, KeyReader(path) as reader:
@@ -194,7 +194,7 @@ def build_index(path: str, label_filter: LabelFilter) -> np.ndarray:
     return numbers[:kept].copy()
 
 
-class _LeftOut:
+class _RejectionCounts:
     """Counts of the samples that a filter leaves out, by reason, for the log.
 
     Args:

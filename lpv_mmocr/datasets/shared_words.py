@@ -19,9 +19,9 @@ class _Dataset(NamedTuple):
 def find_shared_lmdbs(training: Any, validation: Any) -> list[str]:
     """Find the LMDBs of which validation reads words that are also trained on.
 
-    Training with ``indices`` is not judged, validation not with a list of them or with both
-    ``hold_out`` and ``indices``, and neither with ``hold_out`` if the other reads only some of its
-    folders: for most of these, the number of samples would have to be known.
+    Only certain overlaps are reported. Where the answer would depend on the number of samples, none
+    is: if training sets ``indices``; and, where training sets ``hold_out``, if the two read
+    different LMDBs, or validation sets a list of ``indices``, or both ``hold_out`` and ``indices``.
 
     Args:
         training: Config of the training data loader.

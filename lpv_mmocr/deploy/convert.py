@@ -74,14 +74,12 @@ class DeployedLPV(LPV):
         """
         # None where possible: compiled code would treat each batch of them as new.
         samples = None if self.reads_images_alone or data_samples is None else list(data_samples)
-        # A copy: compiled code may return memory that its next call overwrites.
         size = self.images_at_once(inputs)
-        parts = [
-            self._read(part, samples and samples[number * size :][: len(part)]).to(
-                torch.float32, copy=True
-            )
-            for number, part in enumerate(inputs.split(size))
-        ]
+        parts = []
+        for number, part in enumerate(inputs.split(size)):
+            logits = self._read(part, samples and samples[number * size :][: len(part)])
+            # A copy: compiled code may return memory that its next call overwrites.
+            parts.append(logits.to(torch.float32, copy=True))
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     @staticmethod
@@ -206,10 +204,8 @@ def to_deploy(
         fold_batch_norm(deployed)
         replace_layers(deployed)
         deployed = deployed.requires_grad_(False).to(device)
-        # The data preprocessor and the rectifier stay in float32.
-        first = (deployed.data_preprocessor, getattr(deployed, "preprocessor", None))
-        for part in deployed.children():
-            if not any(part is one for one in first):
+        for name, part in deployed.named_children():
+            if name not in ("data_preprocessor", "preprocessor"):  # these stay in float32
                 part.to(dtype, memory_format=torch.channels_last)
         if not packed:
             standard_layers(deployed)

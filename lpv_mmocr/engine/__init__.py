@@ -9,7 +9,6 @@ from .checkpoint_search import find_last_complete_checkpoint
 from .deferred_scalars import DeferredOptimWrapper, DeferredRuntimeInfoHook
 from .loops import ResumableIterBasedTrainLoop
 from .non_finite_guard import NonFiniteGuardHook, NonFiniteLossError
-from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from .time_budget import TimeBudgetHook
 from .training_hooks import StopOnSignalHook, ThroughputTimerHook
 from .weights_fit import InitialWeightsError
@@ -31,8 +30,6 @@ __all__ = [
     "InitialWeightsHook",
     "NonFiniteGuardHook",
     "NonFiniteLossError",
-    "PredictionWriterHook",
-    "RecogVisualizationHook",
     "ResumableIterBasedTrainLoop",
     "StopOnSignalHook",
     "ThroughputTimerHook",

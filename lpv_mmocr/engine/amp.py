@@ -21,6 +21,9 @@ from .deferred_scalars import DeferredOptimWrapper
 _DEFAULT_DTYPES = {"AutocastOptimWrapper": "bfloat16", "AmpOptimWrapper": "float16"}
 _SHORT_NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
+AMP_OPTIONS = ("dtype", "loss_scale", "use_fsdp")
+"""Options of mixed-precision wrappers that other wrappers lack."""
+
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(DeferredOptimWrapper):
@@ -88,7 +91,7 @@ def enable_amp(optim_wrapper: dict) -> None:
         optim_wrapper["dtype"] = "bfloat16"  # it can also be float32
         return
     if kind in ("AmpOptimWrapper", "AutocastOptimWrapper"):
-        for option in ("loss_scale", "dtype", "use_fsdp"):
+        for option in AMP_OPTIONS:
             optim_wrapper.pop(option, None)
     elif kind not in ("OptimWrapper", "DeferredOptimWrapper"):
         raise ValueError(
@@ -134,7 +137,7 @@ def precision_of(optim_wrapper: Mapping[str, Any]) -> str | None:
     return _SHORT_NAMES.get(optim_wrapper.get("dtype") or _DEFAULT_DTYPES[kind])
 
 
-def emulates(optim_wrapper: Mapping[str, Any]) -> bool:
+def trains_in_emulated_bfloat16(optim_wrapper: Mapping[str, Any]) -> bool:
     """Return whether a config trains in bfloat16 on a GPU that only emulates it, slowly.
 
     Args:

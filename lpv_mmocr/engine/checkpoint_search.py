@@ -31,7 +31,7 @@ class _Number(NamedTuple):
     count: int
 
 
-class _Look(NamedTuple):
+class _Inspection(NamedTuple):
     """Result of inspecting a file.
 
     Attributes:
@@ -51,9 +51,9 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     This is the checkpoint that ``last_checkpoint`` names, or else the closest complete one before
     it. A checkpoint of a later iteration takes precedence if it was written afterwards, by a run
     that ended before it could update ``last_checkpoint``; otherwise an earlier run has left it. If
-    nothing states which checkpoint is the last, the one of the highest iteration is used. Time
-    stamps of files are ignored, since copying changes them; the log points it out if another file
-    is newer.
+    nothing states which checkpoint is the last, the one with the highest number is used. Copying
+    changes the time stamps of files, so they decide only between ``iter_N`` and ``epoch_N`` files
+    when nothing names the last one; the log mentions a file that is newer than the one chosen.
 
     Each candidate is read completely before it is accepted; the log names those that are damaged or
     incomplete. The best checkpoints are not candidates, since they lack the optimiser's state. If
@@ -79,9 +79,9 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     if named and _number(named) is None:
         # The checkpoint hook has its own filename_tmpl, so other candidates are not known.
         files = dict.fromkeys((work_dir / named.name, named))
-        looks = _inspect_until_complete([file for file in files if file.is_file()])
-        if looks and looks[-1].problem is None:
-            return str(looks[-1].file)
+        inspections = _inspect_until_complete([file for file in files if file.is_file()])
+        if inspections and inspections[-1].problem is None:
+            return str(inspections[-1].file)
     return None
 
 
@@ -94,7 +94,7 @@ def why_not_resumable(file: Path) -> str | None:
     Returns:
         What is wrong, with the file's name; None if nothing is.
     """
-    return _look_into(file).problem
+    return _inspect(file).problem
 
 
 def install() -> None:
@@ -138,13 +138,13 @@ def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None
         reverse=True,
     )
     beyond = [f for f in files if named and numbers[f].kind == kind and numbers[f] > named]
-    looks = _inspect_until_complete([f for f in files if f not in beyond])
-    whole = [look for look in looks if look.problem is None]
-    looks += _inspect_until_complete(beyond, after=whole[0] if whole else None)
-    last = next((look for look in reversed(looks) if look.problem is None), None)
+    inspections = _inspect_until_complete([f for f in files if f not in beyond])
+    whole = [each for each in inspections if each.problem is None]
+    inspections += _inspect_until_complete(beyond, after=whole[0] if whole else None)
+    last = next((each for each in reversed(inspections) if each.problem is None), None)
     if last is None:
         return None
-    refused = [look.file for look in looks if look.problem is not None]
+    refused = [each.file for each in inspections if each.problem is not None]
     if newest not in refused and _time_stamp(newest) > _time_stamp(last.file):
         _warn(
             f"Resuming from {last.file}, although {newest} has a newer time stamp: copying changes "
@@ -153,39 +153,41 @@ def _last_of(numbers: dict[Path, _Number], named: _Number | None) -> Path | None
     return last.file
 
 
-def _inspect_until_complete(files: list[Path], after: _Look | None = None) -> list[_Look]:
+def _inspect_until_complete(
+    files: list[Path], after: _Inspection | None = None
+) -> list[_Inspection]:
     """Inspect files in order until one can be resumed from; warn of those before it.
 
     Args:
         files: Files to inspect.
         after: Files that were written before this one are rejected; None rejects none.
     """
-    looks = []
+    inspections = []
     for file in files:
-        look = _look_into(file)
-        if look.problem is None and after and "" < look.written < after.written:
-            look = look._replace(
+        inspection = _inspect(file)
+        if inspection.problem is None and after and "" < inspection.written < after.written:
+            inspection = inspection._replace(
                 problem=f"{file} was written before {after.file}; an earlier run has left it"
             )
-        looks.append(look)
-        if look.problem is None:
+        inspections.append(inspection)
+        if inspection.problem is None:
             break
-        _warn(f"Not resumed from: {look.problem}")
-    return looks
+        _warn(f"Not resumed from: {inspection.problem}")
+    return inspections
 
 
-def _look_into(file: Path) -> _Look:
+def _inspect(file: Path) -> _Inspection:
     """Read a checkpoint completely."""
     if is_partial(file.name):
-        return _Look(file, f"{file} was being written when the run ended")
+        return _Inspection(file, f"{file} was being written when the run ended")
     try:
         checkpoint = load_checkpoint(file)
     except CheckpointError as error:
-        return _Look(file, str(error))
+        return _Inspection(file, str(error))
     missing = [key for key in _NEEDED if key not in checkpoint]
     if missing:
-        return _Look(file, f"{file} is without {', '.join(missing)}")
-    return _Look(file, None, checkpoint["meta"].get("time", ""))
+        return _Inspection(file, f"{file} is without {', '.join(missing)}")
+    return _Inspection(file, None, checkpoint["meta"].get("time", ""))
 
 
 def _time_stamp(file: Path) -> int:

@@ -15,6 +15,7 @@ from mmocr.registry import TASK_UTILS
 from ..datasets.label_filter import LabelFilter
 from ..rendering.words import resolve_charset
 from ..visible_text import listed
+from .config_text import leaves
 
 _IGNORES_SYMBOLS = "ignore_case_symbol"
 
@@ -22,17 +23,17 @@ _IGNORES_SYMBOLS = "ignore_case_symbol"
 def untaught_characters(cfg: Config) -> str:
     """Find the characters of the dictionary that no training label can contain.
 
-    The label filters or charsets of all datasets, or ``letter_case`` of the loss, remove or change
-    these. A config that extends the dictionary has to extend them, too: the released filter, which
-    is the default, turns a word of another script into an empty label.
+    Every dataset's label filter or charset removes such a character, or ``letter_case`` of the loss
+    changes it. A config that extends the dictionary has to extend these, too: the released filter,
+    which is the default, turns a word of another script into an empty label.
 
     Args:
         cfg: Config with ``model`` and ``train_dataloader``; its default scope must be active.
 
     Returns:
         The characters, in the dictionary's order; an empty string if all words are rendered, or if
-        this cannot be determined, because a dataset has neither, the model keeps its dictionary
-        elsewhere than LPV does, or the dictionary cannot be built.
+        this cannot be determined, because a dataset has neither a label filter nor a charset, the
+        model keeps its dictionary elsewhere than LPV does, or the dictionary cannot be built.
 
     Raises:
         TypeError: If a ``label_filter`` has an option that does not exist.
@@ -40,7 +41,7 @@ def untaught_characters(cfg: Config) -> str:
     """
     data_sets = [*_data_sets(cfg.train_dataloader.get("dataset"))]
     kinds = {_kind(each) for each in data_sets}
-    # The charset of rendered words alone is what somebody wanted.
+    # If all words are rendered, their charset was chosen on purpose.
     if "LPVLMDBDataset" not in kinds or not kinds <= _PASSES.keys():
         return ""
     passes = [_PASSES[_kind(each)](each) for each in data_sets]
@@ -95,8 +96,8 @@ def ignored_characters(cfg: Config, evaluator: str) -> str:
     """
     default = inspect.signature(WordMetric).parameters
     dictionary, ignored = _dictionary(cfg), set()
-    for metric in _metrics(cfg.get(evaluator)):
-        if _kind(metric) != "WordMetric":
+    for _, metric in leaves(cfg.get(evaluator), ()):
+        if not isinstance(metric, Mapping) or _kind(metric) != "WordMetric":
             continue
         modes = metric.get("mode", default["mode"].default)
         if _IGNORES_SYMBOLS in ([modes] if isinstance(modes, str) else modes):
@@ -155,16 +156,6 @@ def _data_sets(config: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(config, Iterable) and not isinstance(config, str):
         for part in config:
             yield from _data_sets(part)
-
-
-def _metrics(config: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the metrics of an evaluator: one, several, or those of an ``Evaluator``."""
-    if isinstance(config, Mapping):
-        yield config
-        yield from _metrics(config.get("metrics"))
-    elif isinstance(config, Iterable) and not isinstance(config, str):
-        for part in config:
-            yield from _metrics(part)
 
 
 def _decoder(cfg: Config) -> Mapping[str, Any]:

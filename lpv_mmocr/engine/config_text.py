@@ -101,13 +101,13 @@ def _assigned(program: ast.Module) -> dict[str, Any]:
     config = {}
     for statement in program.body:
         if not isinstance(statement, ast.Assign):
-            raise _no_data(statement)
+            raise _not_data(statement)
         value = _data(statement.value)
         for target in statement.targets:
             if not isinstance(target, ast.Name):
-                raise _no_data(statement)
+                raise _not_data(statement)
             if target.id == "_base_":
-                raise _no_data(statement, " (another file)")
+                raise _not_data(statement, " (another file)")
             config[target.id] = value
     return config
 
@@ -121,16 +121,16 @@ def _data(node: ast.expr) -> Any:
     if isinstance(node, ast.Call):
         is_dict = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
         if not is_dict:
-            raise _no_data(node)
+            raise _not_data(node)
         return _merged(node, ((keyword.arg, keyword.value) for keyword in node.keywords))
     try:
         value = ast.literal_eval(node)
     except ValueError:
-        raise _no_data(node) from None
+        raise _not_data(node) from None
     # Not bytes, which literal_eval accepts too.
     if value is None or isinstance(value, str | int | float):
         return value
-    raise _no_data(node)
+    raise _not_data(node)
 
 
 def _merged(node: ast.expr, pairs: Iterator[tuple[ast.expr | str | None, ast.expr]]) -> dict:
@@ -140,16 +140,16 @@ def _merged(node: ast.expr, pairs: Iterator[tuple[ast.expr | str | None, ast.exp
         if key is None:
             inner = _data(value)
             if not isinstance(inner, dict):
-                raise _no_data(node)
+                raise _not_data(node)
             result.update(inner)
             continue
         name = key if isinstance(key, str) else _data(key)
         # A key that is a literal None is not "**"; numbers are the classes of some datasets.
         if not isinstance(name, str | int):
-            raise _no_data(node)
+            raise _not_data(node)
         result[name] = _data(value)
     return result
 
 
-def _no_data(node: ast.AST, why: str = "") -> ConfigTextError:
+def _not_data(node: ast.AST, why: str = "") -> ConfigTextError:
     return ConfigTextError(f"line {node.lineno}: {ast.unparse(node)[:60]}{why}")

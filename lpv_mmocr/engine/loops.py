@@ -140,15 +140,14 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
         self.dataloader = reproducible(self.dataloader, seed=self._seed)
 
     def _follow_seed(self) -> None:
-        if self.runner.seed != self._seed:
-            # A checkpoint has the seed of the interrupted run, which may be missing in the config
-            # or differ there; it is known only now.
-            if isinstance(self._given_dataloader, dict) and hasattr(
-                self.dataloader.dataset, "stop"
-            ):
-                self.dataloader.dataset.stop()  # release its resources, such as a folder
-            BaseLoop.__init__(self, self.runner, self._given_dataloader)
-            self._make_reproducible(self._given_dataloader)
+        if self.runner.seed == self._seed:
+            return
+        # A checkpoint has the seed of the interrupted run, which may be missing in the config or
+        # differ there; it is known only now.
+        if isinstance(self._given_dataloader, dict) and hasattr(self.dataloader.dataset, "stop"):
+            self.dataloader.dataset.stop()  # a StreamedWordDataset has processes and a folder
+        BaseLoop.__init__(self, self.runner, self._given_dataloader)
+        self._make_reproducible(self._given_dataloader)
 
     def _start_data(self) -> None:
         self._refuse_different_starts()

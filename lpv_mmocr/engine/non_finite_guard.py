@@ -93,7 +93,7 @@ class NonFiniteGuardHook(Hook):
         self._runner: Runner | None = None
         self._handles: list = []
         self._pending: list[_Forward] = []
-        self._late: _PendingNorm | None = None
+        self._unread_norm: _PendingNorm | None = None
         self._statistics: list[tuple[list[torch.Tensor], list[torch.Tensor]]] = []
         self._saved = False  # whether they are those before this step
         self._skipped = 0
@@ -130,7 +130,7 @@ class NonFiniteGuardHook(Hook):
         for handle in self._handles:
             handle.remove()
         self._handles = []
-        self._settle(last=True)
+        self._check_previous_step(last=True)
 
     def after_train_iter(
         self,
@@ -145,7 +145,7 @@ class NonFiniteGuardHook(Hook):
         if self._pending and runner.optim_wrapper.should_update():
             # The step was due but not taken: a loss scaler has skipped it, as it does until its
             # scale fits float16. Only the loss shows whether something else is wrong.
-            self._judge(runner.optim_wrapper.optimizer, gradient=0.0)
+            self._check_step(runner.optim_wrapper.optimizer, gradient=0.0)
         if self.action != "skip":
             return
         if self._skipped_now and outputs is not None:
@@ -181,39 +181,39 @@ class NonFiniteGuardHook(Hook):
 
     def _before_step(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
         """Check the step that the optimiser is about to take."""
-        self._settle()
+        self._check_previous_step()
         wrapper = self._runner.optim_wrapper
         norm = getattr(wrapper, "grad_norm", None)
         if hasattr(wrapper, "loss_scaler"):
             # A loss scaler finds its scale by infinite gradients, and skips such steps itself.
-            self._judge(optimizer, gradient=0.0)
+            self._check_step(optimizer, gradient=0.0)
         elif norm is not None and _skips_on_device(optimizer, norm):
             # The optimiser itself reads this flag, on the device. The host reads the norm when the
             # next step is due, so it does not wait for the backward pass now.
             optimizer.found_inf = (~norm.isfinite()).float().reshape(())
             last = self._pending[-1] if self._pending else None
-            self._late = _PendingNorm(last, AsyncCopy.send(norm.reshape(1)))
-            self._judge(optimizer, gradient=None)
+            self._unread_norm = _PendingNorm(last, AsyncCopy.send(norm.reshape(1)))
+            self._check_step(optimizer, gradient=None)
         else:
-            self._judge(optimizer, gradient=self._gradient_norm())
+            self._check_step(optimizer, gradient=self._gradient_norm())
 
-    def _settle(self, *, last: bool = False) -> None:
+    def _check_previous_step(self, *, last: bool = False) -> None:
         """Check the previous step, whose gradient norm has arrived by now."""
-        late, self._late = self._late, None
-        if late is None:
+        unread, self._unread_norm = self._unread_norm, None
+        if unread is None:
             return
-        (gradient,) = late.norm.read()
+        (gradient,) = unread.norm.read()
         if math.isfinite(gradient):
             self._in_row = 0
             return
-        message = _describe([], late.forward, gradient)
+        message = _describe([], unread.forward, gradient)
         if last:
             self._runner.logger.warning(f"{message} Its step, the last one, was left out.")
         else:
-            self._leave_out(message)
+            self._count_or_stop(message)
 
     @torch.no_grad()
-    def _judge(self, optimizer: torch.optim.Optimizer, *, gradient: float | None) -> None:
+    def _check_step(self, optimizer: torch.optim.Optimizer, *, gradient: float | None) -> None:
         """Allow the step, skip it, or stop the run.
 
         Args:
@@ -228,15 +228,15 @@ class NonFiniteGuardHook(Hook):
         if not bad and math.isfinite(gradient):
             self._in_row = 0
             return
-        self._leave_out(_describe(bad, pending[-1] if pending else None, gradient))
+        self._count_or_stop(_describe(bad, pending[-1] if pending else None, gradient))
         self._skipped_now = True
-        self._late = None  # this step has been checked
+        self._unread_norm = None  # this step has been checked
         # An optimiser changes neither parameters without a gradient nor their state.
         optimizer.zero_grad(set_to_none=True)
         for buffers, before in self._statistics if saved else ():
             torch._foreach_copy_(buffers, before)
 
-    def _leave_out(self, message: str) -> None:
+    def _count_or_stop(self, message: str) -> None:
         """Stop the run, or count a skipped step."""
         self._in_row += 1
         if self.action == "stop":

@@ -49,9 +49,9 @@ class TimeBudgetHook(Hook):
             written at the end.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range; when training starts, if the config has
+            schedulers.
         RuntimeError: When training starts in several processes.
-        ValueError: When training starts with schedulers in the config.
     """
 
     # Before the hook that records the learning rate for the log, and the iteration timer.
@@ -82,6 +82,9 @@ class TimeBudgetHook(Hook):
         self.mask_from = mask_from
         # Runners create their hooks at their own start, soon after the process has started.
         self._call_start = time.monotonic()
+        self._start: float | None = None  # of the training in this run
+        self._used_before = 0.0
+        self._shares: list[float] = []
 
     def before_run(self, runner: Runner) -> None:
         """Store each parameter group's learning rate relative to the optimiser's."""
@@ -104,7 +107,7 @@ class TimeBudgetHook(Hook):
                 "config"
             )
         self._used_before = float(runner.message_hub.get_info(_USED, 0.0))
-        self._start: float | None = None
+        self._start = None
         if self._used_before < self.budget:  # a new run, or one that was given more time
             Path(runner.work_dir, FINISHED).unlink(missing_ok=True)
         else:

@@ -106,7 +106,8 @@ class StopOnSignalHook(Hook):
     them stop at the same one, whichever has received the signal.
     """
 
-    # After the log of the iteration, before its checkpoint; and after the logs are closed.
+    # Its after_train_iter runs after the iteration is logged and before its checkpoint is written,
+    # its after_run after the logs are closed.
     priority = "LOW"
     same_signal_seconds = 3.0
     signals = (signal.SIGTERM, signal.SIGINT)  # Slurm's, and Ctrl-C
@@ -115,6 +116,7 @@ class StopOnSignalHook(Hook):
     def __init__(self) -> None:
         self._received = 0
         self._received_at = 0.0
+        self._agreed = False
         self._previous: dict[signal.Signals, Callable | int | None] = {}
 
     def before_train(self, runner: Runner) -> None:

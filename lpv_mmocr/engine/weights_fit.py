@@ -55,7 +55,7 @@ def differences(wanted: Mapping[str, torch.Tensor], given: Mapping[str, torch.Te
     return mismatches(wanted, given) + [f"{name} is left over" for name in left_over]
 
 
-def unwrapped(checkpoint: dict) -> dict[str, torch.Tensor]:
+def weights_inside(checkpoint: dict) -> dict[str, torch.Tensor]:
     """Return a checkpoint's weights, without the name prefix of distributed training.
 
     Args:
@@ -136,7 +136,7 @@ def compare_weights(
         The model's weights, and one description for each weight that does not fit. Counts of
         batches, which batch normalisation does not use, may be missing, as in MMEngine.
     """
-    given = unwrapped(checkpoint)
+    given = weights_inside(checkpoint)
     wanted = {
         name: value
         for name, value in inner_model(model).state_dict().items()

@@ -3,6 +3,7 @@
 from .benchmark_dataset import BenchmarkDataset
 from .benchmark_metric import BenchmarkMetric
 from .benchmark_sets import EXPECTED_COUNTS, SET_GROUPS
+from .prediction_hooks import PredictionWriterHook, RecogVisualizationHook
 from .report import BenchmarkReport
 from .report_hook import BenchmarkReportHook
 from .scores import MeanScore, SetScore, WordScore, mean_score, score_sets
@@ -17,6 +18,8 @@ __all__ = [
     "BenchmarkReport",
     "BenchmarkReportHook",
     "MeanScore",
+    "PredictionWriterHook",
+    "RecogVisualizationHook",
     "SetScore",
     "TextProtocol",
     "UnreadableLabelsHook",

@@ -24,10 +24,10 @@ GLRMObserver = Callable[[GLRM, torch.Tensor, "torch.Tensor | None", torch.Tensor
 class CPADecoder(BaseDecoder):
     """Cascade of position attentions with a GLRM between successive ones (paper section 3.3).
 
-    It takes any feature map (N, D, h, w) of an encoder or, without an encoder, of a backbone, also
-    as the only item of a sequence. As in the released code, all position attentions start from
-    equal weights, and so do all GLRMs and all classifiers, unless ``init_cfg`` initialises each by
-    itself.
+    Its input is a feature map (N, D, h, w) of an encoder or, if there is none, of a backbone; a
+    sequence of one map is accepted too. As in the released code, all position attentions start from
+    equal weights, and so do all GLRMs and all classifiers, unless ``init_cfg`` initialises them
+    separately.
 
     Args:
         in_channels: Width D of the features.
@@ -137,7 +137,7 @@ class CPADecoder(BaseDecoder):
         out_enc: torch.Tensor | None = None,
         data_samples: Sequence[TextRecogDataSample] | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Run the cascade, in training mode as in evaluation mode.
+        """Run the cascade; in training or evaluation mode.
 
         Args:
             feat: Feature map of the backbone, shape (N, D, h, w); used without an encoder.

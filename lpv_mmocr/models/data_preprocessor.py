@@ -20,9 +20,9 @@ from .transfer import to_device
 class WordDataPreprocessor(TextRecogDataPreprocessor):
     """MMOCR's preprocessor with a single asynchronous transfer of the batch to the device.
 
-    MMOCR transfers images one by one and swaps the channels of each with a list of indexes, for
-    which the host waits until the GPU has finished all its work. Images of equal size need none of
-    this; images of different sizes are still processed by MMOCR's code. The result is the same,
+    MMOCR transfers images one by one and swaps the channels of each with a list of indexes, which
+    makes the host wait until the GPU has finished all its work. For images of equal size, neither
+    is needed; those of different sizes are still processed by MMOCR's code. The result is the same,
     except that in training the samples are modified in place instead of copied.
 
     Batches of :class:`~lpv_mmocr.streaming.StreamedWordDataset` are supported too. The return

@@ -97,14 +97,12 @@ class PositionAttention(BaseModule):
         key_dim: int | None = None,
     ) -> None:
         super().__init__()
-        if key_dim is None:
-            key_dim = dim // 8
-            if key_dim < 1:
-                raise ValueError(
-                    f"dim={dim} is too small for the default key_dim=dim//8; set key_dim"
-                )
+        key_dim = dim // 8 if key_dim is None else key_dim
         if key_dim < 1:
-            raise ValueError(f"key_dim must be at least 1, got {key_dim}")
+            raise ValueError(
+                f"key_dim must be at least 1, got {key_dim} (the default is dim // 8, dim={dim}): "
+                "set key_dim"
+            )
         self.scale = 1 / math.sqrt(dim)
         self.key_unet = KeyUNet(dim, key_dim)
         self.num_positions = num_positions

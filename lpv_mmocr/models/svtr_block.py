@@ -88,9 +88,9 @@ class MixingBlock(nn.Module):
         self,
         dim: int,
         num_heads: int,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
-        visible: torch.Tensor | None = None,
+        mlp_ratio: float,
+        drop_path: float,
+        visible: torch.Tensor | None,
     ) -> None:
         super().__init__()
         hidden = int(dim * mlp_ratio)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-# For smaller batches on a single thread, PyTorch computes 1x1 convolutions with another library.
+# Below this batch size, on a single thread, PyTorch computes 1x1 convolutions with a library other
+# than oneDNN, and nothing is gained.
 MIN_BATCH = 16
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..atomic_files import write_file
 
-LIST = "SHA256SUMS"
+SUMS_NAME = "SHA256SUMS"
 """Name of the checksum list, in the folder of the files."""
 
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
@@ -25,16 +25,16 @@ def verify(file: Path) -> None:
     Raises:
         ValueError: If the checksum differs, or the list has no line for the file or is malformed.
     """
-    listed = file.parent / LIST
-    if not listed.is_file():
+    sums_file = file.parent / SUMS_NAME
+    if not sums_file.is_file():
         return
-    expected = read_list(file.parent).get(file.name)
+    expected = read_sums(file.parent).get(file.name)
     if expected is None:
-        raise ValueError(f"{listed} has no line for {file.name}. {_advice(file, listed)}")
+        raise ValueError(f"{sums_file} has no line for {file.name}. {_advice(file, sums_file)}")
     if sha256(file) != expected:
         raise ValueError(
-            f"{file} is not the file that was published: its SHA-256 is not the one in {listed}. "
-            f"{_advice(file, listed)}"
+            f"{file} is not the file that was published: its SHA-256 is not the one in "
+            f"{sums_file}. {_advice(file, sums_file)}"
         )
 
 
@@ -47,35 +47,36 @@ def record(file: Path) -> Path:
     Raises:
         ValueError: If an existing list is malformed.
     """
-    listed = file.parent / LIST
-    sums = {**read_list(file.parent), file.name: sha256(file)}
+    sums_file = file.parent / SUMS_NAME
+    sums = {**read_sums(file.parent), file.name: sha256(file)}
     lines = (f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
-    write_file(listed, "".join(lines))
-    return listed
+    write_file(sums_file, "".join(lines))
+    return sums_file
 
 
-def read_list(folder: Path) -> dict[str, str]:
+def read_sums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file in a folder's checksum list; none if there is no list.
 
     Raises:
         ValueError: If the list is malformed.
     """
-    listed, sums = folder / LIST, {}
-    if not listed.is_file():
+    sums_file, sums = folder / SUMS_NAME, {}
+    if not sums_file.is_file():
         return sums
-    text = listed.read_text(encoding="utf-8", errors="replace")
+    text = sums_file.read_text(encoding="utf-8", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         match = _LINE.fullmatch(line)
         if match is None:
             raise ValueError(
-                f"{listed}, line {number} is not as sha256sum writes it (digest, two spaces, name)"
+                f"{sums_file}, line {number} is not as sha256sum writes it (digest, two spaces, "
+                "name)"
             )
         sums[match[2]] = match[1].lower()
     return sums
 
 
-def _advice(file: Path, listed: Path) -> str:
+def _advice(file: Path, sums_file: Path) -> str:
     return (
         f"Get {file.name} again; if it is your own file, name its path (--weights FILE) or "
-        f"delete {listed}"
+        f"delete {sums_file}"
     )

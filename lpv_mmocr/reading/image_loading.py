@@ -53,7 +53,7 @@ def load_image(
     encoded = _read_file(os.fspath(source))
     _check_header(encoded, max_pixels)
     try:
-        return decode_image(encoded, upright=False)
+        return decode_image(encoded, follow_exif=True)
     except ValueError as error:
         raise ImageError(str(error)) from error
 

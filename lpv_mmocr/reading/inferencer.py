@@ -25,14 +25,15 @@ from ..engine.weights_fit import mask_of, require_fit
 class StrictInferencer(TextRecInferencer):
     """``TextRecInferencer`` that accepts only weights that fit, and draws nothing.
 
-    Without a ``CPADecoder``, MMOCR's own loads the weights that match, prints the names of the
-    others, and reads nonsense.
+    For models without a ``CPADecoder``, MMOCR's class loads whatever weights match, prints the
+    names of the others, and then reads nonsense. (:mod:`lpv_mmocr.inferencer_patches` checks those
+    with one.)
     """
 
     def _load_weights_to_model(
         self, model: nn.Module, checkpoint: dict | None, cfg: Config | None
     ) -> None:
-        if mask_of(model) is None:  # else lpv_mmocr.inference requires it
+        if mask_of(model) is None:  # others are checked by lpv_mmocr.inferencer_patches
             require_fit(model, checkpoint)
         super()._load_weights_to_model(model, checkpoint, cfg)
 

@@ -182,13 +182,13 @@ class WordReader:
             boxes = seen.boxes_in_given(boxes, given.shape[:2])
         return Reading(
             source,
-            text,
-            word_confidence(sample),
+            text=text,
+            confidence=word_confidence(sample),
             # For an empty text MMOCR needs one score, that of the end.
-            tuple(scores) if text else (),
-            boxes,
-            sample.pred_attention if self._attention else None,
-            shown if self._attention else None,
+            scores=tuple(scores) if text else (),
+            boxes=boxes,
+            attention=sample.pred_attention if self._attention else None,
+            image=shown if self._attention else None,
         )
 
 

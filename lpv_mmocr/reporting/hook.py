@@ -100,7 +100,7 @@ class ReportPageHook(Hook):
                 },
                 tables=_tables(runner, whole),
                 statistics=whole,
-                looks=read_again(model, runner.test_dataloader, whole.worst, whole.protocol),
+                images=read_again(model, runner.test_dataloader, whole.worst, whole.protocol),
                 metrics=_other_metrics(runner, metrics or {}),
             )
         )

@@ -18,7 +18,7 @@ from ..evaluation.score_table import Row
 from ..visible_text import single, visible
 from . import charts
 from .calibration import Tally
-from .reread import Look
+from .reread import WordImages
 from .statistics import MISSING, ReadingStatistics, WordResult
 from .text_display import Run, character_name, compare
 
@@ -59,7 +59,7 @@ class Report:
         facts: Config, checkpoint, date and the like, by name.
         tables: Scores of the sets; the first is under the protocol of the statistics.
         statistics: Statistics over all words.
-        looks: Images of the words in ``statistics.worst``.
+        images: Images of the words in ``statistics.worst``.
         metrics: Metrics that are not in the tables, by name.
     """
 
@@ -67,7 +67,7 @@ class Report:
     facts: Mapping[str, str]
     tables: Sequence[Table]
     statistics: ReadingStatistics
-    looks: Sequence[Look] = ()
+    images: Sequence[WordImages] = ()
     metrics: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -80,7 +80,7 @@ class _Error:
     text: list[Run]
     compared: tuple[str, str] | None
     weakest: str
-    look: Look
+    images: WordImages
 
 
 def render(report: Report) -> str:
@@ -119,7 +119,7 @@ def render(report: Report) -> str:
         )[:_NUM_CONFUSIONS],
         characters=_characters(report.statistics),
         errors=_errors(report),
-        with_attention=any(look.attention is not None for look in report.looks),
+        with_attention=any(images.attention is not None for images in report.images),
         MISSING=MISSING,
         MAX_CHARACTERS=charts.MAX_CHARACTERS,
     )
@@ -169,7 +169,7 @@ def _confusion_matrix(statistics: ReadingStatistics) -> dict:
 def _errors(report: Report) -> list[_Error]:
     protocol = report.statistics.protocol
     errors = []
-    for word, look in zip(report.statistics.worst, report.looks, strict=True):
+    for word, images in zip(report.statistics.worst, report.images, strict=True):
         runs = compare(word.label, word.text, protocol)
         compared = (protocol.reduce(word.label), protocol.reduce(word.text))
         if compared in ((word.label, word.text), (word.label.lower(), word.text.lower())):
@@ -178,7 +178,7 @@ def _errors(report: Report) -> list[_Error]:
         if word.text and len(word.text) == len(word.character_scores):
             score, character = min(zip(word.character_scores, word.text, strict=True))
             weakest = f"{single(character)} {100 * score:.1f}\N{NO-BREAK SPACE}%"
-        errors.append(_Error(word, *runs, compared, weakest, look))
+        errors.append(_Error(word, *runs, compared, weakest, images))
     return errors
 
 

@@ -19,7 +19,7 @@ from .statistics import WordResult
 
 
 @dataclass(frozen=True)
-class Look:
+class WordImages:
     """Images of a word.
 
     Attributes:
@@ -35,7 +35,7 @@ class Look:
 
 def read_again(
     model: nn.Module, loader: DataLoader, words: Sequence[WordResult], protocol: TextProtocol
-) -> list[Look]:
+) -> list[WordImages]:
     """Read words again, one by one, keeping the attention if the model can.
 
     During a test it is not kept: for 100,000 words it would take gigabytes.
@@ -50,21 +50,23 @@ def read_again(
         Images of each word.
     """
     with _attention_kept(model):
-        return [_look(model, loader, word, protocol) for word in words]
+        return [_images_of(model, loader, word, protocol) for word in words]
 
 
 @torch.no_grad()
-def _look(model: nn.Module, loader: DataLoader, word: WordResult, protocol: TextProtocol) -> Look:
+def _images_of(
+    model: nn.Module, loader: DataLoader, word: WordResult, protocol: TextProtocol
+) -> WordImages:
     packed = loader.dataset[word.index]
     # Test-time augmentation packs lists of views, the first of which is the plain image.
     variants = packed["inputs"] if isinstance(packed["inputs"], list) else [packed["inputs"]]
     (sample,) = model.test_step(loader.collate_fn([packed]))
     if (sample_name(sample), sample.gt_text.item) != (word.key, word.label):
-        return Look(None, None)
+        return WordImages(None, None)
     # (3, H, W), BGR as loaded, or (1, H, W), grey.
     planes = variants[0].flip(0).expand(3, -1, -1)
     image = np.ascontiguousarray(planes.permute(1, 2, 0).numpy())
-    return Look(image, _attention(image, sample, protocol))
+    return WordImages(image, _attention(image, sample, protocol))
 
 
 def _attention(

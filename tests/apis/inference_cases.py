@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lpv_mmocr.inference  # noqa: F401  (as the package does)
+import lpv_mmocr.inferencer_patches  # noqa: F401  (as the package does)
 
 import numpy as np
 import torch

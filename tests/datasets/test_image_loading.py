@@ -163,7 +163,7 @@ def test_webp_orientation_is_applied_unless_stored_upright(colours):
     tags[274] = 3  # upside down
     encoded = encode(rgb(colours), "WEBP", lossless=True, exif=tags)
     np.testing.assert_array_equal(decode_image(encoded), colours)
-    np.testing.assert_array_equal(decode_image(encoded, upright=False), colours[::-1, ::-1])
+    np.testing.assert_array_equal(decode_image(encoded, follow_exif=True), colours[::-1, ::-1])
     for length in range(12, 22):
         with pytest.raises(ValueError, match="cannot be decoded"):
-            decode_image(encoded[:length], upright=False)
+            decode_image(encoded[:length], follow_exif=True)

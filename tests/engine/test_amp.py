@@ -7,9 +7,9 @@ from lpv_mmocr.engine import amp
 from lpv_mmocr.engine.amp import (
     AutocastOptimWrapper,
     check_loss_scaling,
-    emulates,
     enable_amp,
     precision_of,
+    trains_in_emulated_bfloat16,
 )
 
 import pytest
@@ -173,7 +173,7 @@ class TestLossScaling:
         ],
     )
     def test_emulated_bfloat16_is_noticed(self, old_gpu, section, found):
-        assert emulates(section) is found
+        assert trains_in_emulated_bfloat16(section) is found
 
     def test_bfloat16_of_a_cpu_is_not_emulated(self, cpu):
-        assert not emulates(dict(type="AutocastOptimWrapper"))
+        assert not trains_in_emulated_bfloat16(dict(type="AutocastOptimWrapper"))

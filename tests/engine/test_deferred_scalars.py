@@ -292,4 +292,4 @@ def test_a_loss_scaler_handles_gradients_itself():
     wrapper = SimpleNamespace(loss_scaler=object(), grad_norm=torch.tensor(float("inf")))
     guard._runner = SimpleNamespace(optim_wrapper=wrapper)
     guard._before_step(torch.optim.SGD([torch.zeros(1, requires_grad=True)]), (), {})
-    assert guard._late is None
+    assert guard._unread_norm is None

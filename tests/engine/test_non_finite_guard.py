@@ -300,9 +300,9 @@ def test_statistics_are_restored_only_if_they_were_saved():
         (group, [torch.zeros_like(buffer) for buffer in group])
         for group in non_finite_guard._persistent_buffers(model)
     ]
-    guard._judge(optimizer, gradient=math.inf)
+    guard._check_step(optimizer, gradient=math.inf)
     assert model.running_mean.tolist() == [5.0] * 3
     guard._before_forward(model, (), dict(mode="loss"))
     model.running_mean.fill_(math.nan)
-    guard._judge(optimizer, gradient=math.inf)
+    guard._check_step(optimizer, gradient=math.inf)
     assert model.running_mean.tolist() == [5.0] * 3

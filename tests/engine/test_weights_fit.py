@@ -7,7 +7,7 @@ from lpv_mmocr.engine.weights_fit import (
     differences,
     mismatches,
     require_fit,
-    unwrapped,
+    weights_inside,
 )
 
 import pytest
@@ -39,7 +39,7 @@ def test_counts_of_batches_may_be_missing():
 
 @pytest.mark.parametrize("wrap", [lambda state: state, lambda state: dict(state_dict=state)])
 def test_prefix_of_distributed_training_is_removed(wrap):
-    assert list(unwrapped(wrap(weights(**{"module.a": (1,), "b.module.c": (1,)})))) == [
+    assert list(weights_inside(wrap(weights(**{"module.a": (1,), "b.module.c": (1,)})))) == [
         "a",
         "b.module.c",
     ]

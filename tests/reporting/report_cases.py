@@ -9,7 +9,7 @@ from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.evaluation.score_table import row_of_set
 from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reporting import ReadingStatistics, Report, Table, WordResult
-from lpv_mmocr.reporting.reread import Look
+from lpv_mmocr.reporting.reread import WordImages
 
 import numpy as np
 
@@ -91,5 +91,5 @@ def report(statistics: ReadingStatistics) -> Report:
             )
         ],
         statistics=statistics,
-        looks=[Look(pixels[:32, :100], pixels) for _ in statistics.worst],
+        images=[WordImages(pixels[:32, :100], pixels) for _ in statistics.worst],
     )

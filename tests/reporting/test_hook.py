@@ -11,8 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr.cli import InputError
-from lpv_mmocr.engine import PredictionWriterHook
-from lpv_mmocr.evaluation import BenchmarkMetric
+from lpv_mmocr.evaluation import BenchmarkMetric, PredictionWriterHook
 from lpv_mmocr.reporting import ReportPageHook
 from lpv_mmocr.reporting.hook import _once
 

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from lpv_mmocr.evaluation import BenchmarkReport, SetScore, TextProtocol
 from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reporting import Report, Table, render
-from lpv_mmocr.reporting.reread import Look
+from lpv_mmocr.reporting.reread import WordImages
 
 import numpy as np
 import pytest
@@ -100,7 +100,7 @@ def test_images_tables_and_charts_have_labels(awkward):
 def test_images_are_shown_without_loss():
     image = np.random.default_rng(3).integers(0, 256, (20, 50, 3), np.uint8)
     statistics = gather(words(30), num_worst=2)
-    whole = replace(report(statistics), looks=[Look(image, None), Look(None, None)])
+    whole = replace(report(statistics), images=[WordImages(image, None), WordImages(None, None)])
     html = render(whole)
     (data,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', html)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from lpv_mmocr.evaluation import TextProtocol
 from lpv_mmocr.reporting import WordResult
-from lpv_mmocr.reporting.reread import Look, read_again
+from lpv_mmocr.reporting.reread import WordImages, read_again
 
 import numpy as np
 import pytest
@@ -33,21 +33,21 @@ WORD = WordResult(index=3, key="svt:image-000000004", label="6789", text="1")
 
 
 def test_word_has_image_and_attention(model, loader):
-    (look,) = read_again(model, loader, [WORD], TextProtocol())
-    assert look.image.shape[2] == 3
-    assert look.attention.shape[0] > look.image.shape[0]
+    (images,) = read_again(model, loader, [WORD], TextProtocol())
+    assert images.image.shape[2] == 3
+    assert images.attention.shape[0] > images.image.shape[0]
     assert model.decoder.keep_attention is False
 
 
 def test_another_word_at_the_index_is_not_shown(model, loader):
     others = [replace(WORD, index=2), replace(WORD, label="6788")]
-    assert read_again(model, loader, others, TextProtocol()) == [Look(None, None)] * 2
+    assert read_again(model, loader, others, TextProtocol()) == [WordImages(None, None)] * 2
 
 
 def test_deployed_model_keeps_no_attention(model, loader):
-    (look,) = read_again(model.to_deploy(), loader, [WORD], TextProtocol())
-    assert look.image is not None
-    assert look.attention is None
+    (images,) = read_again(model.to_deploy(), loader, [WORD], TextProtocol())
+    assert images.image is not None
+    assert images.attention is None
 
 
 def test_attention_is_off_again_after_an_error(model, loader):
@@ -71,6 +71,6 @@ def test_grey_word_of_another_model_is_shown():
         collate_fn=lambda items: {key: [item[key] for item in items] for key in items[0]},
     )
     word = WordResult(index=0, key="", label="word", text="ward")
-    (look,) = read_again(_AnyModel(), loader, [word], TextProtocol())
-    np.testing.assert_array_equal(look.image, np.arange(6).reshape(2, 3, 1).repeat(3, axis=2))
-    assert look.attention is None
+    (images,) = read_again(_AnyModel(), loader, [word], TextProtocol())
+    np.testing.assert_array_equal(images.image, np.arange(6).reshape(2, 3, 1).repeat(3, axis=2))
+    assert images.attention is None

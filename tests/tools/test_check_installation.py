@@ -19,7 +19,7 @@ TOOL = "analysis_tools/check_installation.py"
 
 @pytest.fixture
 def check(tool_in_process, monkeypatch):
-    monkeypatch.setattr(self_check, "devices", lambda: ["cpu"])
+    monkeypatch.setattr(self_check, "available_devices", lambda: ["cpu"])
     return tool_in_process(TOOL)
 
 
@@ -50,7 +50,7 @@ def test_all_checks_pass_here(check, capsys):
 
 def test_failed_check_sets_the_exit_status(check, capsys, monkeypatch):
     found = [Outcome("a", "well", failed=False), Outcome("b", "bad", failed=True)]
-    monkeypatch.setattr(self_check, "self_check", lambda places: iter(found))
+    monkeypatch.setattr(self_check, "self_check", lambda devices: iter(found))
     assert check() == 1
     assert capsys.readouterr().out.endswith("ok      a: well\nFAILED  b: bad\n1 failed\n")
 
@@ -62,8 +62,8 @@ def test_missing_device_is_rejected(check, capsys):
 
 def test_only_the_named_device_is_checked(check, capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr(self_check, "devices", lambda: ["cpu", "cuda:0"])
-    monkeypatch.setattr(self_check, "self_check", lambda places: asked.extend(places) or iter(()))
+    monkeypatch.setattr(self_check, "available_devices", lambda: ["cpu", "cuda:0"])
+    monkeypatch.setattr(self_check, "self_check", lambda devices: asked.extend(devices) or iter(()))
     assert check("--device", "cpu") == 0
     assert asked == ["cpu"]
 

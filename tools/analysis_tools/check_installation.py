@@ -72,19 +72,19 @@ def check(device: str | None) -> int:
     """Print patches and devices, run the checks, and return the exit status."""
     from lpv_mmocr import compat
     from lpv_mmocr.reading.inferencer import check_device
-    from lpv_mmocr.self_check import describe_device, devices, self_check
+    from lpv_mmocr.self_check import available_devices, describe_device, self_check
 
     if device is not None:
         check_device(device)
-    places = devices() if device is None else [device]
+    devices = available_devices() if device is None else [device]
     for patched in compat.apply():
         print(f"  patched      {patched}")
-    for place in places:
-        print(f"  {place:<12} {describe_device(place)}")
+    for each in devices:
+        print(f"  {each:<12} {describe_device(each)}")
     failed = 0
     results = sys.stdout
     with redirect_stdout(sys.stderr):  # output of libraries
-        for outcome in self_check(places):
+        for outcome in self_check(devices):
             failed += outcome.failed
             mark = "FAILED" if outcome.failed else "ok"
             print(f"{mark:<7} {outcome.name}: {outcome.detail}", file=results, flush=True)

@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.json:
             cli.require_new_file(args.json, "--json")
         if args.sheet:
-            cli.require_new_file(args.sheet, "--sheet", cli.IMAGE_SUFFIXES)
+            cli.require_new_file(args.sheet, "--sheet", cli.FIGURE_SUFFIXES)
         names: dict[str, str] = {}  # of each LMDB, by its file
         for path in args.paths:
             for lmdb in find_lmdbs(path):

@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> None:
             option = name.replace("_", "-")
             raise cli.InputError(f"--{option} must be positive, got {getattr(args, name)}")
     if args.sheet:
-        cli.require_new_file(args.sheet, "--sheet", cli.IMAGE_SUFFIXES)
+        cli.require_new_file(args.sheet, "--sheet", cli.FIGURE_SUFFIXES)
     config = changed(preset(args.difficulty), args.set)
     if args.words_only or args.as_listed:
         config = config.replace(kinds={"word": 1.0})

@@ -117,7 +117,7 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
 
 def upright(content: bytes) -> np.ndarray:
     """Decode an image in BGR order and apply its EXIF orientation, as lpv_onnx does."""
-    return decode_image(content, upright=False)
+    return decode_image(content, follow_exif=True)
 
 
 def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[str]:

@@ -18,7 +18,7 @@ from lpv_mmocr import cli
 from lpv_mmocr.converters.growth import GrowthError, grow
 from lpv_mmocr.engine import InitialWeightsError, load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.inference_config import NO_CONFIG, inference_config
-from lpv_mmocr.engine.weights_fit import require_fit, unwrapped
+from lpv_mmocr.engine.weights_fit import require_fit, weights_inside
 from lpv_mmocr.reading.weights import find_weights
 
 import torch
@@ -63,7 +63,9 @@ def main(argv: list[str] | None = None) -> int:
             raise cli.InputError(
                 f"the weights in {args.source} are not of the model in its config. {error}"
             ) from error
-        small.load_state_dict(unwrapped(checkpoint), strict=False)  # counts of batches may lack
+        small.load_state_dict(
+            weights_inside(checkpoint), strict=False
+        )  # counts of batches may be missing
         torch.manual_seed(args.seed)
         large = MODELS.build(large_config.model)
         large.init_weights()

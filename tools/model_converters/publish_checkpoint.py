@@ -52,8 +52,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--checksums",
         action="store_true",
-        help=f"also record the file in {checksums.LIST} next to it, in the format of sha256sum; "
-        "bundled files are verified with it before use",
+        help=f"also record the file in {checksums.SUMS_NAME} next to it, in the format of "
+        "sha256sum; bundled files are verified with it before use",
     )
     return parser.parse_args(argv)
 
@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_source_and_target(args.source, args.target, "the checkpoint")
         if args.checksums:
-            checksums.read_list(args.target.parent)  # refused before anything is written
+            checksums.read_sums(args.target.parent)  # refused before anything is written
         checkpoint = load_checkpoint(args.source)
         if "state_dict" not in checkpoint:
             raise cli.InputError(

@@ -161,7 +161,7 @@ def draw_batch_sheet(images: Sequence[np.ndarray], scale: int, seed: int) -> np.
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_new_file(args.out, "--out", cli.IMAGE_SUFFIXES)
+        cli.require_new_file(args.out, "--out", cli.FIGURE_SUFFIXES)
         images = load_images(args.images, args.size)
         if args.batch:
             sheet = draw_batch_sheet(images, args.scale, args.seed)

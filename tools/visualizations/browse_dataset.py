@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     with cli.ReportInputErrors(traceback=args.traceback):
         if args.count < 1:
             raise cli.InputError(f"--count must be at least 1, got {args.count}")
-        cli.require_new_file(args.out, "--out", cli.IMAGE_SUFFIXES)
+        cli.require_new_file(args.out, "--out", cli.FIGURE_SUFFIXES)
         cfg = cli.load_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase, args.original)
         set_random_seed(args.seed)

@@ -132,7 +132,7 @@ def rendered_word(reader: WordReader, args: argparse.Namespace) -> tuple[Reading
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
-        cli.require_new_file(args.out, "--out", cli.IMAGE_SUFFIXES)
+        cli.require_new_file(args.out, "--out", cli.FIGURE_SUFFIXES)
         image = load_word(args.image) if args.image else None
         reader = WordReader(
             args.checkpoint,

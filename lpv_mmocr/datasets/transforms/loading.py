@@ -15,7 +15,7 @@ from ..image_header import is_tiff_with_alpha, is_truncated_jpeg, needs_exif_rot
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
-_UPRIGHT = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -24,7 +24,7 @@ _MAX_PIXELS = 2**30
 """The limit of OpenCV."""
 
 
-def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
+def decode_image(encoded: bytes, *, follow_exif: bool = False) -> np.ndarray:
     """Decode an image with OpenCV, or with Pillow if OpenCV cannot read or misreads it.
 
     Grey and palette images are converted to colour, an alpha channel is dropped (not blended), and
@@ -32,8 +32,8 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
 
     Args:
         encoded: Bytes of the file.
-        upright: Whether the image is stored upright, so that OpenCV ignores its EXIF orientation;
-            Pillow always follows it.
+        follow_exif: Whether to follow the EXIF orientation; Pillow, which reads what OpenCV cannot,
+            always does.
 
     Returns:
         The image in BGR order, uint8, shape (height, width, 3).
@@ -47,9 +47,9 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
     if is_truncated_jpeg(encoded):
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
     try:
-        if _is_misread(encoded, upright):
+        if _is_misread(encoded, follow_exif):
             return load_by_pillow(encoded)
-        flags = _UPRIGHT if upright else cv2.IMREAD_COLOR
+        flags = cv2.IMREAD_COLOR if follow_exif else _AS_STORED
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), flags)
         if image is None:  # Pillow reads more formats, and reports what is wrong
             return load_by_pillow(encoded)
@@ -58,7 +58,7 @@ def decode_image(encoded: bytes, *, upright: bool = True) -> np.ndarray:
     return image
 
 
-def _is_misread(encoded: bytes, upright: bool) -> bool:
+def _is_misread(encoded: bytes, follow_exif: bool) -> bool:
     """Return whether OpenCV would decode a file to the wrong image."""
     if encoded.startswith(b"P"):  # OpenCV ignores which value the file defines as white
         header = _NETPBM_WHITE.match(encoded)
@@ -67,7 +67,7 @@ def _is_misread(encoded: bytes, upright: bool) -> bool:
         return True
     if encoded.startswith(_PNG):  # OpenCV 5 takes the first image of an animation for the file's
         return b"acTL" in encoded
-    if upright:
+    if not follow_exif:
         return False
     if encoded.startswith(b"ftyp", 4):  # OpenCV ignores the orientation of an AVIF
         brands = encoded[8 : int.from_bytes(encoded[:4], "big")]

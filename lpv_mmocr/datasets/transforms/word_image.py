@@ -62,7 +62,7 @@ class LoadWordImage(BaseTransform):
                 return results
             return {**results, **_load_file(results["img_path"])}
         if isinstance(results, np.ndarray):
-            if results.ndim in (2, 3) and results.size == 0:  # a detector's crop at the edge
+            if results.ndim in (2, 3) and results.size == 0:
                 print_log(
                     f"An image of shape {results.shape} has no pixels; it gets no text.",
                     logger="current",
@@ -76,7 +76,7 @@ class LoadWordImage(BaseTransform):
 def _load_file(path: str | os.PathLike) -> dict:
     path = os.fspath(path)
     try:
-        image = decode_image(fileio.get(path), upright=False)
+        image = decode_image(fileio.get(path), follow_exif=True)
     except ValueError as error:
         print_log(
             f"{path} cannot be read as an image ({error}); it gets no text.",

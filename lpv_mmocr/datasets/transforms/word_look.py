@@ -24,10 +24,10 @@ class WordLook(BaseTransform):
     """Shear and rotate an image, then pad or crop it.
 
     For test-time augmentation: a word that is tilted, slanted or badly cropped may be read
-    correctly in another view. The transform is deterministic. The canvas grows, so that no part is
-    lost unless a margin is negative; new pixels repeat those at the edge. Images with a side of
-    more than 1024 pixels are reduced first, very long ones along that side alone (so that angles
-    are not kept).
+    correctly in another view, here called a look. The transform is deterministic. The canvas grows,
+    so that no part is lost unless a margin is negative; new pixels repeat those at the edge. Images
+    with a side of more than 1024 pixels are reduced first, very long ones along that side alone (so
+    that angles are not kept).
 
     Args:
         turn: Counter-clockwise rotation in degrees, after shearing.

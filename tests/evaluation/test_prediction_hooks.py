@@ -7,8 +7,12 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-from lpv_mmocr.engine.prediction_hooks import PredictionWriterHook, RecogVisualizationHook
-from lpv_mmocr.evaluation import BenchmarkMetric, TextProtocol
+from lpv_mmocr.evaluation import (
+    BenchmarkMetric,
+    PredictionWriterHook,
+    RecogVisualizationHook,
+    TextProtocol,
+)
 
 import pytest
 import torch
@@ -50,7 +54,7 @@ def test_predictions_of_any_model_are_written(tmp_path):
 
 
 def test_only_the_first_process_writes_predictions(tmp_path, monkeypatch):
-    monkeypatch.setattr("lpv_mmocr.engine.prediction_hooks.is_main_process", lambda: False)
+    monkeypatch.setattr("lpv_mmocr.evaluation.prediction_hooks.is_main_process", lambda: False)
     runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=[0]))
     hook = PredictionWriterHook(out_file=str(tmp_path / "words.jsonl"))
     hook.after_test_iter(runner, 0, outputs=[sample("x", [1.0])])
@@ -182,7 +186,7 @@ def test_figure_names_have_a_limited_length(tmp_path):
 
 
 def test_processes_do_not_overwrite_each_others_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr("lpv_mmocr.engine.prediction_hooks.get_world_size", lambda: 2)
+    monkeypatch.setattr("lpv_mmocr.evaluation.prediction_hooks.get_world_size", lambda: 2)
     names = [
         drawn_names(tmp_path, [sample("x", [1.0], sample_key="val:1", img_path=path)])
         for path in ("2023/val/1", "2024/val/1")

@@ -20,6 +20,7 @@ import lpv_onnx
 
 from ..atomic_files import truncated
 from ..sample_names import sample_name
+from .evaluator_protocol import protocol_of
 
 _LONGEST_NAME = 200  # bytes in the name of a figure file; file systems allow 255
 
@@ -108,8 +109,6 @@ class RecogVisualizationHook(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Create the folder, and have errors marked as the metrics of the test count them."""
-        from ..evaluation.evaluator_protocol import protocol_of  # which imports this package
-
         if hasattr(runner.visualizer, "protocol"):
             runner.visualizer.protocol = protocol_of(runner.test_evaluator.metrics)
         self.out_dir.mkdir(parents=True, exist_ok=True)
