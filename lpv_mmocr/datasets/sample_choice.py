@@ -50,8 +50,9 @@ def hold_out_advice(count: int) -> str:
     return (
         f"to hold out only {fewer} for validation: --cfg-options "
         f"train_dataloader.dataset.hold_out={fewer} val_dataloader.dataset.indices=-{fewer} "
-        f"(train_dataloader.dataset.datasets.0.hold_out where there are several training sets; "
-        "test_dataloader.dataset.indices where tests use the same words)"
+        "(train_dataloader.dataset.datasets.0.hold_out where there are several training sets, or "
+        "wherever else the config has it; test_dataloader.dataset.indices where tests use the "
+        "same words)"
     )
 
 

@@ -144,7 +144,7 @@ class TimeBudgetHook(Hook):
         elif now - self._call_start >= self.call_seconds:
             runner.logger.info(
                 f"{used / 60:.1f} of {self.budget / 60:.1f} minutes are used; "
-                "to continue, run the same command with --resume"
+                "to continue, resume this run (--resume of tools/train.py)"
             )
             runner.train_loop.stop_training = True
 

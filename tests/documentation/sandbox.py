@@ -70,6 +70,7 @@ def fill(folder: Path, convert) -> None:
     (folder / "words" / "labels.tsv").write_text("one.png\tone\ntwo.png\ttwo\n")
     (folder / "train.tsv").write_text("one.png\tone\n")  # the labels after a split
     (folder / "val.tsv").write_text("two.png\ttwo\n")
+    (folder / "held_out.tsv").write_text("images/000000206.png\t205\n")  # of an LMDB, converted
     torch.manual_seed(0)
     torch.save(released_state_dict("tiny"), folder / "LPV_Tiny.pth")
     published, trained, *others = (folder / name for name in CHECKPOINTS)

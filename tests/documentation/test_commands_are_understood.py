@@ -71,6 +71,8 @@ def understood(program: str, words: list[str], parse) -> None:
         parse(lpv_mmocr_cli.TOOLS[words[0]][0], words[1:])
     elif program == "python" and words[0] == "-m":
         parsed(importlib.import_module(f"{words[1]}.__main__"), words[2:])
+    elif program == "python" and words[0] == "lpv_mmocr_cli.py":  # where nothing is installed
+        understood("lpv-mmocr", words[1:], parse)
     elif program == "python":
         assert words[0].startswith("tools/"), "the docs run tools only"
         parse(words[0].removeprefix("tools/"), words[1:])
@@ -85,7 +87,7 @@ def understood(program: str, words: list[str], parse) -> None:
                 assert PLACEHOLDERS.get(number, number).isdigit()
             parse(f"{task}.py", (config, *rest))
     elif program == "pip":
-        assert words[0] == "install"
+        assert words[0] in ("install", "download")
         for extra in re.findall(r"\[([\w,]+)\]", " ".join(words)):
             for name in extra.split(","):
                 assert (ROOT / "requirements" / f"{name}.txt").is_file(), f"no extra {name}"

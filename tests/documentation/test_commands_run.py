@@ -27,6 +27,7 @@ NOT_RUN = {
     "*/train.py */lpv-tiny_stage1_10e_st_mj.py": "two downloads; tests/test_model_zoo.py",
     "bash tools/dist_*": "several GPUs; with two processes tests/tools/test_dist_scripts.py",
     "pip install *": "installs into the machine",
+    "pip download *": "downloads all packages",
     "xargs *": "installs into the machine",
     "tensorboard *": "a server",
     "lpv-mmocr demo*": "a server; tests/tools/test_demo.py",

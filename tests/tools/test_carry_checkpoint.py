@@ -101,8 +101,18 @@ def test_last_line_of_the_curves_may_be_incomplete(carry, toy_run, tmp_path):
 def test_averaged_weights_beyond_half_precision_are_kept(load_tool):
     tool = load_tool("model_converters/carry_checkpoint.py")
     large = torch.tensor([[1e5, 1.0]])
-    back = tool.restored(tool.rounded(("state_dict", "weight"), large, averaged=True))
+    back = tool.restored(tool.rounded(("state_dict", "weight"), large))
     torch.testing.assert_close(back, large, rtol=2**-16, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3), (1, 1), (2, 3, 4)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.int64])
+def test_compression_keeps_every_bit(load_tool, shape, dtype):
+    tool = load_tool("model_converters/carry_checkpoint.py")
+    value = (1000 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(dtype)
+    back = tool.restored(tool.compressed(value.T.contiguous().T if shape else value))
+    expected = value.float() if value.is_floating_point() else value
+    assert back.dtype == expected.dtype and torch.equal(back, expected)
 
 
 def test_last_values_of_the_log_are_kept(load_tool):
@@ -131,7 +141,7 @@ def test_only_float_matrices_are_rounded(carry, train, tmp_path):
     ]
     groups = [(moments, 2**-8)] + [
         ([(name, value, after[group][name]) for name, value in before[group].items()], bound)
-        for group, bound in (("state_dict", 2**-11), ("ema_state_dict", 2**-16))
+        for group, bound in (("state_dict", 2**-11), ("ema_state_dict", 2**-11))
     ]
     for entries, bound in groups:
         for name, old, new in entries:
@@ -162,7 +172,10 @@ def test_unfinished_run_replaces_a_finished_one(carry, toy_run, tmp_path):
 
 
 def test_lpv_tiny_fits_the_limits(carry, tmp_path):
-    """The files of an unfinished run and those of a finished one fit the limits together."""
+    """Those of single files; and of an unfinished run as a whole, which many tools refuse to move.
+
+    The weights here are noise, which compresses less than real ones.
+    """
     cfg = Config.fromfile(ROOT / "configs/textrecog/lpv/lpv-tiny_synth.py")
     init_default_scope("mmocr")
     model = MODELS.build(cfg.model)
@@ -193,6 +206,7 @@ def test_lpv_tiny_fits_the_limits(carry, tmp_path):
     source.parent.mkdir()
     torch.save(checkpoint, source)
     assert carry("pack", source, tmp_path / "going_on") == 0
+    assert sum(file.stat().st_size for file in (tmp_path / "going_on").iterdir()) < 56e6
     (source.parent / "finished").touch()
     assert carry("pack", source, tmp_path / "finished") == 0
     sizes = [file.stat().st_size for file in tmp_path.glob("*/part_*.pth")]
@@ -315,7 +329,7 @@ class TestBadInput:
 
     def test_tensor_beyond_the_limit(self, error_of, toy_run, tmp_path):
         saved = torch.load(toy_run / "iter_4.pth", weights_only=True)
-        saved["state_dict"]["large"] = torch.zeros(5, 10**6)
+        saved["state_dict"]["large"] = torch.zeros(5, 10**6, dtype=torch.float64)
         torch.save(saved, tmp_path / "large.pth")
         error = error_of("pack", "large.pth", "a")
         assert "state_dict/large alone is too large for 16777216 bytes" in error

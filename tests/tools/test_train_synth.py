@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -329,6 +332,46 @@ def test_interrupted_run_is_carried(train_synth, tmp_path):
     assert result.returncode == 143 and "Next" not in result.stdout
     last = (tmp_path / "calls").read_text().splitlines()[-1]
     assert last.endswith("carry_checkpoint.py pack work/synth/iter_9.pth carried/tiny/synth")
+
+
+@pytest.mark.parametrize("to_group", [False, True], ids=["to the script", "to its group"])
+def test_signal_ends_the_training_and_its_state_is_carried(train_synth, tmp_path, to_group):
+    assert train_synth("work", LPV_CARRY="carried").returncode == 0
+    stand_in = tmp_path / "bin" / "python"
+    train = tmp_path / "bin" / "train"
+    stand_in.rename(train)
+    # As training does: it ends a second later, and with the status of a signal.
+    stand_in.write_text(
+        f"""#!/usr/bin/env bash
+[[ $1 == */train.py ]] || exec {train} "$@"
+trap 'sleep 1; {train} "$@"; exit 143' TERM
+touch training
+while true; do sleep 0.1; done
+"""
+    )
+    stand_in.chmod(0o755)
+    environment = dict(
+        os.environ,
+        PATH=f"{stand_in.parent}{os.pathsep}/usr/bin{os.pathsep}/bin",
+        LPV_FONTS="none",
+        LPV_WORDS="none",
+        LPV_CARRY="carried",
+    )
+    process = subprocess.Popen(
+        ["bash", SCRIPT, "work"], env=environment, cwd=tmp_path, start_new_session=True
+    )
+    try:
+        while not (tmp_path / "training").exists():
+            time.sleep(0.1)
+            assert process.poll() is None
+        (os.killpg if to_group else os.kill)(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 143
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # whatever is left of it
+            os.killpg(process.pid, signal.SIGKILL)
+    *_, training, packing = (tmp_path / "calls").read_text().splitlines()
+    assert training.partition("tools/")[2].startswith("train.py")
+    assert packing.endswith("carry_checkpoint.py pack work/synth/iter_9.pth carried/tiny/synth")
 
 
 def test_failing_training_fails_the_call(train_synth, tmp_path):

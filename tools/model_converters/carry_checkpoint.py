@@ -2,10 +2,9 @@
 
 ``pack`` writes a checkpoint into a folder, in parts of at most 16 MiB; ``unpack`` rebuilds the
 checkpoint, from which tools/train.py --resume continues. Iteration, time used, schedule, random
-state, config and training curves are included. To save space, numbers are rounded:
+state, config and training curves are included. To save space, numbers are rounded, and compressed:
 
-- trained weights to 16 significant bits (two bfloat16 each),
-- averaged weights to half precision, as in published checkpoints,
+- weights to half precision, as in published checkpoints (less than a training step changes them),
 - the moments of the optimizer to bfloat16; the log keeps its last 1,000 values.
 
 Vectors, such as biases and normalisation statistics, are kept exactly. A training run that
@@ -24,6 +23,7 @@ import argparse
 import contextlib
 import io
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ PARTS = "part_*.pth"
 PARTIAL_PARTS = PARTS + PARTIAL_SUFFIX
 LIMIT = 16 * 2**20  # maximum bytes of a file
 KEPT_VALUES = 1000
+_SIXTEEN_BITS = (torch.float16, torch.bfloat16)
 # Bytes allowed for a tensor's name, header and padding.
 _OVERHEAD = 1024
 # The entries of a checkpoint that are dictionaries of tensors.
@@ -67,35 +68,49 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-# --- Rounding ---------------------------------------------------------------------------------
+# --- Rounding and compression -----------------------------------------------------------------
 
 
-def rounded(path: tuple, value: Tensor, *, averaged: bool) -> Tensor | list[Tensor]:
+def rounded(path: tuple, value: Tensor) -> Tensor:
     """Return a tensor of a checkpoint in fewer bytes.
 
     Args:
         path: Keys that lead to the tensor.
         value: The tensor.
-        averaged: Whether ``state_dict`` holds the average or the result, not weights in training.
 
     Returns:
-        A tensor, or two that represent it by their sum.
+        A matrix of float32 as float16 or bfloat16, unless it has values beyond half precision; any
+        other tensor as it is.
     """
     if value.dtype != torch.float32 or value.dim() < 2:
         return value.contiguous()
-    if path[0] == "optimizer":
-        return value.bfloat16()
-    half = value.half()
-    if path[0] == "state_dict" and averaged and half.isfinite().all():
-        return half
-    high = value.bfloat16()
-    return [high, (value - high.float()).bfloat16()]
+    small = value.bfloat16() if path[0] == "optimizer" else value.half()
+    return small if small.isfinite().all() else value.contiguous()
 
 
-def restored(value: Tensor | list[Tensor]) -> Tensor:
-    """Undo :func:`rounded`, except for the lost precision."""
-    if isinstance(value, list):
-        return sum(part.float() for part in value)
+def compressed(value: Tensor) -> dict | Tensor:
+    """Compress a 16-bit tensor; others are returned as they are.
+
+    The high bytes, with sign and exponent, are alike, so they are compressed apart from the low
+    ones.
+    """
+    if value.dtype not in _SIXTEEN_BITS or value.numel() == 0:
+        return value
+    planes = value.flatten().view(torch.uint8).view(-1, 2).T.contiguous().numpy()
+    content = bytearray(zlib.compress(planes.data, level=1))
+    return dict(
+        shape=list(value.shape),
+        dtype=value.dtype,
+        zlib=torch.frombuffer(content, dtype=torch.uint8),
+    )
+
+
+def restored(value: dict | Tensor) -> Tensor:
+    """Undo :func:`compressed` and :func:`rounded`, except for the lost precision."""
+    if isinstance(value, dict):
+        content = bytearray(zlib.decompress(value["zlib"].numpy().data))
+        planes = torch.frombuffer(content, dtype=torch.uint8).view(2, -1)
+        value = planes.T.contiguous().view(-1).view(value["dtype"]).view(value["shape"])
     return value.float() if value.is_floating_point() else value
 
 
@@ -146,9 +161,8 @@ def pack(source: Path, folder: Path) -> list[Path]:
     elif "message_hub" in checkpoint:
         checkpoint["message_hub"] = shortened(checkpoint["message_hub"])
     groups = {name: checkpoint[name] for name in _GROUPS if name in checkpoint}
-    averaged = finished or "ema_state_dict" in checkpoint
     tensors = {
-        path: rounded(path, value, averaged=averaged)
+        path: compressed(rounded(path, value))
         for name, group in groups.items()
         for path, value in tensors_of(group, (name,))
     }
@@ -227,8 +241,7 @@ def divided(rest: dict, tensors: dict[tuple, Any]) -> list[dict]:
     torch.save(plain_data(rest), plain)
     parts, room = [dict(rest, tensors={})], [LIMIT - plain.tell() - _OVERHEAD]
     for path, value in tensors.items():
-        pieces = value if isinstance(value, list) else [value]
-        size = sum(piece.nbytes + _OVERHEAD for piece in pieces)
+        size = (value["zlib"] if isinstance(value, dict) else value).nbytes + _OVERHEAD
         if size > LIMIT - 2 * _OVERHEAD:
             raise cli.InputError(f"{'/'.join(map(str, path))} alone is too large for {LIMIT} bytes")
         place = next((number for number, free in enumerate(room) if free >= size), len(parts))
