@@ -10,7 +10,9 @@ import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from PIL import Image
 
 PARTIAL_SUFFIX = ".partial"
 """Suffix of the name of a file or folder that is still being written."""
@@ -41,9 +43,13 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[B
         A binary file to write to.
 
     Raises:
-        OSError: If the file cannot be written.
+        OSError: If the file cannot be written; the error names it.
     """
-    path = Path(os.path.realpath(path))
+    with naming(path):
+        yield from _atomic_write(Path(os.path.realpath(path)), durable)
+
+
+def _atomic_write(path: Path, durable: bool) -> Iterator[BinaryIO]:
     existing = path.stat().st_mode if path.exists() else None
     if existing is not None and not (stat.S_ISREG(existing) or stat.S_ISDIR(existing)):
         with path.open("wb") as file:
@@ -82,6 +88,45 @@ def write_file(path: str | os.PathLike, content: bytes | memoryview | str) -> No
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_image(path: str | os.PathLike, image: Image.Image, **options: Any) -> None:
+    """Write an image atomically, creating its folder if needed; not forced to disk.
+
+    Args:
+        path: The file; its suffix determines the format.
+        image: The image.
+        **options: Options of the format, as in ``PIL.Image.Image.save``.
+
+    Raises:
+        OSError: If the file cannot be written, or its format cannot hold the image (most have a
+            maximum size); an existing file of that name is kept.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    format = Image.registered_extensions()[path.suffix.lower()]
+    with atomic_write(path, durable=False) as file:
+        try:
+            image.save(file, format=format, **options)
+        except Exception as error:  # of several types, depending on the format
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise OSError(f"{path} cannot be written: {error}") from error
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike) -> Iterator[None]:
+    """Add a path to the errors of the block that name none, as those of a full disk.
+
+    Args:
+        path: What is written within the block.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = os.fspath(path)
+        raise
 
 
 def truncated(name: str, size: int) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -113,6 +116,20 @@ class ReportInputErrors(Hook):
             raise SystemExit(EXIT_BAD_INPUT)
 
 
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM, as on Ctrl-C, so that the block can clean up."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _is_input_error(error: BaseException | None) -> bool:
     # A misspelt argument of a class that a config names.
     misspelt = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
@@ -186,7 +203,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
         The config.
 
     Raises:
-        InputError: If the config cannot be read.
+        InputError: If the config cannot be read, or the work folder cannot be written to.
         ValueError: If the launcher did not start this process, or an entry has no effect.
     """
     distributed.name_launcher(args.launcher)  # determines which process reports errors
@@ -195,6 +212,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", Path(args.config.rpartition("::")[2]).stem))
+    require_folder(cfg.work_dir, "--work-dir")
     distributed.set_launcher(cfg, args.launcher)
     return cfg
 
@@ -269,6 +287,7 @@ def require_new_file(
     path = Path(path)
     if endings is not None and path.suffix.lower() not in endings:
         raise InputError(f"{option} {path}: the file's name must end in {', '.join(endings)}")
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     if path.is_dir():
         raise InputError(f"{option} needs the name of a file, and {path} is a folder")
     if not path.exists():  # otherwise its folder need not be writable

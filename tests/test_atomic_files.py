@@ -16,9 +16,11 @@ from lpv_mmocr.atomic_files import (
     partial_path,
     truncated,
     write_file,
+    write_image,
 )
 
 import pytest
+from PIL import Image
 
 
 def write(path: Path, content: bytes, **options) -> None:
@@ -203,3 +205,36 @@ def test_pipe_is_written_to(tmp_path):
 def test_names_are_truncated_between_characters(name, size, expected):
     assert truncated(name, size) == expected
     assert len(os.fsencode(expected)) <= size
+
+
+def test_error_of_a_full_disk_names_the_file(tmp_path, small_disk):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match=rf"too large: .{path}") as raised:
+        write_file(path, bytes(2**19))
+    assert raised.value.errno == errno.EFBIG
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
+
+
+class TestWriteImage:
+    @pytest.mark.parametrize("name", ["new/a.png", "a.JPG", "a.webp", "a.tiff"])
+    def test_suffix_determines_the_format(self, tmp_path, name):
+        write_image(tmp_path / name, Image.new("RGB", (5, 4), "red"))
+        with Image.open(tmp_path / name) as image:
+            assert image.format == {"jpg": "JPEG"}.get(name[-3:].lower(), image.format)
+            assert image.size == (5, 4)
+        assert len([file for file in tmp_path.rglob("*") if file.is_file()]) == 1
+
+    def test_full_disk_keeps_an_earlier_image(self, tmp_path, small_disk):
+        path = tmp_path / "a.png"
+        write_image(path, Image.new("RGB", (5, 4)))
+        noise = Image.effect_noise((1000, 1000), 100)
+        with pytest.raises(OSError, match=rf"too large: .{path}"):
+            write_image(path, noise)
+        assert Image.open(path).size == (5, 4) and os.listdir(tmp_path) == ["a.png"]
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
+    def test_image_too_large_for_its_format(self, tmp_path, name):
+        with pytest.raises(OSError, match=rf"{name} cannot be written: "):
+            write_image(tmp_path / name, Image.new("L", (70_000, 1)))
+        assert not os.listdir(tmp_path)

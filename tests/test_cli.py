@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 
 from lpv_mmocr import cli
 
@@ -27,3 +29,11 @@ def test_cublas_is_told_to_be_deterministic(monkeypatch, randomness, given, expe
         monkeypatch.delenv(name)
     monkeypatch.setattr(cli.Runner, "from_cfg", lambda cfg: os.environ.get(name))
     assert cli.build_runner(Config(dict(randomness=randomness))) == expected
+
+
+def test_sigterm_interrupts_a_block_and_its_handler_is_restored():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), cli.sigterm_interrupts():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -8,6 +8,10 @@ Example:
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from lpv_mmocr_cli import add_config_options, new_parser
 
@@ -23,8 +27,19 @@ if __name__ == "__main__":
     parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import write_file
+
+from mmengine.config import Config
 
 ENDINGS = (".py", ".json", ".yaml", ".yml")
+
+
+def save(cfg: Config, path: Path) -> None:
+    """Write a config in the format of the file's suffix; on an error, an existing file is kept."""
+    with TemporaryDirectory() as folder:
+        draft = Path(folder, f"config{path.suffix}")
+        cfg.dump(draft)
+        write_file(path, draft.read_bytes())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,10 +51,11 @@ def main(argv: list[str] | None = None) -> int:
                     f"--save {args.save}: the file's name must end in {', '.join(ENDINGS)}"
                 )
             cli.require_new_file(args.save, "--save")
-        cfg = cli.load_config(args.config, args.cfg_options)
-        print(cfg.pretty_text)
+        with redirect_stdout(sys.stderr):  # what MMEngine logs meanwhile is not part of the config
+            cfg = cli.load_config(args.config, args.cfg_options)
         if args.save:
-            cfg.dump(args.save)
+            save(cfg, Path(args.save))
+        print(cfg.pretty_text)
     return 0
 
 

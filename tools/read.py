@@ -104,7 +104,7 @@ def _lines_of_stdin() -> Iterator[str]:
 
 
 def read(args: argparse.Namespace) -> int:
-    from lpv_mmocr.cli import InputError, require_folder
+    from lpv_mmocr.cli import InputError, require_folder, require_new_file
     from lpv_mmocr.reading import WordReader
     from lpv_mmocr.reading.image_files import ImageFiles, matches_nothing
     from lpv_mmocr.reading.progress import reading_progress
@@ -117,8 +117,12 @@ def read(args: argparse.Namespace) -> int:
     if not from_list and all(map(matches_nothing, paths)):
         named = printable(", ".join(paths))
         raise InputError(f"there is no file or folder {named}, and no pattern fits one")
-    if args.out is not None:
-        require_folder(args.out, "--out")  # before the model is loaded
+    results_kind = "csv" if args.csv else "jsonl"
+    if args.out is not None:  # before the model is loaded
+        require_folder(args.out, "--out")
+        require_new_file(args.out / f"readings.{results_kind}", "--out")
+        if args.attention:
+            require_folder(args.out / ATTENTION, "--out")
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
         if hasattr(stream, "reconfigure"):  # names of files need not be valid in any encoding
             stream.reconfigure(errors=errors)
@@ -140,7 +144,7 @@ def read(args: argparse.Namespace) -> int:
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0
     with (
-        results_folder(args.out, "csv" if args.csv else "jsonl") as write_file,
+        results_folder(args.out, results_kind) as write_result,
         reading_progress(lambda: None if from_list else sum(1 for _ in files)) as (
             advance,
             results,
@@ -152,7 +156,7 @@ def read(args: argparse.Namespace) -> int:
                 figure = draw(reading, count, args.out) if args.attention else None
                 write(reading, figure)
                 results.flush()
-                write_file(reading, figure)
+                write_result(reading, figure)
                 if reading.error is not None:
                     unreadable += 1
                     print(printable(f"{reading.source}: {reading.error}"), file=sys.stderr)
@@ -170,17 +174,15 @@ def draw(reading, number: int, out: Path) -> str | None:
     """Draw the attention of a reading; return the file name relative to the results folder."""
     if reading.error is not None:
         return None
-    from lpv_mmocr.atomic_files import truncated
+    from lpv_mmocr.atomic_files import truncated, write_image
     from lpv_mmocr.visualization import draw_attention
 
-    import cv2
+    from PIL import Image
 
     stem = truncated(Path(reading.source).stem, MAX_STEM_BYTES)
     name = f"{ATTENTION}/{number:06d}_{stem}.png"
-    (out / ATTENTION).mkdir(exist_ok=True)
     drawn = draw_attention(reading.image[..., ::-1], reading.attention)
-    encoded = cv2.imencode(".png", drawn[..., ::-1])[1]
-    (out / name).write_bytes(encoded.tobytes())
+    write_image(out / name, Image.fromarray(drawn))
     return name
 
 

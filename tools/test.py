@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from lpv_mmocr_cli import DTYPES, add_run_options, new_parser
@@ -146,7 +147,12 @@ def add_hooks(cfg: Config, args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors(traceback=args.traceback) as report:
+    # Under a launcher, a process must end at once if another one failed.
+    alone = args.launcher == "none"
+    with (
+        cli.ReportInputErrors(traceback=args.traceback) as report,
+        cli.sigterm_interrupts() if alone else nullcontext(),
+    ):
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "test_dataloader", "test_evaluator", "test_cfg")
         if args.show_dir:

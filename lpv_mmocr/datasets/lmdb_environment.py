@@ -23,6 +23,11 @@ NUM_SAMPLES_KEY = b"num-samples"
 DATA_FILE = "data.mdb"
 
 
+# LMDB maps the file into memory, and touching a page beyond its end kills the process. So missing
+# pages must be noticed before anything is read: first those of the header, then the others.
+_HEADER = 2 * 4096
+
+
 class LMDBDataError(RuntimeError):
     """Raised when an LMDB cannot be read or is not a word dataset.
 
@@ -157,10 +162,7 @@ def _open(path: str) -> lmdb.Environment:
     if not data_file.is_file():
         raise FileNotFoundError(f"{path} is not an LMDB: it holds no file {DATA_FILE}")
     size = data_file.stat().st_size
-    # LMDB maps the file into memory, and touching a page beyond its end kills the process. A
-    # truncated file must therefore be detected before anything is read: first the two header pages,
-    # then the rest.
-    if size < 2 * 4096:
+    if size < _HEADER:
         raise LMDBDataError(f"{data_file} is cut short: {size} bytes do not even hold its header")
     try:
         opened = lmdb.open(path, readonly=True, lock=False, readahead=False, meminit=False)
@@ -179,6 +181,20 @@ def _open(path: str) -> lmdb.Environment:
             "it again"
         )
     return opened
+
+
+def require_whole(path: str | os.PathLike) -> None:
+    """Check that the data file of an LMDB, if there is one, is whole enough to be opened.
+
+    Args:
+        path: Folder of the LMDB.
+
+    Raises:
+        LMDBDataError: If it is not an LMDB, or was cut short.
+    """
+    file = Path(path, DATA_FILE)
+    if file.is_file() and file.stat().st_size:
+        _open(os.fspath(path)).close()
 
 
 class KeyReader:

@@ -204,7 +204,7 @@ def _draft(out: Path) -> Iterator[Path]:
     with folder:
         draft = Path(folder.name, "draft.onnx")
         yield draft
-        os.replace(draft, out)
+        os.replace(draft, os.path.realpath(out))
 
 
 def _trace(graph: ReadingGraph, preprocessing: Preprocessing, file: Path) -> None:

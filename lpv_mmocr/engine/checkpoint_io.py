@@ -25,6 +25,7 @@ import os
 import pickle
 import re
 import tarfile
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -158,9 +159,37 @@ def _refuse_other_formats(file: BinaryIO, name: str) -> None:
         # forged archive.
         if "constants.pkl" in torch._C.PyTorchFileReader(file).get_all_records():
             raise CheckpointError(f"{name} is a TorchScript program, not a checkpoint of weights")
+        _compare_checksums(file, name)
     elif _is_tar(file):
         raise CheckpointError(f"{name} is a tar archive, not a checkpoint of PyTorch 0.4 or newer")
     file.seek(0)
+
+
+def _compare_checksums(file: BinaryIO, name: str) -> None:
+    """Compare the entries of an archive with their checksums, which PyTorch does not do.
+
+    If all differ, they were written without checksums (``torch.serialization.set_crc32_options``).
+    """
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile:
+        return  # PyTorch decides what it can read
+    wrong = [entry.filename for entry in archive.infolist() if not _is_intact(archive, entry)]
+    if wrong and len(wrong) < sum(entry.file_size > 0 for entry in archive.infolist()):
+        raise CheckpointError(
+            f"{name} is damaged: {wrong[0]} in it does not match its checksum; copy or download it "
+            "again"
+        )
+
+
+def _is_intact(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bool:
+    try:
+        with archive.open(entry) as content:
+            while content.read(2**20):
+                pass
+    except zipfile.BadZipFile:
+        return False
+    return True
 
 
 def _is_tar(file: BinaryIO) -> bool:

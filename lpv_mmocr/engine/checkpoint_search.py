@@ -105,8 +105,9 @@ def install() -> None:
 def _named_as_last(work_dir: Path) -> Path | None:
     """Return the path in the file ``last_checkpoint``, or None if it is missing or empty."""
     pointer = work_dir / LAST_CHECKPOINT
-    name = pointer.read_text(encoding="utf-8").strip() if pointer.is_file() else ""
-    return Path(name) if name else None
+    # A crash may leave anything in it.
+    name = pointer.read_text("utf-8", errors="replace").strip("\0 \n") if pointer.is_file() else ""
+    return Path(name) if name and "\0" not in name else None
 
 
 def _number(file: Path) -> _Number | None:
@@ -117,7 +118,7 @@ def _number(file: Path) -> _Number | None:
 
 def _numbered(folder: Path) -> dict[Path, _Number]:
     """Return the numbered checkpoints of a folder, including incomplete ones."""
-    files = folder.iterdir() if folder.is_dir() else ()
+    files = filter(Path.is_file, folder.iterdir()) if folder.is_dir() else ()
     return {file: number for file in files if (number := _number(file)) is not None}
 
 
@@ -182,7 +183,7 @@ def _inspect(file: Path) -> _Inspection:
         return _Inspection(file, f"{file} was being written when the run ended")
     try:
         checkpoint = load_checkpoint(file)
-    except CheckpointError as error:
+    except (CheckpointError, OSError) as error:
         return _Inspection(file, str(error))
     missing = [key for key in _NEEDED if key not in checkpoint]
     if missing:

@@ -18,7 +18,7 @@ from mmocr.structures import TextRecogDataSample
 
 import lpv_onnx
 
-from ..atomic_files import truncated
+from ..atomic_files import truncated, write_file
 from ..sample_names import sample_name
 from .evaluator_protocol import protocol_of
 
@@ -35,7 +35,7 @@ class PredictionWriterHook(Hook):
     the dataset, whatever the number of processes.
 
     Args:
-        out_file: File to write. Parent folders are created as needed.
+        out_file: File to write, at the end of the test. Parent folders are created as needed.
     """
 
     def __init__(self, *, out_file: str) -> None:
@@ -74,10 +74,7 @@ class PredictionWriterHook(Hook):
         rows = collect_results(self._rows, len(runner.test_dataloader.dataset), device="gpu")
         if not is_main_process():
             return
-        self.out_file.parent.mkdir(parents=True, exist_ok=True)
-        with self.out_file.open("w", encoding="utf-8") as file:
-            for row in rows:
-                file.write(lpv_onnx.json_line(row) + "\n")
+        write_file(self.out_file, "".join(lpv_onnx.json_line(row) + "\n" for row in rows))
         runner.logger.info(f"{len(rows)} predictions are in {self.out_file}")
 
 

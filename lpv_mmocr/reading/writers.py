@@ -10,7 +10,8 @@ from typing import TextIO
 
 import lpv_onnx
 
-from ..atomic_files import partial_path
+from ..atomic_files import naming, partial_path
+from ..file_lock import try_lock
 from .reading import Reading
 
 Writer = Callable[[Reading, str | None], None]
@@ -111,6 +112,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         The writer.
 
     Raises:
+        FileExistsError: If another process is writing these readings.
         OSError: If the folder or the file cannot be written.
     """
     if folder is None:
@@ -119,10 +121,20 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"readings.{kind}"
     partial = partial_path(final)
-    # File names need not be valid UTF-8.
-    with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+    # For appending, so that what another process has written is not lost before the lock. Names of
+    # images need not be valid UTF-8.
+    with (
+        naming(partial),
+        partial.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        if not try_lock(file):
+            raise FileExistsError(
+                f"another process is writing {partial}: wait for its end, or choose another folder"
+            )
+        file.truncate(0)
         yield WRITERS[kind](file)
-    partial.replace(final)
+        file.flush()
+        partial.replace(final)
 
 
 def _box_text(reading: Reading) -> str:

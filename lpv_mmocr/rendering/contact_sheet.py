@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..atomic_files import write_image
 from .font_discovery import matplotlib_font_folder
 from .renderer import WordRenderer
 
@@ -62,8 +63,7 @@ def save_sheet(
         letters = latin if font is None else ImageFont.truetype(font, 11)
         caption = _shortened(caption, letters)
         pen.text((x, y + IMAGE_BOX[1]), caption, font=letters, fill="black")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    write_image(path, sheet)
 
 
 def _shortened(caption: str, letters: ImageFont.FreeTypeFont) -> str:

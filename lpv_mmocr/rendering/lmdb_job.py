@@ -14,7 +14,14 @@ import cv2
 import lmdb
 
 from ..atomic_files import partial_path
-from ..datasets.lmdb_environment import NUM_SAMPLES_KEY, image_key, label_key, writing
+from ..datasets.lmdb_environment import (
+    NUM_SAMPLES_KEY,
+    LMDBDataError,
+    image_key,
+    label_key,
+    require_whole,
+    writing,
+)
 from ..datasets.lmdb_writer import put_all
 from .processes import single_threaded_opencv, worker_pool
 from .recipe import differing_settings, write_recipe
@@ -92,6 +99,7 @@ def render_lmdb(
         # The recipe comes first: a folder without one is never mistaken for ours.
         write_recipe(partial / RECIPE_FILE, recipe)
     with _only_run_in(partial):
+        _require_whole(partial)
         with writing(partial):
             env = lmdb.open(str(partial), map_size=FIRST_MAP_SIZE, meminit=False)
         try:
@@ -126,6 +134,16 @@ def remove_partial(out: str | Path) -> None:
         partial.rmdir()
     elif partial.exists():
         raise FileExistsError(f"{partial} {_FOREIGN_FOLDER}")
+
+
+def _require_whole(partial: Path) -> None:
+    """Check that what an interrupted run left can be continued."""
+    try:
+        require_whole(partial)
+    except LMDBDataError as error:
+        raise FileExistsError(
+            f"{partial} is damaged ({error}): give --restart, or delete it, to start again"
+        ) from error
 
 
 def _is_empty(folder: Path) -> bool:

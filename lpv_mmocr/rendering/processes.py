@@ -53,20 +53,6 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM, as on Ctrl-C, so that the block can clean up."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def single_threaded_opencv() -> Iterator[None]:
     """Stop OpenCV's threads while workers start, and allow them again afterwards.
 

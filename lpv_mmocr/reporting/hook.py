@@ -14,7 +14,7 @@ from mmocr.registry import HOOKS
 from mmocr.structures import TextRecogDataSample
 
 from ..atomic_files import write_file
-from ..cli import require_folder
+from ..cli import require_new_file
 from ..datasets.config_folders import read_folders
 from ..engine.distributed import without_wrapper
 from ..evaluation import BenchmarkMetric, TextProtocol
@@ -44,7 +44,7 @@ class ReportPageHook(Hook):
         num_worst: Number of worst errors to show.
 
     Raises:
-        InputError: If the folder cannot be created or written to.
+        InputError: If the folder cannot be created, or the page cannot be written there.
         ValueError: If ``num_worst`` is negative; when testing, if a word has no label.
     """
 
@@ -52,7 +52,7 @@ class ReportPageHook(Hook):
         if num_worst < 0:
             raise ValueError(f"num_worst must not be negative, got {num_worst}")
         self.file = Path(out_dir, REPORT_NAME)
-        require_folder(out_dir, "the report")
+        require_new_file(self.file, "the report")
         self.num_worst = num_worst
         self._words: list[WordResult] = []
         self._indexes: Iterator[int] = iter(())

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from ..atomic_files import PARTIAL_SUFFIX
+from ..file_lock import try_lock
 from ..rendering.processes import single_threaded_opencv, worker_context
 from ..rendering.recipe import differing_settings, write_recipe
 from .chunk import Chunk, chunk_numbers, write_chunk
@@ -121,17 +122,12 @@ class ChunkProducer:
         self._lock_file.close()
 
     def _lock(self) -> None:
-        import fcntl  # missing on some systems, on which reading must work
-
-        # Processes forked later do not inherit this kind of lock.
         self._lock_file = (self.folder / LOCK_FILE).open("w")
-        try:
-            fcntl.lockf(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
+        if not try_lock(self._lock_file):
             raise FileExistsError(
                 f"another training run fills {self.folder}: wait for its end, or choose another "
                 "folder"
-            ) from error
+            )
 
     def _claim(self, recipe: dict) -> None:
         file = self.folder / RECIPE_FILE

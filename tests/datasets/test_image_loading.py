@@ -167,3 +167,21 @@ def test_webp_orientation_is_applied_unless_stored_upright(colours):
     for length in range(12, 22):
         with pytest.raises(ValueError, match="cannot be decoded"):
             decode_image(encoded[:length], follow_exif=True)
+
+
+@pytest.mark.parametrize("follow_exif", [False, True])
+@pytest.mark.parametrize("format", ["PNG", "GIF", "JPEG", "TIFF", "WEBP"])
+def test_image_of_gigabytes_is_refused_by_its_header(format, follow_exif, monkeypatch):
+    """Such a file can be small: it is compressed, and all of one colour."""
+    content = io.BytesIO()
+    Image.new("L", (9000, 9000)).save(content, format=format)
+    monkeypatch.setattr(cv2, "imdecode", None)
+    with pytest.raises(ValueError, match=r"\(\d+ bytes\) cannot be .* more than 67 million pixels"):
+        decode_image(content.getvalue(), follow_exif=follow_exif)
+
+
+def test_image_that_pillow_takes_for_an_attack_is_refused():
+    content = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(content, format="TIFF", compression="tiff_lzw")
+    with pytest.raises(ValueError, match="more than 67 million pixels"):
+        decode_image(content.getvalue())

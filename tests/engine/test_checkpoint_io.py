@@ -9,6 +9,7 @@ import os
 import pickle
 import tarfile
 import threading
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -487,3 +488,35 @@ def test_interrupted_saving_keeps_the_earlier_file(tmp_path, monkeypatch):
         save_checkpoint(dict(iteration=2), str(file))
     assert load_checkpoint(file) == dict(iteration=1)
     assert list(tmp_path.iterdir()) == [file]
+
+
+def flip_a_bit(path: Path, entry: str) -> None:
+    """Change one bit of an entry's content, and nothing else of the archive."""
+    with zipfile.ZipFile(path) as archive:
+        content = archive.read(entry)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(content) + len(content) // 2] ^= 0x40
+    path.write_bytes(whole)
+
+
+class TestDamageWithin:
+    @pytest.fixture
+    def path(self, tmp_path) -> Path:
+        torch.save(dict(state_dict=dict(weight=torch.arange(1000.0))), tmp_path / "a.pth")
+        load_checkpoint(tmp_path / "a.pth")
+        return tmp_path / "a.pth"
+
+    @pytest.mark.parametrize("entry", ["a/data/0", "a/data.pkl"])
+    def test_changed_bit_is_noticed(self, path, entry):
+        flip_a_bit(path, entry)
+        with pytest.raises(CheckpointError, match=rf"a\.pth is damaged: {entry} in it does not"):
+            load_checkpoint(path)
+
+    def test_file_written_without_checksums_is_accepted(self, tmp_path):
+        before = torch.serialization.get_crc32_options()
+        torch.serialization.set_crc32_options(False)
+        try:
+            torch.save(dict(weight=torch.arange(1000.0)), tmp_path / "a.pth")
+        finally:
+            torch.serialization.set_crc32_options(before)
+        assert load_checkpoint(tmp_path / "a.pth")["weight"][-1] == 999

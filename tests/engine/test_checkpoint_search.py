@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from lpv_mmocr.engine import find_last_complete_checkpoint
+from lpv_mmocr.engine import checkpoint_search, find_last_complete_checkpoint
 
 import pytest
 import torch
@@ -200,3 +200,45 @@ def test_runner_uses_this_search():
 
     assert runner.find_latest_checkpoint is find_last_complete_checkpoint
     assert find_latest_checkpoint is find_last_complete_checkpoint
+
+
+def test_damage_within_a_checkpoint_is_noticed(tmp_path, said):
+    whole = checkpoint(tmp_path / "iter_20.pth", age=1)
+    torch.save(dict(meta={}, state_dict=torch.arange(1000.0), optimizer={}, message_hub={}), whole)
+    later = tmp_path / "iter_30.pth"
+    content = bytearray(whole.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    later.write_bytes(content)
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
+    assert "iter_30.pth is damaged" in "\n".join(said)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"\0" * 40, b"iter_\xff.pth"])
+def test_damaged_name_of_the_last_one_is_ignored(tmp_path, content):
+    whole = checkpoint(tmp_path / "iter_20.pth")
+    (tmp_path / "last_checkpoint").write_bytes(content)
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
+
+
+def test_folders_and_dangling_links_are_ignored(tmp_path):
+    whole = checkpoint(tmp_path / "iter_20.pth")
+    (tmp_path / "iter_30.pth").mkdir()
+    (tmp_path / "iter_40.pth").symlink_to("nowhere")
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_30.pth"))
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
+
+
+def test_file_that_cannot_be_read_is_named(tmp_path, said, monkeypatch):
+    whole = checkpoint(tmp_path / "iter_20.pth", age=1)
+    checkpoint(tmp_path / "iter_30.pth")
+    read = checkpoint_search.load_checkpoint
+
+    def load(file: Path) -> dict:
+        if file.name == "iter_30.pth":
+            raise PermissionError(13, "Permission denied", str(file))
+        return read(file)
+
+    monkeypatch.setattr(checkpoint_search, "load_checkpoint", load)
+    assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
+    assert "Permission denied" in said[0] and "iter_30.pth" in said[0]

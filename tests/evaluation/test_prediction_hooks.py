@@ -192,3 +192,17 @@ def test_processes_do_not_overwrite_each_others_figures(tmp_path, monkeypatch):
         for path in ("2023/val/1", "2024/val/1")
     ]
     assert names[0] != names[1]
+
+
+def test_full_disk_keeps_earlier_predictions(tmp_path, small_disk):
+    file = tmp_path / "words.jsonl"
+    file.write_text("precious\n")
+    runner = SimpleNamespace(
+        test_dataloader=SimpleNamespace(dataset=[0]), logger=MMLogger("test_full_disk")
+    )
+    hook = PredictionWriterHook(out_file=str(file))
+    hook.before_test_epoch(runner)
+    hook.after_test_iter(runner, 0, outputs=[sample("a" * 2**19, [0.5], img_path="a.png")])
+    with pytest.raises(OSError, match=f"too large: .{file}"):
+        hook.after_test_epoch(runner)
+    assert file.read_text() == "precious\n"

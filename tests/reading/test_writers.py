@@ -152,3 +152,34 @@ def test_undecodable_file_name_survives_json(tmp_path):
         write(Reading(name, "x", 1.0, (1.0,)), None)
     (row,) = map(json.loads, (tmp_path / "readings.jsonl").read_text("utf-8").splitlines())
     assert os.fsencode(row["path"]) == b"caf\xe9.png"
+
+
+def test_folder_to_which_another_process_writes_is_refused(tmp_path, monkeypatch):
+    with results_folder(tmp_path, "jsonl") as write:
+        write(READINGS[0], None)
+    (tmp_path / "readings.jsonl.partial").write_text("of the other process\n")
+    monkeypatch.setattr("lpv_mmocr.reading.writers.try_lock", lambda file: False)
+    with (
+        pytest.raises(FileExistsError, match=r"another process is writing .*readings\.jsonl"),
+        results_folder(tmp_path, "jsonl"),
+    ):
+        pass
+    assert (tmp_path / "readings.jsonl.partial").read_text() == "of the other process\n"
+    assert len((tmp_path / "readings.jsonl").read_text().splitlines()) == 1
+
+
+def test_rest_of_a_killed_process_is_replaced(tmp_path):
+    (tmp_path / "readings.jsonl.partial").write_text("half a li")
+    with results_folder(tmp_path, "jsonl") as write:
+        write(READINGS[0], None)
+    assert json.loads((tmp_path / "readings.jsonl").read_text())["path"] == "a b.png"
+    assert os.listdir(tmp_path) == ["readings.jsonl"]
+
+
+def test_error_of_a_full_disk_names_the_readings(tmp_path, small_disk):
+    with (
+        pytest.raises(OSError, match=r"too large: .*readings\.csv\.partial"),
+        results_folder(tmp_path, "csv") as write,
+    ):
+        for _ in range(20_000):
+            write(READINGS[0], None)

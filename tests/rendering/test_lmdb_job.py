@@ -276,3 +276,18 @@ def test_bad_arguments_of_the_command_are_refused(capsys, arguments, message, mo
         code = stop.code
     assert code != 0
     assert message in capsys.readouterr().err
+
+
+def test_truncated_rest_of_an_interrupted_run_is_refused(job, tmp_path):
+    """LMDB would end the process at the first missing page."""
+    with pytest.raises(KeyboardInterrupt):
+        job(tmp_path / "out", on_progress=_interrupt)
+    data = tmp_path / "out.partial" / "data.mdb"
+    os.truncate(data, data.stat().st_size // 2)
+    with pytest.raises(FileExistsError, match=r"out\.partial is damaged \(.*cut short.*--restart"):
+        job(tmp_path / "out")
+    data.write_bytes(os.urandom(20_000))
+    with pytest.raises(FileExistsError, match=r"out\.partial is damaged .*--restart"):
+        job(tmp_path / "out")
+    remove_partial(tmp_path / "out")
+    assert job(tmp_path / "out", count=5) is True

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from lpv_mmocr.rendering.processes import sigterm_interrupts, single_threaded_opencv
+from lpv_mmocr.rendering.processes import single_threaded_opencv
 
 import cv2
 import pytest
@@ -95,11 +95,3 @@ def test_workers_end_with_a_parent_that_is_killed(number):
         assert time.monotonic() < deadline, "workers outlive their parent"
         time.sleep(0.05)
     parent.stdout.close()
-
-
-def test_sigterm_interrupts_a_block_and_its_handler_is_restored():
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(5)
-    assert signal.getsignal(signal.SIGTERM) is before

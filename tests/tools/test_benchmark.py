@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -150,3 +151,23 @@ def test_bad_options_are_rejected(tool, capsys, options, message):
 
 def test_equal_batch_sizes_are_measured_once(tool):
     assert tool.parse_args(["--batch-sizes", "4", "1", "4"]).batch_sizes == [4, 1]
+
+
+def test_files_are_written_even_if_nothing_can_be_printed(tool, adapter, tmp_path, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    monkeypatch.setattr("lpv_mmocr.cli.discard_output", lambda: None)
+    options = ["--adapter", adapter, "--batch-sizes", "1", "--out", str(tmp_path / "results")]
+    with pytest.raises(SystemExit, match="141"):
+        tool.main([*options, *QUICK])
+    assert len(list((tmp_path / "results").iterdir())) == 3
+
+
+def test_result_that_cannot_be_written_is_noticed_at_once(tool, adapter, tmp_path, capsys):
+    (tmp_path / "results" / "benchmark.png").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="2"):
+        tool.main(["--adapter", adapter, *QUICK, "--out", str(tmp_path / "results")])
+    assert "--out needs the name of a file, and" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
@@ -113,3 +114,13 @@ def test_each_extra_requires_its_module(load_tool):
     for module, extra in tool.OPTIONAL.items():
         required = (ROOT / "requirements" / f"{extra}.txt").read_text()
         assert re.search(rf"^{module}\b", required, re.MULTILINE)
+
+
+def test_closed_pipe_is_not_a_failed_check(check, monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    monkeypatch.setattr("lpv_mmocr.cli.discard_output", lambda: None)
+    assert check() == 141

@@ -49,6 +49,13 @@ def test_export_writes_the_model_and_compares_logits(export, toy_run, tmp_path, 
     assert metadata["classes"][:3] == ["0", "1", "2"]
 
 
+def test_link_is_followed(export, toy_run, tmp_path):
+    (tmp_path / "link.onnx").symlink_to("elsewhere.onnx")
+    assert export(toy_run / "iter_4.pth", "--out", "link.onnx") == 0
+    assert (tmp_path / "link.onnx").is_symlink()
+    lpv_onnx.Reader(tmp_path / "elsewhere.onnx")
+
+
 def test_mask_is_exported_as_in_the_model(export, toy_config, toy_run, tmp_path):
     masked = tmp_path / "masked.py"
     masked.write_text(f"_base_ = {str(toy_config)!r}\nmodel = dict(decoder=dict(with_mask=True))\n")

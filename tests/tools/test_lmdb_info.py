@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 from lpv_mmocr.datasets import LMDBWriter
@@ -109,3 +110,17 @@ def test_lmdb_under_two_names_counts_once_where_it_is_first(info, toy_data, tmp_
     assert info(toy_data / "val", toy_data / "train", "link", "--json", "info.json") == 0
     content = json.loads((tmp_path / "info.json").read_text())
     assert [part["name"] for part in content["lmdbs"]] == [f"{toy_data}/val", f"{toy_data}/train"]
+
+
+def test_files_are_written_even_if_nothing_can_be_printed(info, toy_data, tmp_path, monkeypatch):
+    """As with a pipe to ``head``, whose status must not be that of bad samples."""
+
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Closed())
+    monkeypatch.setattr("lpv_mmocr.cli.discard_output", lambda: None)
+    assert info(toy_data / "val", "--json", "a.json", "--sheet", "a.png") == 141
+    assert json.loads((tmp_path / "a.json").read_text())["total"]["samples"] == 7
+    assert Image.open(tmp_path / "a.png").format == "PNG"

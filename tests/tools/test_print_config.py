@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import sys
+from pathlib import Path
+
+from lpv_mmocr import atomic_files
+
 import pytest
 from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(
@@ -77,3 +85,29 @@ def test_option_keeps_the_blanks_and_commas_of_texts(load_tool, toy_config, caps
     assert load_tool("print_config.py").main([str(toy_config), *options]) == 0
     cfg = Config.fromstring(capsys.readouterr().out, file_format=".py")
     assert cfg.load_from == value and type(cfg.load_from) is type(value)
+
+
+def test_nothing_but_the_config_is_printed(run_tool, tmp_path):
+    """MMEngine logs which environment variables a config uses."""
+    result = run_tool(
+        sys.executable,
+        ROOT / "tools" / "print_config.py",
+        "lpv_mmocr::textrecog/lpv/lpv-mini_own_data.py",
+        LPV_TRAIN_DATA="data/mine",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "LPV_TRAIN_DATA" in result.stderr
+    assert Config.fromstring(result.stdout, ".py").train_dataloader.dataset.ann_file == "data/mine"
+
+
+def test_full_disk_keeps_an_earlier_config(load_tool, toy_config, tmp_path, monkeypatch):
+    saved = tmp_path / "whole.py"
+    saved.write_text("x = 1\n")
+    monkeypatch.setattr(atomic_files.os, "fsync", fail)
+    with pytest.raises(SystemExit):
+        load_tool("print_config.py").main([str(toy_config), "--save", str(saved)])
+    assert saved.read_text() == "x = 1\n"
+
+
+def fail(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -245,6 +245,23 @@ def test_results_folder_that_is_a_file_is_rejected(read, words, out):
     assert (status, log) == (2, "error: --out needs a folder, and words/note.txt is a file\n")
 
 
+@pytest.mark.parametrize(
+    ("taken", "options", "said"),
+    [
+        ("results/readings.jsonl/x", [], "needs the name of a file, and results/readings.jsonl is"),
+        ("results/readings.csv/x", ["--csv"], "needs the name of a file, and results/readings.csv"),
+        ("results/attention", ["--attention"], "needs a folder, and results/attention is a file"),
+    ],
+)
+def test_results_that_cannot_be_written_are_noticed_at_once(
+    read, words, tmp_path, taken, options, said
+):
+    (tmp_path / taken).parent.mkdir(parents=True)
+    (tmp_path / taken).touch()
+    status, _, log = read("words/a.png", "--out", "results", *options, weights="gone.pth")
+    assert status == 2 and log.startswith(f"error: --out {said}")
+
+
 def test_unwritable_results_folder_is_rejected(read, words, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != "words")
     status, _, log = read("words/a.png", "--out", "words/new/results", weights="gone.pth")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 from lpv_mmocr.datasets import LPVLMDBDataset
@@ -48,6 +50,17 @@ def test_attention_figures_are_written(test_tool, toy_config, toy_run, tmp_path)
     assert len(figures) == WORDS
     # Three stages, one below the other, are taller than MMOCR's figure of three rows.
     assert all(cv2.imread(str(figure)).shape[0] > 400 for figure in figures)
+
+
+def test_sigterm_is_an_interruption(test_tool, toy_config, toy_run, monkeypatch, capsys):
+    """So that processes that load data are ended, too."""
+    monkeypatch.setattr(
+        "lpv_mmocr.evaluation.UnreadableLabelsHook.before_test",
+        lambda self, runner: os.kill(os.getpid(), signal.SIGTERM),
+        raising=False,
+    )
+    assert test_tool(toy_config, toy_run / "iter_4.pth") == 130
+    assert capsys.readouterr().err.endswith("interrupted\n")
 
 
 def test_predictions_are_written_to_the_named_file(test_tool, toy_config, toy_run, tmp_path):
@@ -202,6 +215,24 @@ class TestBadInput:
         (tmp_path / "folder").mkdir()
         # Checked before the run, which would otherwise fail only at its end.
         assert said in error_of(toy_config, toy_run / "iter_4.pth", *options)
+
+    def test_links_to_nowhere(self, error_of, toy_config, toy_run, tmp_path):
+        (tmp_path / "taken").touch()
+        (tmp_path / "link.jsonl").symlink_to(tmp_path / "taken" / "x.jsonl")
+        options = [toy_config, toy_run / "iter_4.pth", "--save-preds", "link.jsonl"]
+        assert "--save-preds needs a folder, and" in error_of(*options)
+
+    def test_report_that_is_a_folder(self, error_of, toy_config, toy_run, tmp_path):
+        (tmp_path / "report" / "report.html").mkdir(parents=True)
+        error = error_of(toy_config, toy_run / "iter_4.pth", "--report", "report")
+        assert error == (
+            "error: the report needs the name of a file, and report/report.html is a folder"
+        )
+
+    def test_work_folder_that_is_a_file(self, error_of, toy_config, toy_run, tmp_path):
+        (tmp_path / "taken").touch()
+        error = error_of(toy_config, toy_run / "iter_4.pth", "--work-dir", "taken")
+        assert error == "error: --work-dir needs a folder, and taken is a file"
 
     def test_no_data(self, error_of, toy_config, toy_run):
         options = ["--cfg-options", "test_dataloader.dataset.ann_file=gone"]

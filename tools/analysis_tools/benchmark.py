@@ -246,11 +246,11 @@ def quiet() -> Iterator[None]:
 
 
 def publish_report(report: Report, folder: str | None, plan: Plan) -> None:
-    print(report.to_markdown(), end="")
-    if folder:
+    if folder:  # first, since the standard output may be closed
         report.write(Path(folder))
         draw(report, Path(folder, "benchmark.png"))
         plan.progress(f"wrote benchmark.* to {folder}")
+    print(report.to_markdown(), end="")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -260,6 +260,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             torch.set_num_threads(args.threads)
         if args.out:
             cli.require_folder(args.out, "--out")
+            for ending in ("json", "md", "png"):
+                cli.require_new_file(Path(args.out, f"benchmark.{ending}"), "--out")
         plan = Plan(
             device=find_device(args.device),
             rounds=args.rounds,

@@ -22,7 +22,7 @@ from contextlib import redirect_stdout, suppress
 
 from lpv_mmocr_cli import new_parser, version
 
-# The package is imported last, so that versions are printed even if that fails.
+# The package is imported late, so that versions are printed even if that fails.
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
 OPTIONAL = {"onnx": "onnx", "onnxruntime": "onnx", "gradio": "demo", "wordfreq": "words"}
@@ -54,17 +54,18 @@ def installed() -> Iterator[tuple[str, str]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    print(f"lpv-mmocr {version()} on {platform.platform()}, Python {platform.python_version()}")
-    for module, versions in installed():
-        print(f"  {module:<12} {versions}")
+    lines = [f"lpv-mmocr {version()} on {platform.platform()}, Python {platform.python_version()}"]
+    lines += [f"  {module:<12} {versions}" for module, versions in installed()]
     try:
         from lpv_mmocr import cli
     except Exception as error:  # a broken installation may raise anything
+        print(*lines, sep="\n", flush=True)
         if args.traceback:
             raise
         print(f"FAILED  importing lpv_mmocr: {type(error).__name__}: {error}", flush=True)
         return EXIT_FAILED
     with cli.ReportInputErrors(traceback=args.traceback):
+        print(*lines, sep="\n", flush=True)
         return check(args.device)
 
 

@@ -14,7 +14,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from lpv_mmocr_cli import new_parser
 
@@ -38,6 +37,7 @@ if __name__ == "__main__":
     parse_args()  # --help and usage errors need not wait for the imports below
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import write_file
 from lpv_mmocr.datasets import decode_image
 from lpv_mmocr.datasets.lmdb_environment import (
     KeyReader,
@@ -132,21 +132,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         paths = list(names.values())
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]
-        report(parts, total, args.each)
+        # Files first, since the standard output may be closed.
+        written = []
         if args.json:
             content = dict(lmdbs=[part.as_dict() for part in parts], total=total.as_dict())
-            text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-            Path(args.json).write_text(text, encoding="utf-8")
-            print(f"wrote {args.json}")
+            write_file(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            written.append(f"wrote {args.json}")
         if args.sheet:
-            print(f"wrote {args.sheet}: {write_sheet(args, paths)} samples")
+            written.append(f"wrote {args.sheet}: {write_sheet(args, paths)} samples")
+        report(parts, total, args.each)
+        print(*written, sep="\n", end="\n" if written else "")
         return EXIT_BAD_SAMPLES if total.bad_count else 0
+
+
+class PipedConsole(Console):
+    """Console that leaves a closed pipe, such as one to ``head``, to the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error again; the base class would exit with the status of bad samples."""
+        raise
 
 
 def report(parts: list[LMDBStatistics], total: LMDBStatistics, each: bool) -> None:
     # Without a terminal, the width is not limited: make it wide enough for the tables.
     width = None if sys.stdout.isatty() else 120
-    console = Console(file=sys.stdout, width=width, highlight=False)
+    console = PipedConsole(file=sys.stdout, width=width, highlight=False)
     if len(parts) > 1:
         print_overview([*parts, total], console)
     for found in parts if each else [total]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from lpv_mmocr_cli import LABEL_FORMATS, new_parser
 
@@ -48,8 +49,9 @@ from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, labels_to_lmdb
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors(traceback=args.traceback):
+    with cli.ReportInputErrors(traceback=args.traceback), cli.sigterm_interrupts():
         cli.require_file(args.labels, "label file")
+        cli.require_folder(Path(args.out).parent, "--out")
         done = labels_to_lmdb(
             args.labels,
             args.out,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from lpv_mmocr_cli import LABEL_FORMATS, new_parser
 
@@ -43,7 +44,8 @@ from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, lmdb_to_labels
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
-    with cli.ReportInputErrors(traceback=args.traceback):
+    with cli.ReportInputErrors(traceback=args.traceback), cli.sigterm_interrupts():
+        cli.require_folder(Path(args.out).parent, "--out")
         done = lmdb_to_labels(
             args.lmdb,
             args.out,

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import write_file
 from lpv_mmocr.rendering import FontLibrary, default_words
 from lpv_mmocr.rendering.font_pack import write_font_pack
 
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"wrote {len(files)} of {len(library)} fonts, {size:.1f} MB, to {args.out}")
         if args.words_out:
             words = default_words()
-            Path(args.words_out).write_text(words.to_text(), encoding="utf-8")
+            write_file(args.words_out, words.to_text())
             print(f"wrote {len(words)} words ({words.source}) to {args.words_out}")
     return 0
 

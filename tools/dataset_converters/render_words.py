@@ -105,7 +105,6 @@ from lpv_mmocr.rendering import (
 )
 from lpv_mmocr.rendering.contact_sheet import write_contact_sheet
 from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
-from lpv_mmocr.rendering.processes import sigterm_interrupts
 
 
 def changed(config: RenderConfig, settings: list[str]) -> RenderConfig:
@@ -204,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         try:
-            with sigterm_interrupts():
+            with cli.sigterm_interrupts():
                 run(args)
         except KeyboardInterrupt:
             print("interrupted; the same command continues", file=sys.stderr)

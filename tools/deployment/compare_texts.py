@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import write_file
 from lpv_mmocr.datasets import LPVLMDBDataset
 from lpv_mmocr.datasets.transforms.loading import decode_image
 from lpv_mmocr.deploy.onnx_check import reference
@@ -233,7 +234,7 @@ def compare(args: argparse.Namespace) -> None:
             labels=labels,
             texts=texts,
         )
-        args.out.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        write_file(args.out, json.dumps(content, ensure_ascii=False))
 
 
 def protocol_for(model: LPV) -> TextProtocol:

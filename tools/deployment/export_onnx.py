@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
     MMLogger.get_current_instance().setLevel("WARNING")
     # Silence the advice of the exporter and the quantiser, which is of no use here.
     logging.getLogger().setLevel("ERROR")
-    with cli.ReportInputErrors(traceback=args.traceback):
+    with cli.ReportInputErrors(traceback=args.traceback), cli.sigterm_interrupts():
         export(args)
     return 0
 

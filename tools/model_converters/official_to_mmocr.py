@@ -151,7 +151,7 @@ def convert(source: Path, with_mask: bool = True, characters: str | None = None)
             f"is {'left over' if error.args[0] in state else 'missing'}"
         ) from error
     except (CheckpointError, ValueError, OSError) as error:
-        raise ConversionError(str(error)) from error
+        raise ConversionError(str(error).removeprefix(f"{source} ")) from error
 
     if characters is None:
         characters = RELEASED_CHARACTERS.get(layout.num_characters)

@@ -20,6 +20,7 @@ from pathlib import Path
 from random import Random
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import write_image
 from lpv_mmocr.datasets.transforms.text_augment import (
     GROUPS,
     NUM_MAGNITUDES,
@@ -31,6 +32,7 @@ from lpv_mmocr.streaming.batch_augment import PROBABILITIES, BatchTextAugment
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from lpv_mmocr_cli import new_parser
 
@@ -167,8 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sheet = draw_batch_sheet(images, args.scale, args.seed)
         else:
             sheet = draw_sheet(images, args.groups, args.scale, args.seed)
-        if not cv2.imwrite(str(args.out), sheet):
-            raise cli.InputError(f"--out {args.out}: an image so large cannot be written there")
+        write_image(args.out, Image.fromarray(sheet[..., ::-1]))
         print(f"{args.out}: {sheet.shape[1]}x{len(sheet)} pixels, {len(images)} image(s)")
     return 0
 

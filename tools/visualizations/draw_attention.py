@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from lpv_mmocr import cli
+from lpv_mmocr.atomic_files import write_image
 from lpv_mmocr.evaluation.text_protocol import ExactText
 from lpv_mmocr.reading import Reading, WordReader
 from lpv_mmocr.reading.image_loading import ImageError, load_image
@@ -155,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
             if args.what == "attention":
                 draw = partial(draw_attention, protocol=protocol)
             drawn = draw(reading.image[..., ::-1], attention, gt_text=truth)
-        Image.fromarray(drawn).save(args.out, optimize=True)
+        write_image(args.out, Image.fromarray(drawn), optimize=True)
         print(f"{args.out}: stages read {', '.join(map(repr, attention.stage_texts))}")
     return 0
 

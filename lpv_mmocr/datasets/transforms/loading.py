@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import math
 import re
+import struct
 from importlib.util import find_spec
 
 import cv2
@@ -10,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 import lpv_onnx
+from lpv_onnx.image_loading import MAX_PIXELS
 
 from ..image_header import is_tiff_with_alpha, is_truncated_jpeg, needs_exif_rotation
 
@@ -19,6 +23,8 @@ _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+_SMALL_JPEG = 2**16  # bytes; at 256 pixels for each, the most, this is below the limit
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _MAX_PIXELS = 2**30
 """The limit of OpenCV."""
@@ -39,13 +45,15 @@ def decode_image(encoded: bytes, *, follow_exif: bool = False) -> np.ndarray:
         The image in BGR order, uint8, shape (height, width, 3).
 
     Raises:
-        ValueError: If the bytes are empty, cannot be decoded, or are a JPEG that was cut short
-            (whose missing part OpenCV would fill with grey).
+        ValueError: If the bytes are empty, cannot be decoded, are a JPEG that was cut short
+            (whose missing part OpenCV would fill with grey), or have more than
+            ``lpv_onnx.image_loading.MAX_PIXELS`` pixels.
     """
     if not encoded:
         raise ValueError("its image is empty")
     if is_truncated_jpeg(encoded):
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
+    _refuse_large(encoded)
     try:
         if _is_misread(encoded, follow_exif):
             return load_by_pillow(encoded)
@@ -56,6 +64,26 @@ def decode_image(encoded: bytes, *, follow_exif: bool = False) -> np.ndarray:
     except (cv2.error, lpv_onnx.ImageError) as error:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
     return image
+
+
+def _refuse_large(encoded: bytes) -> None:
+    """Refuse a file whose header announces an image that would take gigabytes to decode."""
+    if encoded.startswith(_JPEG) and len(encoded) < _SMALL_JPEG:
+        return
+    try:
+        if encoded.startswith(_PNG):  # as most others; much faster than Pillow
+            size = struct.unpack(">II", encoded[16:24])
+        else:
+            size = Image.open(io.BytesIO(encoded)).size
+    except Image.DecompressionBombError:
+        size = (_MAX_PIXELS, 1)
+    except Exception:  # OpenCV reads a few more formats, and decoding reports damage
+        return
+    if math.prod(size) > MAX_PIXELS:
+        raise ValueError(
+            f"its image ({len(encoded)} bytes) cannot be decoded: it has more than "
+            f"{MAX_PIXELS / 1e6:.0f} million pixels"
+        )
 
 
 def _is_misread(encoded: bytes, follow_exif: bool) -> bool:
