@@ -50,6 +50,7 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = True) -> Iterator[B
 
 
 def _atomic_write(path: Path, durable: bool) -> Iterator[BinaryIO]:
+    """Do what :func:`atomic_write` does, for a path without links."""
     existing = path.stat().st_mode if path.exists() else None
     if existing is not None and not (stat.S_ISREG(existing) or stat.S_ISDIR(existing)):
         with path.open("wb") as file:

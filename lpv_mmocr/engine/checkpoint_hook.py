@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from itertools import chain
 from pathlib import Path
@@ -98,13 +99,14 @@ class AtomicCheckpointHook(CheckpointHook):
         if not try_lock(self._lock):
             raise FileExistsError(
                 f"another training is writing to {runner.work_dir}: wait for its end, or choose "
-                "another folder (--work-dir)"
+                f"another folder (--work-dir). If there is none, delete {file}"
             )
 
     def after_run(self, runner: Runner) -> None:
         """Let other trainings into the work folder."""
         if self._lock is not None:
-            Path(self._lock.name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # Windows deletes no open file
+                Path(self._lock.name).unlink()
             self._lock.close()
             self._lock = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,6 +135,8 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         file.truncate(0)
         yield WRITERS[kind](file)
         file.flush()
+        if os.name == "nt":  # where an open file cannot be renamed, and is not locked
+            file.close()
         partial.replace(final)
 
 

@@ -24,7 +24,8 @@ _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-_SMALL_JPEG = 2**16  # bytes; at 256 pixels for each, the most, this is below the limit
+# Bytes of a JPEG that cannot exceed the limit, as it has at least one bit for each 8x8 pixels.
+_SMALL_JPEG = MAX_PIXELS // 512
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _MAX_PIXELS = 2**30
 """The limit of OpenCV."""
