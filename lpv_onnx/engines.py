@@ -52,11 +52,13 @@ def _start_onnxruntime(
         import onnxruntime
     except ImportError as error:
         raise ImportError("reading needs onnxruntime: pip install onnxruntime") from error
-    wanted, there = list(providers or [_CPU]), onnxruntime.get_available_providers()
+    wanted, available = list(providers or [_CPU]), onnxruntime.get_available_providers()
     # Otherwise onnxruntime silently uses the CPU although the user asked for something else.
     names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
-    if not set(names) & set(there):
-        raise ValueError(f"onnxruntime has no {', '.join(names)} here; it has {', '.join(there)}")
+    if not set(names) & set(available):
+        raise ValueError(
+            f"onnxruntime has no {', '.join(names)} here; it has {', '.join(available)}"
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:

@@ -23,7 +23,6 @@ from pathlib import Path
 
 from lpv_mmocr_cli import DTYPES, new_parser
 
-# Slow imports are deferred until the options are known to be valid.
 EXIT_UNREADABLE = 1
 ATTENTION = "attention"  # folder below --out
 MAX_STEM_BYTES = 100  # maximum bytes of a source name in the name of its drawing; systems allow 255
@@ -88,6 +87,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
+    # Slow imports are deferred until the options are known to be valid.
     from lpv_mmocr import cli
 
     with cli.ReportInputErrors(traceback=args.traceback):

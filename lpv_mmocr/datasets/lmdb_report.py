@@ -113,7 +113,7 @@ def _facts(found: LMDBStatistics) -> list[tuple[str, str]]:
 def _size_table(found: LMDBStatistics) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("  pixels", style="cyan", no_wrap=True)
-    names = {0: "least", 50: "median", 100: "most"}
+    names = {0: "min", 50: "median", 100: "max"}
     for percentile in PERCENTILES:
         table.add_column(names.get(percentile, f"{percentile} %"), justify="right")
     for name, values in found.percentiles().items():

@@ -20,7 +20,7 @@ def serve(reader: WordReader, *, host: str = "127.0.0.1", port: int | None = Non
 
     Nothing is fetched from or sent to other servers, and no files are served but the page's own
     and those uploaded to it. Uploads are stored in a folder that only this page uses, and that is
-    deleted at the end.
+    deleted at the end. Environment variables that Gradio reads are set in this process, and stay.
 
     Args:
         reader: Reader of the images; must keep the attention.

@@ -86,7 +86,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self._lock: IO | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Keep other trainings out of the work folder, on the main process.
+        """Keep other training runs out of the work folder, on the main process.
 
         Raises:
             FileExistsError: If another one is writing there.
@@ -103,7 +103,7 @@ class AtomicCheckpointHook(CheckpointHook):
             )
 
     def after_run(self, runner: Runner) -> None:
-        """Let other trainings into the work folder."""
+        """Let other training runs into the work folder."""
         if self._lock is not None:
             with contextlib.suppress(OSError):  # Windows deletes no open file
                 Path(self._lock.name).unlink()

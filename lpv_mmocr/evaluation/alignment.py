@@ -45,12 +45,12 @@ def align(
     if truth is None:
         return [CharacterMatch(read, None, False) for read in reading]
     if protocol is None:
-        return _laid(reading, truth, str.casefold, _belongs_to_a_word)
+        return _match_characters(reading, truth, str.casefold, _belongs_to_a_word)
     # Characters that do not count are reinserted afterwards, so that they do not shift others.
     matches = []
     rests = deque(reading), deque(truth)
     letters = [[*filter(protocol.reduce, text)] for text in rests]
-    for match in _laid(*letters, protocol.reduce, bool):
+    for match in _match_characters(*letters, protocol.reduce, bool):
         here = [
             rest if character is not None else ()
             for rest, character in zip(rests, (match.read, match.truth), strict=True)
@@ -70,28 +70,36 @@ def _until_it_counts(rest: deque[str], protocol: TextProtocol) -> list[str]:
     return taken
 
 
-def _unmarked(read: Iterable[str], there: Iterable[str]) -> list[CharacterMatch]:
-    return [CharacterMatch(*pair, False) for pair in zip_longest(read, there)]
+def _unmarked(read: Iterable[str], truth: Iterable[str]) -> list[CharacterMatch]:
+    return [CharacterMatch(*pair, False) for pair in zip_longest(read, truth)]
 
 
-def _laid(
+def _match_characters(
     reading: Sequence[str],
     truth: Sequence[str],
     fold: Callable[[str], str],
     counts: Callable[[str], bool],
 ) -> list[CharacterMatch]:
+    """Pair the characters of two texts with the fewest edits.
+
+    Args:
+        reading: Text that was read.
+        truth: Ground truth.
+        fold: Mapping after which equal characters match.
+        counts: Whether it is an error that a character is superfluous or missed.
+    """
     matches = []
     # Character by character: folding a whole text may change its length ("ß" to "ss").
     folded = [[fold(character) for character in text] for text in (truth, reading)]
     for step in Levenshtein.opcodes(*folded):
-        there = truth[step.src_start : step.src_end]
+        true = truth[step.src_start : step.src_end]
         read = reading[step.dest_start : step.dest_end]
         if step.tag in ("equal", "replace"):
             wrong = step.tag == "replace"
-            matches += [CharacterMatch(*pair, wrong) for pair in zip(read, there, strict=True)]
+            matches += [CharacterMatch(*pair, wrong) for pair in zip(read, true, strict=True)]
         else:
             matches += [CharacterMatch(extra, None, counts(extra)) for extra in read]
-            matches += [CharacterMatch(None, missed, counts(missed)) for missed in there]
+            matches += [CharacterMatch(None, missed, counts(missed)) for missed in true]
     return matches
 
 

@@ -31,9 +31,9 @@ class BenchmarkReportHook(Hook):
         """Print and save the report of every benchmark metric."""
         checkpoint = runner.cfg.get("load_from")
         for metric in runner.test_evaluator.metrics:
-            report = getattr(metric, "report", None)
-            if not isinstance(metric, BenchmarkMetric) or report is None:
+            if not isinstance(metric, BenchmarkMetric) or metric.report is None:
                 continue
+            report = metric.report
             table = report.to_markdown()
             tested = f"{Path(checkpoint or 'random').stem}{variant_of(runner.model)}"
             stem = Path(runner.work_dir, f"{tested}_benchmark_{report.protocol.name}")

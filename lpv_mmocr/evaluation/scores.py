@@ -37,7 +37,7 @@ class SetScore:
     """Scores of one set.
 
     Attributes:
-        count: Number of words, at least 1.
+        count: Number of words; 0 if a test had none.
         correct: Number of words read correctly.
         similarity: Sum of one minus the normalised edit distance over the words.
         expected_count: Number of words the set should have; None if unknown.

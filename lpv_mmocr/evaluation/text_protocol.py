@@ -32,6 +32,13 @@ class TextProtocol:
         """Name of the protocol in reports."""
         return "case-sensitive-94" if self.case_sensitive else "case-insensitive-36"
 
+    @property
+    def meaning(self) -> str:
+        """Description of what is compared."""
+        if self.case_sensitive:
+            return "the 94 printable ASCII characters are compared, with case"
+        return "only 0-9 and a-z are compared, ignoring case"
+
     def reduce(self, text: str) -> str:
         """Return the characters of a text that count.
 
@@ -64,6 +71,11 @@ class ExactText(TextProtocol):
     def name(self) -> str:
         """Name of the protocol in reports."""
         return "exact"
+
+    @property
+    def meaning(self) -> str:
+        """Description of what is compared."""
+        return "all characters are compared"
 
     def reduce(self, text: str) -> str:
         """Return the text unchanged, since every character counts.

@@ -12,6 +12,7 @@ from .colours import Palette
 from .config import RenderConfig
 
 TEXTURE_SIZE = (192, 640)
+NOISE_SIZE = (256, 1024)
 VARIANTS = 6
 BANK_SEED = 20230515
 
@@ -138,8 +139,7 @@ class TextureBank:
         rng = np.random.default_rng(BANK_SEED)
         self.surfaces = [_finish(make(rng, TEXTURE_SIZE)) for make in SURFACES * VARIANTS]
         self.scenes = [_finish(make(rng, TEXTURE_SIZE)) for make in SCENES * VARIANTS]
-        noise = rng.standard_normal((256, 1024, 3), np.float32)
-        self.noise = noise
+        self.noise = rng.standard_normal((*NOISE_SIZE, 3), np.float32)
 
     def crop(
         self, rng: np.random.Generator, size: tuple[int, int], *, scene: bool = False
@@ -174,9 +174,9 @@ class TextureBank:
 
         Drawing millions of fresh normal numbers would take longer than everything else.
         """
-        height, width = min(size[0], 256), min(size[1], 1024)
-        top = rng.integers(256 - height + 1)
-        left = rng.integers(1024 - width + 1)
+        height, width = map(min, size, NOISE_SIZE)
+        top = rng.integers(NOISE_SIZE[0] - height + 1)
+        left = rng.integers(NOISE_SIZE[1] - width + 1)
         piece = self.noise[top : top + height, left : left + width]
         if (height, width) != size:
             piece = np.tile(piece, (-(-size[0] // height), -(-size[1] // width), 1))

@@ -16,7 +16,7 @@ def luminance(tone: np.ndarray) -> float:
     return float(tone[0] * LUMA[0] + tone[1] * LUMA[1] + tone[2] * LUMA[2])
 
 
-def colour(rng: np.random.Generator, target: float, grey_prob: float) -> np.ndarray:
+def random_colour(rng: np.random.Generator, target: float, grey_prob: float) -> np.ndarray:
     """Draw a random colour of a given luminance (ITU-R BT.601 luma).
 
     Args:
@@ -69,7 +69,7 @@ class Palette:
         step = reach * (rng.uniform(0, 1) if rng.random() < 0.6 else -rng.uniform(0, 0.7)) * away
         if rng.random() < 0.5:
             return np.clip(self.background + step, 0, 255).astype(np.float32)
-        return colour(rng, here + step, self.grey_prob)
+        return random_colour(rng, here + step, self.grey_prob)
 
     def beyond_text(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a colour for outlines, well apart from the text's."""
@@ -79,7 +79,7 @@ class Palette:
             target = here + side * rng.uniform(0.8, 1.6) * max(self.contrast, 60)
         else:
             target = rng.uniform(0, 60) if here > 128 else rng.uniform(195, 255)
-        return colour(rng, target, 0.6)
+        return random_colour(rng, target, 0.6)
 
 
 def draw_palette(rng: np.random.Generator, config: RenderConfig) -> Palette:
@@ -100,5 +100,8 @@ def draw_palette(rng: np.random.Generator, config: RenderConfig) -> Palette:
     text, background = (darker, lighter) if rng.random() < 0.5 else (lighter, darker)
     grey_prob = config.grey_prob
     return Palette(
-        colour(rng, text, grey_prob), colour(rng, background, grey_prob), contrast, grey_prob
+        random_colour(rng, text, grey_prob),
+        random_colour(rng, background, grey_prob),
+        contrast,
+        grey_prob,
     )

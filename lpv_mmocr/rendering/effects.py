@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .backgrounds import TextureBank, ramp
-from .colours import Palette, colour
+from .colours import Palette, random_colour
 from .config import RenderConfig
 
 
@@ -99,7 +99,7 @@ def paint_plate(
     if style < 0.5:
         body = np.zeros(image.shape[1:], np.uint8)
         cv2.fillConvexPoly(body, plate, 255, cv2.LINE_AA)
-        outside = colour(rng, rng.uniform(0, 255), palette.grey_prob)
+        outside = random_colour(rng, rng.uniform(0, 255), palette.grey_prob)
         return _lay_over(image, 1 - _as_cover(body), outside)
     thick = max(1, int(text_height * rng.uniform(0.03, 0.1)))
     lines = np.zeros(image.shape[1:], np.uint8)
@@ -163,7 +163,7 @@ def _glow(
 ) -> np.ndarray:
     halo = cv2.GaussianBlur(cover, (0, 0), text_height * rng.uniform(0.08, 0.25))
     halo = np.minimum(halo * np.float32(rng.uniform(1.0, 2.0)), np.float32(0.9))
-    shine = palette.text if rng.random() < 0.7 else colour(rng, rng.uniform(90, 220), 0.2)
+    shine = palette.text if rng.random() < 0.7 else random_colour(rng, rng.uniform(90, 220), 0.2)
     # A halo as bright as the letters would hide them.
     return _lay_over(image, halo * np.float32(rng.uniform(0.2, 0.55)), shine)
 
@@ -201,7 +201,7 @@ def _gradient(rng: np.random.Generator, size: tuple[int, int], palette: Palette)
     away = np.sign(palette.text.mean() - palette.background.mean()) or 1.0
     end = np.clip(palette.text - away * palette.contrast * rng.uniform(0.2, 0.5), 0, 255)
     if rng.random() < 0.5:
-        end = colour(rng, float(end.mean()), 0.2)
+        end = random_colour(rng, float(end.mean()), 0.2)
     rise = ramp(size[0])[:, None] if rng.random() < 0.75 else ramp(size[1])
     rise = np.float32(0.5) + (rise if rng.random() < 0.5 else -rise)
     return palette.text[:, None, None] + (end - palette.text)[:, None, None] * rise

@@ -33,7 +33,7 @@ def find_font_files(folders: Sequence[str | Path] = (), *, system: bool = True) 
     found: set[Path] = set()
     for entry in map(Path, folders):
         if not entry.exists():
-            raise FileNotFoundError(f"font folder {entry} does not exist")
+            raise FileNotFoundError(f"font file or folder {entry} does not exist")
         if entry.is_file():
             if entry.suffix.lower() not in FONT_SUFFIXES:
                 raise ValueError(

@@ -30,6 +30,7 @@ from .legibility import (
     legibility,
     likeness,
     only_case,
+    open_face,
     template,
 )
 from .processes import single_threaded_opencv, worker_pool
@@ -121,7 +122,7 @@ def screen_fonts(
     missing = [file for file, key in keys.items() if key not in known and file not in packed]
     if missing:
         if not show_progress and len(missing) >= MANY_FILES:
-            print_log(f"Screening {len(missing)} font files, some 60 ms each", logger="current")
+            print_log(f"Screening {len(missing)} font files, some 20 ms each", logger="current")
         with progress_bar(len(missing), "screening fonts", enabled=show_progress) as advance:
             for file, verdicts in _screen_many(missing, workers):
                 known[keys[file]] = [asdict(item) for item in verdicts]
@@ -172,7 +173,7 @@ def _read_pack(folder: str) -> dict[str, list[dict]]:
 
 
 def _check_verdicts(verdicts: dict[str, list[dict]]) -> None:
-    """Raise an exception of some kind if an entry is not a valid verdict."""
+    """Raise TypeError or AttributeError if an entry is not a valid verdict."""
     for items in verdicts.values():
         for item in items:
             FontVerdict(**item)
@@ -191,15 +192,11 @@ def _without_duplicates(verdicts: Sequence[FontVerdict]) -> list[FontVerdict]:
     seen: dict[str, str] = {}
     kept = []
     for verdict in verdicts:
-        first = seen.setdefault(verdict.fingerprint, verdict.path) if verdict.usable else None
-        if verdict.usable and verdict.fingerprint and first != verdict.path:
-            verdict = FontVerdict(
-                path=verdict.path,
-                index=verdict.index,
-                family=verdict.family,
-                usable=False,
-                reason=f"same glyphs as {first}",
-            )
+        if verdict.usable:
+            first = seen.setdefault(verdict.fingerprint, verdict.path)
+            if first != verdict.path:
+                reason = f"same glyphs as {first}"
+                verdict = _reject(verdict.path, verdict.index, reason, verdict.family)
         kept.append(verdict)
     return kept
 
@@ -215,10 +212,14 @@ def screen_font(path: str | Path) -> list[FontVerdict]:
     """
     path = str(path)
     try:
-        faces = len(TTCollection(path, lazy=True)) if path.lower().endswith("c") else 1
+        faces = len(TTCollection(path, lazy=True)) if _is_collection(path) else 1
     except Exception as error:  # Font files in the wild fail in every possible way.
         return [_reject(path, 0, f"not readable ({type(error).__name__})")]
     return [_screen_face(path, index) for index in range(faces)]
+
+
+def _is_collection(path: str) -> bool:
+    return path.lower().endswith((".ttc", ".otc"))
 
 
 def _reject(path: str, index: int, reason: str, family: str = "") -> FontVerdict:
@@ -229,9 +230,7 @@ def _reject(path: str, index: int, reason: str, family: str = "") -> FontVerdict
 
 def _screen_face(path: str, index: int) -> FontVerdict:
     try:
-        font = ImageFont.truetype(
-            path, GLYPH_SIZE, index=index, layout_engine=ImageFont.Layout.BASIC
-        )
+        font = open_face(path, GLYPH_SIZE, index)
         family = font.getname()[0] or Path(path).stem
         characters = "".join(sorted(glyph_coverage(path, index, PRINTABLE)))
     except Exception as error:
@@ -246,7 +245,6 @@ def _screen_face(path: str, index: int) -> FontVerdict:
             index=index,
             family=family,
             usable=True,
-            characters="",
             legibility=1.0,
             fingerprint=f"{hashlib.sha256(Path(path).read_bytes()).hexdigest()}|{index}",
         )
@@ -325,7 +323,7 @@ def glyph_coverage(path: str, index: int, characters: Iterable[str]) -> set[str]
     mapped = _character_map(path, index)
     if not any(ord(char) in mapped for char in characters):
         return set()
-    font = ImageFont.truetype(path, GLYPH_SIZE, index=index, layout_engine=ImageFont.Layout.BASIC)
+    font = open_face(path, GLYPH_SIZE, index)
     missing_glyph = _bitmap(font, _unmapped(mapped))
     bitmaps = {}
     for char in characters:
@@ -340,7 +338,7 @@ def glyph_coverage(path: str, index: int, characters: Iterable[str]) -> set[str]
 
 @lru_cache(maxsize=256)
 def _character_map(path: str, index: int) -> frozenset[int]:
-    number = index if path.lower().endswith("c") else -1
+    number = index if _is_collection(path) else -1
     with TTFont(path, lazy=True, fontNumber=number) as font:
         return frozenset(font.getBestCmap() or ())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,19 +12,17 @@ from pathlib import Path
 import numpy as np
 from PIL import ImageFont
 
-from .drawing import draw_index
 from .font_discovery import find_font_files
 from .font_screening import FontVerdict, glyph_coverage, screen_fonts
-from .legibility import PRINTABLE
+from .legibility import PRINTABLE, open_face
+from .weighted_choice import choose_index
 
 PICK_ATTEMPTS = 24
 
 
 @lru_cache(maxsize=8192)
 def load_face(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
-    """Open a face at a pixel size, once per process.
-
-    The basic layout needs no optional library, so images do not depend on installed ones.
+    """Open a face at a pixel size, once per process; see :func:`open_face`.
 
     Args:
         path: Font file.
@@ -33,7 +32,7 @@ def load_face(path: str, index: int, size: int) -> ImageFont.FreeTypeFont:
     Returns:
         The Pillow font.
     """
-    return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
+    return open_face(path, size, index)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +144,7 @@ class FontLibrary:
         """
         families, odds = (self.families, self._odds) if text.isascii() else self._beyond_ascii
         for _ in range(PICK_ATTEMPTS):
-            faces = families[draw_index(rng, odds)]
+            faces = families[choose_index(rng, odds)]
             face = faces[rng.integers(len(faces))]
             if face.shows(text):
                 return face
@@ -175,24 +174,37 @@ class FontLibrary:
         return hashlib.sha1(data.encode(), usedforsecurity=False).hexdigest()
 
     def uncovered(self, characters: Iterable[str]) -> list[str]:
-        """Return the characters that no face shows, sorted.
-
-        Faces remember the result, and later draws for non-ASCII text only consider faces that show
-        some of the non-ASCII characters given here, if there are any.
-        """
+        """Return the characters that no face shows, sorted."""
         characters = sorted(set(characters))
+        self._check_glyphs(characters)
+        return [char for char in characters if not any(face.shows(char) for face in self.faces)]
+
+    def _check_glyphs(self, characters: Iterable[str]) -> list[str]:
+        """Check and return the non-ASCII characters, all at once for each face, which is faster."""
         others = [char for char in characters if not char.isascii()]
         if others:
             for face in self.faces:
                 face.check_glyphs(others)
-            able = [
-                tuple(face for face in faces if any(map(face.shows, others)))
-                for faces in self.families
-            ]
-            able = [faces for faces in able if faces]
-            if able:
-                self._beyond_ascii = able, _family_odds(able)
-        return [char for char in characters if not any(face.shows(char) for face in self.faces)]
+        return others
+
+    def for_charset(self, charset: Iterable[str]) -> FontLibrary:
+        """Return a library of the same faces for texts of a charset.
+
+        For non-ASCII texts, it picks only faces that show some of the charset's non-ASCII
+        characters, if any does: most faces show none of another script.
+
+        Args:
+            charset: Characters of the texts.
+        """
+        others = self._check_glyphs(charset)
+        able = [
+            tuple(face for face in faces if any(map(face.shows, others))) for faces in self.families
+        ]
+        able = [faces for faces in able if faces]
+        library = copy.copy(self)
+        if able:
+            library._beyond_ascii = able, _family_odds(able)
+        return library
 
 
 def _family_odds(families: Sequence[tuple[Face, ...]]) -> np.ndarray:

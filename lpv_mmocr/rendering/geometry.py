@@ -178,9 +178,9 @@ def _perspective(
     text_height: float,
     strength: float,
 ) -> np.ndarray:
-    """Add a random perspective; corners move by up to ``strength`` times the text height.
+    """Add a random perspective.
 
-    Less if the word would be folded over.
+    Corners move by up to ``strength`` times the text height, or less if the word would fold over.
     """
     mapped = cv2.perspectiveTransform(points[None], matrix)[0]
     (x0, y0), (x1, y1) = mapped.min(axis=0), mapped.max(axis=0)

@@ -87,11 +87,27 @@ def template(glyph: np.ndarray) -> np.ndarray:
     return (canvas / (np.linalg.norm(canvas) + 1e-6)).ravel()
 
 
+def open_face(path: str, size: int, index: int = 0) -> ImageFont.FreeTypeFont:
+    """Open a face at a pixel size.
+
+    The basic layout needs no optional library, so images do not depend on installed ones.
+
+    Args:
+        path: Font file.
+        size: Pixels per em.
+        index: Index of the face in the file.
+
+    Raises:
+        OSError: If the file is not a font, or has no such face.
+    """
+    return ImageFont.truetype(path, size, index=index, layout_engine=ImageFont.Layout.BASIC)
+
+
 @lru_cache(maxsize=1)
 def _references() -> np.ndarray:
     """Return templates of known faces, float32 (94, faces * thickeners, SIDE²); zeros for none."""
     faces, of_letters = (
-        [ImageFont.truetype(str(file), GLYPH_SIZE) for file in _files(names)]
+        [open_face(str(file), GLYPH_SIZE) for file in _files(names)]
         for names in (REFERENCE_FONTS, REFERENCE_FONTS_FOR_LETTERS)
     )
 

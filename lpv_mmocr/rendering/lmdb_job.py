@@ -155,13 +155,15 @@ def _is_empty(folder: Path) -> bool:
 def _only_run_in(partial: Path) -> Iterator[None]:
     """Lock a folder against other runs, or fail if another run is writing in it.
 
-    The operating system releases the lock when the process ends, however that happens.
+    The operating system releases the lock when the process and its forked workers have ended,
+    however that happens.
     """
     # For writing: on network drives, a file open only for reading cannot be locked like this.
     with open(partial / RECIPE_FILE, "r+b") as handle:
         try:
             import fcntl
 
+            # Not try_lock, which does not exclude a second run in this process.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FileExistsError(

@@ -67,11 +67,11 @@ class WordRenderer:
     def __init__(
         self, fonts: FontLibrary, texts: TextSampler, config: RenderConfig | None = None
     ) -> None:
-        self.fonts = fonts
+        self.fonts = fonts.for_charset(texts.charset)
         self.texts = texts
         self.config = config or RenderConfig()
         self._dense_config = self.config.for_dense_text()
-        uncovered = fonts.uncovered(texts.charset)
+        uncovered = self.fonts.uncovered(texts.charset)
         if uncovered:
             shown = "".join(uncovered[:30])
             raise ValueError(
@@ -132,8 +132,8 @@ class WordRenderer:
         left_out = [f"{number} {reason}" for reason, number in reasons.items() if number]
         return f"{text}, left out {', '.join(left_out)}" if left_out else text
 
-    def _draw_text(self, rng: np.random.Generator) -> tuple[str, Face] | None:
-        """Draw a text and a font that shows it."""
+    def _choose_text(self, rng: np.random.Generator) -> tuple[str, Face] | None:
+        """Choose a text and a font that shows it."""
         for _ in range(MAX_DRAWS):
             text = self.texts(rng)
             face = self.fonts.pick(rng, text)
@@ -147,13 +147,14 @@ class WordRenderer:
         return None
 
     def _attempt(self, rng: np.random.Generator) -> RenderedWord | None:
-        drawn = self._draw_text(rng)
+        drawn = self._choose_text(rng)
         if drawn is None:
             return None
         text, face = drawn
         config = self.config if text.isascii() else self._dense_config
         final_height = log_uniform(rng, config.text_height)
         working_height = max(final_height, MIN_WORKING_HEIGHT)
+        scale = final_height / working_height
         font = face.at(FONT_SIZES[0] if working_height <= 32 else FONT_SIZES[1])
         layer = lay_out(rng, font, text, config, self._neighbours(rng, face))
         if layer is None:
@@ -161,7 +162,6 @@ class WordRenderer:
         # Words like "..." are low: their height says nothing about the size of the text.
         ink_height = max(layer.height, 0.45 * font.size)
         working_height *= layer.height / ink_height
-        scale = final_height / max(final_height, MIN_WORKING_HEIGHT)
         warp = place_text(rng, layer, working_height, len(text), config)
         width = warp.size[1] * scale / len(text)
         if width < config.min_char_width:

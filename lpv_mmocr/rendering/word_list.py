@@ -105,7 +105,9 @@ def _parse(lines: Iterable[str], source: str) -> WordList:
             value = 0.0
         if not (value > 0 and math.isfinite(value)):
             raise ValueError(f"{source}, line {number}: weight {weight!r} is not a positive number")
-        if not word or any(char.isspace() for char in word):
+        if not word:
+            raise ValueError(f"{source}, line {number}: there is no word before the weight")
+        if any(char.isspace() for char in word):
             raise ValueError(
                 f"{source}, line {number}: {word!r} holds white space; give one word per line"
             )

@@ -10,8 +10,8 @@ from functools import partial
 import numpy as np
 
 from .config import RenderConfig
-from .drawing import draw_index
 from .layout import layout_fault
+from .weighted_choice import choose_index
 from .word_list import WordList
 
 DRAW_ATTEMPTS = 200
@@ -155,7 +155,7 @@ class TextSampler:
             The text, within the character set and the lengths.
         """
         for _ in range(DRAW_ATTEMPTS):
-            text = self._kinds[draw_index(rng, self._kind_odds)][0](rng)
+            text = self._kinds[choose_index(rng, self._kind_odds)][0](rng)
             if self.accepts(text):
                 return text
         return self._random(rng)
@@ -177,14 +177,14 @@ class TextSampler:
         return word
 
     def _plain_word(self, rng: np.random.Generator) -> str:
-        return self.words[draw_index(rng, self._word_odds)]
+        return self.words[choose_index(rng, self._word_odds)]
 
     def _cased(self, rng: np.random.Generator, word: str) -> str:
         """Put a word into one of the cases; redraw forms outside the charset."""
         if word.upper() == word.lower():
             return word
         for _ in range(8):
-            name = self._case_names[draw_index(rng, self._case_odds)]
+            name = self._case_names[choose_index(rng, self._case_odds)]
             if name == "upper":
                 form = word.upper()
             elif name == "title":
@@ -226,8 +226,7 @@ class TextSampler:
         length = shortest + int((longest - shortest + 1) * rng.random() ** 2)
         digits = self._digits(rng, length, length)
         if length > 3 and rng.random() < 0.15:
-            grouped = f"{int(digits):,}"
-            return grouped
+            return f"{int(digits):,}"
         return digits
 
     def _price(self, rng: np.random.Generator) -> str:

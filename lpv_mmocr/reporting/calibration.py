@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NUM_BINS = 10
@@ -100,3 +101,16 @@ class Calibration:
             ZeroDivisionError: If there are no words.
         """
         return sum(abs(each.correct - each.confidence_sum) for each in self.bins) / self.total.count
+
+
+def most_misread(by_character: Mapping[str, Tally], limit: int) -> list[tuple[str, Tally]]:
+    """Return the characters with the most errors, those of the lowest accuracy first.
+
+    Args:
+        by_character: Counts by character.
+        limit: Maximum number of characters.
+    """
+    most_errors = sorted(
+        by_character.items(), key=lambda item: (item[1].correct - item[1].count, item[0])
+    )
+    return sorted(most_errors[:limit], key=lambda item: (item[1].accuracy, item[0]))

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 from scipy.stats import binomtest
 
 from ..visible_text import single
-from .calibration import Calibration, Tally
+from .calibration import Calibration, Tally, most_misread
 
 MAX_CHARACTERS = 36
 """Maximum number of columns that can be told apart on a phone."""
@@ -56,10 +56,7 @@ def character_chart(by_character: Mapping[str, Tally]) -> str:
     Returns:
         An SVG element.
     """
-    most_errors = sorted(
-        by_character.items(), key=lambda item: (item[1].correct - item[1].count, item[0])
-    )
-    shown = sorted(most_errors[:MAX_CHARACTERS], key=lambda item: (item[1].accuracy, item[0]))
+    shown = most_misread(by_character, MAX_CHARACTERS)
     figure, upper, lower = _two_panels()
     places = range(len(shown))
     _accuracy_bars(upper, places, [tally for _, tally in shown])

@@ -153,9 +153,9 @@ def _benchmark_metrics(runner: Runner) -> list[BenchmarkMetric]:
 def _tables(runner: Runner, statistics: ReadingStatistics) -> list[Table]:
     reports = [metric.report for metric in _benchmark_metrics(runner) if metric.report is not None]
     if reports:
-        return [Table(protocol=report.protocol.name, rows=report.rows) for report in reports]
+        return [Table(protocol=report.protocol, rows=report.rows) for report in reports]
     rows = [row_of_set("all words", statistics.score)]
-    return [Table(protocol=statistics.protocol.name, rows=rows)]
+    return [Table(protocol=statistics.protocol, rows=rows)]
 
 
 def _other_metrics(runner: Runner, metrics: Mapping[str, float]) -> dict[str, float]:

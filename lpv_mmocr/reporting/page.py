@@ -14,22 +14,18 @@ from markupsafe import Markup
 from PIL import Image
 
 from .. import __version__
+from ..evaluation import TextProtocol
 from ..evaluation.score_table import Row
 from ..visible_text import single, visible
 from . import charts
-from .calibration import Tally
+from .calibration import most_misread
 from .reread import WordImages
 from .statistics import MISSING, ReadingStatistics, WordResult
 from .text_display import Run, character_name, compare
 
 _NUM_CONFUSIONS = 20
 _MATRIX_SIZE = 16
-_NUM_CHARACTERS = 500  # of which the table has rows; some alphabets have ten thousands
-_PROTOCOLS = {
-    "case-insensitive-36": "only 0-9 and a-z are compared, ignoring case",
-    "case-sensitive-94": "the 94 printable ASCII characters are compared, with case",
-    "exact": "all characters are compared",
-}
+_NUM_CHARACTERS = 500  # maximum of table rows; some scripts have tens of thousands of characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,17 +33,12 @@ class Table:
     """Scores under one protocol.
 
     Attributes:
-        protocol: Name of the protocol.
+        protocol: The protocol.
         rows: Sets and means.
     """
 
-    protocol: str
+    protocol: TextProtocol
     rows: Sequence[Row]
-
-    @property
-    def meaning(self) -> str:
-        """Description of the characters that the protocol compares."""
-        return _PROTOCOLS.get(self.protocol, "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +108,7 @@ def render(report: Report) -> str:
         confusions=sorted(
             report.statistics.confusions.items(), key=lambda item: (-item[1], item[0])
         )[:_NUM_CONFUSIONS],
-        characters=_characters(report.statistics),
+        characters=most_misread(report.statistics.by_character, _NUM_CHARACTERS),
         errors=_errors(report),
         with_attention=any(images.attention is not None for images in report.images),
         MISSING=MISSING,
@@ -137,14 +128,6 @@ def _charts(statistics: ReadingStatistics) -> dict[str, Markup]:
     return drawn
 
 
-def _characters(statistics: ReadingStatistics) -> list[tuple[str, Tally]]:
-    """Return the characters with the most errors, the worst first."""
-    items = sorted(
-        statistics.by_character.items(), key=lambda item: (item[1].correct - item[1].count, item[0])
-    )
-    return sorted(items[:_NUM_CHARACTERS], key=lambda item: (item[1].accuracy, item[0]))
-
-
 def _confusion_matrix(statistics: ReadingStatistics) -> dict:
     """Return the confusion matrix of the characters that are confused most often."""
     involved: dict[str, int] = {}
@@ -155,8 +138,8 @@ def _confusion_matrix(statistics: ReadingStatistics) -> dict:
     chosen = sorted(involved, key=lambda character: (-involved[character], character))
     characters = [*sorted(chosen[:_MATRIX_SIZE]), MISSING]
     rows = [
-        (there, [statistics.confusions.get((there, read), 0) for read in characters])
-        for there in characters
+        (true, [statistics.confusions.get((true, read), 0) for read in characters])
+        for true in characters
     ]
     return {
         "characters": characters,

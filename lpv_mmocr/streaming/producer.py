@@ -101,7 +101,7 @@ class ChunkProducer:
         if ended:
             raise ChildProcessError(
                 f"{len(ended)} of {self._workers} processes that make images for {self.folder} "
-                f"ended (status {ended[0]}), perhaps for lack of memory or a full disk; see the "
+                f"ended (status {ended[0]}), perhaps for lack of memory or disk space; see the "
                 "output above. To continue, resume this run (--resume of tools/train.py)"
             )
 

@@ -11,7 +11,10 @@ from .dataset import StreamedWordDataset
 
 @HOOKS.register_module()
 class PoolUsageHook(Hook):
-    """Hook that logs the pool size and the mean uses of an image of a ``StreamedWordDataset``.
+    """Hook that logs how the images of a ``StreamedWordDataset`` are used, and ends its processes.
+
+    ``pool_images`` is the number of images in the pool, ``pool_added`` that of all images added to
+    it, ``mean_uses`` how often an image has been used on average.
 
     Args:
         interval: Number of iterations between two logged values.

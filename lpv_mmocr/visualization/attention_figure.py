@@ -18,14 +18,16 @@ from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resiz
 LEFT, RIGHT = 330, 1150
 """Widths of the column of sums and of the space for characters, in pixels."""
 SUM_HEIGHT, WORD_HEIGHT = 110, 120
-CAPTION, READING = 24, 46
-CAPTION_WIDTH, WRONG_CAPTION = 58, 100
+CAPTION_HEIGHT, READING_HEIGHT = 24, 46
+CAPTION_WIDTH, WRONG_CAPTION_WIDTH = 58, 100
 MAX_ROWS, MAX_HEIGHT = 5, 260
 """Maximum number of rows of maps in a stage, and maximum of their total height in pixels."""
 TILE = 240, 110
 """Maximum width and height of a map."""
 GAP = 10
-TITLE = 26
+TITLE_HEIGHT = 26
+HEAD_WIDTH = 470
+"""Room for the colour scales, which are 450 pixels wide."""
 
 
 def draw_attention(
@@ -75,7 +77,7 @@ def draw_attention(
     head = MARGIN + WORD_HEIGHT + GAP
     height = head + len(stages) * (layout.block_height + GAP) + MARGIN
     width = MARGIN + LEFT + 2 * GAP + layout.columns * layout.cell[0] + MARGIN
-    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + 470), height), PAPER)
+    canvas = Image.new("RGB", (max(width, MARGIN + LEFT + 2 * GAP + HEAD_WIDTH), height), PAPER)
     pen = ImageDraw.Draw(canvas)
     _draw_head(canvas, pen, image, stages[-1], gt_text, scales)
     for number, stage in enumerate(stages):
@@ -163,19 +165,19 @@ class _Layout:
     @classmethod
     def of(cls, image_size: tuple[int, int], count: int, with_truth: bool) -> _Layout:
         """Choose the layout with the largest maps."""
-        narrowest = WRONG_CAPTION if with_truth else CAPTION_WIDTH
-        left = fitted_size(image_size, (LEFT, SUM_HEIGHT))[1] + READING
+        narrowest = WRONG_CAPTION_WIDTH if with_truth else CAPTION_WIDTH
+        left = fitted_size(image_size, (LEFT, SUM_HEIGHT))[1] + READING_HEIGHT
         best = None
         for rows in range(1, MAX_ROWS + 1):
             columns = -(-count // rows)
             if columns * (narrowest + GAP) > RIGHT and rows < MAX_ROWS:
                 continue  # captions would not be legible
-            height = MAX_HEIGHT / rows - CAPTION - GAP // 2
+            height = MAX_HEIGHT / rows - CAPTION_HEIGHT - GAP // 2
             box = min(RIGHT / columns - GAP, TILE[0]), min(height, TILE[1])
             tile = fitted_size(image_size, box)
             if best is None or tile[0] * tile[1] > 1.1 * best.tile[0] * best.tile[1]:
-                cell = max(tile[0], narrowest) + GAP, tile[1] + CAPTION + GAP // 2
-                block = TITLE + max(left, rows * cell[1])
+                cell = max(tile[0], narrowest) + GAP, tile[1] + CAPTION_HEIGHT + GAP // 2
+                block = TITLE_HEIGHT + max(left, rows * cell[1])
                 best = cls(columns, rows, tile, cell, block)
         return best
 
@@ -221,7 +223,7 @@ def _draw_stage(
     draw_text(pen, (MARGIN, top + 21), f"Stage {stage.number}", 16, INK, bold=True)
     title = "end of the word" if stage.marks == [None] else "sum of the characters"
     draw_text(pen, (MARGIN + LEFT, top + 21), title, 13, PALE, anchor="r")
-    top += TITLE
+    top += TITLE_HEIGHT
     heat = heat_over_word(letters.total, stage.total, scales.sums)
     height, width, _ = heat.shape
     canvas.paste(Image.fromarray(heat), (MARGIN + (LEFT - width) // 2, top))

@@ -10,7 +10,7 @@ from ..evaluation.alignment import align
 from .canvas import INK, MARGIN, PALE, PAPER, checked_image, draw_reading
 from .glyphs import draw_text
 from .heat_maps import HeatScale, fitted_size, heat_over_word, letters_of, resized
-from .relation_figure import paste_relations, shown_relations
+from .relation_figure import paste_relations, relations_before_glrms
 
 TILE = (270, 100)
 SQUARE = 100
@@ -46,12 +46,8 @@ def draw_cascade_strip(
         maps[1 : max(len(text), 1) + 1].sum(0)
         for maps, text in zip(attention.attn_maps, texts, strict=True)
     ]
-    views = [
-        shown_relations(view, len(text))
-        for view, text in zip(attention.relations, texts, strict=False)
-    ]
+    views, relation = relations_before_glrms(attention)
     heat = HeatScale.of(sums)
-    relation = HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
     size = fitted_size(image.shape[:2], TILE)
     letters = letters_of(image, size)
     cell = max(size[0], 120)

@@ -38,11 +38,7 @@ def draw_relations(attention: LabelData) -> np.ndarray:
     if not len(attention.relations):
         raise ValueError("there are no relations to draw: the model has no GLRM")
     texts = attention.stage_texts[: len(attention.relations)]
-    views = [
-        shown_relations(view, len(text))
-        for view, text in zip(attention.relations, texts, strict=True)
-    ]
-    scale = HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
+    views, scale = relations_before_glrms(attention)
     panel = LABELS + SQUARE + 2 * MARGIN
     canvas = Image.new("RGB", (len(views) * panel, HEAD + LABELS + SQUARE + FOOT + MARGIN), PAPER)
     pen = ImageDraw.Draw(canvas)
@@ -56,6 +52,17 @@ def draw_relations(attention: LabelData) -> np.ndarray:
         draw_text(pen, (left, MARGIN + 36), "a row's character attends to …", 13, PALE)
         _draw_square(canvas, pen, view, text, (left + LABELS, HEAD + LABELS), scale)
     return np.asarray(canvas)
+
+
+def relations_before_glrms(attention: LabelData) -> tuple[list[np.ndarray], HeatScale]:
+    """Return the relations of the characters read before each GLRM, and their colour scale.
+
+    Args:
+        attention: ``pred_attention`` of a data sample.
+    """
+    pairs = zip(attention.relations, attention.stage_texts, strict=False)  # one stage more
+    views = [shown_relations(relations, len(text)) for relations, text in pairs]
+    return views, HeatScale(max((float(view.max()) for view in views if view.size), default=1.0))
 
 
 def shown_relations(relations: np.ndarray, count: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def test_capitals_of_a_font_without_small_letters_must_be_in_the_charset(
         return replace(face, verdict=replace(face.verdict, only_case="upper"))
 
     monkeypatch.setattr(renderer.fonts, "pick", pick_capitals)
-    assert renderer._draw_text(np.random.default_rng(0)) is None
+    assert renderer._choose_text(np.random.default_rng(0)) is None
 
 
 def test_overshoot_below_black_is_black():

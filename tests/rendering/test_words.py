@@ -182,6 +182,7 @@ def test_word_lists_have_comments_and_weights(tmp_path):
         (b"exit\tmany\n", r"line 1: weight 'many'"),
         (b"exit\t0\n", r"line 1: weight '0'"),
         (b"exit\tinf\n", r"line 1: weight 'inf'"),
+        (b"exit\n\t3\n", r"line 2: there is no word before the weight"),
         (b"way out\n", r"line 1: 'way out' holds white space"),
         (b"\n# nothing\n", "holds no word"),
         (b"\xff\xfe\xff", "is not UTF-8"),

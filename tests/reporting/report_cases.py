@@ -86,9 +86,7 @@ def report(statistics: ReadingStatistics) -> Report:
         title="<i>model</i>.pth",
         facts={"Checkpoint": "/a/very/long/path" * 8 + "/model.pth"},
         tables=[
-            Table(
-                protocol=statistics.protocol.name, rows=[row_of_set("all words", statistics.score)]
-            )
+            Table(protocol=statistics.protocol, rows=[row_of_set("all words", statistics.score)])
         ],
         statistics=statistics,
         images=[WordImages(pixels[:32, :100], pixels) for _ in statistics.worst],

@@ -139,7 +139,7 @@ def test_all_tables_absent_sets_and_metrics_are_shown():
     scores = {"SVT": SetScore(count=4, correct=3, similarity=3.5, expected_count=647)}
     tables = [
         Table(
-            protocol=protocol.name,
+            protocol=protocol,
             rows=BenchmarkReport(
                 protocol=protocol, scores=scores, absent={"SVTP": "no <folder>"}
             ).rows,

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Compare augmentation speed on one core with the published ``straug`` package.
 
 Both augment the same image in the same way: three different groups, one operation of each, random

@@ -22,7 +22,6 @@ from contextlib import redirect_stdout, suppress
 
 from lpv_mmocr_cli import new_parser, version
 
-# The package is imported late, so that versions are printed even if that fails.
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
 OPTIONAL = {"onnx": "onnx", "onnxruntime": "onnx", "gradio": "demo", "wordfreq": "words"}
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     lines = [f"lpv-mmocr {version()} on {platform.platform()}, Python {platform.python_version()}"]
     lines += [f"  {module:<12} {versions}" for module, versions in installed()]
-    try:
+    try:  # imported late, so that versions are printed even if that fails
         from lpv_mmocr import cli
     except Exception as error:  # a broken installation may raise anything
         print(*lines, sep="\n", flush=True)

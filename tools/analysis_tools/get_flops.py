@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         model = build_model(cfg)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         macs = count_macs(model, size, channels=image_channels(cfg))
-        print(f"image     {size[0]}x{size[1]} (height x width)")
+        print(f"image       {size[0]}x{size[1]} (height x width)")
         print(f"work        {macs / 1e9:.3f} GMAC")
         print(f"parameters  {trainable:,} trainable")
     return 0

@@ -54,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
             library, args.out, max_megabytes=args.max_mb, latin_only=args.latin_only
         )
         size = sum(file.stat().st_size for file in files) / 1e6
-        print(f"wrote {len(files)} of {len(library)} fonts, {size:.1f} MB, to {args.out}")
+        usable = len({face.verdict.path for face in library.faces})
+        print(f"wrote {len(files)} of {usable} font files, {size:.1f} MB, to {args.out}")
         if args.words_out:
             words = default_words()
             write_file(args.words_out, words.to_text())

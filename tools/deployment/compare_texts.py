@@ -105,7 +105,7 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
     for index in range(len(words))[:number]:
         info = words.get_data_info(index)
         try:
-            upright(info["img_bytes"])
+            decode_upright(info["img_bytes"])
         except ValueError as error:
             print(f"{info['sample_key']} is left out: {error}", file=sys.stderr)
             continue
@@ -116,15 +116,15 @@ def load_words(folder: str, number: int | None) -> tuple[list[bytes], list[str]]
     return encoded, labels
 
 
-def upright(content: bytes) -> np.ndarray:
+def decode_upright(content: bytes) -> np.ndarray:
     """Decode an image in BGR order and apply its EXIF orientation, as lpv_onnx does."""
     return decode_image(content, follow_exif=True)
 
 
 def read_torch(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[str]:
     texts = []
-    for batch in progressive(encoded):
-        images = [upright(content) for content in batch]
+    for batch in batches(encoded):
+        images = [decode_upright(content) for content in batch]
         read = inferencer(images, batch_size=len(images), progress_bar=False)
         texts += [prediction["text"] for prediction in read["predictions"]]
     return texts
@@ -158,7 +158,7 @@ def open_onnx(file: str, engine: str, model: LPV) -> lpv_onnx.Reader:
 
 def read_onnx(reader: lpv_onnx.Reader, encoded: Sequence[bytes]) -> list[str]:
     texts = []
-    for batch in progressive(encoded):
+    for batch in batches(encoded):
         texts += [reading.text for reading in reader(batch)]
     return texts
 
@@ -170,15 +170,15 @@ def find_clear(inferencer: TextRecInferencer, encoded: Sequence[bytes]) -> list[
         return [True] * len(encoded)
     preprocessing = Preprocessing.of(inferencer.cfg)
     clear: list[bool] = []
-    for batch in progressive(encoded):
-        images = [inferencer.pipeline(upright(content))["inputs"] for content in batch]
+    for batch in batches(encoded):
+        images = [inferencer.pipeline(decode_upright(content))["inputs"] for content in batch]
         if preprocessing.channels == "rgb":
             images = [image.flip(0) for image in images]
         clear += reference(model, preprocessing.normalise(images), mask=True)[1].tolist()
     return clear
 
 
-def progressive(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
+def batches(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
     """Yield batches, with a progress bar on standard error."""
     starts = range(0, len(encoded), BATCH)
     for start in track(starts, "", console=Console(stderr=True), transient=True):

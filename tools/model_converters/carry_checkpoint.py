@@ -5,11 +5,11 @@ checkpoint, from which tools/train.py --resume continues. Iteration, time used, 
 state, config and training curves are included. To save space, numbers are rounded, and compressed:
 
 - weights to half precision, as in published checkpoints (less than a training step changes them),
-- the moments of the optimizer to bfloat16; the log keeps its last 1,000 values.
+- the moments of the optimiser to bfloat16; the log keeps its last 1,000 values.
 
 Vectors, such as biases and normalisation statistics, are kept exactly. A training run that
 TimeBudgetHook has finished is packed with the marker of its end, but without the state of
-optimizer, schedule and log.
+optimiser, schedule and log.
 
 Example:
     python tools/model_converters/carry_checkpoint.py pack work_dirs/run/iter_9000.pth carried

@@ -1,6 +1,6 @@
 """Reduce a checkpoint of a training run to a small file for reading words.
 
-The file holds the weights, averaged ones if training averaged them, and a config. Optimizer state
+The file holds the weights, averaged ones if training averaged them, and a config. Optimiser state
 and log are left out.
 
 Example:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """Draw a contact sheet of every augmentation operation at every magnitude.
 
 One row per operation, one column per word image and magnitude; the first row shows the original
@@ -32,7 +31,7 @@ from lpv_mmocr.streaming.batch_augment import PROBABILITIES, BatchTextAugment
 import cv2
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from lpv_mmocr_cli import new_parser
 
@@ -84,8 +83,6 @@ def render_word(
     text: str, ink: tuple[int, ...], paper: tuple[int, ...], font_name: str
 ) -> np.ndarray:
     """Render a word on its paper with a margin, uint8 (H, W, 3), BGR."""
-    from PIL import Image, ImageDraw, ImageFont
-
     font = ImageFont.truetype(str(matplotlib_font_folder() / font_name), 44)
     left, top, right, bottom = font.getbbox(text)
     image = Image.new("RGB", (right - left + 20, bottom - top + 16), paper)

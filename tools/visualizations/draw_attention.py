@@ -53,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="mark differences in case, punctuation and blanks as errors, too",
+        help="mark differences in case, punctuation and spaces as errors, too",
     )
     parser.add_argument("--config", help="config of the model (default: the one in the checkpoint)")
     parser.add_argument(

@@ -27,7 +27,7 @@ _JPEG = b"\xff\xd8"
 # Bytes of a JPEG that cannot exceed the limit, as it has at least one bit for each 8x8 pixels.
 _SMALL_JPEG = MAX_PIXELS // 512
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
-_MAX_PIXELS = 2**30
+_OPENCV_MAX_PIXELS = 2**30
 """The limit of OpenCV."""
 
 
@@ -77,7 +77,7 @@ def _refuse_large(encoded: bytes) -> None:
         else:
             size = Image.open(io.BytesIO(encoded)).size
     except Image.DecompressionBombError:
-        size = (_MAX_PIXELS, 1)
+        size = (_OPENCV_MAX_PIXELS, 1)
     except Exception:  # OpenCV reads a few more formats, and decoding reports damage
         return
     if math.prod(size) > MAX_PIXELS:
@@ -108,7 +108,9 @@ def _is_misread(encoded: bytes, follow_exif: bool) -> bool:
     return encoded.startswith(b"jP  ", 4) or encoded.startswith(b"\xff\x4f\xff\x51")
 
 
-def load_by_pillow(image: bytes | Image.Image, *, max_pixels: int = _MAX_PIXELS) -> np.ndarray:
+def load_by_pillow(
+    image: bytes | Image.Image, *, max_pixels: int = _OPENCV_MAX_PIXELS
+) -> np.ndarray:
     """Load an image as :func:`lpv_onnx.load_image` does, following its EXIF orientation.
 
     Args:

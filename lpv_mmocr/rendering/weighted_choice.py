@@ -1,15 +1,15 @@
-"""Fast drawing from weighted alternatives."""
+"""Fast random choice from weighted alternatives."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def draw_index(rng: np.random.Generator, cumulative: np.ndarray) -> int:
-    """Draw an index according to given weights.
+def choose_index(rng: np.random.Generator, cumulative: np.ndarray) -> int:
+    """Choose an index according to given weights.
 
     ``Generator.choice`` checks and sums the weights at every call, which takes longer than
-    drawing a letter.
+    drawing a letter on an image.
 
     Args:
         rng: Source of randomness.
