@@ -23,6 +23,8 @@ _MAX_NAME_BYTES = 255
 _NOT_FOR_FOLDERS = {errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 """Errors of network drives that cannot sync a folder."""
 
+_IMAGE_OPTIONS = {"JPEG": dict(quality=95), "WEBP": dict(lossless=True)}
+
 _PARTIAL = re.compile(rf"(.+?)(?:\.[0-9a-f]{{8}})?{re.escape(PARTIAL_SUFFIX)}")
 
 
@@ -95,17 +97,21 @@ def write_image(path: str | os.PathLike, image: Image.Image, **options: Any) -> 
     """Write an image atomically, creating its folder if needed; not forced to disk.
 
     Args:
-        path: The file; its suffix determines the format.
+        path: The file; its suffix determines the format. JPEG has quality 95, WebP is lossless.
         image: The image.
         **options: Options of the format, as in ``PIL.Image.Image.save``.
 
     Raises:
+        ValueError: If no format has this suffix.
         OSError: If the file cannot be written, or its format cannot hold the image (most have a
             maximum size); an existing file of that name is kept.
     """
     path = Path(path)
+    format = Image.registered_extensions().get(path.suffix.lower())
+    if format is None:
+        raise ValueError(f"{path}: no image format has the suffix {path.suffix!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    format = Image.registered_extensions()[path.suffix.lower()]
+    options = {**_IMAGE_OPTIONS.get(format, {}), **options}
     with atomic_write(path, durable=False) as file:
         try:
             image.save(file, format=format, **options)

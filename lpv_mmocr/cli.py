@@ -212,7 +212,7 @@ def load_run_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs", Path(args.config.rpartition("::")[2]).stem))
-    require_folder(cfg.work_dir, "--work-dir")
+    require_folder(cfg.work_dir, "--work-dir (work_dir)", create=False)
     distributed.set_launcher(cfg, args.launcher)
     return cfg
 
@@ -246,12 +246,13 @@ def require_file(path: str, what: str) -> None:
         raise InputError(f"there is no {what} {path}")
 
 
-def require_folder(path: str | os.PathLike, option: str) -> None:
+def require_folder(path: str | os.PathLike, option: str, *, create: bool = True) -> None:
     """Check that a folder for results is writable before work begins, and create it.
 
     Args:
         path: The folder.
         option: Option that named it, for the error message.
+        create: Whether to create it.
 
     Raises:
         InputError: If it is a file, or below one, or cannot be created or written to.
@@ -262,6 +263,8 @@ def require_folder(path: str | os.PathLike, option: str) -> None:
         raise InputError(f"{option} needs a folder, and {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"{option} {path} cannot be written: no permission to write in {existing}")
+    if not create:
+        return
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

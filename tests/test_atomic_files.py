@@ -19,8 +19,9 @@ from lpv_mmocr.atomic_files import (
     write_image,
 )
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 
 def write(path: Path, content: bytes, **options) -> None:
@@ -221,7 +222,7 @@ class TestWriteImage:
     def test_suffix_determines_the_format(self, tmp_path, name):
         write_image(tmp_path / name, Image.new("RGB", (5, 4), "red"))
         with Image.open(tmp_path / name) as image:
-            assert image.format == {"jpg": "JPEG"}.get(name[-3:].lower(), image.format)
+            assert image.format == Image.registered_extensions()[Path(name).suffix.lower()]
             assert image.size == (5, 4)
         assert len([file for file in tmp_path.rglob("*") if file.is_file()]) == 1
 
@@ -232,6 +233,19 @@ class TestWriteImage:
         with pytest.raises(OSError, match=rf"too large: .{path}"):
             write_image(path, noise)
         assert Image.open(path).size == (5, 4) and os.listdir(tmp_path) == ["a.png"]
+
+    @pytest.mark.parametrize(("name", "most"), [("a.png", 0), ("a.webp", 0), ("a.jpg", 3)])
+    def test_little_is_lost(self, tmp_path, name, most):
+        noise = Image.effect_noise((64, 64), 60).filter(ImageFilter.GaussianBlur(1))
+        write_image(tmp_path / name, noise.convert("RGB"))
+        with Image.open(tmp_path / name) as image:
+            back = np.asarray(image.convert("L"), float)
+        assert np.abs(back - np.asarray(noise, float)).mean() <= most
+
+    def test_unknown_suffix(self, tmp_path):
+        with pytest.raises(ValueError, match=r"a\.xyz: no image format has the suffix '\.xyz'"):
+            write_image(tmp_path / "new" / "a.xyz", Image.new("L", (1, 1)))
+        assert not os.listdir(tmp_path)
 
     @pytest.mark.parametrize("name", ["a.jpg", "a.webp"])
     def test_image_too_large_for_its_format(self, tmp_path, name):

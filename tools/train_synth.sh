@@ -106,16 +106,18 @@ run() {
     fi
     python "$tools/train.py" "$(config_of "$name")" --work-dir "$folder" --resume \
         ${given[@]+--cfg-options "${given[@]}"} &
-    local training=$!
+    local training=$! received=0
     # A signal, such as one of timeout, ends the training, which saves a checkpoint first; then this
     # script packs it below, instead of ending at once.
-    trap 'kill -TERM "$training" 2>/dev/null || true' TERM INT
+    trap 'received=143; kill -TERM "$training" 2>/dev/null || true' TERM
+    trap 'received=130; kill -TERM "$training" 2>/dev/null || true' INT
     while true; do # a signal ends a wait
         status=0
         wait "$training" || status=$?
         kill -0 "$training" 2>/dev/null || break
     done
     trap - TERM INT
+    if ((received && status)); then status=$received; fi
     if [[ -n $sampler ]]; then
         kill "$sampler" 2>/dev/null || true  # without a driver it has ended already
         wait "$sampler" 2>/dev/null || true

@@ -38,6 +38,10 @@ class LMDBDataError(RuntimeError):
     text: str = ""
 
 
+class TruncatedLMDBError(LMDBDataError):
+    """Raised when a file is not an LMDB, or its end is missing."""
+
+
 def image_key(number: int) -> bytes:
     """Return the key of image ``number``, counted from 1."""
     return b"image-%09d" % number
@@ -163,11 +167,13 @@ def _open(path: str) -> lmdb.Environment:
         raise FileNotFoundError(f"{path} is not an LMDB: it holds no file {DATA_FILE}")
     size = data_file.stat().st_size
     if size < _HEADER:
-        raise LMDBDataError(f"{data_file} is cut short: {size} bytes do not even hold its header")
+        raise TruncatedLMDBError(
+            f"{data_file} is cut short: {size} bytes do not even hold its header"
+        )
     try:
         opened = lmdb.open(path, readonly=True, lock=False, readahead=False, meminit=False)
     except lmdb.InvalidError as error:
-        raise LMDBDataError(f"{data_file} is not an LMDB file") from error
+        raise TruncatedLMDBError(f"{data_file} is not an LMDB file") from error
     except lmdb.Error as error:
         hint = ""
         if "already open" in str(error):
@@ -176,7 +182,7 @@ def _open(path: str) -> lmdb.Environment:
     expected = (opened.info()["last_pgno"] + 1) * opened.stat()["psize"]
     if size < expected:
         opened.close()
-        raise LMDBDataError(
+        raise TruncatedLMDBError(
             f"{data_file} is cut short: {size} of {expected} bytes are there; copy or download "
             "it again"
         )
@@ -190,7 +196,8 @@ def require_whole(path: str | os.PathLike) -> None:
         path: Folder of the LMDB.
 
     Raises:
-        LMDBDataError: If it is not an LMDB, or was cut short.
+        TruncatedLMDBError: If it is not an LMDB, or was cut short.
+        LMDBDataError: If it cannot be opened.
     """
     file = Path(path, DATA_FILE)
     if file.is_file() and file.stat().st_size:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from itertools import chain
 from pathlib import Path
-from typing import IO
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, all_reduce_params, is_main_process
 from mmengine.hooks import CheckpointHook
-from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmocr.registry import HOOKS
 from torch.utils.data import DataLoader
 
 from ..atomic_files import PARTIAL_SUFFIX
 from ..datasets import ResumableInfiniteSampler, SourceShareBatchSampler
-from ..file_lock import try_lock
 from .atomic_file_backend import ATOMIC_BACKEND
 from .checkpoint_io import CheckpointError
 from .checkpoint_search import LAST_CHECKPOINT
 from .loops import RANDOM_STATES
 from .random_state import random_state
-
-LOCK_FILE = "training.lock"
-"""File of a work folder that is locked while a training writes there."""
 
 _ENDLESS = (InfiniteSampler, ResumableInfiniteSampler, SourceShareBatchSampler)
 _HALF_WRITTEN = [f"{name}*{PARTIAL_SUFFIX}" for name in ("*.pth", LAST_CHECKPOINT)]
@@ -43,8 +36,7 @@ class AtomicCheckpointHook(CheckpointHook):
     - deletes old checkpoints after that, so the disk needs room for one more than are kept,
     - stores the random state of every process in the checkpoint, for
       :class:`lpv_mmocr.engine.ResumableIterBasedTrainLoop`,
-    - saves a run that another hook stops early, at the iteration where it stopped,
-    - refuses a work folder to which another training is writing.
+    - saves a run that another hook stops early, at the iteration where it stopped.
 
     If a checkpoint cannot be written, e.g. because the disk is full, the hook logs an error and
     training continues: the last complete checkpoint still exists, and space can be freed before the
@@ -83,32 +75,6 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(interval=interval, by_epoch=False, backend_args=backend_args, **kwargs)
         self.max_failures = max_failures
         self._failures = 0
-        self._lock: IO | None = None
-
-    def before_run(self, runner: Runner) -> None:
-        """Keep other training runs out of the work folder, on the main process.
-
-        Raises:
-            FileExistsError: If another one is writing there.
-        """
-        is_test = not isinstance(runner.optim_wrapper, OptimWrapper | OptimWrapperDict)
-        if is_test or not is_main_process():
-            return
-        file = Path(runner.work_dir) / LOCK_FILE
-        self._lock = file.open("a")
-        if not try_lock(self._lock):
-            raise FileExistsError(
-                f"another training is writing to {runner.work_dir}: wait for its end, or choose "
-                f"another folder (--work-dir). If there is none, delete {file}"
-            )
-
-    def after_run(self, runner: Runner) -> None:
-        """Let other training runs into the work folder."""
-        if self._lock is not None:
-            with contextlib.suppress(OSError):  # Windows deletes no open file
-                Path(self._lock.name).unlink()
-            self._lock.close()
-            self._lock = None
 
     def before_train(self, runner: Runner) -> None:
         """Restore the name of the last checkpoint, and delete incomplete and outdated files.

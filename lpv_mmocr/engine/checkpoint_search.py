@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from pathlib import Path
@@ -107,7 +108,12 @@ def _named_as_last(work_dir: Path) -> Path | None:
     pointer = work_dir / LAST_CHECKPOINT
     # A crash may leave anything in it.
     name = pointer.read_text("utf-8", errors="replace").strip("\0 \n") if pointer.is_file() else ""
-    return Path(name) if name and "\0" not in name else None
+    if not name or "\0" in name:
+        return None
+    with contextlib.suppress(OSError):  # a name that is too long
+        Path(name).exists()
+        return Path(name)
+    return None
 
 
 def _number(file: Path) -> _Number | None:

@@ -53,7 +53,7 @@ def load_image(
     encoded = _read_file(os.fspath(source))
     _check_header(encoded, max_pixels)
     try:
-        return decode_image(encoded, follow_exif=True)
+        return decode_image(encoded, follow_exif=True, max_pixels=max_pixels)
     except ValueError as error:
         raise ImageError(str(error)) from error
 

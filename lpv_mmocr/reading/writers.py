@@ -12,7 +12,7 @@ from typing import TextIO
 import lpv_onnx
 
 from ..atomic_files import naming, partial_path
-from ..file_lock import try_lock
+from ..file_lock import open_locked
 from .reading import Reading
 
 Writer = Callable[[Reading, str | None], None]
@@ -122,19 +122,23 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / f"readings.{kind}"
     partial = partial_path(final)
-    # For appending, so that what another process has written is not lost before the lock. Names of
-    # images need not be valid UTF-8.
-    with (
-        naming(partial),
-        partial.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file,
-    ):
-        if not try_lock(file):
-            raise FileExistsError(
-                f"another process is writing {partial}: wait for its end, or choose another folder"
-            )
-        file.truncate(0)
-        yield WRITERS[kind](file)
-        file.flush()
+    # Names of images need not be valid UTF-8.
+    file = open_locked(partial, encoding="utf-8", errors="backslashreplace", newline="")
+    if file is None:
+        raise FileExistsError(
+            f"another process is writing {partial}: wait for its end, or choose another folder"
+        )
+    with file:
+        file.truncate(0)  # what a killed process has left
+        write = WRITERS[kind](file)
+
+        def write_named(reading: Reading, figure: str | None) -> None:
+            with naming(partial):
+                write(reading, figure)
+
+        yield write_named
+        with naming(partial):
+            file.flush()
         if os.name == "nt":  # where an open file cannot be renamed, and is not locked
             file.close()
         partial.replace(final)

@@ -16,7 +16,7 @@ import lmdb
 from ..atomic_files import partial_path
 from ..datasets.lmdb_environment import (
     NUM_SAMPLES_KEY,
-    LMDBDataError,
+    TruncatedLMDBError,
     image_key,
     label_key,
     require_whole,
@@ -140,7 +140,7 @@ def _require_whole(partial: Path) -> None:
     """Check that what an interrupted run left can be continued."""
     try:
         require_whole(partial)
-    except LMDBDataError as error:
+    except TruncatedLMDBError as error:
         raise FileExistsError(
             f"{partial} is damaged ({error}): give --restart, or delete it, to start again"
         ) from error

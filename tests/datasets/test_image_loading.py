@@ -6,7 +6,7 @@ import io
 import struct
 
 from lpv_mmocr.datasets import decode_image
-from lpv_mmocr.datasets.image_header import is_truncated_jpeg
+from lpv_mmocr.datasets.image_header import is_truncated_jpeg, stated_size
 
 import cv2
 import numpy as np
@@ -178,6 +178,35 @@ def test_image_of_gigabytes_is_refused_by_its_header(format, follow_exif, monkey
     monkeypatch.setattr(cv2, "imdecode", None)
     with pytest.raises(ValueError, match=r"\(\d+ bytes\) cannot be .* more than 67 million pixels"):
         decode_image(content.getvalue(), follow_exif=follow_exif)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_of_gigabytes_without_their_data_is_refused(progressive):
+    """OpenCV would fill in what is missing."""
+    content = io.BytesIO()
+    Image.new("RGB", (64, 32)).save(content, format="JPEG", progressive=progressive)
+    encoded = content.getvalue()
+    large = encoded.replace(struct.pack(">HH", 32, 64), struct.pack(">HH", 30_000, 30_000), 1)
+    assert decode_image(encoded).shape == (32, 64, 3) and large != encoded
+    with pytest.raises(ValueError, match="more than 67 million pixels"):
+        decode_image(large)
+
+
+def test_limit_can_be_raised():
+    content = io.BytesIO()
+    Image.new("1", (9000, 8000)).save(content, format="PNG")
+    assert decode_image(content.getvalue(), max_pixels=10**8).shape == (8000, 9000, 3)
+    with pytest.raises(ValueError, match="more than 1 million pixels"):
+        decode_image(content.getvalue(), max_pixels=10**6)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000"])
+def test_stated_size_is_width_and_height(format):
+    content = io.BytesIO()
+    Image.new("RGB", (64, 32)).save(content, format=format)
+    assert stated_size(content.getvalue()) == (64, 32)
+    for length in (0, 2, 3, 10, 20):
+        assert stated_size(content.getvalue()[:length]) in (None, (64, 32))
 
 
 def test_image_that_pillow_takes_for_an_attack_is_refused():

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from lpv_mmocr import atomic_files
@@ -363,42 +361,3 @@ def test_run_that_counts_epochs_is_warned_of(numbers, tmp_path, capfd):
     assert (
         "AtomicCheckpointHook counts iterations, but this run counts epochs" in said.out + said.err
     )
-
-
-HOLDER = """
-import sys
-from lpv_mmocr.file_lock import try_lock
-file = open(sys.argv[1], "a")
-print(try_lock(file), flush=True)
-sys.stdin.read()
-"""
-
-
-def test_work_folder_of_another_training_is_refused(numbers, tmp_path):
-    lock = tmp_path / checkpoint_hook.LOCK_FILE
-    command = [sys.executable, "-c", HOLDER, str(lock)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    config = training_config(numbers, tmp_path)
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as other:
-        assert other.stdout.readline() == "True\n"
-        with pytest.raises(FileExistsError, match=f"another training is writing to {tmp_path}"):
-            Runner.from_cfg(config).train()
-        other.stdin.close()
-    assert not names(tmp_path)
-    train(config)
-    assert names(tmp_path) and not lock.exists()
-
-
-def test_failed_training_can_be_repeated_in_the_same_process(numbers, tmp_path):
-    runner = Runner.from_cfg(training_config(numbers, tmp_path))
-
-    def fail(runner: Runner) -> None:
-        raise ZeroDivisionError
-
-    runner.register_hook(At(2, fail))
-    with pytest.raises(ZeroDivisionError):
-        runner.train()
-    train(training_config(numbers, tmp_path))
-    assert names(tmp_path)

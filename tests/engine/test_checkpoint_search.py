@@ -213,11 +213,13 @@ def test_damage_within_a_checkpoint_is_noticed(tmp_path, said):
     assert "iter_30.pth is damaged" in "\n".join(said)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"\0" * 40, b"iter_\xff.pth"])
+@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"\0" * 40, b"iter_\xff.pth", b"x" * 300])
 def test_damaged_name_of_the_last_one_is_ignored(tmp_path, content):
     whole = checkpoint(tmp_path / "iter_20.pth")
     (tmp_path / "last_checkpoint").write_bytes(content)
     assert find_last_complete_checkpoint(str(tmp_path)) == str(whole)
+    whole.unlink()
+    assert find_last_complete_checkpoint(str(tmp_path)) is None
 
 
 def test_folders_and_dangling_links_are_ignored(tmp_path):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
+from pathlib import Path
 
 from lpv_mmocr.reading import Reading
 from lpv_mmocr.reading.progress import _Terminal
@@ -158,7 +160,7 @@ def test_folder_to_which_another_process_writes_is_refused(tmp_path, monkeypatch
     with results_folder(tmp_path, "jsonl") as write:
         write(READINGS[0], None)
     (tmp_path / "readings.jsonl.partial").write_text("of the other process\n")
-    monkeypatch.setattr("lpv_mmocr.reading.writers.try_lock", lambda file: False)
+    monkeypatch.setattr("lpv_mmocr.file_lock.try_lock", lambda file: False)
     with (
         pytest.raises(FileExistsError, match=r"another process is writing .*readings\.jsonl"),
         results_folder(tmp_path, "jsonl"),
@@ -174,6 +176,26 @@ def test_rest_of_a_killed_process_is_replaced(tmp_path):
         write(READINGS[0], None)
     assert json.loads((tmp_path / "readings.jsonl").read_text())["path"] == "a b.png"
     assert os.listdir(tmp_path) == ["readings.jsonl"]
+
+
+def test_errors_of_others_keep_their_name(tmp_path):
+    with pytest.raises(OSError) as raised, results_folder(tmp_path, "jsonl"):
+        raise OSError(errno.ENOSPC, "standard output is full")
+    assert raised.value.filename is None
+
+
+def test_readings_are_complete_when_they_have_their_name(tmp_path, monkeypatch):
+    seen = []
+    replace = Path.replace
+
+    def watched(self, target):
+        seen.append(self.read_text())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    with results_folder(tmp_path, "jsonl") as write:
+        write(READINGS[0], None)
+    assert seen == [(tmp_path / "readings.jsonl").read_text()] != [""]
 
 
 def test_error_of_a_full_disk_names_the_readings(tmp_path, small_disk):

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from lpv_mmocr.datasets import LMDBDataError
 from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
 from lpv_mmocr.rendering.lmdb_job import remove_partial, render_lmdb
 
@@ -291,3 +292,13 @@ def test_truncated_rest_of_an_interrupted_run_is_refused(job, tmp_path):
         job(tmp_path / "out")
     remove_partial(tmp_path / "out")
     assert job(tmp_path / "out", count=5) is True
+
+
+def test_lmdb_that_is_open_is_not_called_damaged(job, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        job(tmp_path / "out", on_progress=_interrupt)
+    with (
+        lmdb.open(str(tmp_path / "out.partial"), readonly=True, lock=False),
+        pytest.raises(LMDBDataError, match="already open"),
+    ):
+        job(tmp_path / "out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import re
@@ -116,11 +117,26 @@ def test_each_extra_requires_its_module(load_tool):
         assert re.search(rf"^{module}\b", required, re.MULTILINE)
 
 
-def test_closed_pipe_is_not_a_failed_check(check, monkeypatch):
+def test_full_disk_is_an_error(load_tool, monkeypatch, capsys):
+    tool = load_tool(TOOL)
+    monkeypatch.setattr(tool, "discard_output", lambda: None)
+
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("sys.stdout", Full())
+    assert tool.main([]) == 2
+    assert capsys.readouterr().err == "error: [Errno 28] No space left on device\n"
+
+
+def test_closed_pipe_is_not_a_failed_check(load_tool, monkeypatch):
+    tool = load_tool(TOOL)
+    monkeypatch.setattr(tool, "discard_output", lambda: None)
+
     class Closed(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stdout", Closed())
-    monkeypatch.setattr("lpv_mmocr.cli.discard_output", lambda: None)
-    assert check() == 141
+    assert tool.main([]) == 141

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 
@@ -110,6 +111,17 @@ def test_lmdb_under_two_names_counts_once_where_it_is_first(info, toy_data, tmp_
     assert info(toy_data / "val", toy_data / "train", "link", "--json", "info.json") == 0
     content = json.loads((tmp_path / "info.json").read_text())
     assert [part["name"] for part in content["lmdbs"]] == [f"{toy_data}/val", f"{toy_data}/train"]
+
+
+def test_statistics_are_printed_even_if_no_file_can_be_written(info, toy_data, capsys, monkeypatch):
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "a.json")
+
+    monkeypatch.setattr("lpv_mmocr.atomic_files.os.fsync", fail)
+    assert info(toy_data / "val", "--json", "a.json") == 2
+    shown = capsys.readouterr()
+    assert "7 (100.00 %) pass the released filter" in shown.out
+    assert "a.json" in shown.err and "wrote" not in shown.out
 
 
 def test_files_are_written_even_if_nothing_can_be_printed(info, toy_data, tmp_path, monkeypatch):

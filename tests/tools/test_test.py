@@ -63,6 +63,23 @@ def test_sigterm_is_an_interruption(test_tool, toy_config, toy_run, monkeypatch,
     assert capsys.readouterr().err.endswith("interrupted\n")
 
 
+def test_sigterm_ends_a_process_of_several_at_once(test_tool, toy_config, toy_run, monkeypatch):
+    """Another one may have failed, and this one may wait for it."""
+    seen = []
+    monkeypatch.setattr(
+        "lpv_mmocr.cli.load_run_config",
+        lambda args: seen.append(signal.getsignal(signal.SIGTERM)) or fail(),
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    for launcher in ("pytorch", "none"):
+        assert test_tool(toy_config, toy_run / "iter_4.pth", "--launcher", launcher) == 2
+    assert seen[0] is before and seen[1] is not before
+
+
+def fail() -> None:
+    raise ValueError("enough")
+
+
 def test_predictions_are_written_to_the_named_file(test_tool, toy_config, toy_run, tmp_path):
     assert test_tool(toy_config, toy_run / "iter_4.pth", "--save-preds", "mine.jsonl") == 0
     assert len((tmp_path / "mine.jsonl").read_text().splitlines()) == WORDS
@@ -232,7 +249,7 @@ class TestBadInput:
     def test_work_folder_that_is_a_file(self, error_of, toy_config, toy_run, tmp_path):
         (tmp_path / "taken").touch()
         error = error_of(toy_config, toy_run / "iter_4.pth", "--work-dir", "taken")
-        assert error == "error: --work-dir needs a folder, and taken is a file"
+        assert error == "error: --work-dir (work_dir) needs a folder, and taken is a file"
 
     def test_no_data(self, error_of, toy_config, toy_run):
         options = ["--cfg-options", "test_dataloader.dataset.ann_file=gone"]

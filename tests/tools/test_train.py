@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from lpv_mmocr.engine import amp
+from lpv_mmocr.engine import amp, checkpoint_search
 
 import pytest
 import torch
@@ -42,6 +42,31 @@ class TestTraining:
             assert train(toy_config, "--work-dir", tmp_path / name, "--cfg-options", *once) == 0
             (scalars,) = (tmp_path / name).glob("*/vis_data/scalars.json")
             assert '"loss"' in scalars.read_text()
+
+    def test_work_folder_of_another_process_is_refused(
+        self, train, toy_config, tmp_path, monkeypatch, capsys
+    ):
+        monkeypatch.setattr("lpv_mmocr.file_lock.try_lock", lambda file: False)
+        assert train(toy_config, "--work-dir", tmp_path / "run") == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: another process trains in {tmp_path / 'run'}: wait for")
+        assert [file.name for file in (tmp_path / "run").iterdir()] == ["training.lock"]
+
+    def test_work_folder_is_locked_before_a_checkpoint_is_chosen_and_until_the_end(
+        self, train, toy_config, tmp_path, monkeypatch
+    ):
+        lock = tmp_path / "run" / "training.lock"
+        seen = []
+        number = checkpoint_search._number
+        monkeypatch.setattr(
+            checkpoint_search, "_number", lambda file: seen.append(lock.exists()) or number(file)
+        )
+        monkeypatch.setattr(
+            "lpv_mmocr.engine.AtomicCheckpointHook.after_run",
+            lambda self, runner: seen.append(lock.exists()),
+        )
+        assert train(toy_config, "--resume", "--work-dir", tmp_path / "run") == 0
+        assert len(seen) > 1 and all(seen) and not lock.exists()
 
     def test_resume_continues_from_the_newest(self, train, toy_config, toy_run, tmp_path):
         run = shutil.copytree(toy_run, tmp_path / "run")

@@ -246,11 +246,13 @@ def quiet() -> Iterator[None]:
 
 
 def publish_report(report: Report, folder: str | None, plan: Plan) -> None:
-    if folder:  # first, since the standard output may be closed
-        report.write(Path(folder))
-        draw(report, Path(folder, "benchmark.png"))
-        plan.progress(f"wrote benchmark.* to {folder}")
-    print(report.to_markdown(), end="")
+    try:  # files first, since the standard output may be closed
+        if folder:
+            report.write(Path(folder))
+            draw(report, Path(folder, "benchmark.png"))
+            plan.progress(f"wrote benchmark.* to {folder}")
+    finally:  # also if a disk is full
+        print(report.to_markdown(), end="")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 
 from lpv_mmocr_cli import new_parser, version
+from lpv_onnx.standard_streams import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, discard_output
 
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
@@ -55,16 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     lines = [f"lpv-mmocr {version()} on {platform.platform()}, Python {platform.python_version()}"]
     lines += [f"  {module:<12} {versions}" for module, versions in installed()]
-    try:  # imported late, so that versions are printed even if that fails
+    try:
+        print(*lines, sep="\n", flush=True)
+    except BrokenPipeError:  # such as a pipe to head
+        discard_output()
+        return EXIT_BROKEN_PIPE
+    except OSError as error:
+        discard_output()
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    # Imported late, so that versions are printed even if that ends the process.
+    try:
         from lpv_mmocr import cli
     except Exception as error:  # a broken installation may raise anything
-        print(*lines, sep="\n", flush=True)
         if args.traceback:
             raise
         print(f"FAILED  importing lpv_mmocr: {type(error).__name__}: {error}", flush=True)
         return EXIT_FAILED
     with cli.ReportInputErrors(traceback=args.traceback):
-        print(*lines, sep="\n", flush=True)
         return check(args.device)
 
 

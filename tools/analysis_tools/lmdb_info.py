@@ -132,16 +132,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         paths = list(names.values())
         parts = gather(args, paths)
         total = total_of(parts, f"{len(parts)} LMDBs together") if len(parts) > 1 else parts[0]
-        # Files first, since the standard output may be closed.
-        written = []
-        if args.json:
-            content = dict(lmdbs=[part.as_dict() for part in parts], total=total.as_dict())
-            write_file(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-            written.append(f"wrote {args.json}")
-        if args.sheet:
-            written.append(f"wrote {args.sheet}: {write_sheet(args, paths)} samples")
-        report(parts, total, args.each)
-        print(*written, sep="\n", end="\n" if written else "")
+        written: list[str] = []
+        try:  # files first, since the standard output may be closed
+            if args.json:
+                content = dict(lmdbs=[part.as_dict() for part in parts], total=total.as_dict())
+                write_file(args.json, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+                written.append(f"wrote {args.json}")
+            if args.sheet:
+                written.append(f"wrote {args.sheet}: {write_sheet(args, paths)} samples")
+        finally:  # also if a disk is full
+            report(parts, total, args.each)
+            for line in written:
+                print(line)
         return EXIT_BAD_SAMPLES if total.bad_count else 0
 
 

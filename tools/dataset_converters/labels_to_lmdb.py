@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback), cli.sigterm_interrupts():
         cli.require_file(args.labels, "label file")
-        cli.require_folder(Path(args.out).parent, "--out")
+        cli.require_folder(Path(args.out).parent, "--out", create=False)
         done = labels_to_lmdb(
             args.labels,
             args.out,

@@ -45,7 +45,7 @@ from lpv_mmocr.datasets.conversion import LEFT_OUT_FILE, lmdb_to_labels
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback), cli.sigterm_interrupts():
-        cli.require_folder(Path(args.out).parent, "--out")
+        cli.require_folder(Path(args.out).parent, "--out", create=False)
         done = lmdb_to_labels(
             args.lmdb,
             args.out,

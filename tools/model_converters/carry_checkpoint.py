@@ -4,7 +4,7 @@
 checkpoint, from which tools/train.py --resume continues. Iteration, time used, schedule, random
 state, config and training curves are included. To save space, numbers are rounded, and compressed:
 
-- weights to half precision, as in published checkpoints (less than a training step changes them),
+- weights to half precision, as in published checkpoints (by up to 1 part in 2,000),
 - the moments of the optimiser to bfloat16; the log keeps its last 1,000 values.
 
 Vectors, such as biases and normalisation statistics, are kept exactly. A training run that
@@ -107,6 +107,8 @@ def compressed(value: Tensor) -> dict | Tensor:
 
 def restored(value: dict | Tensor) -> Tensor:
     """Undo :func:`compressed` and :func:`rounded`, except for the lost precision."""
+    if isinstance(value, list):  # of parts from before compression: two with this sum
+        return sum(part.float() for part in value)
     if isinstance(value, dict):
         content = bytearray(zlib.decompress(value["zlib"].numpy().data))
         planes = torch.frombuffer(content, dtype=torch.uint8).view(2, -1)

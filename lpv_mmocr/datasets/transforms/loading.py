@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
-import struct
 from importlib.util import find_spec
 
 import cv2
@@ -15,7 +13,12 @@ from PIL import Image
 import lpv_onnx
 from lpv_onnx.image_loading import MAX_PIXELS
 
-from ..image_header import is_tiff_with_alpha, is_truncated_jpeg, needs_exif_rotation
+from ..image_header import (
+    is_tiff_with_alpha,
+    is_truncated_jpeg,
+    needs_exif_rotation,
+    stated_size,
+)
 
 # Orientation tags are ignored, as Pillow ignores them in the released code: word crops are stored
 # upright, and a tag left over from the full photo would turn them.
@@ -23,15 +26,14 @@ _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
 _PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8"
-# Bytes of a JPEG that cannot exceed the limit, as it has at least one bit for each 8x8 pixels.
-_SMALL_JPEG = MAX_PIXELS // 512
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _OPENCV_MAX_PIXELS = 2**30
 """The limit of OpenCV."""
 
 
-def decode_image(encoded: bytes, *, follow_exif: bool = False) -> np.ndarray:
+def decode_image(
+    encoded: bytes, *, follow_exif: bool = False, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
     """Decode an image with OpenCV, or with Pillow if OpenCV cannot read or misreads it.
 
     Grey and palette images are converted to colour, an alpha channel is dropped (not blended), and
@@ -41,20 +43,25 @@ def decode_image(encoded: bytes, *, follow_exif: bool = False) -> np.ndarray:
         encoded: Bytes of the file.
         follow_exif: Whether to follow the EXIF orientation; Pillow, which reads what OpenCV cannot,
             always does.
+        max_pixels: Maximum number of pixels. A small file may announce an image of gigabytes.
 
     Returns:
         The image in BGR order, uint8, shape (height, width, 3).
 
     Raises:
         ValueError: If the bytes are empty, cannot be decoded, are a JPEG that was cut short
-            (whose missing part OpenCV would fill with grey), or have more than
-            ``lpv_onnx.image_loading.MAX_PIXELS`` pixels.
+            (whose missing part OpenCV would fill with grey), or have too many pixels.
     """
     if not encoded:
         raise ValueError("its image is empty")
     if is_truncated_jpeg(encoded):
         raise ValueError(f"its image ({len(encoded)} bytes) is a JPEG that was cut short")
-    _refuse_large(encoded)
+    size = stated_size(encoded)
+    if size is not None and math.prod(size) > max_pixels:
+        raise ValueError(
+            f"its image ({len(encoded)} bytes) cannot be decoded: it has more than "
+            f"{max_pixels / 1e6:.0f} million pixels"
+        )
     try:
         if _is_misread(encoded, follow_exif):
             return load_by_pillow(encoded)
@@ -65,26 +72,6 @@ def decode_image(encoded: bytes, *, follow_exif: bool = False) -> np.ndarray:
     except (cv2.error, lpv_onnx.ImageError) as error:
         raise ValueError(f"its image ({len(encoded)} bytes) cannot be decoded: {error}") from error
     return image
-
-
-def _refuse_large(encoded: bytes) -> None:
-    """Refuse a file whose header announces an image that would take gigabytes to decode."""
-    if encoded.startswith(_JPEG) and len(encoded) < _SMALL_JPEG:
-        return
-    try:
-        if encoded.startswith(_PNG):  # as most others; much faster than Pillow
-            size = struct.unpack(">II", encoded[16:24])
-        else:
-            size = Image.open(io.BytesIO(encoded)).size
-    except Image.DecompressionBombError:
-        size = (_OPENCV_MAX_PIXELS, 1)
-    except Exception:  # OpenCV reads a few more formats, and decoding reports damage
-        return
-    if math.prod(size) > MAX_PIXELS:
-        raise ValueError(
-            f"its image ({len(encoded)} bytes) cannot be decoded: it has more than "
-            f"{MAX_PIXELS / 1e6:.0f} million pixels"
-        )
 
 
 def _is_misread(encoded: bytes, follow_exif: bool) -> bool:
