@@ -7,9 +7,11 @@ import difflib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from types import TracebackType
 
 from mmengine.config import Config
@@ -37,8 +39,12 @@ from .ineffective_entries import (
     refuse_ineffective_lines,
     refuse_ineffective_options,
 )
+from .registry_lookup import all_registries
 
 FIGURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+
+OTHERS_WAIT_SECONDS = 3.0
+"""Seconds after which processes that are not the first on their machine report an error."""
 
 _INPUT_ERRORS = (
     OSError,
@@ -59,6 +65,7 @@ class InputError(ValueError):
 class ReportInputErrors(Hook):
     """Context manager and hook that turns set-up errors into one line and exit status 2.
 
+    These are errors of certain types, and any that a registered class raises when it is built.
     Registered as a hook of the runner, it learns when the set-up is over. From then on, an error
     is a fault of the program or the machine, and keeps its traceback.
 
@@ -110,10 +117,23 @@ class ReportInputErrors(Hook):
         ):  # such as a pipe to head
             discard_output()
             raise SystemExit(EXIT_BROKEN_PIPE)
-        if _is_input_error(error) and not self._shows_traceback:
-            if distributed.is_local_main_process():  # once per machine: their data may differ
-                print(f"error: {_message(error)}", file=sys.stderr, flush=True)
-            raise SystemExit(EXIT_BAD_INPUT)
+        if self._shows_traceback or not isinstance(error, Exception):
+            return
+        message, component = _message(error), _failed_component(error)
+        if not _is_input_error(error):
+            if component is None:
+                return
+            message = (
+                f"{component} cannot be built: {type(error).__name__}: {message} (--traceback "
+                "shows where)"
+            )
+        if distributed.is_local_main_process():  # once per machine: their data may differ
+            print(f"error: {message}", file=sys.stderr, flush=True)
+        else:
+            # If the first process has the same error, the launcher ends this one meanwhile.
+            time.sleep(OTHERS_WAIT_SECONDS)
+            print(f"error (not in the first process): {message}", file=sys.stderr, flush=True)
+        raise SystemExit(EXIT_BAD_INPUT)
 
 
 @contextmanager
@@ -134,6 +154,23 @@ def _is_input_error(error: BaseException | None) -> bool:
     # A misspelt argument of a class that a config names.
     misspelt = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
     return misspelt or isinstance(error, _INPUT_ERRORS)
+
+
+def _failed_component(error: BaseException) -> str | None:
+    """Return the name of the registered class whose constructor raised an error, if one did.
+
+    Of several, one inside the other, this is the innermost that is not PyTorch's.
+    """
+    found, registered = (
+        None,
+        {item for each in all_registries() for item in each.module_dict.values()},
+    )
+    for frame, _ in walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "__init__":
+            kind = type(frame.f_locals.get("self"))
+            if kind in registered and not kind.__module__.startswith("torch."):
+                found = kind.__name__
+    return found
 
 
 def _message(error: BaseException) -> str:

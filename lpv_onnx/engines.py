@@ -52,7 +52,8 @@ def _start_onnxruntime(
         import onnxruntime
     except ImportError as error:
         raise ImportError("reading needs onnxruntime: pip install onnxruntime") from error
-    wanted, available = list(providers or [_CPU]), onnxruntime.get_available_providers()
+    wanted = [providers] if isinstance(providers, str) else list(providers or [_CPU])
+    available = onnxruntime.get_available_providers()
     # Otherwise onnxruntime silently uses the CPU although the user asked for something else.
     names = [provider if isinstance(provider, str) else provider[0] for provider in wanted]
     if not set(names) & set(available):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 
@@ -10,6 +11,7 @@ from lpv_mmocr import cli
 
 import pytest
 from mmengine.config import Config
+from mmocr.registry import MODELS
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,42 @@ def test_sigterm_interrupts_a_block_and_its_handler_is_restored():
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(5)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class TestErrorsOfComponents:
+    @pytest.fixture
+    def error_of(self, capsys):
+        def run(**options) -> str:
+            config = dict(type="LPVSVTREncoder", img_size=(32, 64), embed_dims=(8, 8, 16))
+            config.update(depths=(1, 1, 1), num_heads=(1, 1, 2), num_local_blocks=1, **options)
+            with pytest.raises(SystemExit, match="2"), cli.ReportInputErrors():
+                MODELS.build(config)
+            return capsys.readouterr().err
+
+        return run
+
+    def test_one_that_cannot_be_built_is_named(self, error_of):
+        assert re.fullmatch(
+            r"error: LPVSVTREncoder cannot be built: TypeError: .* \(--traceback shows where\)\n",
+            error_of(merge_strides=2),
+        )
+
+    def test_messages_for_users_stay_as_they_are(self, error_of):
+        assert "cannot be built" not in error_of(drop_path_rate=-1)
+
+    def test_other_errors_keep_their_traceback(self):
+        with pytest.raises(ZeroDivisionError), cli.ReportInputErrors():
+            raise ZeroDivisionError
+        with pytest.raises(TypeError), cli.ReportInputErrors(traceback=True):
+            MODELS.build(dict(type="LPVSVTREncoder", img_size=32))
+
+
+def test_processes_after_the_first_report_errors_later(monkeypatch, capsys):
+    """Its data may be the only ones that are missing; if not, the launcher ends it meanwhile."""
+    waits = []
+    monkeypatch.setattr(cli.distributed, "is_local_main_process", lambda: False)
+    monkeypatch.setattr(cli.time, "sleep", waits.append)
+    with pytest.raises(SystemExit, match="2"), cli.ReportInputErrors():
+        raise cli.InputError("no data here")
+    assert waits == [cli.OTHERS_WAIT_SECONDS]
+    assert capsys.readouterr().err == "error (not in the first process): no data here\n"

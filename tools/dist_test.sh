@@ -11,6 +11,10 @@ if (($# < 3)); then
     exit 2
 fi
 config=$1 checkpoint=$2 gpus=$3
+if [[ ! $gpus =~ ^([1-9][0-9]*|gpu|cpu|auto)$ ]]; then
+    echo "error: GPUS is the number of processes on each machine, not $gpus" >&2
+    exit 2
+fi
 shift 3
 tools=$(cd "$(dirname "$0")" && pwd)
 PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}" exec python -m torch.distributed.run \

@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 from lpv_mmocr_cli import add_run_options, new_parser
@@ -59,16 +59,13 @@ from lpv_mmocr.engine.config_characters import (
     warning_of_ignored,
 )
 from lpv_mmocr.engine.resumed_schedule import ResumedScheduleHook
-from lpv_mmocr.engine.schedule import check_one_cycle_length, scale_absolute_rates
+from lpv_mmocr.engine.schedule import check_one_cycle_length, check_signs, scale_absolute_rates
+from lpv_mmocr.engine.work_folder import only_run_in
 from lpv_mmocr.evaluation import UnreadableLabelsHook
-from lpv_mmocr.file_lock import only_process
 from lpv_mmocr.reading.weights import find_weights
 from lpv_mmocr.visible_text import listed
 
 from mmengine.config import Config
-
-LOCK_FILE = "training.lock"
-"""File of a work folder that is locked while a process trains there, and deleted at the end."""
 
 
 def set_resume(cfg: Config, resume: str) -> None:
@@ -144,27 +141,13 @@ def warnings_about(cfg: Config) -> Iterator[str]:
         )
 
 
-def only_training_in(work_dir: Path) -> AbstractContextManager:
-    """Return a context that keeps other training runs out of a work folder.
-
-    Raises:
-        FileExistsError: On entering it, if another process trains there.
-    """
-    work_dir.mkdir(parents=True, exist_ok=True)
-    lock = work_dir / LOCK_FILE
-    return only_process(
-        lock,
-        f"another process trains in {work_dir}: wait for its end, or choose another folder "
-        f"(--work-dir). If it was on a machine that is lost, delete {lock}",
-    )
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback) as report, ExitStack() as at_end:
         cfg = cli.load_run_config(args)
         cli.require(cfg, "model", "train_dataloader", "train_cfg", "optim_wrapper")
         check_one_cycle_length(cfg)
+        check_signs(cfg)
         if args.amp:
             enable_amp(cfg.optim_wrapper)
         check_loss_scaling(cfg.optim_wrapper)
@@ -177,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
                 )
             cfg.auto_scale_lr.enable = True
         if distributed.is_first_process():
-            at_end.enter_context(only_training_in(Path(cfg.work_dir)))
+            at_end.enter_context(only_run_in(Path(cfg.work_dir)))
         if args.resume:
             set_resume(cfg, args.resume)
         else:

@@ -98,7 +98,7 @@ class LPVLMDBDataset(BaseDataset):
     def __init__(
         self,
         *,
-        ann_file: str | Sequence[str] = "",
+        ann_file: str | os.PathLike | Sequence[str] = "",
         data_root: str = "",
         label_filter: LabelFilter | Mapping | None = None,
         indices: int | Sequence[int] | None = None,
@@ -110,6 +110,7 @@ class LPVLMDBDataset(BaseDataset):
         max_refetch: int = 1000,
     ) -> None:
         _refuse_files(pipeline)
+        ann_file = os.fspath(ann_file) if isinstance(ann_file, os.PathLike) else ann_file
         self.label_filter = LabelFilter.from_config(label_filter)
         self.hold_out = checked_hold_out(hold_out)
         self.bad_samples = BadSampleLog()

@@ -71,6 +71,12 @@ class AtomicCheckpointHook(CheckpointHook):
             raise ValueError(
                 f"AtomicCheckpointHook writes to local folders only, not to {kwargs['out_dir']}"
             )
+        template = kwargs.get("filename_tmpl")
+        if template is not None and template.format(1) == template.format(2):
+            raise ValueError(
+                f"filename_tmpl {template!r} gives all checkpoints the same name: add {{}}, as in "
+                "'iter_{}.pth'"
+            )
         backend_args = dict(backend=ATOMIC_BACKEND)
         super().__init__(interval=interval, by_epoch=False, backend_args=backend_args, **kwargs)
         self.max_failures = max_failures

@@ -75,6 +75,8 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     ) -> None:
         if int(max_iters) != max_iters:
             raise ValueError(f"max_iters must be a whole number, got {max_iters!r}")
+        if max_iters < 1:
+            raise ValueError(f"max_iters must be at least 1, got {max_iters}")
         intervals = [val_interval, *(interval for _, interval in dynamic_intervals or ())]
         if any(interval < 1 for interval in intervals):
             raise ValueError(
@@ -152,6 +154,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     def _start_data(self) -> None:
         self._refuse_different_starts()
         if get_world_size() > 1:
+            self._refuse_different_data()
             # If no state is restored below, dropout would otherwise drop the same features in all
             # processes.
             torch.manual_seed(self._seed + 10_007 * get_rank() + self._iter)
@@ -173,6 +176,17 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
                 "they have not found the same checkpoint: give all machines the same shared "
                 "--work-dir"
             )
+
+    def _refuse_different_data(self) -> None:
+        """Raise an error if processes have datasets of different sizes, as on several machines."""
+        loops = [self] if self.runner.val_loop is None else [self, self.runner.val_loop]
+        for name, loop in zip(("training", "validation"), loops, strict=False):
+            sizes = all_gather_object(len(loop.dataloader.dataset))
+            if len(set(sizes)) > 1:
+                raise RuntimeError(
+                    f"The processes have different {name} data, of {', '.join(map(str, sizes))} "
+                    "samples: give all machines the same"
+                )
 
     def _end_workers(self) -> None:
         """End the worker processes of training, and persistent ones of validation.

@@ -54,6 +54,25 @@ def check_one_cycle_length(cfg: Config) -> None:
             )
 
 
+def check_signs(cfg: Config) -> None:
+    """Check that no number turns the gradient round.
+
+    Args:
+        cfg: Config of a training run.
+
+    Raises:
+        ValueError: If ``max_norm`` of ``clip_grad`` is not positive, or a scheduler's learning rate
+            is negative.
+    """
+    limit = (cfg.optim_wrapper.get("clip_grad") or {}).get("max_norm", 1.0)
+    if not limit > 0:
+        raise ValueError(f"optim_wrapper.clip_grad.max_norm must be positive, got {limit}")
+    for key, scheduler in _configs(cfg.get("param_scheduler")):
+        for name in _ABSOLUTE_RATES:
+            if scheduler.get(name, 0) < 0:
+                raise ValueError(f"{key}.{name} must not be negative, got {scheduler[name]}")
+
+
 def scale_absolute_rates(runner: Runner) -> None:
     """Scale learning rates in the options of schedulers if ``auto_scale_lr`` is enabled.
 

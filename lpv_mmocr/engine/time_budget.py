@@ -67,9 +67,12 @@ class TimeBudgetHook(Hook):
         mask_from: float | None = None,
         call_minutes: float | None = None,
     ) -> None:
-        for name, value in (("minutes", minutes), ("call_minutes", call_minutes)):
+        positive = dict(minutes=minutes, peak_lr=peak_lr, call_minutes=call_minutes)
+        for name, value in positive.items():
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive, got {value}")
+        if not 0 <= final_lr <= 1:
+            raise ValueError(f"final_lr is a fraction of peak_lr, 0 to 1, got {final_lr}")
         if not 0 <= warm_up < 1:
             raise ValueError(f"warm_up is a fraction of the budget, 0 to below 1, got {warm_up}")
         if mask_from is not None and not 0 <= mask_from <= 1:

@@ -168,7 +168,7 @@ class BenchmarkMetric(BaseMetric):
 
     def _warn_of_empty_labels(self, words: Sequence[WordScore]) -> None:
         """Warn once of labels without a character that counts."""
-        empty = sum(word.empty_label for word in words)
+        empty = sum(word.empty_label and not word.bad_sample for word in words)
         if empty and not self._warned:
             print_log(
                 f"{empty} of {len(words)} labels have none of the characters that are compared "

@@ -68,7 +68,8 @@ class CPADecoder(BaseDecoder):
 
     Raises:
         ValueError: If ``max_seq_len`` or ``num_stages`` is below 1, the dictionary lacks a start or
-            an end class or has one class for both, ``with_mask`` is true without any GLRM, or
+            an end class or has one class for both, ``with_mask`` is no boolean or true without any
+            GLRM, or
             ``module_loss`` is one for the logits of a single stage.
     """
 
@@ -106,6 +107,8 @@ class CPADecoder(BaseDecoder):
             raise ValueError(f"max_seq_len must be at least 1, got {max_seq_len}")
         if num_stages < 1:
             raise ValueError(f"num_stages must be at least 1, got {num_stages}")
+        if not isinstance(with_mask, bool):  # a text such as "no" would switch it on
+            raise ValueError(f"with_mask must be True or False, got {with_mask!r}")
         num_glrms = num_stages - 1 if glrm is not None else 0
         if with_mask and num_glrms == 0:
             raise ValueError(

@@ -61,6 +61,8 @@ def read_sums(folder: Path) -> dict[str, str]:
         ValueError: If the list is malformed.
     """
     sums_file, sums = folder / SUMS_NAME, {}
+    if sums_file.is_dir():
+        raise ValueError(f"{sums_file} is a folder, not a list of checksums")
     if not sums_file.is_file():
         return sums
     text = sums_file.read_text(encoding="utf-8", errors="replace")

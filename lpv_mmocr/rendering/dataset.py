@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -71,7 +72,7 @@ class RenderedWordDataset(Dataset):
         min_length: int = 1,
         max_length: int = 25,
         words: str | None = None,
-        fonts: Sequence[str] = (),
+        fonts: str | os.PathLike | Sequence[str | os.PathLike] = (),
         system_fonts: bool = True,
         reuse: int = 1,
         pool_size: int = 20_000,
@@ -96,6 +97,7 @@ class RenderedWordDataset(Dataset):
             min_length=min_length,
             max_length=max_length,
         )
+        fonts = [fonts] if isinstance(fonts, str | os.PathLike) else fonts
         library = FontLibrary.from_folders(fonts, system=system_fonts)
         self.renderer = WordRenderer(library, texts, config)
         folders = [*map(str, fonts), *(["this machine"] if system_fonts else [])]

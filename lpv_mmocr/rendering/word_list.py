@@ -84,7 +84,9 @@ def read_words(path: str | Path) -> WordList:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"word list {path} does not exist")
+        raise FileNotFoundError(
+            f"word list {path} {'is a folder' if path.is_dir() else 'does not exist'}"
+        )
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:

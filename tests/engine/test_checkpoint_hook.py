@@ -298,6 +298,7 @@ def test_old_checkpoints_that_cannot_be_deleted_stay(numbers, tmp_path, monkeypa
         (dict(interval=1, max_failures=0), "max_failures must be at least 1"),
         (dict(interval=1, by_epoch=True), "counts iterations"),
         (dict(interval=1, backend_args=dict(backend="petrel")), "does not support backend_args"),
+        (dict(interval=1, filename_tmpl="iter.pth"), "gives all checkpoints the same name"),
         (dict(interval=1, out_dir="s3://bucket/runs"), "only, not to s3://bucket/runs"),
     ],
 )

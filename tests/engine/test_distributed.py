@@ -64,15 +64,18 @@ def test_first_process_is_known_before_mmengine_joins(joined, monkeypatch, launc
     assert distributed.is_local_main_process()
 
 
-def test_process_without_a_launcher_always_reports_errors(joined, capfd):
+def test_process_without_a_launcher_always_reports_errors(joined, capfd, monkeypatch):
     start_as("pytorch", 1, 2)
     assert distributed.is_first_process() and distributed.is_local_main_process()
     with pytest.raises(SystemExit), cli.ReportInputErrors():
         raise cli.InputError("there is no such thing")
-    distributed.name_launcher("pytorch")
-    with pytest.raises(SystemExit), cli.ReportInputErrors():
-        raise cli.InputError("said by the first process")
     assert capfd.readouterr().err == "error: there is no such thing\n"
+    distributed.name_launcher("pytorch")
+    monkeypatch.setattr(cli, "OTHERS_WAIT_SECONDS", 0)
+    with pytest.raises(SystemExit), cli.ReportInputErrors():
+        raise cli.InputError("said by the first process, too")
+    shown = capfd.readouterr().err
+    assert shown == "error (not in the first process): said by the first process, too\n"
 
 
 def test_joined_process_does_not_join_again(joined, monkeypatch):

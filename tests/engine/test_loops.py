@@ -367,9 +367,11 @@ def test_samplers_that_cannot_resume_are_refused(numbers, tmp_path):
         train(config)
 
 
-def test_max_iters_must_be_an_integer(numbers, tmp_path):
+def test_max_iters_must_be_a_positive_integer(numbers, tmp_path):
     with pytest.raises(ValueError, match=r"whole number, got 2\.5"):
         train(training_config(numbers, tmp_path, train_cfg__max_iters=2.5))
+    with pytest.raises(ValueError, match="max_iters must be at least 1, got 0"):
+        train(training_config(numbers, tmp_path, train_cfg__max_iters=0))
 
 
 @pytest.mark.parametrize("intervals", [dict(val_interval=0), dict(dynamic_intervals=[(4, 0)])])
@@ -385,3 +387,20 @@ def test_checkpoint_beyond_the_end_is_refused(numbers, tmp_path):
     config = training_config(numbers, tmp_path, train_cfg__max_iters=2, resume=True)
     with pytest.raises(ValueError, match=r"is at iteration 4, and train_cfg\.max_iters is 2"):
         Runner.from_cfg(config).train()
+
+
+@pytest.mark.parametrize("name", ["training", "validation"])
+def test_processes_with_different_data_do_not_train(numbers, tmp_path, monkeypatch, name):
+    """As on several machines, one of which has an older copy."""
+    runner = Runner.from_cfg(training_config(numbers, tmp_path))
+    monkeypatch.setattr(loops, "get_world_size", lambda: 2)
+    gathered = []
+
+    def gather(value):
+        gathered.append(value)
+        number = ["start", "training", "validation"].index(name) + 1
+        return [value, value + 1] if len(gathered) == number else [value, value]
+
+    monkeypatch.setattr(loops, "all_gather_object", gather)
+    with pytest.raises(RuntimeError, match=f"The processes have different {name} data, of "):
+        runner.train()

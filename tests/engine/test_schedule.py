@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from lpv_mmocr.engine.schedule import (
     check_one_cycle_length,
+    check_signs,
     scale_absolute_rates,
     schedulers_of,
 )
@@ -158,3 +159,24 @@ def test_keys_are_equal_for_configs_and_checkpoint_states():
     assert [key for key, _ in schedulers_of(states)] == keys
     assert [key for key, _ in schedulers_of(configs)] == keys
     assert list(schedulers_of(None)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            dict(optim_wrapper=dict(clip_grad=dict(max_norm=-1))),
+            "max_norm must be positive, got -1",
+        ),
+        (dict(optim_wrapper=dict(clip_grad=dict(max_norm=0))), "max_norm must be positive, got 0"),
+        (
+            dict(param_scheduler=[dict(type="OneCycleLR", eta_max=-0.1)]),
+            r"param_scheduler\.0\.eta_max must not be negative",
+        ),
+    ],
+)
+def test_numbers_that_turn_the_gradient_round_are_refused(changes, said):
+    plain = dict(optim_wrapper=dict(clip_grad=None), param_scheduler=[dict(type="OneCycleLR")])
+    check_signs(Config(plain))
+    with pytest.raises(ValueError, match=said):
+        check_signs(Config({**plain, **changes}))

@@ -183,6 +183,8 @@ def test_several_processes_are_refused(monkeypatch):
     ("options", "message"),
     [
         (dict(minutes=0), "minutes must be positive, got 0"),
+        (dict(peak_lr=-1), "peak_lr must be positive, got -1"),
+        (dict(final_lr=-0.5), "final_lr is a fraction of peak_lr, 0 to 1, got -0.5"),
         (dict(call_minutes=-1), "call_minutes must be positive, got -1"),
         (dict(warm_up=1), "warm_up is a fraction of the budget, 0 to below 1, got 1"),
         (dict(mask_from=2), "mask_from is a fraction of the budget, 0 to 1, got 2"),

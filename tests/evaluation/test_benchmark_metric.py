@@ -172,3 +172,14 @@ def test_second_evaluation_starts_from_scratch():
     for reading, expected in (("a", 1.0), ("b", 0.0)):
         metric.process(None, [sample("a", reading, "one")])
         assert metric.evaluate(1)["recog/accuracy"] == expected
+
+
+def test_unreadable_samples_are_no_labels_without_characters(monkeypatch):
+    """Their labels may be unreadable, too; they are reported as such."""
+    said = []
+    log = "lpv_mmocr.evaluation.benchmark_metric.print_log"
+    monkeypatch.setattr(log, lambda message, **options: said.append(message))
+    bad = sample("", "", "one")
+    bad["bad_sample"] = True
+    evaluate([bad, sample("bank", "bank", "two")])
+    assert not said

@@ -336,3 +336,16 @@ def test_loss_derived_from_one_of_a_stage_is_accepted():
         pass
 
     assert isinstance(_decoder(module_loss=dict(type="StagesLoss")).module_loss, StagesLoss)
+
+
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_mask_is_on_or_off(value):
+    with pytest.raises(ValueError, match=f"with_mask must be True or False, got {value!r}"):
+        MODELS.build(
+            dict(
+                type="CPADecoder",
+                in_channels=16,
+                dictionary=dict(type="CharacterDictionary", characters="ab"),
+                with_mask=value,
+            )
+        )

@@ -36,6 +36,8 @@ def test_bad_options_are_refused(model_file, options, message):
 def test_one_available_provider_is_enough(model_file):
     providers = ["Abacus", ("CPUExecutionProvider", {})]
     assert lpv_onnx.Reader(model_file, providers=providers)(noise())[0].error is None
+    (reading,) = lpv_onnx.Reader(model_file, providers="CPUExecutionProvider")(noise())
+    assert reading.error is None
 
 
 @pytest.mark.parametrize("engine", ["openvino", "openvino-bf16"])

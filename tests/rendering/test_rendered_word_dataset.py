@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from lpv_mmocr.rendering import dataset as rendered_words
 from lpv_mmocr.rendering.dataset import RenderedWordDataset
 from lpv_mmocr.rendering.font_discovery import matplotlib_font_folder
@@ -115,3 +118,17 @@ def test_spawned_workers_render_the_same():
     loader = DataLoader(dataset, batch_size=None, num_workers=1, multiprocessing_context="spawn")
     for index, sample in enumerate(loader):
         np.testing.assert_array_equal(sample["img"], dataset[index]["img"])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_single_font_folder_may_be_given(tmp_path, kind):
+    shutil.copy(matplotlib_font_folder() / "DejaVuSans.ttf", tmp_path)
+    options = dict(length=1, difficulty="easy", system_fonts=False)
+    single = RenderedWordDataset(fonts=kind(tmp_path), **options)
+    listed = RenderedWordDataset(fonts=[str(tmp_path)], **options)
+    assert single.fingerprint == listed.fingerprint
+
+
+def test_word_list_that_is_a_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"word list {tmp_path} is a folder"):
+        RenderedWordDataset(words=str(tmp_path))

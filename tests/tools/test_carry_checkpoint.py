@@ -342,3 +342,20 @@ class TestBadInput:
         torch.save(saved, tmp_path / "large.pth")
         error = error_of("pack", "large.pth", "a")
         assert "state_dict/large alone is too large for 16777216 bytes" in error
+
+    def test_damaged_part(self, carry, error_of, toy_run, tmp_path):
+        assert carry("pack", toy_run / "iter_4.pth", tmp_path / "parts") == 0
+        (part,) = (tmp_path / "parts").iterdir()
+        content = torch.load(part, weights_only=True)
+        for value in content["tensors"].values():
+            if isinstance(value, dict):
+                value["zlib"][20:40] = 0
+        torch.save(content, part)
+        assert "the parts in parts are damaged (" in error_of("unpack", "parts", "back")
+        assert not (tmp_path / "back" / "last_checkpoint").exists()
+
+    def test_folder_in_which_a_process_trains(self, carry, error_of, toy_run, monkeypatch):
+        assert carry("pack", toy_run / "iter_4.pth", "parts") == 0
+        monkeypatch.setattr("lpv_mmocr.file_lock.try_lock", lambda file: False)
+        assert "another process trains in back" in error_of("unpack", "parts", "back")
+        assert carry("unpack", "parts", "back.pth") == 0

@@ -68,3 +68,15 @@ def test_too_few_arguments_show_the_usage(run_tool, script):
     result = run_tool("bash", TOOLS / script, "config.py")
     assert result.returncode == 2
     assert f"bash tools/{script} CONFIG" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("dist_train.sh", "c.py"), ("dist_test.sh", "c.py", "c.pth")]
+)
+@pytest.mark.parametrize("number", ["0", "x", "-1", ""])
+def test_number_of_processes_is_checked(run_tool, arguments, number):
+    result = run_tool("bash", TOOLS / arguments[0], *arguments[1:], number)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"error: GPUS is the number of processes on each machine, not {number}\n"
+    )

@@ -122,3 +122,18 @@ class TestBadInput:
         config = "lpv_mmocr::textrecog/lpv/resnet31-cpa_own_data.py"
         error = error_of(toy_run / "iter_4.pth", "a.pth", "--config", config)
         assert error.startswith(f"error: the weights are not of the model in {config}")
+
+    def test_names_that_a_list_of_checksums_cannot_hold(self, error_of, toy_run, tmp_path):
+        error = error_of(toy_run / "iter_4.pth", "a\nb.pth", "--checksums")
+        assert error == "error: SHA256SUMS cannot hold the name of DST"
+        assert not list(tmp_path.glob("*.pth"))
+
+    def test_folder_instead_of_a_list_of_checksums(self, error_of, toy_run, tmp_path):
+        (tmp_path / "SHA256SUMS").mkdir()
+        error = error_of(toy_run / "iter_4.pth", "a.pth", "--checksums")
+        assert error == "error: SHA256SUMS is a folder, not a list of checksums"
+        assert not (tmp_path / "a.pth").exists()
+
+    def test_weights_that_are_none(self, error_of, tmp_path):
+        torch.save(dict(meta=dict(cfg=""), state_dict=5), tmp_path / "odd.pth")
+        assert "odd.pth is not a checkpoint of a training run" in error_of("odd.pth", "a.pth")

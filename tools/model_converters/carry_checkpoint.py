@@ -34,6 +34,7 @@ from lpv_mmocr.engine import CheckpointError, load_checkpoint, save_checkpoint
 from lpv_mmocr.engine.checkpoint_io import plain_data
 from lpv_mmocr.engine.checkpoint_search import LAST_CHECKPOINT
 from lpv_mmocr.engine.time_budget import FINISHED
+from lpv_mmocr.engine.work_folder import only_run_in
 
 import torch
 from mmengine.logging import HistoryBuffer
@@ -269,37 +270,44 @@ def unpack(folder: Path, target: Path) -> Path | None:
         Path of the checkpoint; None if saving the very first one was interrupted.
 
     Raises:
-        cli.InputError: If parts are missing or from different packings.
+        cli.InputError: If parts are missing, damaged or from different packings.
+        FileExistsError: If another process trains in the work folder.
     """
     parts = all_parts(folder)
     if not parts:
         return None
-    first, *others = parts
+    first = parts[0]
     own = ("carried", "curves", "tensors")
     checkpoint = {key: value for key, value in first.items() if key not in own}
-    for part in (first, *others):
-        for path, value in part["tensors"].items():
-            place = checkpoint
-            for key in path[:-1]:
-                place = place.setdefault(key, {})
-            place[path[-1]] = restored(value)
+    try:
+        for part in parts:
+            for path, value in part["tensors"].items():
+                place = checkpoint
+                for key in path[:-1]:
+                    place = place.setdefault(key, {})
+                place[path[-1]] = restored(value)
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError, zlib.error) as error:
+        raise cli.InputError(
+            f"the parts in {folder} are damaged ({type(error).__name__}: {error})"
+        ) from error
     if target.suffix == ".pth":
         target.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(checkpoint, str(target))
         return target
     iteration = checkpoint["meta"]["iter"]
-    if not isinstance(iteration, int) or iteration < 0:
+    if type(iteration) is not int or iteration < 0:
         raise cli.InputError(f"{folder}: its iteration is {iteration!r}, which is not a number")
     file = target / f"iter_{iteration}.pth"
     curves = target / _CARRIED_RUN / "vis_data" / "scalars.json"
-    curves.parent.mkdir(parents=True, exist_ok=True)
-    curves.write_text(first["curves"], encoding="utf-8")
-    save_checkpoint(checkpoint, str(file))
-    if first["carried"]["finished"]:
-        (target / FINISHED).touch()
-    else:
-        (target / FINISHED).unlink(missing_ok=True)
-    (target / LAST_CHECKPOINT).write_text(str(file), encoding="utf-8")
+    with only_run_in(target):
+        curves.parent.mkdir(parents=True, exist_ok=True)
+        curves.write_text(first["curves"], encoding="utf-8")
+        save_checkpoint(checkpoint, str(file))
+        if first["carried"]["finished"]:
+            (target / FINISHED).touch()
+        else:
+            (target / FINISHED).unlink(missing_ok=True)
+        (target / LAST_CHECKPOINT).write_text(str(file), encoding="utf-8")
     return file
 
 

@@ -101,10 +101,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
         cli.require_source_and_target(args.source, args.target, "the checkpoint")
-        if args.checksums:
-            checksums.read_sums(args.target.parent)  # refused before anything is written
+        if args.checksums:  # refused before anything is written
+            checksums.read_sums(args.target.parent)
+            if not args.target.name.isprintable():
+                raise cli.InputError(f"{checksums.SUMS_NAME} cannot hold the name of DST")
         checkpoint = load_checkpoint(args.source)
-        if "state_dict" not in checkpoint:
+        if not isinstance(checkpoint.get("state_dict"), dict):
             raise cli.InputError(
                 f"{args.source} is not a checkpoint of a training run: it has no weights"
             )
