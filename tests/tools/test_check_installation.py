@@ -119,7 +119,7 @@ def test_each_extra_requires_its_module(load_tool):
 
 def test_full_disk_is_an_error(load_tool, monkeypatch, capsys):
     tool = load_tool(TOOL)
-    monkeypatch.setattr(tool, "discard_output", lambda: None)
+    monkeypatch.setattr("lpv_onnx.standard_streams.discard_output", lambda: None)
 
     class Full(io.StringIO):
         def write(self, text: str) -> int:
@@ -132,7 +132,7 @@ def test_full_disk_is_an_error(load_tool, monkeypatch, capsys):
 
 def test_closed_pipe_is_not_a_failed_check(load_tool, monkeypatch):
     tool = load_tool(TOOL)
-    monkeypatch.setattr(tool, "discard_output", lambda: None)
+    monkeypatch.setattr("lpv_onnx.standard_streams.discard_output", lambda: None)
 
     class Closed(io.StringIO):
         def write(self, text: str) -> int:

@@ -21,7 +21,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout, suppress
 
 from lpv_mmocr_cli import new_parser, version
-from lpv_onnx.standard_streams import EXIT_BAD_INPUT, EXIT_BROKEN_PIPE, discard_output
 
 EXIT_FAILED = 1
 NEEDED = ("torch", "torchvision", "mmengine", "mmcv", "mmdet", "mmocr", "numpy", "cv2", "PIL")
@@ -58,13 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     lines += [f"  {module:<12} {versions}" for module, versions in installed()]
     try:
         print(*lines, sep="\n", flush=True)
-    except BrokenPipeError:  # such as a pipe to head
-        discard_output()
-        return EXIT_BROKEN_PIPE
     except OSError as error:
-        discard_output()
+        from lpv_onnx import standard_streams
+
+        standard_streams.discard_output()
+        if isinstance(error, BrokenPipeError):  # such as a pipe to head
+            return standard_streams.EXIT_BROKEN_PIPE
         print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        return standard_streams.EXIT_BAD_INPUT
     # Imported late, so that versions are printed even if that ends the process.
     try:
         from lpv_mmocr import cli
