@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Callable, Iterator
@@ -128,7 +129,7 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         raise FileExistsError(
             f"another process is writing {partial}: wait for its end, or choose another folder"
         )
-    with file:
+    try:
         file.truncate(0)  # what a killed process has left
         write = WRITERS[kind](file)
 
@@ -139,6 +140,11 @@ def results_folder(folder: Path | None, kind: str) -> Iterator[Writer]:
         yield write_named
         with naming(partial):
             file.flush()
+    except BaseException:
+        with contextlib.suppress(OSError):  # closing tries again to write what is left
+            file.close()
+        raise
+    with file:
         if os.name == "nt":  # where an open file cannot be renamed, and is not locked
             file.close()
         partial.replace(final)
