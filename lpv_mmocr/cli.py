@@ -112,15 +112,14 @@ class ReportInputErrors(Hook):
         if isinstance(error, KeyboardInterrupt):
             print("interrupted", file=sys.stderr)
             raise SystemExit(EXIT_INTERRUPTED)
-        if (
-            isinstance(error, BrokenPipeError) and not self._shows_traceback
-        ):  # such as a pipe to head
-            discard_output()
-            raise SystemExit(EXIT_BROKEN_PIPE)
         if self._shows_traceback or not isinstance(error, Exception):
             return
-        message, component = _message(error), _failed_component(error)
+        if isinstance(error, BrokenPipeError):  # such as a pipe to head
+            discard_output()
+            raise SystemExit(EXIT_BROKEN_PIPE)
+        message = _message(error)
         if not _is_input_error(error):
+            component = _failed_component(error)
             if component is None:
                 return
             message = (
@@ -150,7 +149,7 @@ def sigterm_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _is_input_error(error: BaseException | None) -> bool:
+def _is_input_error(error: Exception) -> bool:
     # A misspelt argument of a class that a config names.
     misspelt = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
     return misspelt or isinstance(error, _INPUT_ERRORS)
@@ -161,10 +160,8 @@ def _failed_component(error: BaseException) -> str | None:
 
     Of several, one inside the other, this is the innermost that is not PyTorch's.
     """
-    found, registered = (
-        None,
-        {item for each in all_registries() for item in each.module_dict.values()},
-    )
+    registered = {item for each in all_registries() for item in each.module_dict.values()}
+    found = None
     for frame, _ in walk_tb(error.__traceback__):
         if frame.f_code.co_name == "__init__":
             kind = type(frame.f_locals.get("self"))

@@ -24,9 +24,9 @@ from .lmdb_environment import (
     KeyReader,
     LMDBDataError,
     count_samples,
-    find_lmdbs,
     image_key,
 )
+from .lmdb_folders import find_lmdbs
 from .lmdb_writer import LMDBWriter
 from .transforms.loading import decode_image
 from .uncounted_samples import warn_of_uncounted

@@ -11,7 +11,7 @@ from PIL import Image
 
 _EXTENSIONS = {"JPEG": ".jpg", "MPO": ".jpg", "TIFF": ".tif", "JPEG2000": ".jp2"}
 _ORIENTATION = 0x0112  # EXIF tag, the same as in TIFF
-_PNG = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 # Second bytes of JPEG markers (ITU-T T.81, table B.1): start of scan, start of each kind of frame.
 _SCAN = 0xDA
@@ -112,7 +112,7 @@ def stated_size(encoded: bytes) -> tuple[int, int] | None:
     Args:
         encoded: Bytes of the file.
     """
-    if encoded.startswith(_PNG) and len(encoded) >= 24:
+    if encoded.startswith(PNG_SIGNATURE) and len(encoded) >= 24:
         return struct.unpack(">II", encoded[16:24])
     if encoded.startswith(_JPEG):
         for kind, place in _jpeg_segments(encoded):

@@ -19,10 +19,9 @@ from .lmdb_environment import (
     KeyReader,
     LMDBDataError,
     count_samples,
-    find_lmdbs,
     image_key,
-    refuse_repeated,
 )
+from .lmdb_folders import find_lmdbs, refuse_repeated
 from .lmdb_index import SampleIndex, load_index
 from .sample_choice import checked_hold_out, checked_indices, hold_out_advice
 from .transforms.loading import decode_image

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .config_folders import read_folders
-from .lmdb_environment import find_lmdbs, real_file
+from .lmdb_environment import real_file
+from .lmdb_folders import find_lmdbs
 
 
 class _Dataset(NamedTuple):

@@ -1,6 +1,6 @@
 """Training engine: runs that are safe to interrupt and checkpoints that are safe to load."""
 
-from . import checkpoint_io, checkpoint_search, config_format
+from . import checkpoint_io, checkpoint_loaders, checkpoint_search, config_format
 from .amp import AutocastOptimWrapper
 from .atomic_file_backend import AtomicLocalBackend
 from .checkpoint_hook import AtomicCheckpointHook
@@ -14,7 +14,7 @@ from .training_hooks import StopOnSignalHook, ThroughputTimerHook
 from .weights_fit import InitialWeightsError
 from .weights_hooks import FittingWeightsHook, InitialWeightsHook
 
-checkpoint_io.install()
+checkpoint_loaders.install()
 checkpoint_search.install()
 config_format.install()
 

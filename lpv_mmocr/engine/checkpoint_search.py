@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -80,7 +80,7 @@ def find_last_complete_checkpoint(path: str) -> str | None:
     if named and _number(named) is None:
         # The checkpoint hook has its own filename_tmpl, so other candidates are not known.
         files = dict.fromkeys((work_dir / named.name, named))
-        inspections = _inspect_until_complete([file for file in files if file.is_file()])
+        inspections = _inspect_until_complete([file for file in files if os.path.isfile(file)])
         if inspections and inspections[-1].problem is None:
             return str(inspections[-1].file)
     return None
@@ -108,12 +108,7 @@ def _named_as_last(work_dir: Path) -> Path | None:
     pointer = work_dir / LAST_CHECKPOINT
     # A crash may leave anything in it.
     name = pointer.read_text("utf-8", errors="replace").strip("\0 \n") if pointer.is_file() else ""
-    if not name or "\0" in name:
-        return None
-    with contextlib.suppress(OSError):  # a name that is too long
-        Path(name).exists()
-        return Path(name)
-    return None
+    return Path(name) if name and "\0" not in name else None
 
 
 def _number(file: Path) -> _Number | None:
@@ -124,7 +119,8 @@ def _number(file: Path) -> _Number | None:
 
 def _numbered(folder: Path) -> dict[Path, _Number]:
     """Return the numbered checkpoints of a folder, including incomplete ones."""
-    files = filter(Path.is_file, folder.iterdir()) if folder.is_dir() else ()
+    # Not Path.is_dir, which fails if a name is too long.
+    files = filter(Path.is_file, folder.iterdir()) if os.path.isdir(folder) else ()
     return {file: number for file in files if (number := _number(file)) is not None}
 
 

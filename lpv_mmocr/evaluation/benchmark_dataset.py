@@ -11,7 +11,7 @@ from mmocr.datasets import ConcatDataset
 from mmocr.registry import DATASETS
 
 from ..datasets.lmdb_dataset import LPVLMDBDataset
-from ..datasets.lmdb_environment import find_lmdbs
+from ..datasets.lmdb_folders import find_lmdbs
 from .benchmark_sets import PRESENT, SET_GROUPS
 
 

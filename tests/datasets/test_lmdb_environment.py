@@ -13,9 +13,8 @@ from lpv_mmocr.datasets.lmdb_environment import (
     close_environments,
     count_samples,
     environment,
-    find_lmdbs,
-    refuse_repeated,
 )
+from lpv_mmocr.datasets.lmdb_folders import find_lmdbs, refuse_repeated
 
 import lmdb
 import pytest
@@ -234,7 +233,7 @@ def test_find_lmdbs_skips_incomplete_folders(tmp_path):
 
 def test_find_lmdbs_logs_skipped_folders(tmp_path, monkeypatch):
     said = []
-    log = "lpv_mmocr.datasets.lmdb_environment.print_log"
+    log = "lpv_mmocr.datasets.lmdb_folders.print_log"
     monkeypatch.setattr(log, lambda message, **options: said.append(message))
     write_words(tmp_path / "a", ["word"])
     write_words(tmp_path / "b.partial", ["word"])

@@ -17,6 +17,7 @@ from lpv_mmocr.engine import (
     CheckpointError,
     UnsafeCheckpointError,
     checkpoint_io,
+    checkpoint_loaders,
     load_checkpoint,
     save_checkpoint,
 )
@@ -402,7 +403,7 @@ class TestAddresses:
 
     def test_http_address_is_loaded_on_another_machine(self, server, monkeypatch):
         root, address = server
-        monkeypatch.setattr(checkpoint_io, "get_rank", lambda: 1)
+        monkeypatch.setattr(checkpoint_loaders, "get_rank", lambda: 1)
         torch_save(mmengine_checkpoint(), root / "good.pth")
         check_mmengine_checkpoint(CheckpointLoader.load_checkpoint(f"{address}/good.pth"))
 
@@ -463,7 +464,7 @@ class TestAddresses:
             def get(self, filename):
                 return buffer.getvalue()
 
-        monkeypatch.setattr(checkpoint_io, "get_file_backend", lambda *_, **__: Storage())
+        monkeypatch.setattr(checkpoint_loaders, "get_file_backend", lambda *_, **__: Storage())
         check_mmengine_checkpoint(CheckpointLoader.load_checkpoint("s3://bucket/a.pth"))
 
     def test_internal_service_is_refused(self):

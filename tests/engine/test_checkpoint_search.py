@@ -213,7 +213,9 @@ def test_damage_within_a_checkpoint_is_noticed(tmp_path, said):
     assert "iter_30.pth is damaged" in "\n".join(said)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\0", b"\0" * 40, b"iter_\xff.pth", b"x" * 300])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\0", b"\0" * 40, b"iter_\xff.pth", b"x" * 300, b"x" * 300 + b"/a.pth"]
+)
 def test_damaged_name_of_the_last_one_is_ignored(tmp_path, content):
     whole = checkpoint(tmp_path / "iter_20.pth")
     (tmp_path / "last_checkpoint").write_bytes(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -126,3 +127,19 @@ def tool_in_process(load_tool, toy_data, tmp_path, monkeypatch, runs_of_its_own)
         return run
 
     return runner
+
+
+@pytest.fixture
+def close_pipe(monkeypatch):
+    """Function that makes standard output a pipe whose reader is gone, as ``head`` may be."""
+
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    def close() -> None:
+        monkeypatch.setattr("sys.stdout", Closed())
+        for module in ("lpv_mmocr.cli", "lpv_onnx.standard_streams"):
+            monkeypatch.setattr(f"{module}.discard_output", lambda: None)
+
+    return close

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 
 from lpv_mmocr.datasets import LMDBWriter
@@ -124,15 +123,9 @@ def test_statistics_are_printed_even_if_no_file_can_be_written(info, toy_data, c
     assert "a.json" in shown.err and "wrote" not in shown.out
 
 
-def test_files_are_written_even_if_nothing_can_be_printed(info, toy_data, tmp_path, monkeypatch):
+def test_files_are_written_even_if_nothing_can_be_printed(info, toy_data, tmp_path, close_pipe):
     """As with a pipe to ``head``, whose status must not be that of bad samples."""
-
-    class Closed(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError
-
-    monkeypatch.setattr("sys.stdout", Closed())
-    monkeypatch.setattr("lpv_mmocr.cli.discard_output", lambda: None)
+    close_pipe()
     assert info(toy_data / "val", "--json", "a.json", "--sheet", "a.png") == 141
     assert json.loads((tmp_path / "a.json").read_text())["total"]["samples"] == 7
     assert Image.open(tmp_path / "a.png").format == "PNG"

@@ -43,11 +43,11 @@ from lpv_mmocr.datasets.lmdb_environment import (
     KeyReader,
     LMDBDataError,
     count_samples,
-    find_lmdbs,
     image_key,
     label_key,
     real_file,
 )
+from lpv_mmocr.datasets.lmdb_folders import find_lmdbs
 from lpv_mmocr.datasets.lmdb_report import print_details, print_overview
 from lpv_mmocr.datasets.lmdb_statistics import LMDBStatistics, gather_statistics, total_of
 from lpv_mmocr.progress import progress_bar

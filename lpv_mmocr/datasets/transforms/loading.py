@@ -14,6 +14,7 @@ import lpv_onnx
 from lpv_onnx.image_loading import MAX_PIXELS
 
 from ..image_header import (
+    PNG_SIGNATURE,
     is_tiff_with_alpha,
     is_truncated_jpeg,
     needs_exif_rotation,
@@ -25,7 +26,6 @@ from ..image_header import (
 _AS_STORED = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 _GAP = rb"(?:\s|#[^\n]*\n)+"
 _NETPBM_WHITE = re.compile(rb"P[2356]" + 2 * (_GAP + rb"\d+") + _GAP + rb"(\d+)")
-_PNG = b"\x89PNG\r\n\x1a\n"
 _PILLOW_HAS_AVIF = find_spec("PIL._avif") is not None
 _OPENCV_MAX_PIXELS = 2**30
 """The limit of OpenCV."""
@@ -81,7 +81,8 @@ def _is_misread(encoded: bytes, follow_exif: bool) -> bool:
         return header is not None and int(header[1]) not in (255, 65535)
     if is_tiff_with_alpha(encoded):  # OpenCV blends it with black; Pillow follows its orientation
         return True
-    if encoded.startswith(_PNG):  # OpenCV 5 takes the first image of an animation for the file's
+    # OpenCV 5 takes the first image of an animation for the file's.
+    if encoded.startswith(PNG_SIGNATURE):
         return b"acTL" in encoded
     if not follow_exif:
         return False
