@@ -77,10 +77,11 @@ def main(argv: list[str] | None = None) -> int:
             # Ctrl+C always ends it; other signals may be ignored on purpose, as by nohup.
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, end)
-        with serve(reader, host=args.host, port=args.port) as address:
+        page = serve(reader, host=args.host, port=args.port)
+        with page as address, contextlib.suppress(KeyboardInterrupt):
+            # A signal may come before print returns: whoever reads the line may send it at once.
             print(f"The page is at {address} (Ctrl+C ends it)", flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                threading.Event().wait()
+            threading.Event().wait()
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,24 @@ def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path, nam
     assert process.returncode == 0
     assert not list(tmp_path.glob("lpv-demo-*"))
     assert calls == []
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signal_may_come_as_soon_as_the_address_is_printed(demo, checkpoint, monkeypatch, name):
+    class Terminating(io.StringIO):
+        def write(self, text: str) -> int:
+            os.kill(os.getpid(), getattr(signal, name))
+            return super().write(text)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    monkeypatch.setattr("lpv_mmocr.demo.server.serve", lambda *_, **__: nullcontext("http://x"))
+    monkeypatch.setattr(sys, "stdout", Terminating())
+    try:
+        assert demo("--weights", checkpoint, "--device", "cpu") == (0, "")
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_port_in_use_is_reported(demo, checkpoint, monkeypatch):
