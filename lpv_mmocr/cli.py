@@ -137,9 +137,13 @@ class ReportInputErrors(Hook):
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM, as on Ctrl-C, so that the block can clean up."""
+    """Raise KeyboardInterrupt on the first SIGTERM, as on Ctrl-C, so that the block can clean up.
+
+    Further ones are ignored within the block: ``timeout``, for example, sends it twice.
+    """
 
     def interrupt(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)

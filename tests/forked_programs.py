@@ -6,6 +6,7 @@ process, but starts seconds faster.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -55,7 +56,8 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all processes and their child processes."""
         for process in self._processes:
-            os.killpg(process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.killpg(process.pid, number)
 
     def wait(self, timeout: float = 200) -> list[int]:
         """Wait up to ``timeout`` seconds for all processes, and return their exit codes."""

@@ -41,6 +41,18 @@ def test_sigterm_interrupts_a_block_and_its_handler_is_restored():
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_second_sigterm_does_not_interrupt_the_clean_up():
+    cleaned = []
+    with pytest.raises(KeyboardInterrupt), cli.sigterm_interrupts():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleaned.append("all")
+    assert cleaned == ["all"]
+
+
 class TestErrorsOfComponents:
     @pytest.fixture
     def error_of(self, capsys):

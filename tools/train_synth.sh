@@ -104,19 +104,25 @@ run() {
         sampler=$!
         trap "kill $sampler 2>/dev/null || true" EXIT
     fi
-    python "$tools/train.py" "$(config_of "$name")" --work-dir "$folder" --resume \
-        ${given[@]+--cfg-options "${given[@]}"} &
-    local training=$! received=0
     # A signal, such as one of timeout, ends the training, which saves a checkpoint first; then this
     # script packs it below, instead of ending at once.
-    trap 'received=143; kill -TERM "$training" 2>/dev/null || true' TERM
-    trap 'received=130; kill -TERM "$training" 2>/dev/null || true' INT
+    local training="" received=0
+    trap 'received=143; kill -TERM $training 2>/dev/null || true' TERM
+    trap 'received=130; kill -TERM $training 2>/dev/null || true' INT
+    python "$tools/train.py" "$(config_of "$name")" --work-dir "$folder" --resume \
+        ${given[@]+--cfg-options "${given[@]}"} &
+    training=$!
+    if ((received)); then  # before the training had started
+        sleep 0.2  # until it is no longer a copy of this script, with its traps
+        kill -TERM "$training" 2>/dev/null || true
+    fi
     while true; do # a signal ends a wait
         status=0
         wait "$training" || status=$?
         kill -0 "$training" 2>/dev/null || break
     done
-    trap - TERM INT
+    # timeout, for example, sends its signal twice: the second one must not end the packing.
+    if ((received)); then trap '' TERM INT; else trap - TERM INT; fi
     if ((received && status)); then status=$received; fi
     if [[ -n $sampler ]]; then
         kill "$sampler" 2>/dev/null || true  # without a driver it has ended already
@@ -129,6 +135,7 @@ run() {
     if [[ -n $carried && -f $folder/last_checkpoint ]]; then
         python "$carry" pack "$(last_of "$name")" "$carried/$name"
     fi
+    trap - TERM INT
     if ((status)); then exit "$status"; fi
     echo "$name: this call took $((SECONDS - started)) s"
 }

@@ -45,6 +45,7 @@ class Visit:
 @pytest.fixture
 def visit(served, browser) -> Iterator[Visit]:
     context = browser.new_context(viewport=dict(width=1100, height=900))
+    context.set_default_timeout(180_000)  # milliseconds; the machine may be busy
     visit = Visit(context.new_page())
     visit.page.goto(served.address)
     visit.page.wait_for_selector(FILE, state="attached")
@@ -60,6 +61,8 @@ def test_dropped_image_is_read(visit, served, tmp_path):
     assert visit.text() == reading.text
     confidence = visit.page.input_value("#confidence textarea, #confidence input")
     assert confidence == f"{100 * reading.confidence:.1f}%"
+    last = f"{100 * reading.scores[-1]:.1f}%"
+    visit.page.locator("#characters", has_text=last).wait_for()  # it may be drawn later
     table = visit.page.inner_text("#characters").split()
     for character, score in zip(reading.text, reading.scores, strict=True):
         assert character in table and f"{100 * score:.1f}%" in table

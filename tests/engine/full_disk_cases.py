@@ -31,7 +31,7 @@ def _train(data: Path, work_dir: Path) -> None:
     config = scripted(data, work_dir, scores, max_failures=2, max_keep_ckpts=1)
     config.experiment_name = "full_disk"
     # A process that waits for another in vain fails instead of hanging.
-    config.env_cfg = dict(dist_cfg=dict(timeout=60))
+    config.env_cfg = dict(dist_cfg=dict(timeout=180))
     distributed.set_launcher(config, "pytorch")
     atomic_files.os = FailingDisk(lambda name: name.startswith(("best_score_iter_4", "iter_6")))
     runner = Runner.from_cfg(config)

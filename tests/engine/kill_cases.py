@@ -11,7 +11,7 @@ import torch
 from mmengine.runner import Runner
 from training_cases import training_config
 
-MAX_ITERS = 40
+MAX_ITERS = 60
 
 
 def train(data: Path, work_dir: Path, record: Path, workers: int) -> None:

@@ -104,6 +104,7 @@ def test_two_processes_stop_together_and_resume(numbers, tmp_path):
     stopped_at = len(lines(tmp_path / "killed.txt0"))
     assert stopped_at == len(lines(tmp_path / "killed.txt1"))
     assert stopped_at % 10 == 0  # where the processes agree
+    assert stopped_at < MAX_ITERS, "the run ended before it could be stopped"
     assert f"iter_{stopped_at}.pth" in (killed / "last_checkpoint").read_text()
     start(numbers, killed, record, 0, processes=2).finish()
 

@@ -172,7 +172,7 @@ def test_worker_that_dies_raises_instead_of_hanging(tmp_path, make_renderer):
 @pytest.mark.slow
 def test_the_command_survives_being_killed(tmp_path):
     """After a SIGKILL, the same command ends with the output of an undisturbed run."""
-    arguments = ["--num", "1500", "--workers", "2", *ARGUMENTS]
+    arguments = ["--num", "3000", "--workers", "2", *ARGUMENTS]
     out, log = tmp_path / "killed", tmp_path / "log"
 
     def start(folder: Path) -> Program:
@@ -212,7 +212,7 @@ def test_sigterm_ends_the_command_and_its_workers(tmp_path):
     workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(workers) >= 2
     process.terminate()
-    _, shown = process.communicate(timeout=60)
+    _, shown = process.communicate(timeout=300)
     assert process.returncode == 130
     assert shown.endswith("interrupted; the same command continues\n")
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)

@@ -65,6 +65,7 @@ def visit(browser, files):
 
     def go(name: str, scheme: str = "light", viewport: dict | None = None):
         context = browser.new_context(color_scheme=scheme, viewport=viewport or DESKTOP)
+        context.set_default_timeout(180_000)  # milliseconds; the machine may be busy
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))

@@ -3,8 +3,9 @@ from __future__ import annotations
 import signal
 
 import pytest
+from streaming_cases import PATIENCE
 
-SECONDS = 180
+SECONDS = 3 * PATIENCE
 
 
 @pytest.fixture(autouse=True)

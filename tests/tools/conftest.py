@@ -85,7 +85,7 @@ def run_tool(toy_data, tmp_path):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
 
     return run

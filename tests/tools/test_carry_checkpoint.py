@@ -27,7 +27,10 @@ def carry(tool_in_process):
 
 @pytest.fixture
 def timed_config(toy_config, tmp_path) -> Path:
-    """Toy config that trains like the synth configs: AdamW, EMA weights and a time budget."""
+    """Toy config that trains like the synth configs: AdamW, EMA weights and a time budget.
+
+    The budget is so long that the learning rate, which follows the clock, stays constant.
+    """
     file = tmp_path / "timed.py"
     file.write_text(
         f"""
@@ -35,7 +38,7 @@ _base_ = {str(toy_config)!r}
 optim_wrapper = dict(_delete_=True, type="AutocastOptimWrapper", dtype="float32",
     optimizer=dict(type="AdamW", lr=1e-3), clip_grad=dict(max_norm=20))
 custom_hooks = [
-    dict(type="TimeBudgetHook", minutes=60, peak_lr=1e-3),
+    dict(type="TimeBudgetHook", minutes=6000, peak_lr=1e-3),
     dict(type="EMAHook", momentum=0.1, update_buffers=True),
 ]
 """

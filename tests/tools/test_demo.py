@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import urllib.request
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,17 @@ def telephone():
     thread.join()
 
 
+@contextmanager
+def heeded(*numbers: signal.Signals) -> Iterator[None]:
+    """Give signals their default handlers, also if, as by nohup, they are ignored."""
+    before = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path, name):
@@ -69,7 +81,10 @@ def test_demo_serves_until_it_is_terminated(checkpoint, telephone, tmp_path, nam
         "LPV_WEIGHTS": str(checkpoint),
     }
     command = [sys.executable, "-m", "lpv_mmocr_cli", "demo", "--device", "cpu"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    with (
+        heeded(getattr(signal, name)),
+        subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process,
+    ):
         try:
             line = next(line for line in process.stdout if "http" in line)
             assert line.startswith("The page is at http://127.0.0.1:")
@@ -91,15 +106,10 @@ def test_signal_may_come_as_soon_as_the_address_is_printed(demo, checkpoint, mon
             os.kill(os.getpid(), getattr(signal, name))
             return super().write(text)
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
     monkeypatch.setattr("lpv_mmocr.demo.server.serve", lambda *_, **__: nullcontext("http://x"))
     monkeypatch.setattr(sys, "stdout", Terminating())
-    try:
+    with heeded(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         assert demo("--weights", checkpoint, "--device", "cpu") == (0, "")
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def test_port_in_use_is_reported(demo, checkpoint, monkeypatch):

@@ -270,12 +270,25 @@ def test_moved_folder_continues_from_its_own_weights(train_synth, tmp_path):
     assert trainings(tmp_path)[-1] == ["load_from=copy/synth/iter_9.pth"]
 
 
-def test_gpu_utilisation_is_measured(train_synth, tmp_path):
-    tool = tmp_path / "bin" / "nvidia-smi"
-    tool.write_text("#!/usr/bin/env bash\necho $USE\necho 40\nexec sleep 100\n")
-    tool.chmod(0o755)
-    stand_in = tmp_path / "bin" / "python"
-    stand_in.write_text(stand_in.read_text().replace("bash\n", "bash\nsleep 1\n", 1))
+@pytest.fixture
+def nvidia_smi(train_synth, tmp_path):
+    """Function that defines what ``nvidia-smi`` does; the training ends after it has done that."""
+
+    def define(behaviour: str, then: str) -> None:
+        tool = tmp_path / "bin" / "nvidia-smi"
+        tool.write_text(f"#!/usr/bin/env bash\n{behaviour}\ntouch sampled\n{then}\n")
+        tool.chmod(0o755)
+        wait = "until [[ -e sampled ]]; do sleep 0.05; done; rm sampled"
+        stand_in = tmp_path / "bin" / "python"
+        lines = stand_in.read_text().splitlines()
+        lines.insert(1, f"if [[ $1 == */train.py ]]; then {wait}; fi")
+        stand_in.write_text("\n".join([*lines, ""]))
+
+    return define
+
+
+def test_gpu_utilisation_is_measured(train_synth, nvidia_smi, tmp_path):
+    nvidia_smi("echo $USE; echo 40", "exec sleep 100")
     for use, mean in (("80", 60), ("20", 30)):
         result = train_synth("work", USE=use)
         assert f"synth: the GPU was busy for {mean} % of this call" in result.stdout.splitlines()
@@ -287,36 +300,29 @@ def test_gpu_utilisation_is_measured(train_synth, tmp_path):
 
 
 @pytest.mark.parametrize(("visible", "gpu"), [("", "0"), ("3", "3"), ("GPU-b2,GPU-a1", "GPU-b2")])
-def test_utilisation_is_that_of_the_gpu_that_trains(train_synth, tmp_path, visible, gpu):
-    tool = tmp_path / "bin" / "nvidia-smi"
-    tool.write_text('#!/usr/bin/env bash\necho "$1 $2" >asked\nexec sleep 100\n')
-    tool.chmod(0o755)
-    stand_in = tmp_path / "bin" / "python"
-    stand_in.write_text(stand_in.read_text().replace("bash\n", "bash\nsleep 1\n", 1))
+def test_utilisation_is_that_of_the_gpu_that_trains(
+    train_synth, nvidia_smi, tmp_path, visible, gpu
+):
+    nvidia_smi('echo "$1 $2" >asked', "exec sleep 100")
     assert train_synth("work", CUDA_VISIBLE_DEVICES=visible).returncode == 0
     assert (tmp_path / "asked").read_text() == f"-i {gpu}\n"
 
 
 @pytest.mark.parametrize(
-    "behaviour", ["echo failed >&2; exit 9", "echo '[N/A]'; echo '[N/A]'; exec sleep 100"]
+    "behaviour",
+    [("echo failed >&2", "exit 9"), ("echo '[N/A]'; echo '[N/A]'", "exec sleep 100")],
 )
-def test_unavailable_gpu_utilisation_is_ignored(train_synth, tmp_path, behaviour):
-    tool = tmp_path / "bin" / "nvidia-smi"
-    tool.write_text(f"#!/usr/bin/env bash\n{behaviour}\n")
-    tool.chmod(0o755)
-    stand_in = tmp_path / "bin" / "python"
-    stand_in.write_text(stand_in.read_text().replace("bash\n", "bash\nsleep 1\n", 1))
+def test_unavailable_gpu_utilisation_is_ignored(train_synth, nvidia_smi, tmp_path, behaviour):
+    nvidia_smi(*behaviour)
     result = train_synth("work", LPV_CARRY="carried")
     assert result.returncode == 0
     assert "busy" not in result.stdout and "Next: " in result.stdout
     assert "carry_checkpoint.py pack" in (tmp_path / "calls").read_text()
 
 
-def test_gpu_sampler_ends_when_training_fails(train_synth, tmp_path):
-    tool = tmp_path / "bin" / "nvidia-smi"
-    tool.write_text("#!/usr/bin/env bash\necho $$ >sampler\nexec sleep 100\n")
-    tool.chmod(0o755)
-    (tmp_path / "bin" / "python").write_text("#!/usr/bin/env bash\nsleep 1\nexit 3\n")
+def test_gpu_sampler_ends_when_training_fails(train_synth, nvidia_smi, tmp_path):
+    (tmp_path / "bin" / "python").write_text("#!/usr/bin/env bash\nexit 3\n")
+    nvidia_smi("echo $$ >sampler", "exec sleep 100")
     assert train_synth("work").returncode == 3
     with pytest.raises(ProcessLookupError):
         for _ in range(100):  # it may take a moment
@@ -340,9 +346,11 @@ def test_signal_ends_the_training_and_its_state_is_carried(train_synth, tmp_path
     stand_in = tmp_path / "bin" / "python"
     train = tmp_path / "bin" / "train"
     stand_in.rename(train)
-    # As training does: it ends a second later, and with the status of a signal.
+    # As training does: it ends a second later, and with the status of a signal. Another signal
+    # comes during the packing.
     stand_in.write_text(
         f"""#!/usr/bin/env bash
+if [[ $2 == pack ]]; then kill -TERM $PPID; fi
 [[ $1 == */train.py ]] || exec {train} "$@"
 trap 'sleep 1; {train} "$@"; exit 143' TERM
 touch training
