@@ -47,6 +47,7 @@ TIME_LIMIT_MINUTES = 2.9
 VALIDATE_EVERY = 100
 REQUIRED_ACCURACY = 0.8
 ACCURACY = "recog/accuracy"
+STAMP = "training.json"
 SHOWN_WORDS = 24
 
 
@@ -271,7 +272,7 @@ def draw_sheet(
     plt.close(figure)
 
 
-def main(argv: list[str] | None = None) -> int:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--out",
@@ -288,62 +289,85 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.minutes <= 0:
         parser.error(f"--minutes must be positive, got {args.minutes}")
+    return args
+
+
+def train_once(cfg: Config, checkpoint: Path, minutes: float) -> dict[str, Any]:
+    """Train unless the checkpoint is of the same config and data; return the training's record."""
+    stamp = checkpoint.with_name(STAMP)
+    recipe = json.dumps([SETS, cfg.to_dict()], sort_keys=True, default=str)
+    fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
+    record = trained_already(stamp, checkpoint, fingerprint)
+    if record is not None:
+        step(3, f"Training: done before, {checkpoint} is unchanged")
+        return record
+    limit = "three" if minutes == TIME_LIMIT_MINUTES else f"{minutes:g}"
+    step(3, f"Training for at most {limit} minutes")
+    record = {**train(cfg, checkpoint, 60 * minutes), "fingerprint": fingerprint}
+    stamp.write_text(json.dumps(record), encoding="utf-8")
+    return record
+
+
+def measure_accuracy(cfg: Config, checkpoint: Path, data: Path, iterations: int) -> float:
+    """Print and return the accuracy on the unseen images; fail if the model has not learned."""
+    accuracy = evaluate(cfg, checkpoint)
+    print(f"  {accuracy:.1%} of the words are read correctly")
+    if places := new_numbers(data):
+        of_new = evaluate(cfg, checkpoint, places)
+        print(f"  {of_new:.1%} of the {len(places)} whose number is on no training image")
+    if accuracy < REQUIRED_ACCURACY:
+        folder = checkpoint.parent
+        fail(
+            f"the model reads {accuracy:.1%} of the unseen images correctly, but "
+            f"{REQUIRED_ACCURACY:.0%} were expected after {iterations} of "
+            f"{cfg.max_iters} iterations. On a slow or busy machine give it more time: delete "
+            f"{folder / STAMP}, and run {sys.executable} {Path(__file__)} --out {folder} "
+            "--minutes 10"
+        )
+    return accuracy
+
+
+def show_readings(checkpoint: Path, data: Path, sheet: Path, title: str) -> None:
+    """Read unseen images with MMOCR's inferencer, print some readings, and draw all of them."""
+    paths, labels = export_images(sheet.with_name("images"), data / "unseen")
+    reader = TextRecInferencer(str(CONFIG), str(checkpoint))
+    predictions = reader(paths, batch_size=8, progress_bar=False)["predictions"]
+    for path, label, prediction in list(zip(paths, labels, predictions, strict=True))[:8]:
+        print_reading(Path(path), prediction["text"], prediction["scores"], label)
+    draw_sheet(sheet, title, paths, labels, predictions)
+    print(f"\nDone. {sheet} shows {len(paths)} of the unseen images with their readings.")
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
     warnings.filterwarnings("ignore")
     # The layers are small: synchronising threads costs more than it gains, and far more on a busy
     # machine.
     torch.set_num_threads(1)
     out = args.out.absolute()
-    checkpoint, stamp = out / "lpv-toy_digits.pth", out / "training.json"
+    data, checkpoint = out / "data", out / "lpv-toy_digits.pth"
+    unseen = SETS["unseen"][0]
     print(f"LPV for MMOCR {lpv_mmocr.__version__}")
 
     step(1, "Reading words with the bundled model")
     read_examples()
 
-    step(2, f"Rendering images of numbers into {out / 'data'}")
-    render(out / "data")
+    step(2, f"Rendering images of numbers into {data}")
+    render(data)
 
     cfg = toy_config(out)
-    recipe = json.dumps([SETS, cfg.to_dict()], sort_keys=True, default=str)
-    fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
-    record = trained_already(stamp, checkpoint, fingerprint)
-    if record is None:
-        limit = "three" if args.minutes == TIME_LIMIT_MINUTES else f"{args.minutes:g}"
-        step(3, f"Training for at most {limit} minutes")
-        record = {**train(cfg, checkpoint, 60 * args.minutes), "fingerprint": fingerprint}
-        stamp.write_text(json.dumps(record), encoding="utf-8")
-    else:
-        step(3, f"Training: done before, {checkpoint} is unchanged")
+    record = train_once(cfg, checkpoint, args.minutes)
 
-    unseen = SETS["unseen"][0]
     step(4, f"Evaluating on {unseen} images that it has not seen")
-    accuracy = evaluate(cfg, checkpoint)
-    print(f"  {accuracy:.1%} of the words are read correctly")
-    if places := new_numbers(out / "data"):
-        of_new = evaluate(cfg, checkpoint, places)
-        print(f"  {of_new:.1%} of the {len(places)} whose number is on no training image")
-    if accuracy < REQUIRED_ACCURACY:
-        fail(
-            f"the model reads {accuracy:.1%} of the unseen images correctly, but "
-            f"{REQUIRED_ACCURACY:.0%} were expected after {record['iterations']} of "
-            f"{cfg.max_iters} iterations. On a slow or busy machine give it more time: delete "
-            f"{stamp}, and run {sys.executable} {Path(__file__)} --out {out} --minutes 10"
-        )
+    accuracy = measure_accuracy(cfg, checkpoint, data, record["iterations"])
 
     step(5, "Reading those images with mmocr.apis.TextRecInferencer")
-    paths, labels = export_images(out / "images", out / "data" / "unseen")
-    reader = TextRecInferencer(str(CONFIG), str(checkpoint))
-    predictions = reader(paths, batch_size=8, progress_bar=False)["predictions"]
-    for path, label, prediction in list(zip(paths, labels, predictions, strict=True))[:8]:
-        print_reading(Path(path), prediction["text"], prediction["scores"], label)
-    sheet = out / "result.png"
     title = (
         f"Toy LPV, trained here for {record['seconds']} s on rendered numbers: "
         f"{accuracy:.1%} of {unseen} unseen images read correctly"
     )
-    draw_sheet(sheet, title, paths, labels, predictions)
-
+    show_readings(checkpoint, data, out / "result.png", title)
     print(
-        f"\nDone. {sheet} shows {len(paths)} of the unseen images with their readings.\n"
         "What this shows: installation, data, training, evaluation and inference work here.\n"
         "What it does not show: how well LPV reads. The toy was trained for minutes on rendered\n"
         "numbers of 1 to 4 digits, and it reads nothing else. Words are read by the model of step\n"

@@ -17,11 +17,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lpv_mmocr_cli import DTYPES, new_parser
+
+if TYPE_CHECKING:
+    from lpv_mmocr.reading import Reading, WordReader
+    from lpv_mmocr.reading.image_files import ImageFiles
 
 EXIT_UNREADABLE = 1
 ATTENTION = "attention"  # folder below --out
@@ -107,8 +112,6 @@ def read(args: argparse.Namespace) -> int:
     from lpv_mmocr.cli import InputError, require_folder, require_new_file
     from lpv_mmocr.reading import WordReader
     from lpv_mmocr.reading.image_files import ImageFiles, matches_nothing
-    from lpv_mmocr.reading.progress import reading_progress
-    from lpv_mmocr.reading.writers import WRITERS, results_folder
 
     from lpv_onnx import printable
 
@@ -117,10 +120,9 @@ def read(args: argparse.Namespace) -> int:
     if not from_list and all(map(matches_nothing, paths)):
         named = printable(", ".join(paths))
         raise InputError(f"there is no file or folder {named}, and no pattern fits one")
-    results_kind = "csv" if args.csv else "jsonl"
     if args.out is not None:  # before the model is loaded
         require_folder(args.out, "--out")
-        require_new_file(args.out / f"readings.{results_kind}", "--out")
+        require_new_file(args.out / f"readings.{_results_kind(args)}", "--out")
         if args.attention:
             require_folder(args.out / ATTENTION, "--out")
     for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, "backslashreplace")):
@@ -141,14 +143,34 @@ def read(args: argparse.Namespace) -> int:
     # Those of an earlier run are not words, either.
     drawn = None if args.out is None else args.out / ATTENTION
     files = ImageFiles(paths, _lines_of_stdin() if from_list else (), results=drawn)
+    count, unreadable = read_files(
+        args, reader, files, lambda: None if from_list else sum(1 for _ in files)
+    )
+    summary = f"{count - unreadable} of {count} images read"
+    if files.skipped:
+        summary += f"; {files.skipped} other files in folders left alone"
+    print(summary, file=sys.stderr)
+    return EXIT_UNREADABLE if unreadable else 0
+
+
+def read_files(
+    args: argparse.Namespace,
+    reader: WordReader,
+    files: ImageFiles,
+    total: Callable[[], int | None],
+) -> tuple[int, int]:
+    """Read all images, write each reading at once, and return the counts of all and unreadable."""
+    from lpv_mmocr.cli import InputError
+    from lpv_mmocr.reading.progress import reading_progress
+    from lpv_mmocr.reading.writers import WRITERS, results_folder
+
+    from lpv_onnx import printable
+
     kind = "jsonl" if args.json else "csv" if args.csv else "text"
     count = unreadable = 0
     with (
-        results_folder(args.out, results_kind) as write_result,
-        reading_progress(lambda: None if from_list else sum(1 for _ in files)) as (
-            advance,
-            results,
-        ),
+        results_folder(args.out, _results_kind(args)) as write_result,
+        reading_progress(total) as (advance, results),
     ):
         write = WRITERS[kind](results)
         with redirect_stdout(sys.stderr):
@@ -163,14 +185,14 @@ def read(args: argparse.Namespace) -> int:
                 advance()
         if not count:  # here, so that earlier results are kept
             raise InputError("the list on standard input names no image")
-    summary = f"{count - unreadable} of {count} images read"
-    if files.skipped:
-        summary += f"; {files.skipped} other files in folders left alone"
-    print(summary, file=sys.stderr)
-    return EXIT_UNREADABLE if unreadable else 0
+    return count, unreadable
 
 
-def draw(reading, number: int, out: Path) -> str | None:
+def _results_kind(args: argparse.Namespace) -> str:
+    return "csv" if args.csv else "jsonl"
+
+
+def draw(reading: Reading, number: int, out: Path) -> str | None:
     """Draw the attention of a reading; return the file name relative to the results folder."""
     if reading.error is not None:
         return None

@@ -210,39 +210,8 @@ def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
     first_mask = "backbone.blocks1.0.mixer.mask"
     _shape(state, first_mask, 1, 1, None, None)
     grid = _grid_of_local_mask(state[first_mask][0, 0])
-    embed_dims, depths = [], []
-    while not depths or f"backbone.blocks{len(depths) + 1}.0.norm1.weight" in state:
-        stage = f"backbone.blocks{len(depths) + 1}"
-        embed_dims.append(_shape(state, f"{stage}.0.norm1.weight", None)[0])
-        depths.append(_count(state, f"{stage}.{{}}.norm1.weight"))
-        if embed_dims[-1] % ENCODER_HEAD_DIM:
-            raise ValueError(
-                f"{stage}.0.norm1.weight has {embed_dims[-1]} numbers, which is not a multiple of "
-                f"{ENCODER_HEAD_DIM}, the width of an attention head"
-            )
-
-    # Token counts of the stages, from the position embedding, the masks and the GLRM's table.
-    places = _shape(state, "backbone.pos_embed", 1, None, None)[1]
-    if grid[0] * grid[1] != places:
-        raise ValueError(
-            f"backbone.pos_embed holds {places} places, but the "
-            f"local mask belongs to a grid of {grid[0]}x{grid[1]}"
-        )
-    tokens = [places]
-    for stage in range(2, len(depths) + 1):
-        mask = f"backbone.blocks{stage}.0.mixer.mask"
-        if mask in state:
-            tokens.append(_shape(state, mask, 1, 1, None, None)[-1])
-        else:
-            tokens.append(_shape(state, "trans.0.pos_encoder.pe", None, 1, None)[0])
-    strides, rows = [], grid[0]
-    for before, after in pairwise(tokens):
-        stride = before // after
-        if before % after or rows % stride:
-            raise ValueError(f"no vertical stride leads from {before} to {after} tokens")
-        strides.append((stride, 1))
-        rows //= stride
-
+    embed_dims, depths = _widths_and_depths(state)
+    merge_strides = _merge_strides(state, grid, len(depths))
     num_positions = _shape(state, "attention.0.pos_encoder.pe", None, 1, None)[0]
     if num_positions <= NUM_SPECIAL:
         raise ValueError(
@@ -257,16 +226,61 @@ def recognise_layout(state_dict: Mapping[str, torch.Tensor]) -> ReleasedLayout:
         )
     return ReleasedLayout(
         img_size=(grid[0] * PATCH_SIDE, grid[1] * PATCH_SIDE),
-        embed_dims=tuple(embed_dims),
-        depths=tuple(depths),
+        embed_dims=embed_dims,
+        depths=depths,
         num_local_blocks=sum(name.endswith(".mixer.mask") for name in state),
-        merge_strides=tuple(strides),
+        merge_strides=merge_strides,
         num_stages=_count(state, "cls.{}.weight"),
         num_positions=num_positions,
         glrm_layers=_count(state, "trans.0.transformer.layers.{}.norm1.weight"),
         glrm_ffn_dim=_shape(state, "trans.0.transformer.layers.0.linear1.weight", None, None)[0],
         num_characters=num_classes - NUM_SPECIAL,
     )
+
+
+def _widths_and_depths(
+    state: Mapping[str, torch.Tensor],
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the width of each encoder stage and its number of blocks."""
+    embed_dims, depths = [], []
+    while not depths or f"backbone.blocks{len(depths) + 1}.0.norm1.weight" in state:
+        stage = f"backbone.blocks{len(depths) + 1}"
+        embed_dims.append(_shape(state, f"{stage}.0.norm1.weight", None)[0])
+        depths.append(_count(state, f"{stage}.{{}}.norm1.weight"))
+        if embed_dims[-1] % ENCODER_HEAD_DIM:
+            raise ValueError(
+                f"{stage}.0.norm1.weight has {embed_dims[-1]} numbers, which is not a multiple of "
+                f"{ENCODER_HEAD_DIM}, the width of an attention head"
+            )
+    return tuple(embed_dims), tuple(depths)
+
+
+def _merge_strides(
+    state: Mapping[str, torch.Tensor], grid: tuple[int, int], num_stages: int
+) -> tuple[tuple[int, int], ...]:
+    """Return the strides between encoder stages, the first of which has a grid of tokens."""
+    # Token counts of the stages, from the position embedding, the masks and the GLRM's table.
+    places = _shape(state, "backbone.pos_embed", 1, None, None)[1]
+    if grid[0] * grid[1] != places:
+        raise ValueError(
+            f"backbone.pos_embed holds {places} places, but the "
+            f"local mask belongs to a grid of {grid[0]}x{grid[1]}"
+        )
+    tokens = [places]
+    for stage in range(2, num_stages + 1):
+        mask = f"backbone.blocks{stage}.0.mixer.mask"
+        if mask in state:
+            tokens.append(_shape(state, mask, 1, 1, None, None)[-1])
+        else:
+            tokens.append(_shape(state, "trans.0.pos_encoder.pe", None, 1, None)[0])
+    strides, rows = [], grid[0]
+    for before, after in pairwise(tokens):
+        stride = before // after
+        if before % after or rows % stride:
+            raise ValueError(f"no vertical stride leads from {before} to {after} tokens")
+        strides.append((stride, 1))
+        rows //= stride
+    return tuple(strides)
 
 
 def check_constants(state_dict: Mapping[str, torch.Tensor], layout: ReleasedLayout) -> None:

@@ -73,16 +73,21 @@ def draw_cascade_strip(
             _draw_arrow(pen, x)
             x += ARROW
             paste_relations(canvas, pen, views[stage], (x, TOP), SQUARE, relation)
-            if not text:
-                place = x + SQUARE / 2, TOP + SQUARE / 2 + 4
-                draw_text(pen, place, "nothing read", 12, PALE, anchor="m")
-            title = f"GLRM {stage + 1}"
-            draw_text(pen, (x + SQUARE / 2, TOP - 14), title, 16, INK, bold=True, anchor="m")
-            for line, note in enumerate(("row attends", "to column")):
-                place = x + SQUARE / 2, TOP + TILE[1] + 18 + 15 * line
-                draw_text(pen, place, note, 12, PALE, anchor="m")
+            _label_square(pen, x, f"GLRM {stage + 1}", is_empty=not text)
             x += SQUARE
     return np.asarray(canvas)
+
+
+def _label_square(pen: ImageDraw.ImageDraw, x: int, title: str, *, is_empty: bool) -> None:
+    """Draw what surrounds the square that begins at x, and a note in one without characters."""
+    middle = x + SQUARE / 2
+    draw_text(pen, (middle, TOP - 14), title, 16, INK, bold=True, anchor="m")
+    if is_empty:
+        place = middle, TOP + SQUARE / 2 + 4
+        draw_text(pen, place, "nothing read", 12, PALE, anchor="m")
+    for line, note in enumerate(("row attends", "to column")):
+        place = middle, TOP + TILE[1] + 18 + 15 * line
+        draw_text(pen, place, note, 12, PALE, anchor="m")
 
 
 def _draw_arrow(pen: ImageDraw.ImageDraw, x: int) -> None:
