@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from lpv_mmocr import file_lock
 from lpv_mmocr.file_lock import only_process, open_locked, try_lock
 
 import pytest
 
+# Runs the module by itself: importing the package would take seconds.
 HOLDER = """
-import sys
-from lpv_mmocr.file_lock import try_lock
+import runpy, sys
 file = open(sys.argv[1], "a")
-print(try_lock(file), flush=True)
+print(runpy.run_path(sys.argv[2])["try_lock"](file), flush=True)
 sys.stdin.read()
 """
 
@@ -27,11 +26,10 @@ def holder(tmp_path):
 
     def start() -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(tmp_path / "lock")],
+            [sys.executable, "-c", HOLDER, str(tmp_path / "lock"), file_lock.__file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
         )
         started.append(process)
         return process
