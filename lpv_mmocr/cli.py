@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
@@ -141,16 +141,28 @@ def sigterm_interrupts() -> Iterator[None]:
 
     Further ones are ignored within the block: ``timeout``, for example, sends it twice.
     """
-
-    def interrupt(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.signal(signal.SIGTERM, interrupt_once(signal.SIGTERM))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def interrupt_once(*numbers: int) -> Callable[[int, FrameType | None], None]:
+    """Return a signal handler that raises KeyboardInterrupt.
+
+    Before it does, it makes the process ignore signals, so that they do not disturb the clean-up.
+
+    Args:
+        *numbers: Signals to ignore then.
+    """
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    return interrupt
 
 
 def _is_input_error(error: Exception) -> bool:

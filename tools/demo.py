@@ -53,13 +53,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def end(*_: object) -> None:
-    """End at the first signal; further ones must not disturb the deletion of uploads."""
-    for number in ENDS:
-        signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     # Slow imports are deferred until the options are known to be valid.
@@ -73,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         reader = WordReader(
             args.weights, args.config, device=args.device, attention=True, tta=args.tta
         )
+        end = cli.interrupt_once(*ENDS)  # further ones must not disturb the deletion of uploads
         for number in ENDS:
             # Ctrl+C always ends it; other signals may be ignored on purpose, as by nohup.
             if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN:

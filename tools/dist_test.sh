@@ -10,17 +10,8 @@ if (($# < 3)); then
     sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
+# shellcheck source=tools/_torchrun.sh
+source "$(dirname "${BASH_SOURCE[0]}")/_torchrun.sh"
 config=$1 checkpoint=$2 gpus=$3
-if [[ ! $gpus =~ ^([1-9][0-9]*|gpu|cpu|auto)$ ]]; then
-    echo "error: GPUS is the number of processes on each machine, not $gpus" >&2
-    exit 2
-fi
 shift 3
-tools=$(cd "$(dirname "$0")" && pwd)
-PYTHONPATH="$(dirname "$tools")${PYTHONPATH:+:$PYTHONPATH}" exec python -m torch.distributed.run \
-    --nnodes "${NNODES:-1}" \
-    --node_rank "${NODE_RANK:-0}" \
-    --master_addr "${MASTER_ADDR:-127.0.0.1}" \
-    --master_port "${PORT:-29500}" \
-    --nproc_per_node "$gpus" \
-    "$tools/test.py" "$config" "$checkpoint" --launcher pytorch "$@"
+start_processes "$gpus" test.py "$config" "$checkpoint" "$@"

@@ -18,7 +18,6 @@ import lmdb
 NUM_SAMPLES_KEY = b"num-samples"
 DATA_FILE = "data.mdb"
 
-
 # LMDB maps the file into memory, and touching a page beyond its end kills the process. So missing
 # pages must be noticed before anything is read: first those of the header, then the others.
 _HEADER = 2 * 4096

@@ -69,8 +69,7 @@ class CPADecoder(BaseDecoder):
     Raises:
         ValueError: If ``max_seq_len`` or ``num_stages`` is below 1, the dictionary lacks a start or
             an end class or has one class for both, ``with_mask`` is no boolean or true without any
-            GLRM, or
-            ``module_loss`` is one for the logits of a single stage.
+            GLRM, or ``module_loss`` is one for the logits of a single stage.
     """
 
     def __init__(
