@@ -151,10 +151,10 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 class ConfigOptions(argparse.Action):
-    """MMEngine's ``DictAction``, with usage errors for entries without ``=`` and for calls.
+    """MMEngine's ``DictAction``, with dictionaries, and usage errors for what it cannot parse.
 
     Texts keep their blanks, which MMEngine removes, and a quoted text its commas, which divide
-    lists: ``load_from="'my runs/a,b.pth'"``.
+    lists: ``load_from="'my runs/a,b.pth'"``. Of entries with the same key, the last one counts.
     """
 
     def __call__(
@@ -172,12 +172,18 @@ class ConfigOptions(argparse.Action):
 
         from mmengine.config import DictAction
 
-        pairs = [(key, raw.strip()) for key, _, raw in (value.partition("=") for value in values)]
-        literal = {key: value for key, raw in pairs if (value := _literal(raw)) is not None}
-        others = [(key, raw) for key, raw in pairs if key not in literal]
+        texts = {key: raw.strip() for key, _, raw in (value.partition("=") for value in values)}
+        literal = {key: value for key, raw in texts.items() if (value := _literal(raw)) is not None}
+        others = {key: raw for key, raw in texts.items() if key not in literal}
+        wrong = [f"{key}={raw}" for key, raw in others.items() if _looks_like_a_dict(raw)]
+        if wrong:
+            parser.error(
+                f"{option_string} takes dictionaries as in Python, with quoted keys and texts, "
+                f"such as {{'num_layers': 2}}, got {' '.join(wrong)}"
+            )
         parse = DictAction(self.option_strings, self.dest, nargs=self.nargs)
         try:
-            parse(parser, namespace, [f"{key}={raw}" for key, raw in others], option_string)
+            parse(parser, namespace, [f"{key}={raw}" for key, raw in others.items()], option_string)
         except RecursionError:  # raised by MMEngine for a call such as dict(…)
             parser.error(
                 f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
@@ -188,14 +194,14 @@ class ConfigOptions(argparse.Action):
         # MMEngine removes blanks: "1 2" would be 12.
         options.update(
             (key, raw)
-            for key, raw in others
+            for key, raw in others.items()
             if " " in raw.strip("\"' ") and not isinstance(options[key], list | tuple)
         )
 
 
 def _literal(raw: str) -> object | None:
-    """Return a value with quoted text that MMEngine would not keep as it is, otherwise None."""
-    if "'" not in raw and '"' not in raw:
+    """Return a dictionary, or a value with quoted text that MMEngine would alter; else None."""
+    if not re.search(r"['\"{]", raw):
         return None
     try:
         value = ast.literal_eval(raw)
@@ -203,7 +209,11 @@ def _literal(raw: str) -> object | None:
         return None
     if isinstance(value, str):
         return value if re.search(r"[ ,([]", value.strip()) else None
-    return value if raw[0] + raw[-1] in ("[]", "()") else None
+    return value if raw[0] + raw[-1] in ("[]", "()", "{}") else None
+
+
+def _looks_like_a_dict(raw: str) -> bool:
+    return re.fullmatch(r"\{.*:.*\}", raw, re.DOTALL) is not None
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

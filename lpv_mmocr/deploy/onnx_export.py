@@ -7,7 +7,6 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import nn
 
 from lpv_onnx.metadata import METADATA_KEY
 
+from ..atomic_files import atomic_write
 from ..models.lpv import LPV
 from .convert import DeployedLPV, to_deploy
 from .onnx_check import Comparison, compare
@@ -144,7 +144,10 @@ def export_onnx(
         source=source,
     )
     out = Path(out)
-    with _draft(out) as draft:
+    _prepare_folder(out)
+    # Drafts are made elsewhere, because quantisation needs a second file.
+    with atomic_write(out) as file, tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, "draft.onnx")
         _trace(ReadingGraph(deployed, attention), preprocessing, draft)
         if precision == "int8":
             _quantise(draft)
@@ -155,6 +158,7 @@ def export_onnx(
                 f"{out} was not written: in onnxruntime the {precision} graph does not compute "
                 f"what the model computes ({comparison})"
             )
+        file.write(draft.read_bytes())
     return Export(out, out.stat().st_size, metadata, comparison)
 
 
@@ -190,21 +194,13 @@ def _major_minor(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".")[:2])
 
 
-@contextlib.contextmanager
-def _draft(out: Path) -> Iterator[Path]:
-    """Yield a temporary file for ``out``, which replaces it on success and is removed otherwise."""
+def _prepare_folder(out: Path) -> None:
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; name a file")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        # A folder, because quantisation needs a second file.
-        folder = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
     except OSError as error:
         raise OSError(f"{out} cannot be written ({error.strerror})") from error
-    with folder:
-        draft = Path(folder.name, "draft.onnx")
-        yield draft
-        os.replace(draft, os.path.realpath(out))
 
 
 def _trace(graph: ReadingGraph, preprocessing: Preprocessing, file: Path) -> None:

@@ -49,11 +49,14 @@ def test_export_writes_the_model_and_compares_logits(export, toy_run, tmp_path, 
     assert metadata["classes"][:3] == ["0", "1", "2"]
 
 
-def test_link_is_followed(export, toy_run, tmp_path):
-    (tmp_path / "link.onnx").symlink_to("elsewhere.onnx")
+def test_link_is_followed_and_permissions_are_kept(export, toy_run, tmp_path):
+    target = tmp_path / "elsewhere.onnx"
+    target.touch(0o640)
+    (tmp_path / "link.onnx").symlink_to(target)
     assert export(toy_run / "iter_4.pth", "--out", "link.onnx") == 0
     assert (tmp_path / "link.onnx").is_symlink()
-    lpv_onnx.Reader(tmp_path / "elsewhere.onnx")
+    assert target.stat().st_mode & 0o777 == 0o640
+    lpv_onnx.Reader(target)
 
 
 def test_mask_is_exported_as_in_the_model(export, toy_config, toy_run, tmp_path):

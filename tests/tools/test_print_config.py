@@ -78,6 +78,8 @@ def test_lines_without_effect_are_refused(load_tool, toy_config, tmp_path, capsy
         ("' 5 '", 5),
         ("'5'", 5),
         ("", ""),
+        ("[{'a': 1, 'b': [2]}]", [{"a": 1, "b": [2]}]),
+        ("{stem}.pth", "{stem}.pth"),
     ],
 )
 def test_option_keeps_the_blanks_and_commas_of_texts(load_tool, toy_config, capsys, typed, value):
@@ -85,6 +87,21 @@ def test_option_keeps_the_blanks_and_commas_of_texts(load_tool, toy_config, caps
     assert load_tool("print_config.py").main([str(toy_config), *options]) == 0
     cfg = Config.fromstring(capsys.readouterr().out, file_format=".py")
     assert cfg.load_from == value and type(cfg.load_from) is type(value)
+
+
+def test_last_of_repeated_options_counts(load_tool, toy_config, capsys):
+    options = ["work_dir='a b'", "work_dir=x", "load_from=y", "load_from='c d'"]
+    assert load_tool("print_config.py").main([str(toy_config), "--cfg-options", *options]) == 0
+    cfg = Config.fromstring(capsys.readouterr().out, file_format=".py")
+    assert cfg.work_dir == "x" and cfg.load_from == "c d"
+
+
+def test_dictionary_changes_the_entries_that_it_names(load_tool, toy_config, capsys):
+    option = "model.decoder.glrm={'num_layers': 3}"
+    assert load_tool("print_config.py").main([str(toy_config), "--cfg-options", option]) == 0
+    cfg = Config.fromstring(capsys.readouterr().out, file_format=".py")
+    before = Config.fromfile(toy_config).model.decoder.glrm
+    assert cfg.model.decoder.glrm == {**before, "num_layers": 3}
 
 
 def test_nothing_but_the_config_is_printed(run_tool, tmp_path):
