@@ -15,9 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
-import os
 import pkgutil
 import sys
 import types
@@ -50,10 +48,10 @@ def apply() -> tuple[str, ...]:
         "torchvision: operators that do not match this torch": patch_torchvision_operators,
         "MMCV: no compiled operators": patch_mmcv_extension,
         "MMCV, MMEngine: search for compiled operators": patch_loader_search,
-        "MMEngine: package lookup": patch_package_lookup,
         "MMEngine: environment report": patch_environment_report,
     }
     broken = tuple(what for what, patch in patches.items() if patch())
+    patch_package_lookup()
     registry_lookup.patch_registry_lookup()
     register_scope()
     return broken
@@ -261,37 +259,24 @@ def _find_loader(name: str) -> Any:
 # --- MMEngine ---------------------------------------------------------------------------------
 
 
-def patch_package_lookup() -> bool:
+def patch_package_lookup() -> None:
     """Let MMEngine find installed packages without ``pkg_resources``.
 
     ``mmengine.utils.is_installed`` and ``get_installed_path`` (behind ``mmdet::…`` paths,
     ``mmengine.hub`` and the registries) import ``pkg_resources``. setuptools no longer ships it
     (seen with 84), and environments of Python 3.12 and newer start without setuptools.
     :mod:`importlib.metadata` and the import system answer the same questions. The import system
-    also finds editable installations and checkouts, which ``pkg_resources`` does not, so the
-    functions are also replaced if this package is one of these.
+    also finds editable installations and checkouts, which ``pkg_resources`` does not.
 
     The functions are replaced instead of faking ``pkg_resources``, since other libraries change
     their behaviour if they can import that.
     """
-    if importlib.util.find_spec("pkg_resources") is not None and _lies_beside_its_metadata():
-        return False
     from mmengine.utils import package_utils
 
     from .package_lookup import get_installed_path, is_installed
 
     for substitute in (is_installed, get_installed_path):
         replace_everywhere(getattr(package_utils, substitute.__name__), substitute)
-    return True
-
-
-def _lies_beside_its_metadata() -> bool:
-    """Return whether this package is where ``pkg_resources`` would look for it."""
-    try:
-        distribution = importlib.metadata.distribution(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return os.path.isdir(os.fspath(distribution.locate_file(PACKAGE)))
 
 
 def patch_environment_report() -> bool:

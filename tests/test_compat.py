@@ -249,24 +249,13 @@ class TestOpenCV:
 
 
 class TestPackageLookup:
-    @pytest.mark.parametrize(
-        ("has_pkg_resources", "beside_metadata", "patched"),
-        [(True, True, False), (False, True, True), (True, False, True), (False, False, True)],
-    )
-    def test_patches_only_where_needed(
-        self, monkeypatch, has_pkg_resources, beside_metadata, patched
-    ):
-        spec = ModuleSpec("pkg_resources", loader=None)
-        monkeypatch.setattr(
-            compat.importlib.util, "find_spec", lambda name: spec if has_pkg_resources else None
-        )
-        monkeypatch.setattr(compat, "_lies_beside_its_metadata", lambda: beside_metadata)
-        replaced = []
-        monkeypatch.setattr(
-            compat, "replace_everywhere", lambda old, new: replaced.append(new.__name__)
-        )
-        compat.patch_package_lookup()
-        assert replaced == (["is_installed", "get_installed_path"] if patched else [])
+    def test_mmengine_uses_the_substitutes(self):
+        from mmengine.config import config
+        from mmengine.utils import package_utils
+
+        for module in (package_utils, config):
+            assert module.is_installed is package_lookup.is_installed
+            assert module.get_installed_path is package_lookup.get_installed_path
 
     def test_replaces_the_function_where_it_was_imported(self, monkeypatch):
         def original():
@@ -321,12 +310,7 @@ class TestScope:
     @pytest.fixture
     def demo(self, site, monkeypatch):
         """Config folder under ``.mim`` of a package, as in OpenMMLab's wheels."""
-        from mmengine.config import config
         from mmengine.config.utils import MODULE2PACKAGE
-
-        # MMEngine's own, which are left where pkg_resources works, need an installed package.
-        monkeypatch.setattr(config, "is_installed", package_lookup.is_installed)
-        monkeypatch.setattr(config, "get_installed_path", package_lookup.get_installed_path)
 
         package = make_package(site / "demo_scope")
         configs = package / ".mim" / "configs" / "textrecog"
