@@ -153,8 +153,9 @@ def new_parser(description: str | None) -> argparse.ArgumentParser:
 class ConfigOptions(argparse.Action):
     """MMEngine's ``DictAction``, with dictionaries, and usage errors for what it cannot parse.
 
-    Texts keep their blanks, which MMEngine removes, and a quoted text its commas, which divide
-    lists: ``load_from="'my runs/a,b.pth'"``. Of entries with the same key, the last one counts.
+    A text keeps its blanks, which MMEngine removes (in lists only if all is quoted), and a quoted
+    text its commas, which divide lists: ``load_from="'my runs/a,b.pth'"``. Of entries with the
+    same key, the last one counts.
     """
 
     def __call__(

@@ -132,7 +132,7 @@ def parse_adapter(text: str) -> Specification:
 
 def _onnx_file(text: str) -> Specification:
     """Parse ``onnx:FILE.onnx[:ENGINE]``."""
-    file, colon, engine = text.removeprefix("onnx:").partition(".onnx")
+    file, colon, engine = text.removeprefix("onnx:").rpartition(".onnx")
     engine = engine.removeprefix(":") if engine else ENGINES[0]
     if not colon or engine not in ENGINES:
         raise InputError(

@@ -21,6 +21,7 @@ import_exporter()
     ("text", "label", "onnx", "precision"),
     [
         ("onnx:some/lpv.onnx", "onnx:some/lpv", ("some/lpv.onnx", "onnxruntime"), None),
+        ("onnx:my.onnx.d/a.onnx", "onnx:my.onnx.d/a", ("my.onnx.d/a.onnx", "onnxruntime"), None),
         (
             "onnx:lpv.onnx:openvino-bf16",
             "onnx:lpv:openvino-bf16",

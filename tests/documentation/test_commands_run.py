@@ -6,7 +6,6 @@ Numbers are reduced where a command would take hours.
 from __future__ import annotations
 
 import importlib
-import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from lpv_mmocr.benchmark import specification
 
 import pytest
 import sandbox
-from documented_code import DOCUMENTS, ROOT, Command, commands
+from documented_code import DOCUMENTS, Command, commands
 from mmengine.config import Config
 
 import lpv_mmocr_cli
@@ -37,9 +36,8 @@ NOT_RUN = {
     "*/render_words.py * --fonts fontpack *": "fonts of another machine",
     "*/render_words.py * --words chinese_words.txt *": "a Chinese font",
 }
-"""Commands that are only parsed (test_commands_are_understood.py), and why, as in the docs."""
+"""Commands that are only parsed (test_commands_are_understood.py), and why."""
 
-LIST_OF_NOT_RUN, HEADING = "docs/compatibility.md", "\n## Commands that are only checked\n"
 CONFIGS = {
     "train.py": "configs/textrecog/lpv/lpv-tiny_own_data.py",
     "test.py": "configs/textrecog/lpv/lpv-tiny_stage2_10e_st_mj.py",
@@ -170,9 +168,3 @@ def test_every_exclusion_matches_a_command():
     everything = [str(command) for document in DOCUMENTS for command in commands(document)]
     for kind in NOT_RUN:
         assert any(fnmatchcase(command, kind) for command in everything), f"no command is {kind}"
-
-
-def test_docs_list_the_same_exclusions():
-    section = (ROOT / LIST_OF_NOT_RUN).read_text(encoding="utf-8").partition(HEADING)[2]
-    rows = re.findall(r"^\| `(.+?)` \| (.+?) \|$", section, re.MULTILINE)
-    assert {kind: why.replace("`", "") for kind, why in rows} == NOT_RUN

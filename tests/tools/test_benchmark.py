@@ -148,8 +148,9 @@ def test_bad_options_are_rejected(tool, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_equal_batch_sizes_are_measured_once(tool):
+def test_what_is_named_twice_is_measured_once(tool):
     assert tool.parse_args(["--batch-sizes", "4", "1", "4"]).batch_sizes == [4, 1]
+    assert tool.parse_args(["--task", "train", "forward", "train"]).task == ["train", "forward"]
 
 
 def test_files_are_written_even_if_nothing_can_be_printed(tool, adapter, tmp_path, close_pipe):

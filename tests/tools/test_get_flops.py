@@ -69,7 +69,7 @@ def test_grey_images_have_one_channel(load_tool, capsys):
             "error: img_size of the encoder must be height and width, got 32",
         ),
         (["--shape", "32", "0"], "error: --shape needs two positive numbers, got 32 0"),
-        (["--cfg-options", "model.encoder.depths=3"], "stage1_10e_st_mj.py cannot be built: "),
+        (["--cfg-options", "model.encoder.depths=3"], "error: LPVSVTREncoder cannot be built: "),
     ],
 )
 def test_bad_input_is_one_line(load_tool, capsys, options, said):

@@ -127,6 +127,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error("--rounds, --batch-sizes and --threads must be positive, others not negative")
     if args.threads is not None and args.threads > MAX_THREADS:
         parser.error(f"--threads {args.threads}: {MAX_THREADS} at most")
+    args.task = list(dict.fromkeys(args.task))
     if args.batch_sizes:
         args.batch_sizes = list(dict.fromkeys(args.batch_sizes))
     if args.sweep and not set(args.task) <= {"forward", "train"}:

@@ -18,7 +18,6 @@ from lpv_mmocr.benchmark.work import count_macs
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmocr.registry import MODELS
-from torch import nn
 
 from lpv_mmocr_cli import add_config_options, new_parser
 
@@ -58,18 +57,6 @@ def image_channels(cfg: Config) -> int:
     return len(mean) if mean else 3
 
 
-def build_model(cfg: Config) -> nn.Module:
-    """Build the model of a config.
-
-    Raises:
-        InputError: If its arguments have the wrong type, such as a number for a list.
-    """
-    try:
-        return MODELS.build(cfg.model)
-    except TypeError as error:
-        raise cli.InputError(f"the model of {cfg.filename} cannot be built: {error}") from error
-
-
 def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     with cli.ReportInputErrors(traceback=args.traceback):
@@ -77,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         cli.require(cfg, "model")
         size = image_size(cfg, args.shape)
         init_default_scope(cfg.get("default_scope", "mmocr"))
-        model = build_model(cfg)
+        model = MODELS.build(cfg.model)
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         macs = count_macs(model, size, channels=image_channels(cfg))
         print(f"image       {size[0]}x{size[1]} (height x width)")
