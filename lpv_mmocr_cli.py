@@ -190,14 +190,15 @@ class ConfigOptions(argparse.Action):
                 f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
                 f"{' '.join(values)}"
             )
-        options = getattr(namespace, self.dest)
-        options.update(literal)
+        options = getattr(namespace, self.dest) | literal
         # MMEngine removes blanks: "1 2" would be 12.
         options.update(
             (key, raw)
             for key, raw in others.items()
             if " " in raw.strip("\"' ") and not isinstance(options[key], list | tuple)
         )
+        # A later entry may change a part of an earlier one.
+        setattr(namespace, self.dest, {key: options[key] for key in texts})
 
 
 def _literal(raw: str) -> object | None:

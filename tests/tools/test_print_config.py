@@ -96,6 +96,13 @@ def test_last_of_repeated_options_counts(load_tool, toy_config, capsys):
     assert cfg.work_dir == "x" and cfg.load_from == "c d"
 
 
+def test_later_option_changes_a_part_of_an_earlier_one(load_tool, toy_config, capsys):
+    options = ["train_cfg={'max_iters': 5, 'val_interval': 5}", "train_cfg.max_iters=7"]
+    assert load_tool("print_config.py").main([str(toy_config), "--cfg-options", *options]) == 0
+    cfg = Config.fromstring(capsys.readouterr().out, file_format=".py")
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (7, 5)
+
+
 def test_dictionary_changes_the_entries_that_it_names(load_tool, toy_config, capsys):
     option = "model.decoder.glrm={'num_layers': 3}"
     assert load_tool("print_config.py").main([str(toy_config), "--cfg-options", option]) == 0
