@@ -169,36 +169,41 @@ class ConfigOptions(argparse.Action):
         wrong = [value for value in values if "=" not in value]
         if wrong:
             parser.error(f"{option_string} takes KEY=VALUE, got {' '.join(wrong)}")
-        import lpv_mmocr  # noqa: F401  (applies its patches first)
+        options = {}
+        for key, raw in dict(value.split("=", 1) for value in values).items():
+            try:
+                options[key] = _parsed(raw.strip())
+            except ValueError as error:
+                parser.error(f"{option_string} takes {error}, got {key}={raw}")
+        setattr(namespace, self.dest, options)
 
-        from mmengine.config import DictAction
 
-        texts = {key: raw.strip() for key, _, raw in (value.partition("=") for value in values)}
-        literal = {key: value for key, raw in texts.items() if (value := _literal(raw)) is not None}
-        others = {key: raw for key, raw in texts.items() if key not in literal}
-        wrong = [f"{key}={raw}" for key, raw in others.items() if _looks_like_a_dict(raw)]
-        if wrong:
-            parser.error(
-                f"{option_string} takes dictionaries as in Python, with quoted keys and texts, "
-                f"such as {{'num_layers': 2}}, got {' '.join(wrong)}"
-            )
-        parse = DictAction(self.option_strings, self.dest, nargs=self.nargs)
-        try:
-            parse(parser, namespace, [f"{key}={raw}" for key, raw in others.items()], option_string)
-        except RecursionError:  # raised by MMEngine for a call such as dict(…)
-            parser.error(
-                f"{option_string} takes literals as values, such as [1,2], 0.5 or a word, got "
-                f"{' '.join(values)}"
-            )
-        options = getattr(namespace, self.dest) | literal
-        # MMEngine removes blanks: "1 2" would be 12.
-        options.update(
-            (key, raw)
-            for key, raw in others.items()
-            if " " in raw.strip("\"' ") and not isinstance(options[key], list | tuple)
+def _parsed(raw: str) -> object:
+    """Return the value of an entry.
+
+    Raises:
+        ValueError: If it is a dictionary or a call that cannot be parsed.
+    """
+    value = _literal(raw)
+    if value is not None:
+        return value
+    if re.fullmatch(r"\{.*:.*\}", raw, re.DOTALL):
+        raise ValueError(
+            "dictionaries as in Python, with quoted keys and texts, such as {'num_layers': 2}"
         )
-        # A later entry may change a part of an earlier one.
-        setattr(namespace, self.dest, {key: options[key] for key in texts})
+    import lpv_mmocr  # noqa: F401  (applies its patches first)
+
+    from mmengine.config import DictAction
+
+    by_mmengine = argparse.Namespace()
+    try:
+        DictAction([], "entries")(None, by_mmengine, [f"value={raw}"])
+    except RecursionError:  # for a call such as dict(…)
+        raise ValueError("literals as values, such as [1,2], 0.5 or a word") from None
+    value = by_mmengine.entries["value"]
+    # MMEngine removes blanks: "1 2" would be 12.
+    keeps_blanks = " " in raw.strip("\"' ") and not isinstance(value, list | tuple)
+    return raw if keeps_blanks else value
 
 
 def _literal(raw: str) -> object | None:
@@ -212,10 +217,6 @@ def _literal(raw: str) -> object | None:
     if isinstance(value, str):
         return value if re.search(r"[ ,([]", value.strip()) else None
     return value if raw[0] + raw[-1] in ("[]", "()", "{}") else None
-
-
-def _looks_like_a_dict(raw: str) -> bool:
-    return re.fullmatch(r"\{.*:.*\}", raw, re.DOTALL) is not None
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
