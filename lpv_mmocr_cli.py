@@ -182,7 +182,7 @@ def _parsed(raw: str) -> object:
     """Return the value of an entry.
 
     Raises:
-        ValueError: If it is a dictionary or a call that cannot be parsed.
+        ValueError: If it is a call, or a dictionary with bare words, or a bracket has no partner.
     """
     value = _literal(raw)
     if value is not None:
@@ -198,7 +198,7 @@ def _parsed(raw: str) -> object:
     by_mmengine = argparse.Namespace()
     try:
         DictAction([], "entries")(None, by_mmengine, [f"value={raw}"])
-    except RecursionError:  # for a call such as dict(…)
+    except (AssertionError, RecursionError):  # brackets without a partner; a call such as dict(…)
         raise ValueError("literals as values, such as [1,2], 0.5 or a word") from None
     value = by_mmengine.entries["value"]
     # MMEngine removes blanks: "1 2" would be 12.

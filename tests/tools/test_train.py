@@ -214,6 +214,7 @@ class TestBadInput:
             ("trian_cfg.max_iters=4", "the config has no trian_cfg; did you mean train_cfg?"),
             ("load_form=x.pth", "the config has no load_form; did you mean load_from?"),
             ("custom_hooks=[dict(type='X',at=4)]", "--cfg-options takes literals as values"),
+            ("load_from=[a.pth,b.pth", "--cfg-options takes literals as values"),
             ("train_cfg={max_iters: 5}", "takes dictionaries as in Python, with quoted keys"),
             ("resum=True", "the config has no resum; did you mean resume?"),
             ("train_cfg.max_iter=4", "got an unexpected keyword argument 'max_iter'"),
