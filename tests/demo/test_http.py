@@ -118,6 +118,8 @@ def test_files_outside_the_uploads_are_not_served(served, secret, route):
     ):
         ways = {way, quote(way), quote(way, safe=""), way.replace(".", "%2e")}
         for path in sorted(ways | {"/" + form for form in ways}):
+            # The client refuses to send blanks, which the checkout's path may have.
+            path = path.replace(" ", "%20")
             status, content = ask(served.address, "GET", f"{route}{path}")
             assert SECRET not in content and b"find_packages" not in content, path
             assert status != 200 or b"<!doctype html" in content.lower(), path

@@ -35,8 +35,10 @@ _INLINE = re.compile(
 )
 """Inline command, optionally preceded by variables: program and arguments."""
 
+# A #! line cannot have blanks in the interpreter's path. Python skips the second line, a text.
 _RECORDER = """\
-#!{python} -IS
+#!/bin/sh
+"exec" "{python}" "-IS" "$0" "$@"
 import json, os, sys
 call = dict(words=[os.path.basename(sys.argv[0]), *sys.argv[1:]], folder=os.getcwd())
 call["variables"] = {{k: v for k, v in os.environ.items() if k.startswith("LPV_")}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "_environment.sh"
 
 def bash(code: str, script: Path = SCRIPT, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        ["bash", "-c", f"set -euo pipefail; source {script}; {code}"],
+        ["bash", "-c", f"set -euo pipefail; source {shlex.quote(str(script))}; {code}"],
         env={**os.environ, **variables},
         capture_output=True,
         text=True,

@@ -41,6 +41,13 @@ def train_synth(run_tool, tmp_path):
     return run
 
 
+def calls_in(tmp_path: Path) -> list[list[str]]:
+    """Return the arguments of each call so far; only the checkout's path may have blanks."""
+    root = str(SCRIPT.parents[1])
+    text = (tmp_path / "calls").read_text().replace(root, "\0")
+    return [[part.replace("\0", root) for part in line.split()] for line in text.splitlines()]
+
+
 def test_every_call_does_the_next_step(train_synth, tmp_path):
     said = []
     for _ in range(5):
@@ -54,7 +61,7 @@ def test_every_call_does_the_next_step(train_synth, tmp_path):
         "publish",
     ]
     assert said[4] == "All is done: work/lpv-tiny.pth and work/lpv-tiny_finetuned.pth"
-    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    calls = calls_in(tmp_path)
     trainings, publishing = calls[:4], calls[4:]
     names = ["lpv-tiny_synth.py"] * 2 + ["lpv-tiny_synth_finetune.py"] * 2
     assert [Path(call[1]).name for call in trainings] == names
@@ -82,7 +89,7 @@ def test_mini_begins_with_a_separate_start_run(train_synth, tmp_path):
     assert said[0].startswith("Next: start continues.") and said[1].startswith("Next: synth.")
     assert said[5].startswith("Next: publish.")
     assert said[6] == "All is done: work/lpv-mini.pth and work/lpv-mini_finetuned.pth"
-    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    calls = calls_in(tmp_path)
     names = ["lpv-mini_synth_start", "lpv-mini_synth", "lpv-mini_synth_finetune"]
     assert [Path(call[1]).stem for call in calls[:6:2]] == names
     assert [call[6:] for call in calls[:6:2]] == [
@@ -99,7 +106,7 @@ def test_mini_begins_with_a_separate_start_run(train_synth, tmp_path):
 def test_tiny_cpu_grows_from_the_bundled_mini(train_synth, tmp_path):
     for _ in range(2):
         assert train_synth("work", "low:a=1", LPV_SIZE="tiny_cpu").returncode == 0
-    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    calls = calls_in(tmp_path)
     tools = ["grow_checkpoint.py", "train.py", "train.py"]  # the second call continues
     assert [Path(call[0]).name for call in calls] == tools
     mini, config, grown = calls[0][1:]
@@ -112,7 +119,7 @@ def test_tiny_cpu_grows_from_the_bundled_mini(train_synth, tmp_path):
     assert result.stdout.splitlines()[-1] == (
         "All is done: work/lpv-tiny.pth and work/lpv-tiny_finetuned.pth"
     )
-    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()][3:]
+    calls = calls_in(tmp_path)[3:]
     names = ["lpv-tiny_cpu_synth", "lpv-tiny_cpu_synth_finetune"]
     assert [Path(call[1]).stem for call in calls[:4]] == [names[0]] * 2 + [names[1]] * 2
     publishing = calls[4]
@@ -164,8 +171,7 @@ def test_options_are_optional(train_synth, tmp_path):
 
 def trainings(tmp_path: Path) -> list[list[str]]:
     """Return the options of the training runs so far."""
-    calls = (line.split() for line in (tmp_path / "calls").read_text().splitlines())
-    return [call[6:] for call in calls if call[0].endswith("/train.py")]
+    return [call[6:] for call in calls_in(tmp_path) if call[0].endswith("/train.py")]
 
 
 def test_options_and_start_weights_reach_their_run(train_synth, tmp_path):
@@ -253,7 +259,7 @@ def test_carried_run_is_not_grown_again(train_synth, tmp_path):
     write_part(tmp_path / "carried" / "tiny_cpu" / "low")
     result = train_synth("there", LPV_SIZE="tiny_cpu", LPV_CARRY="carried")
     assert result.stdout.startswith("low: resumes from carried/tiny_cpu/low\n")
-    tools = [Path(call.split()[0]).name for call in (tmp_path / "calls").read_text().splitlines()]
+    tools = [Path(call[0]).name for call in calls_in(tmp_path)]
     assert tools == ["carry_checkpoint.py", "train.py", "carry_checkpoint.py"]
     assert trainings(tmp_path) == [[]]
 
