@@ -127,6 +127,19 @@ def test_narrower_precisions_apply_to_weights_only(
     assert export.metadata["precision"] == precision
 
 
+def test_int8_products_fit_into_16_bits_in_pairs(model, exported, tmp_path, monkeypatch):
+    """Processors without VNNI clip the sum of two products of uint8 inputs and int8 weights."""
+    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+    export = export_onnx(model, config_for(model), tmp_path / "small.onnx", precision="int8")
+    initializers = onnx.load(export.path).graph.initializer
+    weights = [onnx.numpy_helper.to_array(value) for value in initializers]
+    matrices = [value for value in weights if value.dtype == np.int8 and value.ndim == 2]
+    assert len(matrices) > 10
+    largest = max(int(abs(matrix.astype(int)).max()) for matrix in matrices)
+    assert largest > 60, "the range is used"
+    assert 2 * 255 * largest < 2**15
+
+
 def test_file_is_complete_and_contains_no_local_path(exported):
     onnx.checker.check_model(str(exported.path), full_check=True)
     content = exported.path.read_bytes()
