@@ -18,6 +18,7 @@ from mmocr.registry import MODELS
 from mmocr.structures import TextRecogDataSample
 
 from .benchmark.machine import describe_machine
+from .bfloat16 import cpu_emulates_bfloat16
 from .demo.answer import EXAMPLES
 from .drawn_words import draw_word, random_words
 from .reading import WordReader, checksums
@@ -80,7 +81,8 @@ def describe_device(device: str) -> str:
         memory = torch.cuda.get_device_properties(kind).total_memory / 2**30
         return f"{machine.device}, {memory:.0f} GiB, CUDA {machine.cuda}"
     if kind.type == "cpu":
-        return f"{machine.device}, {machine.cores} cores, {machine.instructions}"
+        emulated = ", bfloat16 only emulated" if cpu_emulates_bfloat16() else ""
+        return f"{machine.device}, {machine.cores} cores, {machine.instructions}{emulated}"
     return kind.type
 
 

@@ -59,6 +59,12 @@ def test_gpu_is_described_with_memory_and_cuda_version(monkeypatch):
     assert self_check.describe_device("cuda:1") == "GPU 1, 80 GiB, CUDA 12.9"
 
 
+@pytest.mark.parametrize("emulates", [True, False])
+def test_cpu_that_emulates_bfloat16_is_described_so(monkeypatch, emulates):
+    monkeypatch.setattr(self_check, "cpu_emulates_bfloat16", lambda: emulates)
+    assert ("bfloat16 only emulated" in self_check.describe_device("cpu")) is emulates
+
+
 def test_checkpoints_are_compared_with_their_checksums(monkeypatch, tmp_path):
     bundled = tmp_path / "bundled"
     for module in (self_check, weights):

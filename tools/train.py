@@ -47,7 +47,7 @@ if __name__ == "__main__":
 from lpv_mmocr import cli
 from lpv_mmocr.datasets.shared_words import find_shared_lmdbs
 from lpv_mmocr.engine import FittingWeightsHook, distributed
-from lpv_mmocr.engine.amp import check_loss_scaling, enable_amp, trains_in_emulated_bfloat16
+from lpv_mmocr.engine.amp import check_loss_scaling, enable_amp, replace_emulated_bfloat16
 from lpv_mmocr.engine.checkpoint_search import (
     find_last_complete_checkpoint,
     why_not_resumable,
@@ -109,7 +109,7 @@ def warn_of_an_earlier_run(folder: Path) -> None:
 
 
 def warnings_about(cfg: Config) -> Iterator[str]:
-    """Yield what is probably wrong with the data, metrics and precision of a config."""
+    """Yield what is probably wrong with the data and metrics of a config."""
     shared: Sequence[str] = ()
     if distributed.is_first_process():  # it searches the folders
         shared = find_shared_lmdbs(cfg.train_dataloader, cfg.get("val_dataloader"))
@@ -134,11 +134,6 @@ def warnings_about(cfg: Config) -> Iterator[str]:
         )
     if ignored := ignored_characters(cfg, "val_evaluator"):
         yield warning_of_ignored(ignored)
-    if trains_in_emulated_bfloat16(cfg.optim_wrapper):
-        yield (
-            "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "
-            "--amp trains in float16"
-        )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -152,6 +147,8 @@ def main(argv: list[str] | None = None) -> int:
             enable_amp(cfg.optim_wrapper)
         check_loss_scaling(cfg.optim_wrapper)
         warnings = [*warnings_about(cfg)]
+        if emulated := replace_emulated_bfloat16(cfg.optim_wrapper):
+            warnings.append(emulated)
         if args.auto_scale_lr:
             if "base_batch_size" not in (cfg.get("auto_scale_lr") or {}):
                 raise cli.InputError(

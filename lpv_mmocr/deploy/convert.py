@@ -11,6 +11,7 @@ import torch
 from mmocr.models.textrecog import ASTEREncoder, ChannelReductionEncoder, SVTREncoder
 from mmocr.structures import TextRecogDataSample
 
+from ..bfloat16 import cpu_emulates_bfloat16
 from ..models.cpa_decoder import CPADecoder
 from ..models.lpv import LPV
 from ..models.svtr_encoder import LPVSVTREncoder
@@ -164,8 +165,8 @@ def to_deploy(
         model: Trained model; not modified. It may have any encoder, but its decoder must be a
             ``CPADecoder``.
         dtype: float32, bfloat16 or float16. The attention maps that decide the mask stay float32.
-            float16 is for GPUs; on CPUs it takes several times as long as float32 (with a warning
-            unless ``packed`` is False).
+            float16 is for GPUs; on CPUs it takes several times as long as float32, as does bfloat16
+            on those without AVX-512 (with a warning unless ``packed`` is False).
         device: Device to run on; the model's device by default.
         compile_mode: Mode of ``torch.compile`` (``"default"``, ``"reduce-overhead"``,
             ``"max-autotune"``), with which the first batch of each size takes seconds to minutes;
@@ -193,11 +194,8 @@ def to_deploy(
             f"model for test-time augmentation, got {type(model).__name__} with {decoder}"
         )
     device = torch.device(device or next(model.parameters()).device)
-    if packed and dtype is torch.float16 and device.type == "cpu":
-        warnings.warn(
-            "float16 is several times slower than float32 on a CPU; use bfloat16 there",
-            stacklevel=2,
-        )
+    if packed and device.type == "cpu":
+        _warn_if_slow(dtype)
     deployed: DeployedLPV = deepcopy(model).eval()
     deployed.__class__ = DeployedLPV
     with torch.no_grad():
@@ -217,3 +215,21 @@ def to_deploy(
     if compile_mode is not None:
         deployed._read = torch.compile(deployed._read, mode=compile_mode)
     return deployed
+
+
+def _warn_if_slow(dtype: torch.dtype) -> None:
+    """Warn of a float type that is slower than float32 on this CPU, on behalf of the caller."""
+    if dtype is torch.float32:
+        return
+    emulated = cpu_emulates_bfloat16()
+    if dtype is torch.float16:
+        better = "float32" if emulated else "bfloat16"
+        slow = f"float16 is several times slower than float32 on a CPU; use {better} there"
+    elif emulated:
+        slow = (
+            "this processor only emulates bfloat16, which is several times slower here than "
+            "float32; use float32"
+        )
+    else:
+        return
+    warnings.warn(slow, stacklevel=3)

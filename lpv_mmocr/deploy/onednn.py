@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from ..bfloat16 import cpu_emulates_bfloat16
+
 ACTIVATIONS = {nn.GELU: ("gelu", "none"), nn.ReLU: ("relu", "")}
 """Activations that oneDNN fuses: operator and algorithm ("none" is the exact GELU)."""
 
@@ -26,7 +28,7 @@ def can_pack(dtype: torch.dtype) -> bool:
     if dtype not in PACKED_DTYPES or not torch.backends.mkldnn.is_available():
         return False
     try:
-        if dtype is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if dtype is torch.bfloat16 and cpu_emulates_bfloat16():
             return False
         # Without initialisation: this check must not change the random state.
         linear = nn.utils.skip_init(nn.Linear, 8, 8, dtype=dtype)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.device import (
+    get_device,
     is_cuda_available,
     is_mlu_available,
     is_musa_available,
@@ -16,6 +17,7 @@ from mmengine.device import (
 from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
+from ..bfloat16 import cpu_emulates_bfloat16, gpu_emulates_bfloat16
 from .deferred_scalars import DeferredOptimWrapper
 
 _DEFAULT_DTYPES = {"AutocastOptimWrapper": "bfloat16", "AmpOptimWrapper": "float16"}
@@ -87,7 +89,7 @@ def enable_amp(optim_wrapper: dict) -> None:
     kind = _kind(optim_wrapper)
     if kind == "AmpOptimWrapper" and _can_scale_losses():
         return
-    if kind == "AutocastOptimWrapper" and not _emulates_bfloat16():
+    if kind == "AutocastOptimWrapper" and not gpu_emulates_bfloat16():
         optim_wrapper["dtype"] = "bfloat16"  # it can also be float32
         return
     if kind in ("AmpOptimWrapper", "AutocastOptimWrapper"):
@@ -98,7 +100,7 @@ def enable_amp(optim_wrapper: dict) -> None:
             "mixed precision needs an optim_wrapper of type OptimWrapper or DeferredOptimWrapper, "
             f"not {kind}; choose the precision in the config"
         )
-    if _emulates_bfloat16():
+    if gpu_emulates_bfloat16():
         optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     else:
         optim_wrapper.update(type="AutocastOptimWrapper")
@@ -137,23 +139,37 @@ def precision_of(optim_wrapper: Mapping[str, Any]) -> str | None:
     return _SHORT_NAMES.get(optim_wrapper.get("dtype") or _DEFAULT_DTYPES[kind])
 
 
-def trains_in_emulated_bfloat16(optim_wrapper: Mapping[str, Any]) -> bool:
-    """Return whether a config trains in bfloat16 on a GPU that only emulates it, slowly.
+def replace_emulated_bfloat16(optim_wrapper: dict) -> str | None:
+    """Let a config train in float32 on a CPU that only emulates bfloat16, many times slower.
+
+    On a GPU that only emulates it, the config is left unchanged: float16, which ``--amp`` selects
+    there, needs a scaled loss and may train differently.
 
     Args:
-        optim_wrapper: Section of the config.
+        optim_wrapper: Section to change in place.
+
+    Returns:
+        A warning about what was changed, or what should be; None if bfloat16 is not emulated.
     """
-    return precision_of(optim_wrapper) == "bf16" and _emulates_bfloat16()
+    if precision_of(optim_wrapper) != "bf16":
+        return None
+    if gpu_emulates_bfloat16():
+        return (
+            "This GPU only emulates bfloat16, in which this config trains, and is slow at it; "
+            "--amp trains in float16"
+        )
+    if get_device() == "cpu" and cpu_emulates_bfloat16():
+        optim_wrapper["dtype"] = "float32"
+        return (
+            "This processor only emulates bfloat16, which is many times slower here than float32; "
+            "therefore this run trains in float32"
+        )
+    return None
 
 
 def _kind(optim_wrapper: Mapping[str, Any]) -> str:
     """Return the type of the wrapper without its scope, such as ``mmengine.``."""
     return str(optim_wrapper.get("type", "OptimWrapper")).rpartition(".")[2]
-
-
-def _emulates_bfloat16() -> bool:
-    """Return whether there is a GPU, and it has no bfloat16 of its own, as before Ampere."""
-    return torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def _can_scale_losses() -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 
 from lpv_mmocr.deploy import DeployedLPV, convert, to_deploy
 from lpv_mmocr.deploy.onednn import PackedLinear, can_pack
@@ -109,10 +110,27 @@ def test_images_at_once_depend_on_threads_and_device(monkeypatch):
     assert DeployedLPV.images_at_once(torch.empty(200, 3, 8, 8, device="meta")) == 200
 
 
-def test_float16_on_a_cpu_warns():
-    model = settle(build_toy())
-    with pytest.warns(UserWarning, match="several times slower than float32 on a CPU"):
-        to_deploy(model, dtype=torch.float16, device="cpu")
+@pytest.mark.parametrize(
+    ("dtype", "emulated", "warning"),
+    [
+        (torch.float16, False, "several times slower than float32 on a CPU; use bfloat16 there"),
+        (torch.float16, True, "several times slower than float32 on a CPU; use float32 there"),
+        (torch.bfloat16, True, "only emulates bfloat16, .* use float32"),
+    ],
+)
+def test_slow_float_types_on_a_cpu_warn(monkeypatch, dtype, emulated, warning):
+    monkeypatch.setattr(convert, "cpu_emulates_bfloat16", lambda: emulated)
+    with pytest.warns(UserWarning, match=warning) as warned:
+        to_deploy(settle(build_toy()), dtype=dtype, device="cpu")
+    assert {entry.filename for entry in warned} == {__file__}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fast_float_types_do_not_warn(monkeypatch, dtype):
+    monkeypatch.setattr(convert, "cpu_emulates_bfloat16", lambda: dtype is torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_deploy(settle(build_toy()), dtype=dtype, device="cpu")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -9,7 +9,7 @@ from lpv_mmocr.engine.amp import (
     check_loss_scaling,
     enable_amp,
     precision_of,
-    trains_in_emulated_bfloat16,
+    replace_emulated_bfloat16,
 )
 
 import pytest
@@ -22,6 +22,7 @@ from torch import nn
 def cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(amp, "is_cuda_available", lambda: False)
+    monkeypatch.setattr(amp, "get_device", lambda: "cpu")
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ class TestEnableAmp:
     )
     def test_mixed_precision_wrapper_of_the_config_is_kept_on_a_gpu(self, monkeypatch, kind):
         monkeypatch.setattr(amp, "is_cuda_available", lambda: True)
-        monkeypatch.setattr(amp, "_emulates_bfloat16", lambda: False)
+        monkeypatch.setattr(amp, "gpu_emulates_bfloat16", lambda: False)
         optim_wrapper = dict(type=kind, dtype="bfloat16")
         enable_amp(optim_wrapper)
         assert optim_wrapper == dict(type=kind, dtype="bfloat16")
@@ -173,7 +174,30 @@ class TestLossScaling:
         ],
     )
     def test_emulated_bfloat16_is_noticed(self, old_gpu, section, found):
-        assert trains_in_emulated_bfloat16(section) is found
+        before = dict(section)
+        warning = replace_emulated_bfloat16(section) or ""
+        assert ("GPU only emulates bfloat16" in warning) is found
+        assert section == before
 
-    def test_bfloat16_of_a_cpu_is_not_emulated(self, cpu):
-        assert not trains_in_emulated_bfloat16(dict(type="AutocastOptimWrapper"))
+    @pytest.mark.parametrize("emulates", [True, False])
+    def test_emulated_bfloat16_of_a_cpu_is_replaced(self, cpu, monkeypatch, emulates):
+        monkeypatch.setattr(amp, "cpu_emulates_bfloat16", lambda: emulates)
+        section = dict(type="AutocastOptimWrapper", clip_grad=None)
+        warning = replace_emulated_bfloat16(section) or ""
+        assert ("this run trains in float32" in warning) is emulates
+        assert precision_of(section) == ("fp32" if emulates else "bf16")
+        assert section["clip_grad"] is None
+
+    def test_float32_of_a_cpu_is_left_alone(self, cpu, monkeypatch):
+        monkeypatch.setattr(amp, "cpu_emulates_bfloat16", lambda: True)
+        section = dict(type="OptimWrapper")
+        assert replace_emulated_bfloat16(section) is None
+        assert section == dict(type="OptimWrapper")
+
+    def test_cpu_beside_a_gpu_does_not_matter(self, monkeypatch):
+        monkeypatch.setattr(amp, "gpu_emulates_bfloat16", lambda: False)
+        monkeypatch.setattr(amp, "cpu_emulates_bfloat16", lambda: True)
+        monkeypatch.setattr(amp, "get_device", lambda: "cuda")
+        section = dict(type="AutocastOptimWrapper")
+        assert replace_emulated_bfloat16(section) is None
+        assert precision_of(section) == "bf16"

@@ -36,6 +36,18 @@ class TestTraining:
         weights = torch.load(tmp_path / "run/iter_4.pth", weights_only=True)["state_dict"]
         assert all(torch.isfinite(value).all() for value in weights.values())
 
+    def test_emulated_bfloat16_is_replaced_by_float32(
+        self, train, toy_config, tmp_path, monkeypatch, capfd
+    ):
+        monkeypatch.setattr(amp, "get_device", lambda: "cpu")
+        monkeypatch.setattr(amp, "gpu_emulates_bfloat16", lambda: False)
+        monkeypatch.setattr(amp, "cpu_emulates_bfloat16", lambda: True)
+        once = ["--cfg-options", "train_cfg.max_iters=1"]
+        assert train(toy_config, "--amp", "--work-dir", tmp_path / "run", *once) == 0
+        output = "".join(capfd.readouterr())
+        assert "only emulates bfloat16" in output and "trains in float32" in output
+        assert 'dtype="float32"' in output.replace("'", '"').replace(" = ", "=")
+
     def test_every_run_of_a_process_has_its_own_curves(self, train, toy_config, tmp_path):
         for name in ("one", "two"):
             once = ["train_cfg.max_iters=1", f"experiment_name={name}"]
