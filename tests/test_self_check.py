@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 from lpv_mmocr import self_check
+from lpv_mmocr.deploy import convert
 from lpv_mmocr.reading import Reading, weights
 from lpv_mmocr.self_check import Outcome, UnexpectedResultError
 
@@ -63,6 +65,13 @@ def test_gpu_is_described_with_memory_and_cuda_version(monkeypatch):
 def test_cpu_that_emulates_bfloat16_is_described_so(monkeypatch, emulates):
     monkeypatch.setattr(self_check, "cpu_emulates_bfloat16", lambda: emulates)
     assert ("bfloat16 only emulated" in self_check.describe_device("cpu")) is emulates
+
+
+def test_emulated_bfloat16_is_read_without_a_warning(monkeypatch):
+    monkeypatch.setattr(convert, "cpu_emulates_bfloat16", lambda: True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*bfloat16")
+        assert self_check.read_examples("cpu", "bf16").startswith("6 words")
 
 
 def test_checkpoints_are_compared_with_their_checksums(monkeypatch, tmp_path):
