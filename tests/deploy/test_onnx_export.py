@@ -58,6 +58,11 @@ def exported(model, tmp_path_factory) -> Export:
     return export_onnx(model, config_for(model), out, attention=True, source="toy.pth")
 
 
+def skip_tracing(monkeypatch: pytest.MonkeyPatch, exported: Export) -> None:
+    """Let exports start from the graph of an earlier one, since tracing takes seconds."""
+    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+
+
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_logits_and_maps_match_for_any_batch_size(model, exported, number):
     batch = images(model, number)
@@ -113,9 +118,7 @@ def test_narrower_precisions_apply_to_weights_only(
     model, exported, tmp_path, monkeypatch, precision, type_kept
 ):
     if precision == "int8":  # quantised from the same traced file
-        monkeypatch.setattr(
-            onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1])
-        )
+        skip_tracing(monkeypatch, exported)
     export = export_onnx(model, config_for(model), tmp_path / "small.onnx", precision=precision)
     assert export.comparison.deviation < 0.1
     graph = onnx.load(export.path).graph
@@ -129,7 +132,7 @@ def test_narrower_precisions_apply_to_weights_only(
 
 def test_int8_products_fit_into_16_bits_in_pairs(model, exported, tmp_path, monkeypatch):
     """Processors without VNNI clip the sum of two products of uint8 inputs and int8 weights."""
-    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+    skip_tracing(monkeypatch, exported)
     export = export_onnx(model, config_for(model), tmp_path / "small.onnx", precision="int8")
     initializers = onnx.load(export.path).graph.initializer
     weights = [onnx.numpy_helper.to_array(value) for value in initializers]
@@ -152,7 +155,7 @@ def test_file_is_complete_and_contains_no_local_path(exported):
 def test_file_with_different_logits_is_not_written(model, exported, tmp_path, monkeypatch):
     out = tmp_path / "toy.onnx"
     out.write_text("an earlier export")
-    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+    skip_tracing(monkeypatch, exported)
     monkeypatch.setattr(onnx_export, "compare", lambda *args: BAD)
     with pytest.raises(OnnxExportError, match=r"toy.onnx was not written.* differ by up to 2.0e"):
         export_onnx(model, config_for(model), out)
@@ -173,7 +176,7 @@ def test_small_model_difference_is_not_taken_for_rounding(model, exported, tmp_p
     other = copy.deepcopy(model)
     with torch.no_grad():
         other.decoder.classifiers[-1].weight.mul_(1.001)
-    monkeypatch.setattr(onnx_export, "_trace", lambda *args: shutil.copy(exported.path, args[-1]))
+    skip_tracing(monkeypatch, exported)
     with pytest.raises(OnnxExportError, match="was not written"):
         export_onnx(other, config_for(model), tmp_path / "toy.onnx")
 
