@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import collector, compat
+from .deferred_import import SELDOM_USED, deferred
 from .version import __version__
 
-with collector.paused():
+with collector.paused(), deferred(SELDOM_USED):
     compat.apply()
 
     # Importing these registers components, and needs the patches first.

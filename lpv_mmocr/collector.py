@@ -16,12 +16,19 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def paused() -> Iterator[None]:
-    """Pause garbage collection within the context; afterwards it resumes if it was enabled."""
+    """Pause garbage collection within the context; afterwards it resumes if it was enabled.
+
+    Objects created within it then count as old: they are traversed by full collections only.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        # There is no other way to tell the collector; it would undo what somebody else has frozen.
+        if gc.get_freeze_count() == 0:
+            gc.freeze()
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
 

@@ -46,6 +46,33 @@ def test_pausing_leaves_the_collector_as_it_was(enabled):
         (gc.enable if was_enabled else gc.disable)()
 
 
+def test_objects_of_the_pause_are_old():
+    program = """
+import gc
+from lpv_mmocr import collector
+
+def is_old(this):
+    return any(item is this for item in gc.get_objects(generation=2))
+
+with collector.paused():
+    created = []
+    before = is_old(created)
+print(before, is_old(created), gc.get_freeze_count())
+"""
+    assert run(program).split() == ["False", "True", "0"]
+
+
+def test_pausing_leaves_frozen_objects_frozen():
+    gc.freeze()
+    try:
+        count = gc.get_freeze_count()
+        with collector.paused():
+            pass
+        assert gc.get_freeze_count() == count
+    finally:
+        gc.unfreeze()
+
+
 def test_importing_the_package_runs_no_full_collection():
     program = "import gc, lpv_mmocr; print(gc.get_stats()[-1]['collections'], gc.isenabled())"
     assert run(program).split() == ["0", "True"]

@@ -17,6 +17,10 @@ from .character_dictionary import require_start_and_end
 from .encoded_words import EncodedWords, LabelEncoding
 from .transfer import to_device
 
+# Compiled, the handling of labels would be recompiled for each word. torch.compiler.disable imports
+# the compiler at once; what PyTorch's optimisers use does so with the first call.
+_not_compiled = getattr(torch._compile, "_disable_dynamo", torch.compiler.disable)
+
 
 @MODELS.register_module()
 class CPAModuleLoss(BaseTextRecogModuleLoss):
@@ -56,8 +60,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         self._encoding = LabelEncoding.of(self)
         self._warned_long = self._warned_unknown = False
 
-    # Compiled, it would be recompiled for each word.
-    @torch.compiler.disable
+    @_not_compiled
     def get_targets(
         self, data_samples: Sequence[TextRecogDataSample] | EncodedWords
     ) -> Sequence[TextRecogDataSample] | EncodedWords:
@@ -162,7 +165,7 @@ class CPAModuleLoss(BaseTextRecogModuleLoss):
         return losses
 
 
-@torch.compiler.disable
+@_not_compiled
 def _stacked_targets(
     data_samples: Sequence[TextRecogDataSample] | EncodedWords, length: int, device: torch.device
 ) -> torch.Tensor:
