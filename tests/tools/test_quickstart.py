@@ -58,6 +58,26 @@ class TestToyTrainingHook:
         hook.before_train_iter(runner, 0)
         assert runner.optim_wrapper.param_groups[0]["lr"] == pytest.approx(rate)
 
+    @pytest.mark.parametrize(
+        ("iteration", "seconds", "rate"),
+        [
+            (1, 10.1, 0.2),  # by iterations: only 0.1 of the remaining 40 s have passed
+            (9, 46, 0.1 / 0.35),  # by the clock
+            (9, 50, 0.01),
+        ],
+    )
+    def test_learning_rate_does_not_depend_on_the_time_of_the_first_iteration(
+        self, hook, clock, runner, iteration, seconds, rate
+    ):
+        clock.now = 1
+        hook.before_train_iter(runner, 0)
+        assert runner.optim_wrapper.param_groups[0]["lr"] == 0.01
+        clock.now = 10
+        hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
+        runner.iter, clock.now = iteration, seconds
+        hook.before_train_iter(runner, 0)
+        assert runner.optim_wrapper.param_groups[0]["lr"] == pytest.approx(rate)
+
     def test_stops_when_the_time_is_up(self, hook, clock, runner):
         clock.now = 49.9
         hook.after_train_iter(runner, 0, outputs=dict(loss=1.0))
