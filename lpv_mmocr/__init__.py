@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import collector, compat
+from . import collector, compat, deferred_classes
 from .deferred_import import SELDOM_USED, deferred
 from .version import __version__
 
-with collector.paused(), deferred(SELDOM_USED):
+with collector.paused(), deferred(SELDOM_USED), deferred_classes.deferred():
     compat.apply()
 
     # Importing these registers components, and needs the patches first.

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
+from . import deferred_classes
+
 OPENMMLAB = frozenset({"mmengine", "mmcv", "mmdet", "mmocr"})
 _IMPORTS_BY_NAME = ContextVar("imports by name", default=True)
 
@@ -36,13 +38,14 @@ def all_registries() -> Iterator[Any]:
 
 
 def patch_registry_lookup() -> None:
-    """Keep MMEngine's registries from importing a module that is named like the requested class.
+    """Change what MMEngine's registries do for a name that is not registered.
 
-    They treat an unregistered name as a path to import. A single word can only be a module, which
-    is not a class, but by then it has been executed: ``type="antigravity"`` opens a browser,
-    whether it is a typing error or comes from the config inside a checkpoint. Paths with dots work
-    as before, except within :func:`no_imports_by_name`; MMEngine imports the part before the first
-    dot as a scope.
+    They find the classes whose import is deferred (:mod:`.deferred_classes`), and no longer import
+    a module that is named like the requested class. MMEngine treats an unregistered name as a path
+    to import. A single word can only be a module, which is not a class, but by then it has been
+    executed: ``type="antigravity"`` opens a browser, whether it is a typing error or comes from the
+    config inside a checkpoint. Paths with dots work as before, except within
+    :func:`no_imports_by_name`; MMEngine imports the part before the first dot as a scope.
     """
     from mmengine.registry import registry
 
@@ -50,6 +53,8 @@ def patch_registry_lookup() -> None:
 
     @functools.wraps(from_string)
     def get_object_from_string(obj_name: str) -> Any:
+        if found := deferred_classes.find(obj_name):
+            return found
         return from_string(obj_name) if "." in obj_name and _IMPORTS_BY_NAME.get() else None
 
     @functools.wraps(import_module)

@@ -1,0 +1,161 @@
+"""Tests of the deferred import of classes."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from lpv_mmocr.deferred_classes import CLASSES, deferred, find
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LATE = {"Late": "early_package.inner.late"}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Package ``early_package`` whose module ``inner.late`` counts its executions."""
+    files = {
+        "__init__.py": "__all__ = ['Early', 'Late']\nfrom .inner import Early, Late\n",
+        "inner/__init__.py": "from .early import Early\nfrom .late import Late\n",
+        "inner/early.py": "class Early: pass\n",
+        "inner/late.py": "import sys\n"
+        "sys.executed.append(__name__)\n"
+        "from .early import Early\n"
+        "class Late(Early): pass\n",
+    }
+    for name, text in files.items():
+        file = tmp_path / "early_package" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "executed", [], raising=False)
+    yield tmp_path / "early_package"
+    for name in [name for name in sys.modules if name.split(".")[0] == "early_package"]:
+        del sys.modules[name]
+
+
+USES = {
+    "outer package": "import early_package; early_package.Late",
+    "inner package": "import early_package.inner as inner; inner.Late",
+    "name": "from early_package import Late",
+    "all names": "from early_package import *; Late",
+    "its module": "from early_package.inner.late import Late",
+    "its module as an attribute": "import early_package; early_package.inner.late.Late",
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_class_is_imported_once_when_it_is_used(package, use):
+    with deferred(LATE):
+        outer = importlib.import_module("early_package")
+    assert outer.Early is outer.inner.Early
+    assert sys.executed == []
+    for _ in range(2):
+        exec(use, {})
+    late = sys.modules["early_package.inner.late"]
+    assert outer.Late is outer.inner.Late is late.Late
+    assert issubclass(outer.Late, outer.Early)
+    assert late is outer.inner.late
+    assert sys.executed == ["early_package.inner.late"]
+
+
+def test_packages_lack_other_names_as_before(package):
+    with deferred(LATE):
+        outer = importlib.import_module("early_package")
+    assert not hasattr(outer, "late")
+    for module in (outer, outer.inner):
+        message = f"module '{module.__name__}' has no attribute 'absent'"
+        with pytest.raises(AttributeError, match=message):
+            _ = module.absent
+        with pytest.raises(ImportError, match="cannot import name 'absent'"):
+            exec(f"from {module.__name__} import absent", {})
+    assert sys.executed == []
+
+
+def test_error_of_the_import_is_raised_by_each_use(package):
+    (package / "inner" / "late.py").write_text("raise RuntimeError('broken')\n")
+    with deferred(LATE):
+        importlib.import_module("early_package")
+    for use in USES.values():
+        with pytest.raises(RuntimeError, match="broken"):
+            exec(use, {})
+
+
+def test_nothing_is_left_if_the_package_is_not_imported(package):
+    before = dict(sys.modules)
+    with pytest.raises(KeyError), deferred(LATE):
+        raise KeyError
+    assert sys.modules == before
+
+
+def test_an_imported_class_stays(package):
+    outer = importlib.import_module("early_package")
+    with deferred(LATE):
+        assert importlib.reload(outer.inner.late).Late is not outer.Late
+    assert not hasattr(outer, "__getattr__")
+
+
+def test_other_threads_wait_for_the_class(package):
+    late = package / "inner" / "late.py"
+    late.write_text(f"import time\ntime.sleep(0.2)\n{late.read_text()}")
+    with deferred(LATE):
+        outer = importlib.import_module("early_package")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(outer.Late)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [outer.Late] * 4
+
+
+def test_names_of_other_classes_are_not_found():
+    assert find("OptimWrapper") is None
+    assert find("mmengine.optim.ZeroRedundancyOptimizer") is None
+
+
+def test_importing_lpv_defers_every_class():
+    """Afterwards, packages and registries find each of them, and the optimiser optimises."""
+    program = f"""
+import sys, lpv_mmocr
+sharding = [*{CLASSES}.values(), "torch.distributed.fsdp", "torch.distributed.tensor"]
+print([name for name in sharding if name in sys.modules])
+import mmengine._strategy, mmengine.model, mmengine.optim, mmocr.registry
+from mmengine.registry import STRATEGIES
+for registry, package, name in (
+    (STRATEGIES, mmengine._strategy, "FSDPStrategy"),
+    (mmocr.registry.MODEL_WRAPPERS, mmengine.model, "MMFullyShardedDataParallel"),
+    (mmocr.registry.OPTIMIZERS, mmengine.optim, "ZeroRedundancyOptimizer"),
+):
+    known = name in registry
+    found = registry.get(name), registry.get("mmengine." + name), getattr(package, name)
+    print(known, len(set(found)), found[0].__name__, found[0].__bases__[0].__name__)
+import torch
+store = torch.distributed.HashStore()
+torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+model = torch.nn.Linear(1, 1, bias=False)
+optimizer = dict(type="ZeroRedundancyOptimizer", optimizer_type="SGD", lr=0.5)
+wrapper = mmengine.optim.build_optim_wrapper(model, dict(type="OptimWrapper", optimizer=optimizer))
+before = model.weight.item()
+wrapper.update_params(model(torch.ones(1, 1)).sum())
+print(round(before - model.weight.item(), 4))
+"""
+    output = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert output.splitlines() == [
+        "[]",
+        "True 1 FSDPStrategy DDPStrategy",
+        "True 1 MMFullyShardedDataParallel FullyShardedDataParallel",
+        "True 1 ZeroRedundancyOptimizer ZeroRedundancyOptimizer",
+        "0.5",
+    ]
