@@ -35,6 +35,27 @@ def compare(tool_in_process):
     return tool_in_process("deployment/compare_texts.py")
 
 
+@pytest.fixture(scope="module")
+def plain_graph() -> list[bytes]:
+    """The toy's graph as exported without options, once a test has traced it."""
+    return []
+
+
+@pytest.fixture
+def traced_once(plain_graph, monkeypatch):
+    """Trace the toy for one test only, for exports without options; each time takes seconds."""
+    trace = onnx_export._trace
+
+    def trace_once(graph: object, preprocessing: object, file: Path) -> None:
+        if not plain_graph:
+            trace(graph, preprocessing, file)
+            plain_graph.append(file.read_bytes())
+        file.write_bytes(plain_graph[0])
+
+    monkeypatch.setattr(onnx_export, "_trace", trace_once)
+
+
+@pytest.mark.usefixtures("traced_once")
 def test_export_writes_the_model_and_compares_logits(export, toy_run, tmp_path, capsys):
     assert export(toy_run / "iter_4.pth", "--out", "new/toy.onnx") == 0
     first, second = capsys.readouterr().out.splitlines()
@@ -49,6 +70,7 @@ def test_export_writes_the_model_and_compares_logits(export, toy_run, tmp_path, 
     assert metadata["classes"][:3] == ["0", "1", "2"]
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_link_is_followed_and_permissions_are_kept(export, toy_run, tmp_path):
     target = tmp_path / "elsewhere.onnx"
     target.touch(0o640)
@@ -111,6 +133,7 @@ def test_export_options_are_kept_and_texts_compared(
     assert "a.onnx reads with the mask on, the model with it off" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_exif_orientation_is_applied_by_both_readers(export, compare, toy_run, tmp_path, capsys):
     """Both rotate the image and read the same text."""
     exif = Image.Exif()
@@ -148,6 +171,7 @@ def test_words_beside_an_undecodable_one_are_compared(compare, toy_run, tmp_path
     assert printed.out.startswith("1 words of mixed, ")
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_file_of_another_model_is_refused_before_words_are_read(
     export, compare, toy_run, toy_data, tmp_path, capsys
 ):
