@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,9 @@ CLASSES = {
     "ZeroRedundancyOptimizer": "mmengine.optim.optimizer.zero_optimizer",
 }
 """Module of each class, which also registers it."""
+
+# PyTorch's modules import one another in a circle, which threads must not enter at two places.
+_LOCK = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -53,17 +57,24 @@ def deferred(classes: Mapping[str, str] = CLASSES) -> Iterator[None]:
                 _replace(placeholders, module)
 
 
-def find(name: str) -> type | None:
-    """Import a class of :data:`CLASSES` by the name under which it is registered.
+def register(name: str) -> bool:
+    """Import the class of :data:`CLASSES` that has a name, which registers the class.
 
     Args:
-        name: Name, with or without MMEngine's scope.
+        name: Name, with or without a scope.
 
     Returns:
-        The class, or None if none of these has the name.
+        Whether a class has the name.
     """
-    name = name.removeprefix("mmengine.")
-    return getattr(importlib.import_module(CLASSES[name]), name) if name in CLASSES else None
+    name = name.rpartition(".")[2]
+    if name in CLASSES:
+        _import(CLASSES[name])
+    return name in CLASSES
+
+
+def _import(module: str) -> ModuleType:
+    with _LOCK:
+        return importlib.import_module(module)
 
 
 def _replace(placeholders: Mapping[str, ModuleType], package: ModuleType) -> None:
@@ -78,12 +89,12 @@ def _replace(placeholders: Mapping[str, ModuleType], package: ModuleType) -> Non
 
     def import_attribute(name: str) -> Any:
         if name in modules:
-            value = getattr(importlib.import_module(modules[name]), name)
+            value = getattr(_import(modules[name]), name)
             setattr(package, name, value)
             return value
         submodule = f"{package.__name__}.{name}"
         if submodule in modules.values():
-            return importlib.import_module(submodule)
+            return _import(submodule)
         raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
 
     for name in modules:

@@ -40,21 +40,27 @@ def all_registries() -> Iterator[Any]:
 def patch_registry_lookup() -> None:
     """Change what MMEngine's registries do for a name that is not registered.
 
-    They find the classes whose import is deferred (:mod:`.deferred_classes`), and no longer import
-    a module that is named like the requested class. MMEngine treats an unregistered name as a path
-    to import. A single word can only be a module, which is not a class, but by then it has been
+    They import the classes that are deferred (:mod:`.deferred_classes`), and no longer import a
+    module that is named like the requested class. MMEngine treats an unregistered name as a path to
+    import. A single word can only be a module, which is not a class, but by then it has been
     executed: ``type="antigravity"`` opens a browser, whether it is a typing error or comes from the
-    config inside a checkpoint. Paths with dots work as before, except within
-    :func:`no_imports_by_name`; MMEngine imports the part before the first dot as a scope.
+    config inside a checkpoint. Paths with dots work as before; MMEngine imports the part before the
+    first dot as a scope. Within :func:`no_imports_by_name`, nothing of this is imported.
     """
     from mmengine.registry import registry
 
     from_string, import_module = registry.get_object_from_string, registry.import_module
+    get_registered = registry.Registry.get
+
+    @functools.wraps(get_registered)
+    def get(self: registry.Registry, key: str) -> Any:
+        found = get_registered(self, key)
+        if found is None and _IMPORTS_BY_NAME.get() and deferred_classes.register(key):
+            return get_registered(self, key)
+        return found
 
     @functools.wraps(from_string)
     def get_object_from_string(obj_name: str) -> Any:
-        if found := deferred_classes.find(obj_name):
-            return found
         return from_string(obj_name) if "." in obj_name and _IMPORTS_BY_NAME.get() else None
 
     @functools.wraps(import_module)
@@ -65,5 +71,6 @@ def patch_registry_lookup() -> None:
             raise ImportError(f"{name} is not imported merely because it is named", name=name)
         return import_module(name)
 
+    registry.Registry.get = get
     registry.get_object_from_string = get_object_from_string
     registry.import_module = import_registered

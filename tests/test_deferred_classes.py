@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from lpv_mmocr.deferred_classes import CLASSES, deferred, find
+from lpv_mmocr.deferred_classes import CLASSES, deferred, register
 
 import pytest
 
@@ -114,9 +114,29 @@ def test_other_threads_wait_for_the_class(package):
     assert found == [outer.Late] * 4
 
 
-def test_names_of_other_classes_are_not_found():
-    assert find("OptimWrapper") is None
-    assert find("mmengine.optim.ZeroRedundancyOptimizer") is None
+def test_only_one_module_is_imported_at_a_time(package):
+    (package / "__init__.py").write_text("from .first import First\nfrom .second import Second\n")
+    for name in ("first", "second"):
+        (package / f"{name}.py").write_text(
+            "import sys, time\n"
+            "sys.executed.append('start')\n"
+            "time.sleep(0.1)\n"
+            f"class {name.title()}: pass\n"
+            "sys.executed.append('end')\n"
+        )
+    with deferred({"First": "early_package.first", "Second": "early_package.second"}):
+        outer = importlib.import_module("early_package")
+    threads = [threading.Thread(target=getattr, args=(outer, name)) for name in ("First", "Second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.executed == ["start", "end", "start", "end"]
+
+
+def test_other_names_are_not_registered():
+    assert not register("OptimWrapper")
+    assert not register("")
 
 
 def test_importing_lpv_defers_every_class():
@@ -126,15 +146,20 @@ import sys, lpv_mmocr
 sharding = [*{CLASSES}.values(), "torch.distributed.fsdp", "torch.distributed.tensor"]
 print([name for name in sharding if name in sys.modules])
 import mmengine._strategy, mmengine.model, mmengine.optim, mmocr.registry
+from lpv_mmocr.registry_lookup import no_imports_by_name
 from mmengine.registry import STRATEGIES
 for registry, package, name in (
     (STRATEGIES, mmengine._strategy, "FSDPStrategy"),
-    (mmocr.registry.MODEL_WRAPPERS, mmengine.model, "MMFullyShardedDataParallel"),
+    (mmocr.registry.MODEL_WRAPPERS, mmengine.model, "mmengine.MMFullyShardedDataParallel"),
     (mmocr.registry.OPTIMIZERS, mmengine.optim, "ZeroRedundancyOptimizer"),
 ):
-    known = name in registry
-    found = registry.get(name), registry.get("mmengine." + name), getattr(package, name)
-    print(known, len(set(found)), found[0].__name__, found[0].__bases__[0].__name__)
+    with no_imports_by_name():
+        print(registry.get(name), end=" ")
+    found = registry.get(name)
+    print(found.__name__, "extends", found.__bases__[0].__name__, end=" ")
+    again = registry.get(found.__name__), registry.get("mmengine." + found.__name__)
+    same = {{*again, getattr(package, found.__name__)}} == {{found}}
+    print(same, mmocr.registry.MODELS.get(name))
 import torch
 store = torch.distributed.HashStore()
 torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
@@ -154,8 +179,8 @@ print(round(before - model.weight.item(), 4))
     ).stdout
     assert output.splitlines() == [
         "[]",
-        "True 1 FSDPStrategy DDPStrategy",
-        "True 1 MMFullyShardedDataParallel FullyShardedDataParallel",
-        "True 1 ZeroRedundancyOptimizer ZeroRedundancyOptimizer",
+        "None FSDPStrategy extends DDPStrategy True None",
+        "None MMFullyShardedDataParallel extends FullyShardedDataParallel True None",
+        "None ZeroRedundancyOptimizer extends ZeroRedundancyOptimizer True None",
         "0.5",
     ]

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .. import deferred_classes
 from ..registry_lookup import OPENMMLAB, all_registries
 from .config_text import ConfigTextError, Path, is_safe_import, leaves, parse_config, shown
 
@@ -180,6 +181,8 @@ def _may_be_built(text: str, unknown: bool) -> bool:
         return unknown
     scope, _, name = text.rpartition(".")
     if scope and scope not in {each.scope for each in all_registries()}:
+        return False
+    if name in deferred_classes.CLASSES:  # it may not be registered yet
         return False
     known = [
         item for each in all_registries() for key, item in each.module_dict.items() if key == name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from mmengine.config import Config
@@ -18,26 +19,27 @@ def name_types(cfg: Config) -> None:
     Args:
         cfg: The config.
     """
-    own = ("mmengine", cfg.get("default_scope"))  # found without naming the scope
-    names: dict[type, str] = {}
-    for registry in all_registries():
-        prefix = "" if registry.scope in own else f"{registry.scope}."
-        for name, item in registry.module_dict.items():
-            if isinstance(item, type):
-                names.setdefault(item, prefix + name)
-    _name(cfg._cfg_dict, names)
+    _name(cfg._cfg_dict, ("mmengine", cfg.get("default_scope")))
 
 
-def _name(value: Any, names: dict[type, str]) -> None:
+def _name(value: Any, scopes: Container[str | None]) -> None:
     keys = value if isinstance(value, dict) else range(len(value))
     for key in list(keys):
         item = value[key]  # MMEngine imports a class when it is accessed
         if isinstance(item, type):
-            if item in names:
-                value[key] = names[item]
+            value[key] = _registered_name(item, scopes) or item
         elif isinstance(item, dict | list):
-            _name(item, names)
+            _name(item, scopes)
         elif isinstance(item, tuple):
             for part in item:
                 if isinstance(part, dict | list):
-                    _name(part, names)
+                    _name(part, scopes)
+
+
+def _registered_name(item: type, scopes: Container[str | None]) -> str | None:
+    """Return the name of a class, with its scope unless the class is found without that."""
+    for registry in all_registries():
+        for name, registered in registry.module_dict.items():
+            if registered is item:
+                return name if registry.scope in scopes else f"{registry.scope}.{name}"
+    return None

@@ -108,6 +108,11 @@ def test_only_the_pipeline_of_a_dataset_is_kept():
         ("model = dict(dictionary=dict(dict_file='//host/share/x'))", "dict_file = '//host"),
         (r"model = dict(dictionary=dict(dict_file='\\\\host\\share\\x'))", "dict_file = "),
         ("model = dict(type='FSDP')", "model.type"),
+        # Registered only when they are first used.
+        ("model = dict(type='FSDPStrategy')", "model.type = 'FSDPStrategy'"),
+        ("model = dict(any_other='ZeroRedundancyOptimizer')", "model.any_other = 'Zero"),
+        ("model = dict(any_other='mmengine.FSDPStrategy')", "model.any_other = 'mmengine"),
+        ("model = dict(padding_mode='MMFullyShardedDataParallel')", "model.padding_mode = 'MM"),
     ],
 )
 def test_configs_that_do_more_than_reading_are_refused(text, place):

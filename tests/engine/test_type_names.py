@@ -65,6 +65,20 @@ def test_registered_classes_become_names(cfg):
     assert "lpv_mmocr" not in cfg.pretty_text
 
 
+def test_class_becomes_its_name_if_the_config_is_the_first_to_import_it(site):
+    (site / "late_model.py").write_text(
+        "from mmocr.registry import MODELS\n"
+        "@MODELS.register_module(name='LateName')\n"
+        "class LateModel: pass\n"
+    )
+    (site / "late.py").write_text(
+        "from late_model import LateModel\nmodel = dict(type=LateModel)\n"
+    )
+    cfg = cli.load_config(str(site / "late.py"))
+    MODELS.module_dict.pop("LateName")
+    assert cfg.model.type == "mmocr.LateName"
+
+
 def test_model_can_be_built(cfg):
     init_default_scope("mmocr")
     assert type(MODELS.build(cfg.model)).__name__ == "LPV"
