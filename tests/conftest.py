@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import shutil
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,6 +82,19 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Directory on the import path for the packages of a test."""
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def counted_site(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Directory as ``site``, for packages that append what they execute to ``sys.executed``.
+
+    They can be imported by several tests, since each forgets them at its end.
+    """
+    monkeypatch.setattr(sys, "executed", [], raising=False)
+    yield site
+    for name in list(sys.modules):
+        if (site / name.partition(".")[0]).is_dir():
+            del sys.modules[name]
 
 
 @pytest.fixture

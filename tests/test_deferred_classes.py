@@ -17,7 +17,7 @@ LATE = {"Late": "early_package.inner.late"}
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
+def package(counted_site):
     """Package ``early_package`` whose module ``inner.late`` counts its executions."""
     files = {
         "__init__.py": "__all__ = ['Early', 'Late']\nfrom .inner import Early, Late\n",
@@ -29,14 +29,10 @@ def package(tmp_path, monkeypatch):
         "class Late(Early): pass\n",
     }
     for name, text in files.items():
-        file = tmp_path / "early_package" / name
+        file = counted_site / "early_package" / name
         file.parent.mkdir(exist_ok=True)
         file.write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "executed", [], raising=False)
-    yield tmp_path / "early_package"
-    for name in [name for name in sys.modules if name.split(".")[0] == "early_package"]:
-        del sys.modules[name]
+    return counted_site / "early_package"
 
 
 USES = {

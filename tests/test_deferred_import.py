@@ -18,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def package(tmp_path, monkeypatch):
+def package(counted_site):
     """Package ``late_package`` that counts its executions, with a module ``inner``."""
-    folder = tmp_path / "late_package"
+    folder = counted_site / "late_package"
     folder.mkdir()
     (folder / "__init__.py").write_text(
         "import sys\n"
@@ -36,11 +36,7 @@ def package(tmp_path, monkeypatch):
         "from late_package import value as outer_value\n"
         "value = outer_value + 1\n"
     )
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "executed", [], raising=False)
-    yield folder
-    for name in [name for name in sys.modules if name.split(".")[0] == "late_package"]:
-        del sys.modules[name]
+    return folder
 
 
 USES = {
