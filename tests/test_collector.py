@@ -12,6 +12,7 @@ from lpv_mmocr import collector
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+pytestmark = pytest.mark.slow
 CYCLE = """
 import gc, os
 from lpv_mmocr import collector

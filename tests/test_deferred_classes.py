@@ -135,6 +135,7 @@ def test_other_names_are_not_registered():
     assert not register("")
 
 
+@pytest.mark.slow
 def test_importing_lpv_defers_every_class():
     """Afterwards, packages and registries find each of them, and the optimiser optimises."""
     program = f"""

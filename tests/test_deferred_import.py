@@ -159,6 +159,7 @@ def test_other_modules_are_imported_at_once(package):
     assert type(sys.modules["json"]) is ModuleType
 
 
+@pytest.mark.slow
 def test_importing_lpv_imports_no_seldom_used_module():
     program = (
         "import sys, lpv_mmocr\n"

@@ -3,9 +3,9 @@
 #
 #   bash tools/run_tests.sh [arguments of pytest]
 #
-# Without arguments, all tests run; -m 'not slow' leaves out the slow ones. LPV_PYTHON selects the
-# interpreter for a new environment, LPV_REAL_DATA names a folder of real word data that some tests
-# use, and LPV_TEST_SEED=NUMBER changes the random seed of the tests.
+# Without arguments, the fast tests run; with the argument tests, all run, as in CI. LPV_PYTHON
+# selects the interpreter for a new environment, LPV_REAL_DATA names a folder of real word data that
+# some tests use, and LPV_TEST_SEED=NUMBER changes the random seed of the tests.
 set -euo pipefail
 # shellcheck source=tools/_environment.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_environment.sh"
@@ -17,5 +17,6 @@ export PATH=$venv/bin:$PATH
 "$python" -m ruff format --check --extend-exclude work_dirs .
 # One process per core, so one thread each. Tests in the same file share what they build.
 export OMP_NUM_THREADS=1
+(($#)) || set -- -m "not slow"
 # Keep the order of tests/conftest.py, which puts slow files first.
 exec "$python" -m pytest -n auto --dist loadfile --no-loadscope-reorder "$@"

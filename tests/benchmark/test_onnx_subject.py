@@ -41,6 +41,7 @@ def test_bad_specification_is_refused(text):
         parse_model(text)
 
 
+@pytest.mark.slow
 def test_onnx_file_is_measured_next_to_pytorch(toy_file, quick, tmp_path):
     init_default_scope("mmocr")
     toy = parse_model(toy_file)

@@ -100,6 +100,7 @@ def test_logits_of_published_sizes_match(size, blocks, tmp_path, monkeypatch):
     assert (torch.from_numpy(logits) - expected).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_mask_can_be_left_off(model, tmp_path):
     without = copy.deepcopy(model)
     without.decoder.with_mask = False
@@ -113,7 +114,10 @@ def test_mask_can_be_left_off(model, tmp_path):
     assert export.metadata["mask"] is False
 
 
-@pytest.mark.parametrize(("precision", "type_kept"), [("fp16", "FLOAT16"), ("int8", "INT8")])
+@pytest.mark.parametrize(
+    ("precision", "type_kept"),
+    [pytest.param("fp16", "FLOAT16", marks=pytest.mark.slow), ("int8", "INT8")],
+)
 def test_narrower_precisions_apply_to_weights_only(
     model, exported, tmp_path, monkeypatch, precision, type_kept
 ):
@@ -163,6 +167,7 @@ def test_file_with_different_logits_is_not_written(model, exported, tmp_path, mo
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_large_rounding_errors_are_accepted(model, tmp_path):
     large = copy.deepcopy(model)
     with torch.no_grad():
@@ -195,7 +200,7 @@ class OwnEncoder(nn.Module):
         return features
 
 
-@pytest.mark.parametrize("looks", [False, True])
+@pytest.mark.parametrize("looks", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_custom_encoder_must_use_only_the_images(model, tmp_path, looks):
     config, own = config_for(model), copy.deepcopy(model)
     own.backbone, own.encoder = own.encoder, OwnEncoder(looks)
@@ -206,6 +211,7 @@ def test_custom_encoder_must_use_only_the_images(model, tmp_path, looks):
         assert export_onnx(own, config, tmp_path / "own.onnx").comparison.passes("fp32")
 
 
+@pytest.mark.slow
 def test_rectifier_is_exported_in_half_precision(model, tmp_path):
     config, straightening = config_for(model), copy.deepcopy(model)
     size = dict(resized_image_size=(32, 64), output_image_size=model.encoder.img_size)

@@ -28,6 +28,7 @@ def graphs():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_training_is_compiled_once_for_all_words(graphs):
     model = settle(build_toy(with_mask=True))
     batch = images(model, 2)

@@ -66,6 +66,7 @@ def used_seconds(file: Path) -> float:
     return load_checkpoint(file)["message_hub"]["runtime_info"]["time_budget_used_seconds"]
 
 
+@pytest.mark.slow
 def test_carried_run_continues_like_the_original(carry, train, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     train(here, 4)

@@ -25,6 +25,7 @@ def check(tool_in_process, monkeypatch):
     return tool_in_process(TOOL)
 
 
+@pytest.mark.slow
 def test_all_checks_pass_here(check, capsys):
     assert check() == 0
     assert logging.root.manager.disable == logging.NOTSET

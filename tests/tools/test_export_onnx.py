@@ -81,6 +81,7 @@ def test_link_is_followed_and_permissions_are_kept(export, toy_run, tmp_path):
     lpv_onnx.Reader(target)
 
 
+@pytest.mark.slow
 def test_mask_is_exported_as_in_the_model(export, toy_config, toy_run, tmp_path):
     masked = tmp_path / "masked.py"
     masked.write_text(f"_base_ = {str(toy_config)!r}\nmodel = dict(decoder=dict(with_mask=True))\n")
@@ -90,6 +91,7 @@ def test_mask_is_exported_as_in_the_model(export, toy_config, toy_run, tmp_path)
         assert lpv_onnx.Reader(out).metadata["mask"] is (not options)
 
 
+@pytest.mark.slow
 def test_export_options_are_kept_and_texts_compared(
     export, compare, toy_run, toy_data, tmp_path, capsys
 ):
