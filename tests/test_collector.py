@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
-from pathlib import Path
 
 from lpv_mmocr import collector
 
 import pytest
+from fresh_python import output_of
 
-ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.slow
 CYCLE = """
 import gc, os
@@ -27,11 +24,6 @@ class Owner:
 gc.disable()
 Owner()
 """
-
-
-def run(program: str) -> str:
-    command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -60,7 +52,7 @@ with collector.paused():
     before = is_old(created)
 print(before, is_old(created), gc.get_freeze_count())
 """
-    assert run(program).split() == ["False", "True", "0"]
+    assert output_of(program).split() == ["False", "True", "0"]
 
 
 def test_pausing_leaves_frozen_objects_frozen():
@@ -74,12 +66,12 @@ with collector.paused():
     pass
 print(count > 0, gc.get_freeze_count() == count)
 """
-    assert run(program).split() == ["True", "True"]
+    assert output_of(program).split() == ["True", "True"]
 
 
 def test_importing_the_package_runs_no_full_collection():
     program = "import gc, lpv_mmocr; print(gc.get_stats()[-1]['collections'], gc.isenabled())"
-    assert run(program).split() == ["0", "True"]
+    assert output_of(program).split() == ["0", "True"]
 
 
 COMMAND = """
@@ -91,7 +83,7 @@ with cli.ReportInputErrors():
 
 @pytest.mark.parametrize(("end", "said"), [("", "finalised\n"), (COMMAND, "")])
 def test_nothing_is_collected_at_the_end_of_a_command(end, said):
-    assert run(CYCLE + end) == said
+    assert output_of(CYCLE + end) == said
 
 
 def test_command_collects_only_its_own_objects():
@@ -100,4 +92,5 @@ def test_command_collects_only_its_own_objects():
         + COMMAND.replace("pass", "Owner(); gc.collect()")
         + ("print(gc.get_freeze_count() > 10 * len(gc.get_objects()))")
     )
-    assert run(program).split() == ["finalised", "True"]  # only the owner made within the command
+    # Only the owner made within the command.
+    assert output_of(program).split() == ["finalised", "True"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pkgutil
 import re
-import subprocess
 import sys
 import textwrap
 import types
@@ -16,6 +15,7 @@ from lpv_mmocr import compat, package_lookup
 import numpy as np
 import pytest
 import torch
+from fresh_python import output_of
 from mmocr.registry import MODELS
 from package_cases import make_package
 
@@ -34,14 +34,7 @@ spec.loader.exec_module(compat)
 def run_python(code: str, *search_path: Path) -> str:
     """Run code in a fresh interpreter and return its output."""
     prologue = f"import sys; sys.path[:0] = {[str(path) for path in search_path]!r}\n"
-    result = subprocess.run(
-        [sys.executable, "-c", prologue + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        cwd=COMPAT_FILE.parents[1],
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return output_of(prologue + textwrap.dedent(code))
 
 
 class TestNumpyNames:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
-import threading
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 from lpv_mmocr.deferred_classes import CLASSES, deferred, register
 
 import pytest
+from fresh_python import output_of
 
-ROOT = Path(__file__).resolve().parents[1]
 LATE = {"Late": "early_package.inner.late"}
 
 
@@ -101,12 +99,8 @@ def test_other_threads_wait_for_the_class(package):
     late.write_text(f"import time\ntime.sleep(0.2)\n{late.read_text()}")
     with deferred(LATE):
         outer = importlib.import_module("early_package")
-    found = []
-    threads = [threading.Thread(target=lambda: found.append(outer.Late)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: outer.Late, range(4)))
     assert found == [outer.Late] * 4
 
 
@@ -122,11 +116,8 @@ def test_only_one_module_is_imported_at_a_time(package):
         )
     with deferred({"First": "early_package.first", "Second": "early_package.second"}):
         outer = importlib.import_module("early_package")
-    threads = [threading.Thread(target=getattr, args=(outer, name)) for name in ("First", "Second")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda name: getattr(outer, name), ("First", "Second")))
     assert sys.executed == ["start", "end", "start", "end"]
 
 
@@ -167,14 +158,7 @@ before = model.weight.item()
 wrapper.update_params(model(torch.ones(1, 1)).sum())
 print(round(before - model.weight.item(), 4))
 """
-    output = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert output.splitlines() == [
+    assert output_of(program).splitlines() == [
         "[]",
         "None FSDPStrategy extends DDPStrategy True None",
         "None MMFullyShardedDataParallel extends FullyShardedDataParallel True None",

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import subprocess
 import sys
-import threading
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 from lpv_mmocr.deferred_import import SELDOM_USED, deferred
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[1]
+from fresh_python import output_of
 
 
 @pytest.fixture
@@ -137,15 +134,9 @@ def test_other_threads_wait_for_the_complete_module(package):
     )
     with deferred(["late_package"]):
         module = importlib.import_module("late_package")
-    found = []
-    threads = [
-        threading.Thread(target=lambda name=name: found.append(getattr(module, name)))
-        for name in ("first", "last", "last", "last")
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    names = ("first", "last", "last", "last")
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda name: getattr(module, name), names))
     assert found == [1] * 4
     assert sys.executed == ["late_package"]
 
@@ -169,11 +160,4 @@ def test_importing_lpv_imports_no_seldom_used_module():
         "print(user.plt.figure.__name__, scipy.stats.norm.cdf(0))\n"
         "print(torchvision.models.__dict__['resnet18'].__name__, torchvision.ops.nms.__name__)\n"
     )
-    output = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    assert output.splitlines() == ["[]", "figure 0.5", "resnet18 nms"]
+    assert output_of(program).splitlines() == ["[]", "figure 0.5", "resnet18 nms"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import lpv_mmocr
 
 import pytest
+from fresh_python import output_of
 
 import lpv_mmocr_cli
 
@@ -42,7 +43,7 @@ def test_help_does_not_import_pytorch():
         "slow = {'torch', 'mmengine', 'mmocr', 'numpy', 'cv2', 'lpv_mmocr'} & set(sys.modules);"
         "assert not slow, slow"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    output_of(code)
 
 
 @pytest.mark.parametrize("name", lpv_mmocr_cli.TOOLS)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ import numpy as np
 import pytest
 import torch
 from apis.inference_cases import ROOT, noise, padding_config
+from fresh_python import output_of
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import LabelData
@@ -380,7 +380,7 @@ def test_importing_the_package_does_not_import_reading():
         "import sys, lpv_mmocr; assert 'lpv_mmocr.reading' not in sys.modules;"
         "lpv_mmocr.read; assert not hasattr(lpv_mmocr, 'raed')"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+    output_of(code)
 
 
 def test_concurrent_loading_restores_standard_output(capsys):
